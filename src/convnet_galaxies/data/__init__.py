@@ -1,0 +1,1 @@
+"""Files to arrays: readers, preprocessing, packs. Numpy only; torch is never imported here."""

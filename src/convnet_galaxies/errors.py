@@ -1,0 +1,58 @@
+"""The errors a user may see; every other exception is a bug of ours.
+
+The tree::
+
+    GalaxyError
+    ├── InputError      something that was given is at fault      exit code 1
+    │   ├── BadImageError    one image cannot be used (--skip-bad may pass over it)
+    │   └── OutputExistsError    the output is already there and --force was not given
+    └── UsageError      the command was called in a wrong way     exit code 2
+"""
+
+from __future__ import annotations
+
+
+class GalaxyError(Exception):
+    """Base of all errors meant for users.
+
+    message: where, what was found, and what was expected, in one sentence.
+    fix: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}\nFix: {self.fix}"
+
+    def __reduce__(self) -> tuple[type[GalaxyError], tuple[str, str]]:
+        # Exceptions are pickled by their args; ours take two, so that worker processes can raise them.
+        return (type(self), (self.message, self.fix))
+
+
+class InputError(GalaxyError):
+    """A file, table or image that was given is at fault."""
+
+
+class BadImageError(InputError):
+    """One image cannot be read or has the wrong shape; the other images may be fine."""
+
+
+class OutputExistsError(InputError):
+    """The output is already there; it is never overwritten unasked."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path}: already exists", "choose another output, or pass --force to replace it")
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]
+        return (type(self), (self.message.removesuffix(": already exists"),))
+
+
+class UsageError(GalaxyError):
+    """The command or function was called in a wrong way."""
+
+    exit_code = 2

@@ -1,0 +1,1 @@
+"""Tensors to tensors: augmentation, backbones, heads, losses, weights."""

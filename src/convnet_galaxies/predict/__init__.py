@@ -1,0 +1,1 @@
+"""A run and images to predictions."""

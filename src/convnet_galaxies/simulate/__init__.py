@@ -1,0 +1,1 @@
+"""Parameters to files: both surveys simulated in their real formats."""

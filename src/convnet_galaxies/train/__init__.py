@@ -1,0 +1,1 @@
+"""An image set and a net to a run folder."""
