@@ -1,0 +1,184 @@
+"""What readers find (Records), what nets are fed (ImageSet), and splits that do not leak."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import BadImageError, InputError, UsageError
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """Where the bytes of one image are: a file, or a member of a zip."""
+
+    path: Path
+    member: str | None = None
+
+    def read(self) -> bytes:
+        """The bytes of the file as they are. Raises BadImageError when they cannot be had."""
+        try:
+            if self.member is None:
+                return self.path.read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(self.member)
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise BadImageError(f"{self}: cannot be read ({error})", "restore the file, or pass --skip-bad") from None
+
+    @property
+    def name(self) -> str:
+        """File name without folders, e.g. ``100008.jpg``."""
+        return Path(self.member or self.path).name
+
+    def __str__(self) -> str:
+        return str(self.path) if self.member is None else f"{self.path}[{self.member}]"
+
+
+@dataclass(frozen=True)
+class Records:
+    """A data set as a reader found it: a table, and where its images are; nothing is decoded yet.
+
+    kind: ``galaxy-zoo``, ``space-warps`` or ``images``.
+    table: one row an image, index 0..n-1, always with the string columns ``id`` (unique) and ``group``
+        (images of one group never stand on both sides of a split); labels and everything else the source had.
+    files: one a row, in the same order; None for a table that was read without its images.
+    link_columns: columns of the table of which one shared value puts two images into one group.
+    remarks: what the reader noticed and the user should know, one sentence each.
+    """
+
+    kind: str
+    table: pd.DataFrame
+    files: tuple[ImageFile, ...] | None
+    link_columns: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.files is not None and len(self.files) != len(self.table):
+            raise ValueError(f"{len(self.files)} files for {len(self.table)} rows")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, rows: np.ndarray) -> Records:
+        """The records at the given row numbers (int) or where a mask (bool, [n]) is true."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        files = None if self.files is None else tuple(self.files[row] for row in rows)
+        return replace(self, table=self.table.iloc[rows].reset_index(drop=True), files=files)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images that went through one Preprocess, and their table.
+
+    images: uint8 [n, h, w, bands]; may be memory-mapped.
+    table: one row an image, in the same order (see Records).
+    preprocess: how the pixels were made; predictions must make theirs the same way.
+    link_columns: see Records.
+    """
+
+    images: np.ndarray
+    table: pd.DataFrame
+    preprocess: Preprocess
+    kind: str = "images"
+    link_columns: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, rows: np.ndarray) -> ImageSet:
+        """The images at the given row numbers (int) or where a mask (bool, [n]) is true.
+
+        The pixels of the selected images are copied, unless all are selected in order.
+        """
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        everything = len(rows) == len(self) and bool((rows == np.arange(len(self))).all())
+        images = self.images if everything else self.images[rows]
+        return replace(self, images=images, table=self.table.iloc[rows].reset_index(drop=True))
+
+    def split(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int) -> np.ndarray:
+        """Part of each image (str [n]: train, validation or test), whole groups only."""
+        return split_groups(self.table["group"].to_numpy(), fractions, seed=seed)
+
+
+def connect(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Group name (str [n]) of each row: rows that share a value in any of the columns are connected.
+
+    Missing values (NaN, None, empty text) connect nothing. A group is named after its first row's first
+    present value, so that the names do not depend on the order of the other rows.
+    """
+    n = len(table)
+    rows, nodes, offset = [], [], 0
+    for column in columns:
+        values = table[column]
+        present = (values.notna() & (values.astype(str) != "")).to_numpy()
+        codes, names = pd.factorize(values[present].astype(str))
+        rows.append(np.flatnonzero(present))
+        nodes.append(codes + offset)
+        offset += len(names)
+    left = np.concatenate(rows) if rows else np.empty(0, int)
+    right = np.concatenate(nodes) + n if nodes else np.empty(0, int)
+    size = n + offset
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    component = component[:n]
+    first_rows = pd.Series(np.arange(n)).groupby(component).transform("min").to_numpy()
+    names_of_rows = table["id"].astype(str).to_numpy().copy()
+    for column in reversed(columns):
+        values = table[column]
+        present = (values.notna() & (values.astype(str) != "")).to_numpy()
+        names_of_rows[present] = f"{column}=" + values[present].astype(str).to_numpy().astype(object)
+    return names_of_rows[first_rows].astype(object)
+
+
+def split_groups(groups: np.ndarray, fractions: Sequence[float], *, seed: int) -> np.ndarray:
+    """Part of each image (str [n]) such that no group stands in two parts.
+
+    groups: str [n]; fractions: shares of train, validation and test, adding to 1. Groups are shuffled by the
+    seed and dealt, largest deficit first, so that each part comes within one group of its share of images.
+    """
+    shares = np.asarray(fractions, float)
+    if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
+        raise UsageError(f"split: found fractions {list(fractions)}, expected three that add to 1", "use e.g. 0.8 0.1 0.1")
+    codes, names = pd.factorize(groups)
+    sizes = np.bincount(codes, minlength=len(names))
+    order = np.random.default_rng(seed).permutation(len(names))
+    wanted, have = shares * len(groups), np.zeros(3)
+    part_of_group = np.empty(len(names), int)
+    for group in order:
+        part = int(np.argmax(np.where(shares > 0, wanted - have, -np.inf)))
+        part_of_group[group] = part
+        have[part] += sizes[group]
+    return np.array(PARTS, dtype=object)[part_of_group[codes]]
+
+
+def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
+    """One set of several; groups are connected anew across them, since surveys share images across stages."""
+    if len(sets) == 1:
+        return sets[0]
+    first = sets[0]
+    for other in sets[1:]:
+        if other.images.shape[1:] != first.images.shape[1:] or other.preprocess != first.preprocess:
+            raise InputError(
+                f"packs: found images of shape {other.images.shape[1:]} made by [{other.preprocess}], "
+                f"expected {first.images.shape[1:]} made by [{first.preprocess}] as in the first pack",
+                "pack all sources with the same settings",
+            )
+    links = tuple(dict.fromkeys(column for one in sets for column in one.link_columns))
+    table = pd.concat([one.table for one in sets], ignore_index=True)
+    if table["id"].duplicated().any():
+        twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
+        raise InputError(f"packs: image {twice} stands in more than one pack", "give each image once")
+    if links:
+        table["group"] = connect(table, links)
+    kind = first.kind if all(one.kind == first.kind for one in sets) else "images"
+    return ImageSet(np.concatenate([one.images for one in sets]), table, first.preprocess, kind, links)
