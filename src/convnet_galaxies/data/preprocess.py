@@ -5,10 +5,13 @@ Training, prediction and scanning use the same Preprocess, and it travels with t
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
+import threading
 import warnings
-from typing import Annotated, Literal
+import zlib
+from typing import Annotated
 
 import numpy as np
 import simplejpeg
@@ -22,7 +25,17 @@ from convnet_galaxies.errors import BadImageError
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".fits", ".fit", ".fits.gz")
 FITS_ENDINGS = (".fits", ".fit", ".fits.gz")
 
-PIL_FAULTS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+PIL_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # where the caller turns warnings into errors
+)
+FITS_FAULTS = (OSError, VerifyError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error)
+
+_warnings_lock = threading.Lock()  # the list of warning filters belongs to the process, images are decoded in threads
 
 
 class Stretch(BaseModel):
@@ -87,7 +100,7 @@ class Preprocess(BaseModel):
         if crop_px is not None and pixel_scale_arcsec is not None and self.pixel_scale_arcsec is not None:
             crop_px = max(1, round(crop_px * self.pixel_scale_arcsec / pixel_scale_arcsec))
         if data[:2] == b"\xff\xd8":
-            pixels, shrunk = _decode_jpeg(data, name, bands=self.bands, shrink=1.0 if crop_px is None else max(1.0, crop_px / self.size_px))
+            pixels, shrunk = _decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
             if crop_px is not None:
                 crop_px = round(crop_px / shrunk)
         else:
@@ -95,7 +108,7 @@ class Preprocess(BaseModel):
         return self.fit(pixels, crop_px=crop_px)
 
     def fit(self, pixels: np.ndarray, *, crop_px: int | None = None) -> np.ndarray:
-        """uint8 [h, w, bands] to uint8 [size_px, size_px, bands]: the central crop (zero-padded), then area averages."""
+        """uint8 [h, w, bands] to uint8 [size_px, size_px, bands]: the central crop (zero-padded), then averages."""
         side = crop_px or min(pixels.shape[:2])
         square = central_square(pixels, side)
         if side == self.size_px:
@@ -123,20 +136,18 @@ def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
 def decode_whole(data: bytes, name: str, *, bands: int, stretch: Stretch) -> np.ndarray:
     """Bytes of an image file to uint8 [h, w, bands], nothing cropped. Raises BadImageError."""
     if data[:2] == b"\xff\xd8":
-        return _decode_jpeg(data, name, bands=bands, shrink=1)[0]
+        return _decode_jpeg(data, name, bands=bands)[0]
     if name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  =":
         return stretch.apply(_fit_bands(read_fits_planes(data, name), bands, name))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                if image.mode in ("P", "PA"):
-                    image = image.convert("RGBA")  # noqa: PLW2901
-                pixels = np.asarray(image)
-    except (*PIL_FAULTS, Image.DecompressionBombWarning) as error:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
+    except PIL_FAULTS as error:
+        kind = isinstance(error, UnidentifiedImageError)
+        found = ("an empty file" if not data else "no image format") if kind else str(error)
         raise BadImageError(
-            f"{name}: cannot be decoded ({error}), expected a whole JPEG, PNG or FITS image",
+            f"{name}: cannot be decoded (found {found}), expected a whole JPEG, PNG or FITS image",
             "fetch the file again, or pass --skip-bad to leave it out",
         ) from None
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
@@ -155,14 +166,20 @@ def read_fits_planes(data: bytes, name: str) -> np.ndarray:
     Raises BadImageError for a broken file, no image, or pixels that are not finite.
     """
     try:
-        with fits.open(io.BytesIO(data), memmap=False) as hdus:
-            planes = [np.asarray(hdu.data) for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim in (2, 3)]
-    except (OSError, VerifyError, ValueError, TypeError, KeyError, IndexError, EOFError) as error:
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        with _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a truncated file warns first and fails then; the error says it all
+            with fits.open(io.BytesIO(data), memmap=False) as hdus:
+                images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None]
+    except FITS_FAULTS as error:
         raise BadImageError(
             f"{name}: cannot be read as FITS ({error})", "fetch the file again, or pass --skip-bad to leave it out"
         ) from None
+    planes = [np.asarray(image) for image in images if image.ndim in (2, 3)]
     if not planes:
-        raise BadImageError(f"{name}: found no image, expected a 2-D image or a [bands, h, w] cube", "check the file's extensions")
+        raise BadImageError(
+            f"{name}: found no image, expected a 2-D image or a [bands, h, w] cube", "check the file's extensions"
+        )
     flat = [plane for cube in planes for plane in (cube if cube.ndim == 3 else cube[None])]
     cube = np.stack([plane for plane in flat if plane.shape == flat[0].shape], axis=-1).astype(np.float32)
     bad = int((~np.isfinite(cube)).sum())
@@ -180,17 +197,25 @@ def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
         return pixels
     if found == 1:  # a grey image shown to a colour net
         return np.repeat(pixels, bands, axis=2)
-    raise BadImageError(f"{name}: found {found} bands, expected {bands}", f"pass --bands {found}, or use images of {bands} bands")
+    raise BadImageError(
+        f"{name}: found {found} bands, expected {bands}", f"pass --bands {found}, or use images of {bands} bands"
+    )
 
 
-def _decode_jpeg(data: bytes, name: str, *, bands: int, shrink: float) -> tuple[np.ndarray, float]:
-    """JPEG bytes to uint8 [h, w, bands] and by how much it was shrunk (at most shrink).
+def _decode_jpeg(
+    data: bytes, name: str, *, bands: int, crop_px: int | None = None, size_px: int | None = None
+) -> tuple[np.ndarray, float]:
+    """JPEG bytes to uint8 [h, w, bands] and by how much it was shrunk.
+
+    crop_px, size_px: a central square of crop_px source pixels (None: of the shorter side) is wanted at size_px
+        pixels or more; without size_px nothing is shrunk.
 
     The decoder shrinks while it decodes (its inverse cosine transform makes fewer pixels), which is faster than
     decoding the whole image and averages as well; only shrinkings by eighths are possible.
     """
     try:
         height, width = simplejpeg.decode_jpeg_header(data)[:2]
+        shrink = 1.0 if size_px is None else max(1.0, (crop_px or min(height, width)) / size_px)
         pixels = simplejpeg.decode_jpeg(
             data,
             "GRAY" if bands == 1 else "RGB",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import FITS_ENDINGS, Preprocess
+from convnet_galaxies.data.zip_files import MEMBER_FAULTS, read_member
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 
 PARTS = ("train", "validation", "test")
@@ -30,15 +30,21 @@ class ImageFile:
         try:
             if self.member is None:
                 return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(self.member)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            return read_member(self.path, self.member)
+        except MEMBER_FAULTS as error:
             raise BadImageError(f"{self}: cannot be read ({error})", "restore the file, or pass --skip-bad") from None
 
     @property
     def name(self) -> str:
         """File name without folders, e.g. ``100008.jpg``."""
         return Path(self.member or self.path).name
+
+    @property
+    def stem(self) -> str:
+        """File name without folders and ending, e.g. ``100008``; ``.fits.gz`` counts as one ending."""
+        name = self.name
+        ending = next((ending for ending in FITS_ENDINGS if name.lower().endswith(ending)), Path(name).suffix)
+        return name[: len(name) - len(ending)]
 
     def __str__(self) -> str:
         return str(self.path) if self.member is None else f"{self.path}[{self.member}]"
@@ -54,6 +60,7 @@ class Records:
     files: one a row, in the same order; None for a table that was read without its images.
     link_columns: columns of the table of which one shared value puts two images into one group.
     remarks: what the reader noticed and the user should know, one sentence each.
+    skipped: what was left out because skip_bad allowed it, and why, one text each.
     """
 
     kind: str
@@ -61,6 +68,7 @@ class Records:
     files: tuple[ImageFile, ...] | None
     link_columns: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.files is not None and len(self.files) != len(self.table):
@@ -148,7 +156,9 @@ def split_groups(groups: np.ndarray, fractions: Sequence[float], *, seed: int) -
     """
     shares = np.asarray(fractions, float)
     if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise UsageError(f"split: found fractions {list(fractions)}, expected three that add to 1", "use e.g. 0.8 0.1 0.1")
+        raise UsageError(
+            f"split: found fractions {list(fractions)}, expected three that add to 1", "use e.g. 0.8 0.1 0.1"
+        )
     codes, names = pd.factorize(groups)
     sizes = np.bincount(codes, minlength=len(names))
     order = np.random.default_rng(seed).permutation(len(names))

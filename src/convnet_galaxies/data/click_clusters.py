@@ -1,0 +1,143 @@
+"""The clicks of one field to clusters, stamps and catalogue rows, by the rule of the published catalogue.
+
+The clicks are clustered by DBSCAN (Ester et al. 1996, KDD, 226), each volunteer's clicks weighing one together; round
+the mean of each cluster a stamp is cut.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.special import entr
+from sklearn.cluster import DBSCAN
+
+STAMP_PX = 96
+NEIGHBOUR_PX = 30.0
+LEAST_WEIGHT = 3
+
+FIELD_COLUMNS = (
+    "ID",
+    "ZooID",
+    "location",
+    "mean_probability",
+    "category",
+    "kind",
+    "flavor",
+    "state",
+    "status",
+    "truth",
+    "stage",
+)
+CLUSTER_COLUMNS = (
+    "object_id",
+    "x",
+    "y",
+    "markers_in_object",
+    "skill_sum",
+    "markers_in_field",
+    "people_marking_objects",
+    "people_marking_field",
+    "people_looking_at_field",
+    "object_size",
+    "alpha",
+    "cutoutname",
+)
+CATALOG_COLUMNS = FIELD_COLUMNS + CLUSTER_COLUMNS
+
+
+def expected_information_bits(pl: np.ndarray, pd_: np.ndarray) -> np.ndarray:
+    """Skill of volunteers: information (bits, float of the inputs' shape) expected from one of their answers.
+
+    pl: probability of "lens" for a lens; pd_: of "not" for a dud; both for a subject of prior 1/2. Zero for guessing,
+    one for perfection (Marshall et al. 2016, arXiv:1504.06148, section 4).
+    """
+    pl, pd_ = np.asarray(pl, float), np.asarray(pd_, float)
+    said_lens = (pl + 1 - pd_) / 2
+    answers = entr(said_lens) + entr(1 - said_lens)
+    given_truth = (entr(pl) + entr(1 - pl) + entr(pd_) + entr(1 - pd_)) / 2
+    return (answers - given_truth) / np.log(2)
+
+
+def cluster_clicks(x_px: np.ndarray, y_px: np.ndarray, volunteer: np.ndarray) -> np.ndarray:
+    """Cluster of each click of one field (int [n], -1 for none).
+
+    x_px, y_px: float [n]; volunteer: [n], who clicked. DBSCAN with 30 px neighbourhoods that must hold a weight of 3;
+    each click weighs one over the number of its volunteer's clicks in the field.
+    """
+    if len(x_px) < LEAST_WEIGHT:
+        return np.full(len(x_px), -1)
+    _, who = np.unique(volunteer, return_inverse=True)
+    # A hair above the exact weight: in floating point, thirds and the like add to less than whole numbers.
+    weight = (1.0 + 1e-9) / np.bincount(who)[who]
+    positions = np.column_stack([x_px, y_px]).astype(float)
+    return DBSCAN(eps=NEIGHBOUR_PX, min_samples=LEAST_WEIGHT).fit(positions, sample_weight=weight).labels_
+
+
+def measure_clusters(clicks: pd.DataFrame) -> pd.DataFrame:
+    """One row a cluster of one field's clicks (columns volunteer, x, y and skill in bits).
+
+    Columns x, y (the mean click, pixels), markers_in_object, skill_sum (bits), markers_in_field,
+    people_marking_objects, people_marking_field, and object_size: root mean square distance (pixels) of the clicks
+    from their mean. Clusters come in the order of their first click.
+    """
+    x, y, volunteer = clicks["x"].to_numpy(float), clicks["y"].to_numpy(float), clicks["volunteer"].to_numpy()
+    labels, skill = cluster_clicks(x, y, volunteer), clicks["skill"].to_numpy(float)
+    rows = []
+    for label in pd.unique(labels[labels >= 0]):
+        members = labels == label
+        x_mean, y_mean = x[members].mean(), y[members].mean()
+        rows.append(
+            {
+                "x": x_mean,
+                "y": y_mean,
+                "markers_in_object": int(members.sum()),
+                "skill_sum": skill[members].sum(),
+                "markers_in_field": len(labels),
+                "people_marking_objects": len(np.unique(volunteer[members])),
+                "people_marking_field": len(np.unique(volunteer)),
+                "object_size": np.sqrt(np.mean((x[members] - x_mean) ** 2 + (y[members] - y_mean) ** 2)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cut_stamp(field: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
+    """The 96 x 96 px (uint8 [96, 96, bands]) of a field (uint8 [h, w, bands]) round (x_px, y_px), 0-based from the
+    top left; zeros (alpha too) where the stamp leaves the field."""
+    x, y = (int(np.floor(centre - STAMP_PX / 2)) for centre in (x_px, y_px))
+    stamp = np.zeros((STAMP_PX, STAMP_PX, field.shape[2]), field.dtype)
+    inside = field[max(y, 0) : max(y + STAMP_PX, 0), max(x, 0) : max(x + STAMP_PX, 0)]
+    top, left = max(-y, 0), max(-x, 0)
+    stamp[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return stamp
+
+
+def shows_painted(stamp: np.ndarray) -> int:
+    """1 if any pixel of a stamp (uint8 [h, w, bands]) is opaque in the alpha channel; 0 if none, or no such channel."""
+    return int(stamp.shape[2] == 4 and bool((stamp[..., 3] == 255).any()))
+
+
+def cut_clusters(image: np.ndarray, clusters: pd.DataFrame, field: pd.Series, folder: Path) -> pd.DataFrame:
+    """Write the stamps of one field's clusters and return their catalogue rows (all columns, in the real order).
+
+    image: uint8 [h, w, 3 or 4]; clusters: as of measure_clusters, with ``object_id``; field: FIELD_COLUMNS, and
+    ``people_looking_at_field`` (missing: those who clicked are counted).
+    """
+    rows = clusters.copy()
+    for column in FIELD_COLUMNS:
+        rows[column] = field[column]
+    lookers = field.get("people_looking_at_field")
+    rows["people_looking_at_field"] = (
+        rows["people_marking_field"] if lookers is None or pd.isna(lookers) else int(lookers)
+    )
+    rows["cutoutname"] = [f"{number}_{field['ZooID']}.png" for number in rows["object_id"]]
+    alphas = []
+    for name, x_px, y_px in zip(rows["cutoutname"], rows["x"], rows["y"], strict=True):
+        stamp = cut_stamp(image, x_px, y_px)
+        alphas.append(shows_painted(stamp))
+        Image.fromarray(stamp).save(folder / name)
+    rows["alpha"] = alphas
+    return rows[list(CATALOG_COLUMNS)]

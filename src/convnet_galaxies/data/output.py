@@ -1,0 +1,111 @@
+"""Outputs that are whole or not there: written under a temporary name beside their place, renamed when done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from convnet_galaxies.errors import InputError, OutputExistsError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yields the temporary path to write; when the block ends well it becomes path, else nothing is left.
+
+    Raises OutputExistsError (unless force), and InputError when the place cannot be written or the disk is full.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file to write", "choose another output")
+    if path.exists() and not force:
+        raise OutputExistsError(path)
+    with _beside(path) as temporary:
+        yield temporary
+        temporary.replace(path)
+
+
+@contextmanager
+def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yields a temporary folder to fill; when the block ends well it becomes path, else nothing is left.
+
+    is_ours: tells whether an existing folder may be replaced under force; anything else is never removed.
+    Raises OutputExistsError (unless force), and InputError when something else is there, the place cannot be
+    written, or the disk is full.
+    """
+    if path.exists():
+        if not force:
+            raise OutputExistsError(path)
+        if not path.is_dir() or not (is_ours(path) or not any(path.iterdir())):
+            raise InputError(
+                f"{path}: is something else than what is to be written, and is not removed even with --force",
+                "choose another output, or remove it yourself",
+            )
+    with _beside(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        old = path.with_name(f".{path.name}.old-{os.getpid()}")
+        if path.exists():
+            path.rename(old)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def require_space(path: Path, size_bytes: int) -> None:
+    """Raises InputError when the disk that will hold path has less than size_bytes free."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < size_bytes:
+        raise InputError(
+            f"{path}: needs {size_bytes / 1e6:,.0f} MB, found {free_bytes / 1e6:,.0f} MB free on its disk",
+            "make room, or choose an output on another disk",
+        )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    finished = False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        finished = True
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise InputError(
+                f"{path}: the disk is full ({error.strerror}); nothing of it is kept",
+                "make room, or choose an output on another disk",
+            ) from None
+        if error.errno in (*NOT_ALLOWED, errno.ENOTDIR, errno.EEXIST) and _within(error.filename, path.parent):
+            raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another output") from None
+        raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+        if not finished:
+            for folder in made:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def _within(filename: object, folder: Path) -> bool:
+    """Whether an error's file is at or below folder, or folder lies below it (a file where a folder should be)."""
+    if not isinstance(filename, str | bytes | os.PathLike):
+        return False
+    at, place = Path(os.fsdecode(filename)).absolute(), folder.absolute()
+    return at.is_relative_to(place) or place.is_relative_to(at)

@@ -1,0 +1,237 @@
+"""Intervals by resampling whole groups (fields, galaxies), never single images.
+
+Cutouts of one field share its sky, its seeing and often its lens, so that they are not independent; a bootstrap
+over images would give intervals that are too narrow. Two intervals are made of the resamples:
+
+- proportions (AUROC, average precision, TPR0, accuracy, ...): ``logit(value) +- t * se / (value * (1 - value))`` with se
+  the standard deviation of the resamples and t Student's for the groups of the rarer class, times sqrt(n / (n - 1)).
+  It stays within 0 and 1. On AUROC with 12, 30 and 150 positive fields a 95 % percentile interval held the truth in
+  87, 91 and 93 % of simulations, this one in 92, 95 and 96 %.
+- everything else (RMSE, log loss, differences): the *expanded percentile* interval (Hesterberg 2015, The American
+  Statistician 69, 371; arXiv:1411.5279): percentiles at the tail probability ``Phi(-sqrt(n / (n - 1)) * t(1 - alpha / 2,
+  n - 1))`` instead of alpha / 2, which repairs the narrowness of the plain percentile interval for small n.
+
+BCa is not used: it needs a jackknife over thousands of fields, and its acceleration is undefined for statistics that
+take few values, such as TPR0. Coverage is measured in tests/measure/test_intervals.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from convnet_galaxies.errors import InputError, UsageError
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Counts float64 [resamples, groups] (how often each group was drawn) to values float64 [resamples, k].
+
+A value that is undefined for a draw (no positive in it) is NaN."""
+
+FEW = 10
+"""Below so many groups (of the rarer class) an interval is widened by its exact binomial counterpart and warned of."""
+
+ELEMENTS_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number and how well it is known.
+
+    value: the estimate; low, high: ends of the interval, both in the unit of the value, all finite.
+    level: intended coverage of the interval, 0 to 1.
+    warning: why the interval is to be taken with caution; None when there is no reason known.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    warning: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})" + (" *" if self.warning else "")
+
+
+def check_level(level: float) -> None:
+    """Raises UsageError unless 0 < level < 1."""
+    if not 0 < level < 1:
+        raise UsageError(f"interval: found level {level}, expected a number between 0 and 1", "use e.g. 0.95")
+
+
+def encode_groups(groups: np.ndarray) -> tuple[np.ndarray, int]:
+    """Group of each image as int [n] in 0..n_groups-1, and the number of groups."""
+    names, codes = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+    return codes, len(names)
+
+
+def draw_groups(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each group stands in each resample: float64 [n_resamples, n_groups]; each row adds to n_groups."""
+    drawn = rng.integers(n_groups, size=(n_resamples, n_groups)) + np.arange(n_resamples)[:, None] * n_groups
+    return np.bincount(drawn.ravel(), minlength=n_resamples * n_groups).reshape(n_resamples, n_groups).astype(float)
+
+
+def resample_statistic(
+    statistic: Statistic, groups: np.ndarray, *, n_resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The statistic on the data as they are, [k], and on each resample, [n_resamples, k].
+
+    groups: str or int [n]. Equal seeds and equal groups give equal draws, so that two calls are paired.
+    Raises InputError for fewer than two groups, from which no spread can be learned.
+    """
+    codes, n_groups = encode_groups(groups)
+    if n_groups < 2:
+        raise InputError(
+            f"interval: found {len(codes)} images in {n_groups} group, expected at least 2 groups",
+            "give images of more fields or galaxies",
+        )
+    rng = np.random.default_rng(seed)
+    chunk = max(1, ELEMENTS_AT_ONCE // len(codes))
+    pieces = [
+        statistic(draw_groups(n_groups, min(chunk, n_resamples - start), rng)) for start in range(0, n_resamples, chunk)
+    ]
+    return statistic(np.ones((1, n_groups)))[0], np.concatenate(pieces)
+
+
+def bootstrap_groups(
+    statistic: Statistic,
+    groups: np.ndarray,
+    names: Sequence[str],
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    n_effective: int | Sequence[int] | None = None,
+    proportion: bool | Sequence[bool] = False,
+) -> dict[str, Figure]:
+    """A Figure for each of the k values of the statistic.
+
+    n_effective: number of groups that carry each value (for a rank statistic the groups of the rarer class);
+        all groups by default. Below FEW the figure carries a warning.
+    proportion: whether a value is a mean of at most n_effective numbers between 0 and 1. Then, when groups are few
+        or the resamples are all alike (a perfect ranking), the interval is widened to hold the exact binomial one
+        (see bound_proportion); the variance of the AUROC, too, is at most that of such a proportion
+        (Birnbaum & Klose 1957, Ann. Math. Stat. 28, 933).
+    """
+    check_level(level)
+    values, draws = resample_statistic(statistic, groups, n_resamples=n_resamples, seed=seed)
+    n_groups = encode_groups(groups)[1]
+    effective = np.broadcast_to(n_groups if n_effective is None else n_effective, len(names))
+    proportions = np.broadcast_to(proportion, len(names))
+    return {
+        name: summarize(
+            name, values[k], draws[:, k], n_effective=int(effective[k]), proportion=bool(proportions[k]), level=level
+        )
+        for k, name in enumerate(names)
+    }
+
+
+def summarize(
+    name: str,
+    value: float,
+    draws: np.ndarray,
+    *,
+    n_effective: int,
+    proportion: bool = False,
+    extra_error: float = 0.0,
+    level: float = 0.95,
+) -> Figure:
+    """The Figure of a value and its resampled values, float [n_resamples] (NaN where undefined).
+
+    extra_error: standard error of a proportion that the resamples cannot show, added in quadrature.
+    """
+    defined = draws[np.isfinite(draws)]
+    if not np.isfinite(value) or len(defined) == 0:
+        raise InputError(f"{name}: undefined for these images", "give images of both classes from several groups")
+    if proportion:
+        error = float(np.hypot(defined.std(), extra_error))
+        low, high = _bound_logit(float(value), error, n_effective, level)
+    else:
+        tail = _expand_tail((1 - level) / 2, n_effective)
+        low, high = (float(end) for end in np.quantile(defined, [tail, 1 - tail]))
+        low, high = min(low, float(value)), max(high, float(value))
+    warning = None
+    if n_effective < FEW:
+        warning = f"only {n_effective} group{'s' * (n_effective != 1)} of the rarer class: the interval is rough"
+    elif len(defined) < 0.9 * len(draws):
+        warning = f"undefined in {1 - len(defined) / len(draws):.0%} of the resamples"
+    if proportion and (n_effective < FEW or low == high):
+        exact_low, exact_high = bound_proportion(value * n_effective, n_effective, level=level)
+        low, high = min(low, exact_low), max(high, exact_high)
+    return Figure(name, float(value), low, high, level, warning)
+
+
+def compare_seeds(
+    name: str,
+    statistics_a: Sequence[Statistic],
+    statistics_b: Sequence[Statistic],
+    groups: np.ndarray,
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    n_effective: int | None = None,
+) -> Figure:
+    """Mean over seeds of statistic a minus statistic b (each [resamples, 1]) on the same images.
+
+    statistics_a[s] and statistics_b[s] belong to the same training seed, so that they are paired by seed and by
+    resample. Two intervals are joined, that over groups (bootstrap of the mean difference) and that over seeds
+    (Student's t of the differences): ``low = value - sqrt((value - low_groups)^2 + (value - low_seeds)^2)``, the
+    same for high (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). Resampling three to five seeds
+    would make their part too narrow, since a bootstrap of S values knows only (S - 1) / S of their variance.
+    With one seed the interval says nothing about other seeds, and a warning says so.
+    """
+    check_level(level)
+    if len(statistics_a) != len(statistics_b) or not statistics_a:
+        raise UsageError(
+            f"{name}: found {len(statistics_a)} and {len(statistics_b)} seeds, expected equally many, at least one",
+            "train both arms with the same seeds",
+        )
+    n_seeds = len(statistics_a)
+
+    def differ(counts: np.ndarray) -> np.ndarray:
+        pairs = zip(statistics_a, statistics_b, strict=True)
+        return np.concatenate([a(counts) - b(counts) for a, b in pairs], axis=1)
+
+    by_seed, draws = resample_statistic(differ, groups, n_resamples=n_resamples, seed=seed)
+    n_groups = encode_groups(groups)[1] if n_effective is None else n_effective
+    over_groups = summarize(name, float(by_seed.mean()), draws.mean(axis=1), n_effective=n_groups, level=level)
+    value, warning = over_groups.value, over_groups.warning
+    if n_seeds == 1:
+        return Figure(name, value, over_groups.low, over_groups.high, level, warning or "one seed: others may differ")
+    reach = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * by_seed.std(ddof=1) / np.sqrt(n_seeds))
+    low = value - float(np.hypot(value - over_groups.low, reach))
+    high = value + float(np.hypot(over_groups.high - value, reach))
+    return Figure(name, value, low, high, level, warning)
+
+
+def bound_proportion(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a proportion (Clopper & Pearson 1934, Biometrika 26, 404); holds it at least as often as stated.
+
+    successes may be fractional (effective counts); no trial gives (0, 1).
+    """
+    if trials <= 0:
+        return 0.0, 1.0
+    tail = (1 - level) / 2
+    successes = min(max(float(successes), 0.0), float(trials))
+    low = 0.0 if successes == 0 else float(stats.beta.ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(stats.beta.ppf(1 - tail, successes + 1, trials - successes))
+    return low, high
+
+
+def _bound_logit(value: float, error: float, n: int, level: float) -> tuple[float, float]:
+    if error == 0 or n < 2:
+        return value, value
+    inside = float(np.clip(value, 1 / (4 * n), 1 - 1 / (4 * n)))
+    reach = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1)) * error / (inside * (1 - inside))
+    low, high = (float(special.expit(special.logit(inside) + side * reach)) for side in (-1, 1))
+    return min(low, value), max(high, value)
+
+
+def _expand_tail(tail: float, n: int) -> float:
+    if n < 2:
+        return 0.0
+    return float(stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(1 - tail, n - 1)))

@@ -1,0 +1,119 @@
+"""Random views of whole batches: rotation, flip, shift, zoom and stretch in one affine warp, then colour.
+
+The warp reads the packed uint8 pixels once and resamples them once, at the size that the net wants; a crop and a
+change of size are part of the same warp (after Dieleman et al. 2015, arXiv:1503.07077, section 6.3).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from convnet_galaxies.settings import AugmentSettings
+
+PIXEL_MEAN, PIXEL_STD = 30.0, 45.0
+"""Fixed normalisation of uint8 pixels, near the mean and scatter of SDSS and CFHTLS composites."""
+
+
+def draw_warps(count: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Random affine maps from output to input, float32 [count, 2, 3], in units of half the viewed square.
+
+    Rows give (x, y) of the input for (x, y, 1) of the output. shift_fraction counts in sides of the square.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator) * (high - low) + low
+
+    angle = uniform(0, 2 * math.pi) if settings.rotate else torch.zeros(count)
+    zoom = torch.exp(uniform(-math.log(settings.zoom), math.log(settings.zoom)))
+    stretch = torch.exp(uniform(-math.log(settings.stretch), math.log(settings.stretch)) / 2)
+    flip = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if settings.flip else torch.ones(count)
+    shift_x, shift_y = (uniform(-2, 2) * settings.shift_fraction for _ in range(2))
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    across, along = flip * stretch / zoom, 1 / (stretch * zoom)
+    top = torch.stack([cos * across, -sin * along, shift_x], dim=1)
+    bottom = torch.stack([sin * across, cos * along, shift_y], dim=1)
+    return torch.stack([top, bottom], dim=1)
+
+
+def fixed_warps(views: int) -> Tensor:
+    """Affine maps of the fixed views of prediction, float32 [views, 2, 3].
+
+    1 view: as it is. 8: four quarter turns with and without a flip, which resample nothing. 16: eight eighth
+    turns with and without a flip.
+    """
+    turns = max(views // 2, 1)
+    warps = []
+    for flip in (1.0, -1.0)[: 1 if views == 1 else 2]:
+        for turn in range(turns):
+            angle = 2 * math.pi * turn / turns
+            cos, sin = round(math.cos(angle), 12), round(math.sin(angle), 12)
+            warps.append([[cos * flip, -sin, 0.0], [sin * flip, cos, 0.0]])
+    return torch.tensor(warps)
+
+
+def warp_batch(pixels: Tensor, warps: Tensor, *, field_px: float, output_px: int) -> Tensor:
+    """Resample a batch bilinearly: uint8 [n, h, w, bands] to float32 [n, bands, output_px, output_px], still 0..255.
+
+    warps: float32 [n, 2, 3] from output to input, 1 being half of field_px.
+    field_px: side, in packed pixels, of the square that an identity warp shows; outside of the image is zero.
+    """
+    n, h, w, _ = pixels.shape
+    images = pixels.permute(0, 3, 1, 2).contiguous().float()
+    scale = torch.tensor([field_px / w, field_px / h], device=pixels.device)
+    x, y = _output_grid(output_px, pixels.device)
+    warps = warps.to(pixels.device) * scale[None, :, None]
+    a, b, c = (warps[:, :, None, None, k] for k in range(3))
+    grid = x[None, None] * a + y[None, None] * b + c
+    return F.grid_sample(images, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def jitter_colour(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Random gains of each image and of each band, in place: float32 [n, bands, h, w]."""
+    n, bands = images.shape[:2]
+    brightness = torch.randn(n, 1, 1, 1, generator=generator) * settings.brightness
+    colour = torch.randn(n, bands, 1, 1, generator=generator) * settings.colour
+    return images.mul_(torch.exp(brightness + colour).to(images.device))
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Pixels 0..255 to the numbers that nets see, in place."""
+    return images.sub_(PIXEL_MEAN).div_(PIXEL_STD)
+
+
+def random_views(
+    pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, field_px: float, output_px: int
+) -> Tensor:
+    """One random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px]."""
+    warps = draw_warps(len(pixels), settings, generator)
+    images = warp_batch(pixels, warps, field_px=field_px, output_px=output_px)
+    return normalise(jitter_colour(images, settings, generator))
+
+
+def fixed_view(pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int) -> Tensor:
+    """The same view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px].
+
+    warp: one of fixed_warps, float32 [2, 3]. Quarter turns and flips of a square that fits whole pixels are
+    copied, not resampled.
+    """
+    n, h, w, _ = pixels.shape
+    exact = field_px == output_px and h == w and (h - output_px) % 2 == 0 and h >= output_px
+    if exact and bool((warp[:, :2].abs().round() == warp[:, :2].abs()).all()):
+        edge = (h - output_px) // 2
+        square = pixels[:, edge : edge + output_px, edge : edge + output_px].permute(0, 3, 1, 2)
+        (a, b, _), (c, _, _) = warp.tolist()
+        if b != 0:  # x is read from y: swap the axes, then flip
+            square = square.transpose(2, 3)
+            flips = [dim for dim, sign in ((3, c), (2, b)) if sign < 0]
+        else:
+            flips = [dim for dim, sign in ((3, a), (2, float(warp[1, 1]))) if sign < 0]
+        return normalise(square.flip(flips).float() if flips else square.float())
+    return normalise(warp_batch(pixels, warp.expand(n, 2, 3), field_px=field_px, output_px=output_px))
+
+
+def _output_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    centres = (torch.arange(size, device=device, dtype=torch.float32) * 2 + 1) / size - 1
+    return centres[None, :].expand(size, size), centres[:, None].expand(size, size)

@@ -1,0 +1,54 @@
+"""A backbone and named heads: one net may answer several questions about the same image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from convnet_galaxies.model.backbones import build_backbone
+from convnet_galaxies.model.heads import ClassHead, LensHead, VoteHead
+from convnet_galaxies.settings import NetSettings
+
+
+class GalaxyNet(nn.Module):
+    """Images float [n, bands, h, w] to answers by task.
+
+    classes: for each task (``votes``, ``lens``, ``flavor``, ``types``) the names of its classes; empty for votes
+        and lens.
+    """
+
+    def __init__(self, settings: NetSettings, *, bands: int, classes: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.bands = bands
+        self.classes = {task: tuple(names) for task, names in classes.items()}
+        self.backbone = build_backbone(settings, bands)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.heads = nn.ModuleDict(
+            {task: build_head(task, self.backbone.features, names) for task, names in self.classes.items()}
+        )
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the heads see: float32 [n, features]."""
+        return self.backbone(images).float()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Votes as fractions [n, 37], lens as log odds [n], classes as log odds [n, k]."""
+        features = self.dropout(self.features(images))
+        with torch.autocast(features.device.type, enabled=False):  # heads are small; their outputs deserve float32
+            return {task: head(features) for task, head in self.heads.items()}
+
+
+def build_head(task: str, features: int, classes: Sequence[str]) -> nn.Module:
+    """An untrained head for the task."""
+    if task == "votes":
+        return VoteHead(features)
+    return LensHead(features) if task == "lens" else ClassHead(features, len(classes))
+
+
+def answers(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Raw outputs to probabilities (votes are fractions already): float32, same shapes."""
+    finish = {"votes": lambda x: x, "lens": torch.sigmoid}
+    return {task: finish.get(task, lambda x: x.softmax(1))(output.float()) for task, output in outputs.items()}

@@ -1,0 +1,95 @@
+"""What a net answers: votes that obey the decision tree, lens or not, flavor, type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+
+
+class VoteHead(nn.Module):
+    """Features [n, c] to the 37 cumulative vote fractions [n, 37].
+
+    The answers to each question are shares by 1.5-entmax, times the probability that the question is asked, down
+    the tree; so all 11 sums hold for any weights. Unlike softmax, exact 0 and 1 are reachable (they are common
+    in the votes), and unlike rectified outputs divided by their sum (Dieleman et al. 2015, arXiv:1503.07077), no
+    question can be left without any answer and the gradient is continuous.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, len(VOTE_COLUMNS))
+        longest = max(part.stop - part.start for part in QUESTION_SLICES)
+        slot = torch.full((len(QUESTION_SLICES), longest), len(VOTE_COLUMNS))
+        for question, part in enumerate(QUESTION_SLICES):
+            slot[question, : part.stop - part.start] = torch.arange(part.start, part.stop)
+        self.register_buffer("slot", slot, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.votes(self.linear(features))
+
+    def votes(self, scores: Tensor) -> Tensor:
+        """Any real scores [n, 37] to vote fractions [n, 37], computed in float32."""
+        scores = scores.float()
+        padded = torch.cat([scores, scores.new_full((len(scores), 1), -1e4)], dim=1)
+        shares = Entmax.apply(padded[:, self.slot])  # [n, 11, 7]
+        columns: list[Tensor] = [scores.new_empty(0)] * len(VOTE_COLUMNS)
+        for question in ASKING_ORDER:
+            part, parent = QUESTION_SLICES[question], PARENT_INDEX[question]
+            asked = None if parent is None else columns[parent]
+            for answer in range(part.stop - part.start):
+                share = shares[:, question, answer]
+                columns[part.start + answer] = share if asked is None else share * asked
+        return torch.stack(columns, dim=1)
+
+
+class Entmax(torch.autograd.Function):
+    """1.5-entmax over the last axis: shares that sum to 1, some of them exactly 0 (Peters et al. 2019, arXiv:1905.05702).
+
+    p = [z / 2 - tau]_+ ^ 2 with tau such that the sum is 1; continuously differentiable in z.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        half = (scores - scores.amax(-1, keepdim=True)) / 2
+        ranked = half.sort(-1, descending=True).values
+        count = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
+        mean = ranked.cumsum(-1) / count
+        spread = ranked.square().cumsum(-1) - count * mean.square()
+        tau = mean - ((1 - spread) / count).clamp_min(0).sqrt()
+        support = (tau <= ranked).sum(-1, keepdim=True)
+        root = (half - tau.gather(-1, support - 1)).clamp_min(0)
+        root = root / root.square().sum(-1, keepdim=True).sqrt()
+        ctx.save_for_backward(root)
+        return root.square()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (root,) = ctx.saved_tensors
+        weighted = grads[0] * root
+        return weighted - root * weighted.sum(-1, keepdim=True) / root.sum(-1, keepdim=True)
+
+
+class LensHead(nn.Module):
+    """Features [n, c] to the log odds of a lens [n]."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features).squeeze(1)
+
+
+class ClassHead(nn.Module):
+    """Features [n, c] to the log odds of classes [n, k]: flavors of lenses, or morphology types."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(features)

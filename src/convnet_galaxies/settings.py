@@ -1,0 +1,197 @@
+"""All settings of a run as small frozen models, read from one TOML file; unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from convnet_galaxies.errors import InputError, UsageError
+
+Task = Literal["votes", "lens", "flavor", "types"]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetSettings(Section):
+    """The net. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
+
+    backbone: ``plain`` (ours, for processors), or ``resnet18``, ``resnet50``, ``convnext_nano``, ``convnext_tiny``.
+    widths, depths: channels and blocks of each stage of the plain net.
+    patch_px: side of the squares that the plain net's first layer takes as one pixel.
+    input_px: side of the images that the net sees.
+    field_px: side, in packed pixels, of the square that they show; None: as many as input_px.
+    dropout: share of the features dropped before the heads.
+    encoder_weights: file with a timm or Zoobot encoder (``.safetensors``, or a torch state dict) to start from.
+    """
+
+    backbone: Literal["plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"] = (
+        "plain"
+    )
+    widths: tuple[Annotated[int, Field(gt=0)], ...] = (32, 64, 128, 256)
+    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 1, 1)
+    patch_px: Annotated[int, Field(gt=0)] = 2
+    input_px: Annotated[int, Field(ge=16)] = 80
+    field_px: Positive | None = None
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    encoder_weights: str | None = None
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> NetSettings:
+        if len(self.widths) != len(self.depths):
+            raise ValueError(f"widths has {len(self.widths)} stages and depths {len(self.depths)}; they must agree")
+        return self
+
+
+class AugmentSettings(Section):
+    """Random views in training.
+
+    shift_fraction: largest shift in sides of the viewed square.
+    zoom, stretch: largest factors of size and of the ratio of the axes, log-uniform both ways; 1 is none.
+    brightness, colour: scatter in natural log units of each image's and each band's gain.
+    """
+
+    rotate: bool = True
+    flip: bool = True
+    shift_fraction: Share = 0.03
+    zoom: Annotated[float, Field(ge=1)] = 1.25
+    stretch: Annotated[float, Field(ge=1)] = 1.1
+    brightness: Annotated[float, Field(ge=0)] = 0.1
+    colour: Annotated[float, Field(ge=0)] = 0.05
+
+
+class TrainSettings(Section):
+    """The training itself.
+
+    epochs: times that each image is seen.
+    batch: images a step.
+    learning_rate: at its height, after the warm-up; it falls to zero on a cosine.
+    warmup: share of the steps in which the rate rises.
+    average: decay a step of the weight average that is validated and kept; None keeps the weights themselves.
+    frozen_epochs: epochs at the beginning in which a backbone taken from another run stands still.
+    frozen_stages: number of its first stages that never move.
+    backbone_rate: its learning rate, as a share of that of the heads, when it comes from another run.
+    validate_every: epochs between validations; the last epoch is always validated.
+    types: number of morphology types (k-means of the votes) for the task ``types``.
+    precision: ``auto`` takes bf16 where the processor or GPU has it natively.
+    """
+
+    epochs: Annotated[int, Field(gt=0)] = 40
+    batch: Annotated[int, Field(gt=0)] = 128
+    learning_rate: Positive = 0.002
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    warmup: Share = 0.05
+    average: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    frozen_stages: Annotated[int, Field(ge=0)] = 0
+    backbone_rate: Annotated[float, Field(gt=0)] = 0.3
+    validate_every: Annotated[int, Field(gt=0)] = 1
+    types: Annotated[int, Field(gt=1)] = 20
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    nodes: Annotated[int, Field(gt=0)] = 1
+
+
+class SplitSettings(Section):
+    """Shares of the images in each part; whole groups only."""
+
+    train: Share = 0.8
+    validation: Share = 0.1
+    test: Share = 0.1
+
+    @model_validator(mode="after")
+    def _adds_to_one(self) -> SplitSettings:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6 or self.train == 0:
+            raise ValueError(
+                f"train + validation + test is {self.train + self.validation + self.test:g}; it must be 1, train above 0"
+            )
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of train, validation and test."""
+        return self.train, self.validation, self.test
+
+
+class Settings(Section):
+    """Everything that a run can be told; equal settings, data and seed give equal weights on one machine."""
+
+    seed: int = 0
+    net: NetSettings = NetSettings()
+    augment: AugmentSettings = AugmentSettings()
+    train: TrainSettings = TrainSettings()
+    split: SplitSettings = SplitSettings()
+
+
+def load_settings(path: Path | None, changes: Sequence[str] = (), base: Settings | None = None) -> Settings:
+    """Settings from a TOML file on top of a base, then changes like ``train.epochs=12`` on top of both.
+
+    Values in changes are TOML (``net.widths=[32, 64]``); what is no TOML is taken as text; ``none`` switches off.
+    Raises InputError for a missing or broken file and for unknown keys or wrong values.
+    """
+    tree = _to_tree(base or Settings())
+    where = "settings"
+    if path is not None:
+        where = str(path)
+        try:
+            _merge(tree, tomllib.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})", "give an existing TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: found no valid TOML ({error})", "see settings/*.toml for examples") from None
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set: found '{change}', expected NAME=VALUE", "write e.g. --set train.epochs=12")
+        try:
+            value = None if text.strip().lower() == "none" else tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *tables, key = name.strip().split(".")
+        branch: dict[str, Any] = {key: value}
+        for table in reversed(tables):
+            branch = {table: branch}
+        _merge(tree, branch)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(
+            f"{where}: {place}: found {first['input']!r}, {first['msg'].lower()}",
+            "see docs/using.md for the names and the allowed values",
+        ) from None
+
+
+def write_settings(settings: Settings) -> str:
+    """The settings as TOML text; what is switched off (None) is left out, which reads back as the default None."""
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+
+
+def read_settings(text: str) -> Settings:
+    """Settings from the text that write_settings made."""
+    tree = tomllib.loads(text)
+    if "train" in tree:
+        tree["train"].setdefault("average", None)
+    return Settings.model_validate(tree)
+
+
+def _to_tree(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json")
+
+
+def _merge(tree: dict[str, Any], branch: dict[str, Any]) -> None:
+    for key, value in branch.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value

@@ -1,0 +1,180 @@
+"""MegaCam as the Legacy Survey used it: the PSF of each band, noise, and the gri composite that volunteers saw.
+
+Linear images are float32 [3, h, w] in the order g, r, i, sky subtracted, in counts with AB zero point ZEROPOINT_MAG:
+``mag = ZEROPOINT_MAG - 2.5 log10(counts)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+BANDS = ("g", "r", "i")
+PIXEL_SCALE_ARCSEC = 0.186
+ZEROPOINT_MAG = 30.0
+FIELD_SIZE_PX = 440
+
+# Median seeing of the wide survey's stacks (Gwyn 2012, AJ 143, 38; Erben et al. 2013, MNRAS 433, 2545).
+SEEING_FWHM_ARCSEC = (0.85, 0.75, 0.65)
+# Electrons that stand behind one count at ZEROPOINT_MAG: MegaCam zero points 26.46, 26.24, 25.72 (electrons a second)
+# times the exposure of a stack, 2500, 2000, 4305 s.
+ELECTRONS_PER_COUNT = (96.0, 63.0, 83.0)
+# Measured on the published composites: the upper half of the pixel distribution of blank sky, band by band.
+SKY_SIGMA_COUNTS = (0.66, 1.12, 1.62)
+# Stacks are resampled with a Lanczos kernel, which correlates neighbouring pixels by about 0.08 (measured as well).
+NEIGHBOUR_CORRELATION = 0.08
+
+# Composite of Lupton et al. (2004, PASP 116, 133), with the parameters that the project used for its fields: scales
+# of i, r, g divided by their mean, Q, alpha; everything stretched below MASK_LEVEL becomes black.
+COMPOSITE_SCALES = {"i": 0.4 / 0.9, "r": 0.6 / 0.9, "g": 1.7 / 0.9}
+COMPOSITE_Q = 1.0
+COMPOSITE_ALPHA = 0.09
+MASK_LEVEL = -1.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Conditions of one field; three numbers each, in the order g, r, i.
+
+    psf_fwhm_arcsec: full width at half maximum of the Moffat PSF.
+    moffat_beta: its slope; about 3 for MegaCam.
+    sky_sigma_counts: standard deviation of the blank sky in one pixel.
+    electrons_per_count: gain for the Poisson noise of the objects.
+    """
+
+    psf_fwhm_arcsec: tuple[float, float, float] = SEEING_FWHM_ARCSEC
+    moffat_beta: float = 3.2
+    sky_sigma_counts: tuple[float, float, float] = SKY_SIGMA_COUNTS
+    electrons_per_count: tuple[float, float, float] = ELECTRONS_PER_COUNT
+
+
+def draw_camera(rng: np.random.Generator) -> Camera:
+    """Conditions that vary from pointing to pointing: seeing by 12 %, sky by 15 %, all bands partly together."""
+    shared = rng.normal()
+    seeing = np.array(SEEING_FWHM_ARCSEC) * np.exp(0.07 * shared + 0.07 * rng.normal(size=3))
+    sky = np.array(SKY_SIGMA_COUNTS) * np.exp(0.1 * rng.normal() + np.array([0.12, 0.1, 0.16]) * rng.normal(size=3))
+    return Camera(tuple(seeing.tolist()), float(rng.uniform(2.8, 3.6)), tuple(sky.tolist()))
+
+
+def to_counts(mag: np.ndarray | float) -> np.ndarray:
+    """AB magnitudes to counts at ZEROPOINT_MAG."""
+    return 10 ** (0.4 * (ZEROPOINT_MAG - np.asarray(mag, float)))
+
+
+def to_mag(counts: np.ndarray | float) -> np.ndarray:
+    """Counts to AB magnitudes; fluxes of zero or less give 99."""
+    counts = np.asarray(counts, float)
+    return np.where(counts > 0, ZEROPOINT_MAG - 2.5 * np.log10(np.where(counts > 0, counts, 1)), 99.0)
+
+
+@lru_cache(maxsize=32)
+def psf_transform(camera: Camera, shape: tuple[int, int], oversampling: int = 1, softening_px: float = 0.0) -> np.ndarray:
+    """Real Fourier transform of the PSF, complex64 [3, h, w // 2 + 1], normalised to conserve flux.
+
+    softening_px: standard deviation of the Gaussian by which the image is already blurred, which is divided out.
+    """
+    y = fft.fftfreq(shape[0], 1 / shape[0])[:, None]
+    x = fft.fftfreq(shape[1], 1 / shape[1])[None]
+    frequency2 = (y / shape[0]) ** 2 + (fft.rfftfreq(shape[1])[None]) ** 2
+    out = []
+    for fwhm in camera.psf_fwhm_arcsec:
+        core_px = fwhm / PIXEL_SCALE_ARCSEC * oversampling / (2 * np.sqrt(2 ** (1 / camera.moffat_beta) - 1))
+        moffat = (1 + (x**2 + y**2) / core_px**2) ** -camera.moffat_beta
+        transform = fft.rfft2(moffat / moffat.sum())
+        # Beyond the resolution of the PSF nothing is left to divide by.
+        out.append(transform * np.exp(np.minimum(2 * np.pi**2 * softening_px**2 * frequency2, 8.0)))
+    return np.stack(out).astype(np.complex64)
+
+
+def convolve(gri: np.ndarray, camera: Camera, *, oversampling: int = 1, softening_px: float = 0.0) -> np.ndarray:
+    """Blur float [3, h, w] by the PSF of each band; flux is conserved (edges are padded with zeros).
+
+    oversampling: image pixels to a camera pixel. softening_px: see psf_transform.
+    """
+    h, w = gri.shape[1:]
+    pad = 24 * oversampling
+    shape = (fft.next_fast_len(h + pad, real=True), fft.next_fast_len(w + pad, real=True))
+    transform = fft.rfft2(gri.astype(np.float32, copy=False), s=shape)
+    transform *= psf_transform(camera, shape, oversampling, softening_px)
+    return fft.irfft2(transform, s=shape)[:, :h, :w]
+
+
+def add_photon_noise(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """Poisson noise of the light itself, float [3, h, w] counts; the sky's is in draw_sky."""
+    gain = np.array(camera.electrons_per_count, np.float32)[:, None, None]
+    electrons = np.maximum(gri, 0) * gain
+    # Above some hundred electrons a Gaussian is the same and much faster.
+    out = np.where(electrons > 200, electrons, 0).astype(np.float32)
+    out += np.sqrt(out) * rng.standard_normal(out.shape, dtype=np.float32)
+    faint = (electrons > 0) & (electrons <= 200)
+    out[faint] = rng.poisson(electrons[faint])
+    return out / gain
+
+
+def draw_sky(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Noise of the blank sky, float32 [3, h, w] counts, correlated between neighbours as in a resampled stack."""
+    noise = rng.standard_normal((3, shape[0] + 2, shape[1] + 2), dtype=np.float32)
+    side = np.float32(NEIGHBOUR_CORRELATION / 2)
+    noise = noise[:, 1:-1] + side * (noise[:, :-2] + noise[:, 2:])
+    noise = noise[..., 1:-1] + side * (noise[..., :-2] + noise[..., 2:])
+    scale = np.array(camera.sky_sigma_counts, np.float32) / np.float32(1 + 2 * side**2)
+    return noise * scale[:, None, None]
+
+
+def linear_to_composite(gri: np.ndarray) -> np.ndarray:
+    """Linear float [3 (g, r, i), h, w] to the uint8 [h, w, 3] (red is i, green r, blue g) that volunteers saw.
+
+    With I the sum of the three scaled bands, each becomes ``band * asinh(alpha Q I) / (Q I)``, cut to 0..1; bright
+    objects saturate to white.
+    """
+    scaled = _scaled(gri)
+    stretched = np.moveaxis(scaled * _stretch(scaled.sum(axis=0)), 0, -1)
+    stretched[stretched < MASK_LEVEL] = 0
+    return (np.clip(stretched, 0, 1) * 255).astype(np.uint8)
+
+
+def composite_to_linear(rgb: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    """uint8 [h, w, 3] back to linear float32 [3 (g, r, i), h, w]: exact to the rounding where nothing was cut.
+
+    Values that were cut at 255 come out as lower limits. Those cut at 0, half of the sky, come out as 0 without an
+    rng, and with it as the negative half of a noise of the same width as the positive half.
+    """
+    stretched = (rgb.astype(np.float32) + 0.5) / 255
+    black = rgb == 0
+    if rng is None:
+        stretched[black] = 0
+    else:
+        stretched[rgb > 0] -= np.float32(0.5 / 255) - rng.uniform(0, 1 / 255, int((rgb > 0).sum())).astype(np.float32)
+        # Three quarters of the sky lie below 0.674 sigma; objects are few.
+        sigma = np.maximum(np.quantile(stretched, 0.75, axis=(0, 1)) / 0.674, 1 / 255).astype(np.float32)
+        noise = -np.abs(rng.standard_normal(rgb.shape, dtype=np.float32)) * sigma
+        dark = black.all(axis=2) & (_black_neighbours(black.all(axis=2)))
+        stretched = np.where(black, np.where(dark[..., None], 0, noise), stretched)
+    total = stretched.sum(axis=2)
+    safe = np.where(np.abs(total) < 1e-4, 1.0, total)
+    ratio = np.where(np.abs(total) < 1e-4, 1 / COMPOSITE_ALPHA, np.sinh(total * COMPOSITE_Q) / (COMPOSITE_ALPHA * COMPOSITE_Q * safe))
+    scale = np.array([COMPOSITE_SCALES[band] for band in "gri"], np.float32)[:, None, None]
+    return (np.moveaxis(stretched[..., ::-1], -1, 0) * ratio / scale).astype(np.float32)
+
+
+def _scaled(gri: np.ndarray) -> np.ndarray:
+    scales = np.array([COMPOSITE_SCALES[band] for band in "irg"], np.float32)
+    return gri[::-1].astype(np.float32, copy=False) * scales[:, None, None]
+
+
+def _stretch(total: np.ndarray) -> np.ndarray:
+    safe = np.where(np.abs(total) < 1e-6, np.float32(1), total)
+    return np.where(np.abs(total) < 1e-6, np.float32(COMPOSITE_ALPHA), np.arcsinh(COMPOSITE_ALPHA * COMPOSITE_Q * safe) / (COMPOSITE_Q * safe))
+
+
+def _black_neighbours(black: np.ndarray) -> np.ndarray:
+    """True where the whole 3 x 3 neighbourhood is black: a missing corner, not noise (by chance 1 in 10^8)."""
+    padded = np.pad(black, 1, mode="edge")
+    out = np.ones_like(black)
+    for dy in range(3):
+        for dx in range(3):
+            out &= padded[dy : dy + black.shape[0], dx : dx + black.shape[1]]
+    return out

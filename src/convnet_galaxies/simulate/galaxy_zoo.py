@@ -1,0 +1,171 @@
+"""Simulated Galaxy Zoo in Kaggle's own files, with the truth beside them."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.simulate.galaxy import Light, render_galaxy
+from convnet_galaxies.simulate.morphology import draw_galaxy
+from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
+from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
+from convnet_galaxies.simulate.votes import vote
+
+FIRST_ID = 100001
+CHUNK = 32
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class SimulatedGalaxy:
+    """One galaxy as volunteers saw it.
+
+    jpeg: bytes of the 424 px image. votes: float64 [37]. truth: what it is and how well it can be seen.
+    """
+
+    jpeg: bytes
+    votes: np.ndarray
+    truth: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ZooSummary:
+    """What was written: the folder, and how many images of each kind."""
+
+    output: Path
+    training: int
+    test: int
+
+
+def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
+    """Galaxy number index (from 0) of a simulation; depends on index and seed only."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    galaxy = draw_galaxy(rng)
+    observation = draw_observation(galaxy.r90_arcsec, rng)
+    around = draw_surroundings(galaxy, rng, side_arcmin=observation.side_px * observation.pixel_arcsec / 60)
+    light = render_galaxy(galaxy, observation.scene_px, observation.pixel_arcsec, rng)
+    crowding = add_objects(light.array, galaxy, around, observation, rng)
+    image = add_flaws(expose(Light(light.array, light.profiles), observation, rng), around, observation, rng)
+    around = type(around)(**{**asdict(around), "crowding": crowding})
+    fractions, seen, volunteers = vote(galaxy, observation, around, rng)
+    truth = {
+        **asdict(galaxy),
+        "psf_fwhm_arcsec": float(observation.psf_fwhm_arcsec[1]),
+        "pixel_arcsec": observation.pixel_arcsec,
+        "volunteers": volunteers,
+        **{f"seen_{name}": value for name, value in asdict(seen).items()},
+        **{f"around_{name}": value for name, value in asdict(around).items()},
+    }
+    return SimulatedGalaxy(encode_cutout(compose(image, observation.pixel_arcsec)), fractions, truth)
+
+
+def simulate_galaxy_zoo(
+    output: Path,
+    *,
+    number: int,
+    seed: int,
+    workers: int | None = None,
+    test_fraction: float = 0.2,
+    progress: Callable[[int, int], None] | None = None,
+    force: bool = False,
+) -> ZooSummary:
+    """Writes number galaxies into the folder output; the same seed gives the same bytes for any number of workers.
+
+    Files: images_training_rev1.zip, training_solutions_rev1.zip, images_test_rev1.zip, all_zeros_benchmark.csv,
+    truth.csv (what each galaxy is) and test_solutions_sealed.csv (the votes of the test images, which Kaggle keeps).
+    workers: processes; None takes one for each core. progress: called with galaxies done and galaxies in all.
+    Raises InputError for a number below 1 or a bad share of test images, OutputExistsError without force.
+    """
+    if number < 1:
+        raise InputError(f"simulate galaxy-zoo: found number {number}, expected at least 1", "pass --number 1000")
+    if not 0 <= test_fraction < 1:
+        raise InputError(
+            f"simulate galaxy-zoo: found a test share of {test_fraction}, expected 0 to below 1", "pass e.g. 0.2"
+        )
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    test = min(round(number * test_fraction), number - 1)
+    partial_output = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    partial_output.mkdir(parents=True)
+    try:
+        _write(partial_output, _simulate_all(number, seed, workers), number - test, number, progress)
+        if output.exists():
+            shutil.rmtree(output)
+        partial_output.rename(output)
+    finally:
+        if partial_output.exists():
+            shutil.rmtree(partial_output)
+    return ZooSummary(output, number - test, test)
+
+
+def _simulate_all(number: int, seed: int, workers: int | None) -> Iterator[SimulatedGalaxy]:
+    """All galaxies in order; at most a few chunks wait in memory."""
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        yield from (simulate_one(index, seed) for index in range(number))
+        return
+    # spawn: forking a process in which torch or a thread pool is alive may hang
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        starts = iter(range(0, number, CHUNK))
+        work = partial(_simulate_chunk, number=number, seed=seed)
+        waiting = [pool.submit(work, start) for start, _ in zip(starts, range(2 * workers), strict=False)]
+        try:
+            while waiting:
+                chunk = waiting.pop(0).result()
+                waiting += [pool.submit(work, start) for start, _ in zip(starts, range(1), strict=False)]
+                yield from chunk
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _simulate_chunk(start: int, *, number: int, seed: int) -> list[SimulatedGalaxy]:
+    return [simulate_one(index, seed) for index in range(start, min(start + CHUNK, number))]
+
+
+def _write(
+    folder: Path,
+    galaxies: Iterator[SimulatedGalaxy],
+    training: int,
+    number: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    votes, truth = [], []
+    with (
+        zipfile.ZipFile(folder / "images_training_rev1.zip", "w") as training_zip,
+        zipfile.ZipFile(folder / "images_test_rev1.zip", "w") as test_zip,
+    ):
+        for index, galaxy in enumerate(galaxies):
+            part = "training" if index < training else "test"
+            archive = training_zip if index < training else test_zip
+            archive.writestr(zipfile.ZipInfo(f"images_{part}_rev1/{FIRST_ID + index}.jpg", ZIP_TIME), galaxy.jpeg)
+            votes.append(galaxy.votes)
+            truth.append({"GalaxyID": FIRST_ID + index, "part": part, **galaxy.truth})
+            if progress is not None:
+                progress(index + 1, number)
+    solutions = pd.DataFrame(np.array(votes), columns=list(VOTE_COLUMNS))
+    solutions.insert(0, "GalaxyID", np.arange(FIRST_ID, FIRST_ID + number))
+    zeros = solutions[training:].copy()
+    zeros[list(VOTE_COLUMNS)] = 0
+    text = io.StringIO()
+    solutions[:training].to_csv(text, index=False, lineterminator="\n")
+    with zipfile.ZipFile(folder / "training_solutions_rev1.zip", "w") as archive:
+        info = zipfile.ZipInfo("training_solutions_rev1.csv", ZIP_TIME)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(info, text.getvalue())
+    zeros.to_csv(folder / "all_zeros_benchmark.csv", index=False, lineterminator="\n")
+    solutions[training:].to_csv(folder / "test_solutions_sealed.csv", index=False, lineterminator="\n")
+    pd.DataFrame(truth).to_csv(folder / "truth.csv", index=False, lineterminator="\n")

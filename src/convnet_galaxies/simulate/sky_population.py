@@ -1,0 +1,126 @@
+"""What lies in a patch of sky: galaxies and stars with magnitudes, colours, sizes and redshifts.
+
+Counts and colours are round numbers from surveys of this depth (Ilbert et al. 2006, A&A 457, 841; Fukugita et al.
+1995, PASP 107, 945 for galaxy colours with redshift; Covey et al. 2007, AJ 134, 2398 for the stellar locus).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, to_counts
+from convnet_galaxies.simulate.lens_population import einstein_radius_of
+
+# Colours of an old galaxy and of a star-forming one as seen at a redshift (k-corrections included).
+REDSHIFTS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.5])
+RED_G_R = np.array([0.75, 0.92, 1.18, 1.45, 1.66, 1.75, 1.78, 1.72, 1.5, 1.2, 1.0])
+RED_R_I = np.array([0.38, 0.40, 0.44, 0.52, 0.60, 0.74, 0.92, 1.12, 1.2, 1.1, 0.7])
+BLUE_G_R = np.array([0.40, 0.48, 0.58, 0.66, 0.70, 0.66, 0.60, 0.42, 0.32, 0.25, 0.25])
+BLUE_R_I = np.array([0.20, 0.24, 0.26, 0.28, 0.34, 0.40, 0.42, 0.40, 0.34, 0.22, 0.18])
+
+
+@dataclass(frozen=True)
+class SkyObject:
+    """One object of a field.
+
+    x_px, y_px: centre, 0-based. r_mag, g_r, r_i: AB magnitude and colours.
+    kind: elliptical, spiral, ring, merger, irregular, star, or satellite trail.
+    redshift: 0 for stars and trails. radius_px: half-light radius along the long axis. axis_ratio, angle_rad: of the
+    light, angle from x towards y. einstein_radius_arcsec: what it would do to a source at z 2; 0 unless elliptical.
+    group: number of the group that it belongs to, -1 without one.
+    """
+
+    x_px: float
+    y_px: float
+    r_mag: float
+    g_r: float
+    r_i: float
+    kind: str
+    redshift: float = 0.0
+    radius_px: float = 0.0
+    axis_ratio: float = 1.0
+    angle_rad: float = 0.0
+    einstein_radius_arcsec: float = 0.0
+    group: int = -1
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Counts in g, r, i, float64 [3]."""
+        return to_counts(np.array([self.r_mag + self.g_r, self.r_mag, self.r_mag - self.r_i]))
+
+
+def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, density: float = 1.0) -> list[SkyObject]:
+    """Objects over an area of shape (h, w) px, bright ones last. density: of galaxies, relative to the average."""
+    arcmin2 = shape[0] * shape[1] * (PIXEL_SCALE_ARCSEC / 60) ** 2
+    objects: list[SkyObject] = []
+    slope, bright, faint = 0.33, 16.0, 26.4
+    total = 15.0 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
+    number = rng.poisson(density * total * arcmin2)
+    mags = 24 + np.log10(10 ** (slope * (bright - 24)) + rng.random(number) * (10 ** (slope * (faint - 24)) - 10 ** (slope * (bright - 24)))) / slope
+    for mag in mags:
+        objects.append(_draw_galaxy(rng, float(mag), rng.random() * shape[1], rng.random() * shape[0]))
+    for group in range(rng.poisson(0.35 * arcmin2)):
+        objects += _draw_group(rng, shape, group)
+    for _ in range(rng.poisson(4.2 * arcmin2)):
+        objects.append(_draw_star(rng, rng.random() * shape[1], rng.random() * shape[0]))
+    return sorted(objects, key=lambda o: -o.r_mag)
+
+
+def _draw_galaxy(rng: np.random.Generator, r_mag: float, x: float, y: float) -> SkyObject:
+    median = np.interp(r_mag, [16, 18, 20, 22, 24, 26], [0.07, 0.14, 0.28, 0.55, 0.9, 1.3])
+    redshift = float(np.clip(median * np.exp(0.4 * rng.normal()), 0.02, 3.5))
+    red = rng.random() < np.interp(r_mag, [17, 20, 22, 24, 26], [0.45, 0.4, 0.28, 0.14, 0.06])
+    if red:
+        return red_galaxy(rng, r_mag, min(redshift, 1.1), x, y)
+    g_r = np.interp(redshift, REDSHIFTS, BLUE_G_R) + rng.normal(0, 0.16) - 0.1 * max(0.0, r_mag - 24)
+    r_i = np.interp(redshift, REDSHIFTS, BLUE_R_I) + rng.normal(0, 0.12)
+    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26.5], [0.75, 0.4, 0.1, -0.18, -0.42, -0.65])
+    kinds, shares = ("spiral", "ring", "merger", "irregular"), np.array([0.72, 0.06, 0.06, 0.16])
+    kind = str(rng.choice(kinds, p=shares))
+    radius = size * np.exp(0.3 * rng.normal()) / PIXEL_SCALE_ARCSEC
+    cosine = rng.uniform(0.05, 1)
+    axis_ratio = float(np.sqrt(cosine**2 * 0.96 + 0.04))
+    angle = float(rng.uniform(0, np.pi))
+    return SkyObject(x, y, r_mag, float(g_r), float(r_i), kind, redshift, float(radius), axis_ratio, angle)
+
+
+def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float, group: int = -1) -> SkyObject:
+    """An elliptical or lenticular on the red sequence of its redshift."""
+    g_r = np.interp(redshift, REDSHIFTS, RED_G_R) + rng.normal(0, 0.06)
+    r_i = np.interp(redshift, REDSHIFTS, RED_R_I) + rng.normal(0, 0.04)
+    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26], [0.6, 0.25, -0.1, -0.35, -0.55, -0.7])
+    radius = size * np.exp(0.25 * rng.normal()) / PIXEL_SCALE_ARCSEC
+    axis_ratio, angle = float(np.clip(rng.beta(3.5, 1.6), 0.25, 0.98)), float(rng.uniform(0, np.pi))
+    strength = einstein_radius_of(r_mag, redshift)
+    return SkyObject(x, y, r_mag, float(g_r), float(r_i), "elliptical", redshift, float(radius), axis_ratio, angle, strength, group)
+
+
+def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) -> list[SkyObject]:
+    """A group or small cluster: one redshift, one red sequence, the brightest galaxy in the middle."""
+    redshift = float(np.clip(rng.gamma(6, 0.085), 0.15, 0.95))
+    brightest = 17.0 + 5.0 * redshift + rng.normal(0, 0.4)
+    number = int(np.clip(rng.geometric(0.12) + 2, 3, 40))
+    centre = rng.random(2) * np.array([shape[1], shape[0]])
+    spread_px = rng.uniform(8, 18) / 0.5 * 0.5 / PIXEL_SCALE_ARCSEC
+    mags = brightest + 0.3 + rng.gamma(2.2, 0.9, number)
+    members = [red_galaxy(rng, float(brightest), redshift, float(centre[0]), float(centre[1]), group)]
+    for mag in mags[mags < 25]:
+        distance, turn = spread_px * np.sqrt(rng.exponential(1.0)), rng.uniform(0, 2 * np.pi)
+        x, y = centre + distance * np.array([np.cos(turn), np.sin(turn)])
+        members.append(red_galaxy(rng, float(mag), redshift, float(x), float(y), group))
+    return members
+
+
+def _draw_star(rng: np.random.Generator, x: float, y: float) -> SkyObject:
+    """A star of the Galaxy at high latitude: halo and disk stars of the main sequence, redder when fainter."""
+    r_mag = float(13.0 + 11.5 * rng.beta(2.2, 1.15))
+    red = rng.random() < np.interp(r_mag, [14, 18, 22, 25], [0.15, 0.4, 0.6, 0.7])
+    if red:
+        g_r = rng.normal(1.42, 0.07)
+        r_i = float(np.clip(rng.gamma(4, 0.25) + 0.5, 0.55, 2.2))
+    else:
+        g_r = float(np.clip(rng.gamma(5, 0.11) + 0.05, 0.1, 1.3))
+        r_i = 0.36 * g_r + rng.normal(0, 0.03)
+    return SkyObject(x, y, r_mag, float(g_r), float(r_i), "star")

@@ -1,0 +1,100 @@
+"""An unfinished run on disk, and Ctrl-C that waits for the step to end."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.train.average import WeightAverage
+from convnet_galaxies.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What save_checkpoint wrote."""
+
+    state: dict[str, Any]
+
+    def restore(
+        self, net: nn.Module, optimizers: list[torch.optim.Optimizer], average: WeightAverage
+    ) -> tuple[int, float, float]:
+        """Fill all parts; returns steps done, best validation loss, seconds trained."""
+        net.load_state_dict(self.state["net"])
+        average.net.load_state_dict(self.state["average"])
+        for optimizer, saved in zip(optimizers, self.state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return self.state["step"], self.state["best"], self.state["spent"]
+
+
+def save_checkpoint(
+    run: RunFolder,
+    identity: str,
+    net: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    average: WeightAverage,
+    *,
+    step: int,
+    best: float,
+    spent: float,
+) -> None:
+    """Write all that is needed to go on, through a temporary name."""
+    state = {
+        "identity": identity,
+        "net": net.state_dict(),
+        "average": average.net.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+        "best": best,
+        "spent": spent,
+    }
+    temporary = run.checkpoint.with_name(run.checkpoint.name + ".part")
+    torch.save(state, temporary)
+    temporary.replace(run.checkpoint)
+
+
+def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:
+    """Read an unfinished run. Raises UsageError when there is none, InputError when it is of another training."""
+    if run.is_finished:
+        raise UsageError(f"{run.path}: this run is finished", "leave out --resume, and choose another output or --force")
+    if not run.checkpoint.is_file():
+        raise UsageError(f"{run.path}: found no resume.ckpt, nothing to resume", "leave out --resume")
+    try:
+        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"{run.checkpoint}: cannot be read ({error})", "start the run again with --force") from None
+    if state["identity"] != identity:
+        raise InputError(
+            f"{run.path}: was begun with other settings, images or parent than these",
+            "give the same command as at the beginning plus --resume",
+        )
+    return Checkpoint(state)
+
+
+class Interrupts:
+    """Within this context the first Ctrl-C is only noted, so that a step is never cut in half; the second one cuts."""
+
+    def __init__(self) -> None:
+        self.caught = False
+
+    def __enter__(self) -> Interrupts:
+        self.here = threading.current_thread() is threading.main_thread()
+        if self.here:
+            self.before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.caught:
+            raise KeyboardInterrupt
+        self.caught = True
+
+    def __exit__(self, *error: object) -> None:
+        if self.here:
+            signal.signal(signal.SIGINT, self.before)

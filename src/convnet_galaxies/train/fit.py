@@ -1,0 +1,175 @@
+"""THE training loop: from scratch, fine-tuning and transfer, on a laptop or on several GPUs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.losses import LOSSES
+from convnet_galaxies.model.weights import save_weights
+from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.train.average import WeightAverage
+from convnet_galaxies.train.batches import Batches
+from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_checkpoint
+from convnet_galaxies.train.device import Device, make_fabric
+from convnet_galaxies.train.optimizer import Rates, freeze, make_optimizers
+from convnet_galaxies.train.plan import Plan, make_plan
+from convnet_galaxies.train.run_folder import RunFolder, write_split
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands, for progress bars.
+
+    step, steps: done and all. epoch: counted from 1. loss: mean of the epoch so far. figures: of the last validation.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    figures: dict[str, float]
+
+
+def fit(
+    images: ImageSet,
+    settings: Settings,
+    output: Path,
+    *,
+    tasks: Sequence[str],
+    parent: str | Path | None = None,
+    stage: int | None = None,
+    device: Device = "auto",
+    resume: bool = False,
+    force: bool = False,
+    progress: Callable[[Moment], None] | None = None,
+) -> RunFolder:
+    """Train a net and write its run folder.
+
+    tasks: of ``votes``, ``lens``, ``flavor``, ``types``; a head each.
+    parent: run whose backbone, and whose heads for the same tasks, are the start.
+    stage: only images of this Space Warps stage are trained on; the split is of all of them.
+    resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
+    Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
+    """
+    run = RunFolder(output)
+    fabric = make_fabric(device, settings.train.precision, nodes=settings.train.nodes)
+    fabric.launch()
+    fabric.seed_everything(settings.seed, verbose=False)
+    plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage)
+    checkpoint = load_checkpoint(run, plan.identity) if resume else None
+    if not resume and fabric.is_global_zero:
+        run.create(force=force)
+        run.settings.write_text(write_settings(settings), "utf-8")
+        run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
+        write_split(run.split, plan.split)
+    _train(fabric, plan, settings, run, checkpoint, progress)
+    return run
+
+
+def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
+    wanted = settings.train
+    net = plan.net.to(memory_format=torch.channels_last)
+    optimizers = make_optimizers(net, wanted, inherited=plan.has_parent)
+    model, *wrapped = fabric.setup(net, *optimizers)
+    batches = Batches(
+        plan.images,
+        plan.targets,
+        plan.train_rows,
+        settings.augment,
+        wanted.batch,
+        settings.seed,
+        plan.field_px,
+        plan.input_px,
+        (fabric.global_rank, fabric.world_size),
+    )
+    steps = batches.steps * wanted.epochs
+    rates = Rates(optimizers, steps, wanted.warmup)
+    average = WeightAverage(net, wanted.average, steps)
+    step, best, spent, figures = 0, math.inf, 0.0, {}
+    if checkpoint is not None:
+        step, best, spent = checkpoint.restore(net, optimizers, average)
+        run.keep_metrics_until(step // batches.steps)
+
+    with Interrupts() as interrupts:
+        for epoch in range(step // batches.steps, wanted.epochs):
+            started = time.monotonic()
+            losses = torch.zeros((), device=fabric.device)
+            first = step % batches.steps
+            freeze(net, wanted, epoch, inherited=plan.has_parent)
+            for batch in batches.epoch(epoch, first_step=first):
+                torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout follows from the step alone
+                rates.set(step)
+                outputs = model(fabric.to_device(batch.views))
+                targets = fabric.to_device(dict(batch.targets))
+                loss = torch.stack([LOSSES[task](outputs[task], targets[task]) for task in plan.targets]).sum()
+                fabric.backward(loss)
+                for optimizer in wrapped:
+                    optimizer.step()
+                    optimizer.zero_grad()
+                average.update(net, step)
+                losses += loss.detach()
+                step += 1
+                if progress is not None and (step % 10 == 0 or step == steps):
+                    progress(Moment(step, steps, epoch + 1, losses.item() / ((step - 1) % batches.steps - first + 1), figures))
+                if interrupts.caught and step % batches.steps:
+                    break
+            if interrupts.caught and step % batches.steps:
+                spent += time.monotonic() - started
+                break
+            spent += time.monotonic() - started
+            if (epoch + 1) % wanted.validate_every == 0 or epoch + 1 == wanted.epochs:
+                figures = validate(fabric, average.net, plan) if len(plan.validation_rows) else {}
+                score = figures.get("validation_loss", -float(epoch))
+                if fabric.is_global_zero:
+                    row = {"epoch": epoch + 1, "train_seconds": spent, "train_loss": losses.item() / (batches.steps - first)}
+                    run.append_metrics({**row, **figures})
+                    if score < best:
+                        save_weights(average.net.state_dict(), run.weights)
+                best = min(best, score)
+            if fabric.is_global_zero:
+                save_checkpoint(run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent)
+            if interrupts.caught:
+                break
+    if step < steps:
+        if fabric.is_global_zero:
+            save_checkpoint(run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent)
+        raise KeyboardInterrupt
+    fabric.barrier()
+    if fabric.is_global_zero:
+        run.card.write_text(plan.card().dumps(), "utf-8")
+        run.checkpoint.unlink(missing_ok=True)
+
+
+@torch.no_grad()
+def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 256) -> dict[str, float]:
+    """Losses on the validation images, one view: ``validation_loss`` and, for votes, ``validation_rmse``."""
+    net.eval()
+    sums = dict.fromkeys(plan.targets, 0.0)
+    counts = dict.fromkeys(plan.targets, 0)
+    (upright,) = fixed_warps(1)
+    for start in range(0, len(plan.validation_rows), batch):
+        rows = plan.validation_rows[start : start + batch]
+        pixels = torch.from_numpy(plan.images.images[rows])
+        views = fixed_view(pixels, upright, field_px=plan.field_px, output_px=plan.input_px)
+        with fabric.autocast():
+            outputs = net(fabric.to_device(views.contiguous(memory_format=torch.channels_last)))
+        for task, target in plan.targets.items():
+            known = int(target.known[rows].sum())
+            if known:
+                values = target.values[torch.from_numpy(rows)].to(fabric.device)
+                sums[task] += known * LOSSES[task](outputs[task], values).item()
+                counts[task] += known
+    losses = {task: sums[task] / counts[task] for task in sums if counts[task]}
+    figures = {"validation_loss": sum(losses.values())} if losses else {}
+    if "votes" in losses:
+        figures["validation_rmse"] = math.sqrt(losses["votes"])
+    return figures

@@ -1,0 +1,98 @@
+"""Who moves, how fast, and when: parameter groups, optimizers, the schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.settings import TrainSettings
+
+MUON_RATE = 10.0
+"""Muon's rate as a multiple of Adam's: its updates have unit singular values, Adam's have unit elements."""
+
+
+class Rates:
+    """The learning rate of every parameter group at every step: warm-up, then a cosine down to zero."""
+
+    def __init__(self, optimizers: Iterable[torch.optim.Optimizer], steps: int, warmup: float) -> None:
+        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self.height = [group["lr"] for group in self.groups]
+        self.steps, self.rise = steps, max(1, round(warmup * steps))
+
+    def set(self, step: int) -> None:
+        """Set the rates for a step, counted from 0."""
+        share = min(1.0, (step + 1) / self.rise) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        for group, height in zip(self.groups, self.height, strict=True):
+            group["lr"] = height * share
+
+
+class ConvMuon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024) for convolutions: a kernel [o, i, h, w] is a matrix [o, i h w].
+
+    torch's Muon takes matrices only; they share the memory of the kernels.
+    """
+
+    def __init__(self, kernels: Iterable[dict[str, Any]], **options: Any) -> None:
+        self.kernels: list[list[nn.Parameter]] = []
+        groups = []
+        for group in kernels:
+            self.kernels.append(list(group["params"]))
+            matrices = [nn.Parameter(as_matrix(kernel.data)) for kernel in group["params"]]
+            groups.append({**group, "params": matrices})
+        super().__init__(groups, **options)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group, kernels in zip(self.param_groups, self.kernels, strict=True):
+            for matrix, kernel in zip(group["params"], kernels, strict=True):
+                matrix.grad = None if kernel.grad is None else as_matrix(kernel.grad)
+        super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for kernels in self.kernels:
+            for kernel in kernels:
+                kernel.grad = None
+
+
+def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels of convolutions, AdamW for all else; what is inherited moves at backbone_rate."""
+    slow = settings.backbone_rate if inherited else 1.0
+    kernels, others, heads = [], [], list(net.heads.parameters())
+    frozen = {id(parameter) for stage in net.backbone.parts()[: settings.frozen_stages] for parameter in stage.parameters()}
+    for name, parameter in net.backbone.named_parameters():
+        if inherited and id(parameter) in frozen:
+            parameter.requires_grad_(False)
+        elif parameter.ndim == 4 and parameter.shape[1] > 1 and name.endswith("weight"):
+            kernels.append(parameter)
+        else:
+            others.append(parameter)
+    rate = settings.learning_rate
+    return [
+        ConvMuon([{"params": kernels, "lr": rate * MUON_RATE * slow}], lr=rate, weight_decay=settings.weight_decay),
+        torch.optim.AdamW(
+            [{"params": others, "lr": rate * slow}, {"params": heads, "lr": rate}], lr=rate, weight_decay=0.0, fused=True
+        ),
+    ]
+
+
+def freeze(net: GalaxyNet, settings: TrainSettings, epoch: int, *, inherited: bool) -> None:
+    """Set a net to train for an epoch (from 0): an inherited backbone may stand still, its statistics too."""
+    net.train()
+    if not inherited:
+        return
+    stages = net.backbone.parts()
+    still = len(stages) if epoch < settings.frozen_epochs else settings.frozen_stages
+    for number, stage in enumerate(stages):
+        stage.train(number >= still)
+        for parameter in stage.parameters():
+            parameter.requires_grad_(number >= still)
+
+
+def as_matrix(kernel: Tensor) -> Tensor:
+    """A kernel [o, i, h, w] as a matrix [o, h w i], without a copy where it is channels-last."""
+    return kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)

@@ -1,0 +1,188 @@
+"""Everything about a training that is settled before its first step: split, targets, net, ancestry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from convnet_galaxies.data.records import ImageSet, split_groups
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
+from convnet_galaxies.settings import NetSettings, Settings, write_settings
+from convnet_galaxies.train.run_folder import link_keys, read_split
+from convnet_galaxies.train.targets import Target, find_types, make_target
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training, settled.
+
+    split: one row an image of the set, then those of the ancestors; see write_split.
+    train_rows, validation_rows: row numbers in images, int [n].
+    identity: equal for equal data, settings and parent; a resumed run must agree in it.
+    """
+
+    images: ImageSet
+    targets: dict[str, Target]
+    net: GalaxyNet
+    split: pd.DataFrame
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    ancestry: tuple[dict[str, Any], ...]
+    type_centres: np.ndarray | None
+    identity: str
+
+    @property
+    def has_parent(self) -> bool:
+        """Whether the backbone comes from another run, or from an encoder file."""
+        return bool(self.ancestry) or self.net.settings.encoder_weights is not None
+
+    @property
+    def input_px(self) -> int:
+        return self.net.settings.input_px
+
+    @property
+    def field_px(self) -> float:
+        return field_px(self.net.settings, self.images.preprocess.size_px)
+
+    def card(self) -> ModelCard:
+        """The card of the trained net."""
+        settings = self.net.settings.model_copy(update={"encoder_weights": None})
+        centres = None if self.type_centres is None else self.type_centres.tolist()
+        return ModelCard(
+            settings, self.images.preprocess, self.net.classes, ancestry=self.ancestry, type_centres=centres
+        )
+
+
+def field_px(settings: NetSettings, size_px: int) -> float:
+    """Side in packed pixels of the square that the net sees; never more than the pack has, unless asked for."""
+    return float(min(settings.input_px, size_px)) if settings.field_px is None else settings.field_px
+
+
+def make_plan(
+    images: ImageSet, settings: Settings, *, tasks: Sequence[str], parent: str | Path | None, stage: int | None
+) -> Plan:
+    """Settle a training. Raises InputError when labels, parts or the parent do not allow it."""
+    torch.manual_seed(settings.seed)
+    old, card = (None, None) if parent is None else load_net(parent)
+    if card is not None:
+        settings = _like_parent(settings, card, images)
+    inherited = None if parent is None else read_split(run_path(parent) / "split.parquet")
+    keys = link_keys(images.table, images.link_columns)
+    parts = deal_parts(images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed)
+
+    chosen = np.ones(len(images), bool)
+    if stage is not None:
+        chosen = stage_rows(images.table, stage)
+    centres = None
+    if "types" in tasks:
+        kept = None if card is None else card.type_centres
+        votes = images.table.filter(regex=r"^Class\d+\.\d+$").to_numpy(float)
+        centres = np.array(kept) if kept else find_types(votes[parts == "train"], settings.train.types, seed=settings.seed)
+    targets = {
+        task: make_target(
+            task, images.table, classes=() if card is None else card.classes.get(task, ()), centres=centres
+        )
+        for task in tasks
+    }
+    known = np.any([target.known for target in targets.values()], axis=0) & chosen
+    train_rows = np.flatnonzero(known & (parts == "train"))
+    validation_rows = np.flatnonzero(known & (parts == "validation"))
+    _check_labels(targets, train_rows)
+
+    classes = {task: target.classes for task, target in targets.items()}
+    net = GalaxyNet(settings.net, bands=images.preprocess.bands, classes=classes)
+    if old is not None:
+        inherit(net, old)
+    split = pd.DataFrame({"id": images.table["id"], "part": parts, "used": known, "keys": keys, "origin": "this run"})
+    ancestry: tuple[dict[str, Any], ...] = ()
+    if parent is not None and card is not None and inherited is not None:
+        weights = fingerprint(run_path(parent) / "weights.safetensors")
+        ancestry = (*card.ancestry, {"run": str(parent), "tasks": list(card.classes), "weights_sha256": weights})
+        # Only what the ancestors used matters further on; the rest of their images was never looked at.
+        past = inherited[inherited["used"]].assign(origin=inherited["origin"].where(inherited["origin"] != "this run", str(parent)))
+        split = pd.concat([split, past], ignore_index=True)
+    text = "\n".join(
+        [write_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
+    )
+    identity = hashlib.sha256(text.encode()).hexdigest()
+    return Plan(images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity)
+
+
+def deal_parts(
+    groups: np.ndarray,
+    keys: Sequence[Sequence[str]],
+    shares: Sequence[float],
+    inherited: pd.DataFrame | None,
+    *,
+    seed: int,
+) -> np.ndarray:
+    """Part of each image (str [n]), whole groups only, such that what an ancestor trained on is never held out.
+
+    A group that an ancestor knows keeps its part there (train before validation before test, if it had several);
+    the others are dealt by the shares.
+    """
+    parts = split_groups(groups, shares, seed=seed)
+    if inherited is None:
+        return parts
+    known: dict[str, int] = {}
+    rank = {"train": 0, "validation": 1, "test": 2}
+    for row_keys, part in zip(inherited["keys"], inherited["part"], strict=True):
+        for key in row_keys:
+            known[key] = min(known.get(key, 2), rank[part])
+    past = np.array([min((known.get(key, 3) for key in row_keys), default=3) for row_keys in keys])
+    of_group = pd.Series(past).groupby(groups).transform("min").to_numpy()
+    return np.where(of_group < 3, np.array([*rank, ""], dtype=object)[of_group], parts)
+
+
+def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
+    """Mask of the images of a stage. Raises InputError when the pack has no such stage."""
+    if "stage" not in table.columns:
+        raise InputError("--stage: the pack has no column 'stage'", "leave out --stage")
+    mask = (table["stage"].astype(float) == stage).to_numpy()
+    if not mask.any():
+        found = ", ".join(f"{value:g}" for value in sorted(table["stage"].astype(float).unique()))
+        raise InputError(f"--stage {stage}: found only stages {found}", "choose one of these")
+    return mask
+
+
+def inherit(net: GalaxyNet, old: GalaxyNet) -> None:
+    """Copy the backbone, and the heads of the tasks (and classes) that both nets have."""
+    net.backbone.load_state_dict(old.backbone.state_dict())
+    for task, head in net.heads.items():
+        if old.classes.get(task) == net.classes[task]:
+            head.load_state_dict(old.heads[task].state_dict())
+
+
+def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Settings:
+    if card.preprocess.bands != images.preprocess.bands:
+        raise InputError(
+            f"pack: found {images.preprocess.bands} bands, expected {card.preprocess.bands} as in the parent run",
+            "pack with the same bands, or train from scratch",
+        )
+    fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
+    return settings.model_copy(update={"net": settings.net.model_copy(update={**fixed, "encoder_weights": None})})
+
+
+def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
+    if len(train_rows) < 2:
+        raise InputError(f"pack: found {len(train_rows)} labelled training images, expected at least 2", "pack more images")
+    for task, target in targets.items():
+        rows = train_rows[target.known[train_rows]]
+        values = target.values[torch.from_numpy(rows)]
+        if task != "votes" and len(values.unique()) < 2:
+            raise InputError(
+                f"pack: all {len(rows)} training images with a label for '{task}' have the same one, expected at least two",
+                "add images of the other kind, or choose another stage or seed",
+            )
+
+
+

@@ -1,0 +1,142 @@
+"""The folder of a run: what was trained, on what, how, and everything needed to use it or go on.
+
+``settings.toml``, ``weights.safetensors``, ``model.json``, ``metrics.csv``, ``split.parquet``,
+``environment.json``, and ``resume.ckpt`` while unfinished. ``model.json`` is written last, so a folder that has it
+is a finished run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from convnet_galaxies import __version__
+from convnet_galaxies.errors import InputError, OutputExistsError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run's folder."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.toml"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "model.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.parquet"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "resume.ckpt"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.card.is_file()
+
+    def create(self, *, force: bool) -> None:
+        """Make the folder. Raises OutputExistsError unless it is new, empty, or a run and force is given."""
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if not force:
+                raise OutputExistsError(self.path)
+            if not self.settings.is_file():
+                raise InputError(f"{self.path}: is not a run, so it is not replaced", "choose another output")
+            shutil.rmtree(self.path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be made ({error.strerror})", "choose another output") from None
+
+    def write_environment(self, extra: Mapping[str, Any]) -> None:
+        """Record versions and machine."""
+        facts = {
+            "convnet-galaxies": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            **extra,
+        }
+        self.environment.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+    def append_metrics(self, row: Mapping[str, float | int]) -> None:
+        """Add one line to metrics.csv; the first call writes the header."""
+        new = not self.metrics.exists()
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+
+    def keep_metrics_until(self, epoch: int) -> None:
+        """Drop the lines after the given epoch, which a resumed run will write again."""
+        if self.metrics.exists():
+            table = pd.read_csv(self.metrics, dtype=str)
+            table[table["epoch"].astype(int) <= epoch].to_csv(self.metrics, index=False)
+
+
+def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
+    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``."""
+    columns = [column for column in link_columns if column in table.columns] or ["id"]
+    keys: list[list[str]] = [[] for _ in range(len(table))]
+    for column in columns:
+        for row, value in enumerate(table[column]):
+            if not pd.isna(value) and str(value) != "":
+                keys[row].append(f"{column}={value}")
+    return keys
+
+
+def write_split(path: Path, table: pd.DataFrame) -> None:
+    """Write the split: columns id, part, used (bool: this run trained or validated on it), keys (list), origin."""
+    table.to_parquet(path, index=False)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read what write_split wrote. Raises InputError."""
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
+
+
+def trained_keys(split: pd.DataFrame) -> set[str]:
+    """Keys of all images that the run or an ancestor was trained on."""
+    rows = split[(split["part"] == "train") & split["used"]]
+    return {key for keys in rows["keys"] for key in keys}
+
+
+def was_trained_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame) -> np.ndarray:
+    """Mask [n] of the images that share an id, a galaxy, a field or an image file with the run's training images."""
+    seen = trained_keys(split)
+    return np.array([any(key in seen for key in keys) for keys in link_keys(table, link_columns)], dtype=bool)

@@ -1,0 +1,98 @@
+"""What a net is to learn about each image, from the columns of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import InputError, UsageError
+
+FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
+"""Classes of the flavor head; ``dud`` is a cutout without a lens."""
+
+COLUMN_OF_TASK: Mapping[str, str] = {"votes": VOTE_COLUMNS[0], "types": VOTE_COLUMNS[0], "lens": "lens", "flavor": "flavor_label"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one head is to learn.
+
+    values: float32 [n, 37] for votes, float32 [n] for lens (NaN unknown), int64 [n] for classes (-1 unknown).
+    known: bool [n], where the label is known.
+    classes: names of the classes; empty for votes and lens.
+    """
+
+    values: Tensor
+    known: np.ndarray
+    classes: tuple[str, ...] = ()
+
+
+def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
+    """The task that a table's columns are made for: votes, else lens, else flavor. Raises UsageError when none."""
+    for task in ("votes", "lens", "flavor"):
+        if COLUMN_OF_TASK[task] in table.columns:
+            return (task,)
+    raise UsageError("train: the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels")
+
+
+def make_target(
+    task: str, table: pd.DataFrame, *, classes: tuple[str, ...] = (), centres: np.ndarray | None = None
+) -> Target:
+    """The target of a task. classes: those of a head that is to be kept. centres: float [k, 37] of the types."""
+    column = COLUMN_OF_TASK[task]
+    if column not in table.columns:
+        have = [name for name, needed in COLUMN_OF_TASK.items() if needed in table.columns]
+        raise InputError(
+            f"pack: found no column '{column}', expected it for the task '{task}'",
+            f"choose a task that the pack has labels for: {', '.join(have) or 'none'}",
+        )
+    if task == "votes":
+        votes = table[list(VOTE_COLUMNS)].to_numpy(np.float32, copy=True)
+        return Target(torch.from_numpy(votes), ~np.isnan(votes).any(axis=1))
+    if task == "lens":
+        lens = table["lens"].to_numpy(np.float32, copy=True)
+        return Target(torch.from_numpy(lens), ~np.isnan(lens))
+    if task == "types":
+        if centres is None:
+            raise ValueError("types need their centres")
+        numbers = nearest_type(table[list(VOTE_COLUMNS)].to_numpy(float), centres)
+        names = classes or tuple(f"type {number}" for number in range(len(centres)))
+        return Target(torch.from_numpy(numbers), numbers >= 0, names)
+    labels = table[column]
+    names = classes or _class_names(labels)
+    numbers = pd.Categorical(labels, categories=list(names)).codes.astype(np.int64)
+    strangers = labels[labels.notna().to_numpy() & (numbers < 0)]
+    if len(strangers):
+        raise InputError(
+            f"pack: column '{column}': found '{strangers.iloc[0]}', expected one of {', '.join(names)}",
+            "train the flavors anew, or correct the table",
+        )
+    return Target(torch.from_numpy(numbers), numbers >= 0, names)
+
+
+def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """Centres of the morphology types, float64 [count, 37], commonest first: k-means of the votes [n, 37]."""
+    votes = votes[~np.isnan(votes).any(axis=1)]
+    if len(votes) < count:
+        raise InputError(f"types: found {len(votes)} galaxies with votes, expected at least {count}", "ask for fewer types")
+    means = KMeans(count, n_init=4, random_state=seed).fit(votes)
+    order = np.argsort(-np.bincount(means.labels_, minlength=count), kind="stable")
+    return means.cluster_centers_[order]
+
+
+def nearest_type(votes: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Number of the nearest centre, int64 [n]; -1 where votes are missing."""
+    distance = ((votes[:, None, :] - centres[None]) ** 2).sum(axis=2)
+    return np.where(np.isnan(votes).any(axis=1), -1, np.nan_to_num(distance).argmin(axis=1)).astype(np.int64)
+
+
+def _class_names(labels: pd.Series) -> tuple[str, ...]:
+    found = sorted(labels.dropna().astype(str).unique())
+    return FLAVORS if set(found) <= set(FLAVORS) else tuple(found)
