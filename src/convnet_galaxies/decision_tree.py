@@ -31,11 +31,18 @@ class Question:
 
 
 QUESTIONS: tuple[Question, ...] = (
-    Question(1, "Is the galaxy smooth, or has it features or a disk?", ("smooth", "features or disk", "star or artifact"), None),
+    Question(
+        1,
+        "Is the galaxy smooth, or has it features or a disk?",
+        ("smooth", "features or disk", "star or artifact"),
+        None,
+    ),
     Question(2, "Could this be a disk viewed edge-on?", ("edge-on", "not edge-on"), "Class1.2"),
     Question(3, "Is there a bar through the centre?", ("bar", "no bar"), "Class2.2"),
     Question(4, "Is there a spiral arm pattern?", ("spiral", "no spiral"), "Class2.2"),
-    Question(5, "How prominent is the central bulge?", ("no bulge", "just noticeable", "obvious", "dominant"), "Class2.2"),
+    Question(
+        5, "How prominent is the central bulge?", ("no bulge", "just noticeable", "obvious", "dominant"), "Class2.2"
+    ),
     Question(6, "Is there anything odd?", ("odd", "not odd"), None),
     Question(7, "How rounded is it?", ("completely round", "in between", "cigar-shaped"), "Class1.1"),
     Question(

@@ -35,9 +35,9 @@ class NetSettings(Section):
     encoder_weights: file with a timm or Zoobot encoder (``.safetensors``, or a torch state dict) to start from.
     """
 
-    backbone: Literal["plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"] = (
-        "plain"
-    )
+    backbone: Literal[
+        "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
+    ] = "plain"
     widths: tuple[Annotated[int, Field(gt=0)], ...] = (32, 64, 128, 256)
     depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 1, 1)
     patch_px: Annotated[int, Field(gt=0)] = 2

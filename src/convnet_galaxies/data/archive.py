@@ -97,17 +97,18 @@ def _walk(source: Path) -> Iterator[ImageFile]:
             seen.add(real)
             folders[:] = sorted(name for name in folders if not _is_hidden(name))
             for name in names:
-                if _is_image(name) and not _is_hidden(name):
+                if is_image(name) and not _is_hidden(name):
                     yield ImageFile(Path(folder, name))
     elif source.suffix.lower() == ".zip":
         for name in visible_members(source):
-            if _is_image(name):
+            if is_image(name):
                 yield ImageFile(source, name)
-    elif _is_image(source.name):
+    elif is_image(source.name):
         yield ImageFile(source)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether the name is that of an image (a FITS file may be a table as well)."""
     return name.lower().endswith(IMAGE_ENDINGS)
 
 

@@ -37,8 +37,9 @@ def read_values(frame: pd.DataFrame, column: str, where: object) -> pd.Series:
     if wrong.any():
         row = int(np.flatnonzero(wrong.to_numpy())[0])
         value = values.iloc[row]
+        found = "nothing" if pd.isna(value) else repr(str(value))
         raise InputError(
-            f"{where}, {name_row(frame, row)}, column {column}: found {'nothing' if pd.isna(value) else repr(str(value))}, "
+            f"{where}, {name_row(frame, row)}, column {column}: found {found}, "
             f"expected one of {', '.join(words.values())} ({int(wrong.sum()):,} rows are like that)",
             "correct the catalogue",
         )
@@ -57,7 +58,7 @@ def count_tables(table: pd.DataFrame, where: object = "catalogue") -> dict[str, 
     """
     names = {name.lower(): name for name in table}
     clean = {column: read_values(table, names[column], where) for column in VALUES if column in names}
-    out = {
+    out: dict[str, pd.DataFrame] = {
         column: _count(clean[column], VALUES[column])
         for column in ("category", "kind", "truth", "flavor")
         if column in clean

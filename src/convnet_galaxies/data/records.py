@@ -12,6 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from convnet_galaxies.data.preprocess import FITS_ENDINGS, Preprocess
+from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, read_member
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 
@@ -188,6 +189,8 @@ def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
     if table["id"].duplicated().any():
         twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
         raise InputError(f"packs: image {twice} stands in more than one pack", "give each image once")
+    if "sky_group" in links:
+        table["sky_group"] = group_by_sky(table["ra_deg"].to_numpy(float), table["dec_deg"].to_numpy(float))
     if links:
         table["group"] = connect(table, links)
     kind = first.kind if all(one.kind == first.kind for one in sets) else "images"

@@ -24,7 +24,10 @@ from convnet_galaxies.errors import InputError
 CUTOUT_COLUMNS = ("cutoutname", "object_name")
 """Names of the column with the cutout's file, the newer first."""
 
-ADDED_COLUMNS = ("id", "group", "lens", "flavor_label", "image_file", "field")
+ADDED_COLUMNS = ("id", "group", "lens", "flavor_label", "image_file", "cutout_file")
+
+LINKS = ("ZooID", "image_file")
+"""Columns of which one shared value puts two cutouts into one group."""
 
 _TEXT = (*TEXT_COLUMNS, "zooid", "object_id", "location", *CUTOUT_COLUMNS)
 _ZOO_ID = re.compile(r"(?:^|_)(ASW[0-9a-z]+)(?:$|_)", re.IGNORECASE)
@@ -37,35 +40,29 @@ def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bo
     cutouts: folder or zip of ``<object_id>_<ZooID>.png``; None reads the table alone unless catalog is a folder.
     The table keeps every column and gains: id (name of the cutout's file without its ending, ``@stage2`` added
     where stage 1 has the same name), group, lens (float: 1, 0, NaN for unknown), flavor_label (the flavor of a lens,
-    ``dud`` for none, missing for unknown), image_file (name of the field's image, where location is given) and
-    field (its ZooID). Images are linked by the last two, also across stages.
+    ``dud`` for none, missing for unknown) and image_file (name of the field's image, where location is given).
+    Images are linked by ZooID and image_file, also across stages.
     Raises InputError for missing columns, values outside the lists of VALUES, cutouts that stand twice, and rows
     without an image or images without a row (unless skip_bad).
     """
     catalog, cutouts = find_catalog(catalog, cutouts)
     table = read_catalog(catalog)
     remarks = []
-    links = tuple(column for column in ("field", "image_file") if column in table)
+    links = tuple(column for column in LINKS if column in table)
     if links:
         table["group"] = connect(table, links)
     else:
         remarks.append(f"{catalog} has neither ZooID nor location: cutouts of one field may be split apart")
     if cutouts is None:
         return Records("space-warps", table, None, links, tuple(remarks))
-    if "cutout_file" not in table:
-        raise InputError(
-            f"{catalog}: found no column that names the images, expected {CUTOUT_COLUMNS[0]}, or object_id and ZooID",
-            "add the column, or give the catalogue alone to describe it",
-        )
-    images = list_images(cutouts)
-    keys, files = _match_names(table.pop("cutout_file").tolist(), images, cutouts)
+    keys, files = _match_names(table["cutout_file"].tolist(), list_images(cutouts), cutouts)
     match = match_images(keys, files, table=catalog, images=cutouts, skip_bad=skip_bad)
-    records = Records("space-warps", table.iloc[match.rows].reset_index(drop=True), match.files, links)
-    return Records("space-warps", records.table, match.files, links, (*remarks, *match.remarks), match.skipped)
+    table = table.iloc[match.rows].reset_index(drop=True)
+    return Records("space-warps", table, match.files, links, (*remarks, *match.remarks), match.skipped)
 
 
 def read_catalog(catalog: Path) -> pd.DataFrame:
-    """The catalogue with its labels (see read_space_warps); ``cutout_file`` names each row's image where it can."""
+    """The catalogue with its labels (see read_space_warps), and ``cutout_file``, which names each row's image."""
     given = read_table(catalog, text_columns=_TEXT)
     if not len(given):
         raise InputError(f"{catalog}: found a header and no rows, expected one row for each cutout", "fetch it again")
@@ -79,21 +76,21 @@ def read_catalog(catalog: Path) -> pd.DataFrame:
         )
     clean = {column: read_values(given, names[column], catalog) for column in VALUES if column in names}
     lens, flavor_label = label_lenses(clean["truth"], clean["alpha"], clean.get("flavor"))
-    _refuse_contradiction(given, lens, clean.get("flavor"), catalog)
-    table = given.rename(columns={name: f"{name}_given" for name in given if name in ADDED_COLUMNS})
-    added: dict[str, object] = {"lens": lens, "flavor_label": flavor_label}
+    _refuse_contradictions(given, clean, catalog)
+    cutout_file = _name_cutouts(given, names, catalog)
+    ids = _name_rows(cutout_file, clean.get("stage"), catalog)
+    added: dict[str, object] = {"id": ids, "group": ids, "lens": lens}
+    if flavor_label is not None:
+        added["flavor_label"] = flavor_label
     if "location" in names:
         added["image_file"] = given[names["location"]].map(_name_image_file, na_action="ignore")
-    cutout_file = _name_cutouts(given, names)
-    if "zooid" in names:
-        added["field"] = given[names["zooid"]].astype("str").str.strip()
-    elif cutout_file is not None and cutout_file.str.contains(_ZOO_ID).all():
-        added["field"] = cutout_file.str.extract(_ZOO_ID)[0]
-    ids = _name_rows(cutout_file, clean.get("stage"), catalog)
-    front = {"id": ids, "group": ids}
-    if cutout_file is not None:
-        added["cutout_file"] = cutout_file
-    return pd.concat([pd.DataFrame({**front, **added}), table], axis=1)
+    if "zooid" not in names and cutout_file.str.contains(_ZOO_ID).all():
+        added["ZooID"] = cutout_file.str.extract(_ZOO_ID)[0]
+    elif "zooid" in names and names["zooid"] != "ZooID":
+        added["ZooID"] = given[names["zooid"]]
+    added["cutout_file"] = cutout_file
+    kept = given.rename(columns={name: f"{name}_given" for name in given if name in ADDED_COLUMNS})
+    return pd.concat([pd.DataFrame(added), kept], axis=1)
 
 
 def label_lenses(
@@ -134,7 +131,7 @@ def find_catalog(catalog: Path, cutouts: Path | None = None) -> tuple[Path, Path
     return catalog / tables[0], cutouts
 
 
-def _name_cutouts(given: pd.DataFrame, names: dict[str, str]) -> pd.Series | None:
+def _name_cutouts(given: pd.DataFrame, names: dict[str, str], where: Path) -> pd.Series:
     column = next((names[name] for name in CUTOUT_COLUMNS if name in names), None)
     if column is not None and given[column].notna().all():
         return given[column].astype("str").str.strip().str.replace("\\", "/")
@@ -142,16 +139,14 @@ def _name_cutouts(given: pd.DataFrame, names: dict[str, str]) -> pd.Series | Non
         return (
             given[names["object_id"]].astype("str").str.strip() + "_" + given[names["zooid"]].astype("str").str.strip()
         )
-    return None
+    lacking = f"{int(given[column].isna().sum()):,} empty values of {column}" if column else "no name of the cutouts"
+    raise InputError(
+        f"{where}: found {lacking}, expected the column cutoutname, or object_id and ZooID", "complete the catalogue"
+    )
 
 
-def _name_rows(cutout_file: pd.Series | None, stage: pd.Series | None, where: Path) -> pd.Series:
+def _name_rows(cutout_file: pd.Series, stage: pd.Series | None, where: Path) -> pd.Series:
     """Unique ids: the stem of the cutout's file; of a name in several stages, the later ones gain ``@stage<n>``."""
-    if cutout_file is None:
-        raise InputError(
-            f"{where}: found no name for each cutout, expected the column cutoutname, or object_id and ZooID",
-            "add the column",
-        )
     stems = cutout_file.map(_cut_ending)
     same = pd.DataFrame({"stem": stems, "stage": "" if stage is None else stage.fillna("")})
     twice = np.flatnonzero(same.duplicated().to_numpy())
@@ -174,36 +169,38 @@ def _match_names(
     by_stem: dict[str, list[ImageFile]] = {}
     for file in images:
         by_stem.setdefault(file.stem, []).append(file)
-    files = {stem: found[0] for stem, found in by_stem.items() if len(found) == 1}
+    files = {stem if len(found) == 1 else str(file): file for stem, found in by_stem.items() for file in found}
     keys = []
     for name in names:
         stem = _cut_ending(name)
-        if len(by_stem.get(stem, ())) > 1:  # e.g. stage1/a.png and stage2/a.png
-            ends = [file for file in by_stem[stem] if f"/{file.member or file.path.as_posix()}".endswith(f"/{name}")]
+        alike = by_stem.get(stem, [])
+        if len(alike) > 1:  # e.g. stage1/a.png and stage2/a.png
+            ends = [file for file in alike if f"/{file.member or file.path.as_posix()}".endswith(f"/{name}")]
             if len(ends) != 1:
-                found = name_some([str(file) for file in by_stem[stem]], 2)
                 raise InputError(
-                    f"{where}: found {len(by_stem[stem])} images called {stem} ({found}) and cannot tell which belongs "
-                    f"to the cutout {name}, expected one",
+                    f"{where}: found {len(alike)} images called {stem} ({name_some([str(file) for file in alike], 2)}) "
+                    f"and cannot tell which belongs to the cutout {name}, expected one",
                     "remove one, or give the folder in the column cutoutname",
                 )
-            stem = name
-            files[name] = ends[0]
+            stem = str(ends[0])
         keys.append(stem)
     return keys, files
 
 
-def _refuse_contradiction(given: pd.DataFrame, lens: np.ndarray, flavor: pd.Series | None, where: Path) -> None:
-    if flavor is None:
-        return
-    rows = np.flatnonzero((lens == 1) & flavor.isin(["dud", "test"]).to_numpy())
-    if len(rows):
-        row = int(rows[0])
-        raise InputError(
-            f"{where}, {name_row(given, row)}: found truth LENS and alpha 1 with the flavor {flavor.iloc[row]}, "
-            "expected the flavor of a lens",
-            "correct the catalogue",
-        )
+def _refuse_contradictions(given: pd.DataFrame, clean: dict[str, pd.Series], where: Path) -> None:
+    has_lens = clean["truth"] == "LENS"
+    faults = [(has_lens & clean["alpha"].isna(), "no alpha", "0 or 1, which tells whether the cutout covers the lens")]
+    if "flavor" in clean:
+        no_lens = clean["flavor"].isin(["dud", "test"])
+        faults.append((has_lens & (clean["alpha"] == "1") & no_lens, "alpha 1 with a flavor of none", "that of a lens"))
+    for rows, found, expected in faults:
+        if rows.any():
+            row = int(np.flatnonzero(rows.to_numpy())[0])
+            raise InputError(
+                f"{where}, {name_row(given, row)}: found truth LENS and {found}, expected {expected} "
+                f"({int(rows.sum()):,} rows are like that)",
+                "correct the catalogue",
+            )
 
 
 def _name_image_file(location: str) -> str:

@@ -23,6 +23,10 @@ PRIOR_FRACTION = 0.5
 PRIOR_CELLS = 1.0
 """Prior images a class, shared by its cells (Perks 1947, J. Inst. Actuaries 73, 285)."""
 
+SETTLED = 1.05
+KEPT_STEPS = 100
+"""Steps of each chain that are kept, evenly spaced: neighbours say nearly the same."""
+
 
 @dataclass(frozen=True)
 class MixtureDraws:
@@ -87,10 +91,12 @@ def sample_mixture(
     rng: np.random.Generator,
     unknown_effect: float = 1.0,
     n_chains: int = 64,
-    n_burn: int = 60,
-    n_keep: int = 60,
+    most_steps: int = 6400,
 ) -> MixtureDraws:
-    """Gibbs draws from many short chains that start at fractions drawn at random.
+    """Gibbs draws from many chains that start at fractions drawn at random.
+
+    The second half of the steps is kept; the steps are doubled until the chains agree (R-hat below SETTLED), since
+    they move slowly when many images of unclear class face few labelled ones.
 
     labelled_cells: float [k, cells], labelled images of each class in each cell, divided by their design effect;
     unknown_cells: int [cells]; unknown_effect: design effect of the unknown images.
@@ -99,25 +105,21 @@ def sample_mixture(
     known = labelled_cells + PRIOR_CELLS / n_cells
     theta = _draw_dirichlet(np.broadcast_to(known, (n_chains, n_classes, n_cells)), rng)
     pi = _draw_dirichlet(np.ones((n_chains, n_classes)), rng)
-    fractions, counts, weights = [], [], []
-    for step in range(n_burn + n_keep):
-        joint = pi[:, :, None] * theta
-        shares = joint / joint.sum(axis=1, keepdims=True)
-        members = _allocate(unknown_cells, shares, rng)
-        by_class = members.sum(axis=2)
-        pi = _draw_dirichlet(by_class / unknown_effect + PRIOR_FRACTION, rng)
-        theta = _draw_dirichlet(known + members / unknown_effect, rng)
-        if step >= n_burn:
-            fractions.append(pi)
-            counts.append(by_class)
-            weights.append(theta)
-    chains = np.stack(fractions)
-    return MixtureDraws(
-        fractions=chains.reshape(-1, n_classes),
-        counts=np.concatenate(counts).astype(int),
-        weights=np.concatenate(weights),
-        mixing=_measure_mixing(np.log(chains)),
-    )
+    steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    wanted, mixing = 200, np.inf
+    while mixing > SETTLED and wanted <= most_steps:
+        while len(steps) < wanted:
+            joint = pi[:, :, None] * theta
+            members = _allocate(unknown_cells, joint / joint.sum(axis=1, keepdims=True), rng)
+            by_class = members.sum(axis=2)
+            pi = _draw_dirichlet(by_class / unknown_effect + PRIOR_FRACTION, rng)
+            theta = _draw_dirichlet(known + members / unknown_effect, rng)
+            steps.append((pi, by_class, theta))
+        mixing = _measure_mixing(np.log([step[0] for step in steps[wanted // 2 :]]))
+        wanted *= 2
+    kept = steps[len(steps) // 2 :: max(1, len(steps) // (2 * KEPT_STEPS))]
+    fractions, counts, weights = (np.concatenate([step[part] for step in kept]) for part in range(3))
+    return MixtureDraws(fractions, counts.astype(int), weights, mixing)
 
 
 def _score(posteriors: np.ndarray) -> np.ndarray:

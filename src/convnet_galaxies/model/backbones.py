@@ -42,7 +42,9 @@ class PlainNet(nn.Module):
         inputs = widths[0]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             strides = [2 if stage else 1, *[1] * (depth - 1)]
-            blocks.append(nn.Sequential(*(PlainBlock(inputs if k == 0 else width, width, s) for k, s in enumerate(strides))))
+            blocks.append(
+                nn.Sequential(*(PlainBlock(inputs if k == 0 else width, width, s) for k, s in enumerate(strides)))
+            )
             inputs = width
         self.blocks = nn.Sequential(*blocks)
         self.features = inputs

@@ -31,7 +31,10 @@ def load_encoder(net: nn.Module, path: str | Path) -> None:
             if name.endswith("num_batches_tracked"):
                 state[name] = tensor
                 continue
-            raise InputError(f"{path}: found no '{name}', expected the encoder of this backbone", "choose the net.backbone that the file holds")
+            raise InputError(
+                f"{path}: found no '{name}', expected the encoder of this backbone",
+                "choose the net.backbone that the file holds",
+            )
         state[name] = _fit_bands(found[name], tensor)
         if state[name].shape != tensor.shape:
             raise InputError(
@@ -67,7 +70,12 @@ def _strip(name: str) -> str:
 
 
 def _fit_bands(found: Tensor, wanted: Tensor) -> Tensor:
-    if found.ndim != 4 or found.shape == wanted.shape or found.shape[0] != wanted.shape[0] or found.shape[2:] != wanted.shape[2:]:
+    if (
+        found.ndim != 4
+        or found.shape == wanted.shape
+        or found.shape[0] != wanted.shape[0]
+        or found.shape[2:] != wanted.shape[2:]
+    ):
         return found
     mean = found.mean(1, keepdim=True)
     # The sum over the bands stays what it was, so that the first layer's outputs keep their size.

@@ -77,7 +77,9 @@ def run_path(run: str | Path) -> Path:
         name = text.removeprefix(BUILTIN)
         if name not in names:
             have = ", ".join(BUILTIN + name for name in names) or "none"
-            raise InputError(f"{text}: no such built-in weights; there are: {have}", "give one of these or a run folder")
+            raise InputError(
+                f"{text}: no such built-in weights; there are: {have}", "give one of these or a run folder"
+            )
         return folder / name
     path = Path(run)
     if not (path / "model.json").is_file():
@@ -105,7 +107,9 @@ def load_weights(net: torch.nn.Module, path: Path) -> None:
         net.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"{path}: does not fit the net ({reason})", "keep weights and model.json of one run together") from None
+        raise InputError(
+            f"{path}: does not fit the net ({reason})", "keep weights and model.json of one run together"
+        ) from None
 
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:

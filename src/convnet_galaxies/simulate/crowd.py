@@ -14,6 +14,11 @@ VOLUNTEERS = 2000
 STRAY_CLICKS_PER_LOOK = 0.012
 MOST_LIKELY_MARK = 0.9
 SCATTER_PX = 4.0
+# People look less at the rim. Lenses are painted no nearer to it either, so that the zeros round a stamp that leaves the
+# field tell nothing about what the stamp shows.
+RIM_PX = 20
+# Lensed light of this signal to noise is overlooked by half of those who would see a plain lens.
+HALF_SEEN_SIGMA = 60.0
 # Clicks are kept to a hundredth of a pixel, so that their table gives the same clusters when it is read back.
 DECIMALS = 2
 
@@ -90,7 +95,7 @@ def lens_visibility(light_sigma: np.ndarray, einstein_radius_arcsec: float) -> f
     """
     strength = np.sqrt((np.maximum(light_sigma, 0) ** 2).sum(axis=0))
     signal = float(np.sqrt((strength[strength > 1] ** 2).sum()))
-    bright = signal**2 / (signal**2 + 14.0**2)
+    bright = signal**2 / (signal**2 + HALF_SEEN_SIGMA**2)
     parted = 1 - np.exp(-((einstein_radius_arcsec / 0.8) ** 2))
     return float(bright * parted)
 
@@ -132,7 +137,7 @@ def look(
     lens = spots.reshape(-1, 2) + rng.normal(size=(len(who_lens), 2)) * SCATTER_PX / 2
     who_stray = np.repeat(np.arange(len(lookers)), rng.poisson(STRAY_CLICKS_PER_LOOK * own))
     height, width = scene.shape
-    stray = rng.random((len(who_stray), 2)) * (width - 1, height - 1)
+    stray = RIM_PX + rng.random((len(who_stray), 2)) * (width - 2 * RIM_PX, height - 2 * RIM_PX)
     who = np.concatenate([who_decoy, who_lens, who_stray])
     xy = np.clip(np.concatenate([decoy, lens, stray]), 0, (width - 1, height - 1)).round(DECIMALS)
     # In the order of the looks, as a database has them.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from convnet_galaxies.simulate.artifacts import add_artifacts, draw_noise_map
+from convnet_galaxies.simulate.bright_stars import add_glare, saturate
 from convnet_galaxies.simulate.camera import (
     FIELD_SIZE_PX,
-    PIXEL_SCALE_ARCSEC,
     Camera,
     add_photon_noise,
     convolve,
@@ -18,12 +18,14 @@ from convnet_galaxies.simulate.camera import (
     linear_to_composite,
 )
 from convnet_galaxies.simulate.lens_population import Host
-from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_profiles, add_stamp
+from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_profiles
 from convnet_galaxies.simulate.sky_population import SkyObject, draw_sky_objects
+from convnet_galaxies.simulate.structured import add_structured, is_structured
 
 # Objects this far beyond the edge still shine into the field.
 MARGIN_PX = 24
-STRUCTURED_R_MAG = 21.3
+SKY_OFFSET_SIGMA = 0.04
+SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "irregular": 1.0, "star": 0.5}
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,34 @@ def draw_field(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Fie
     density = float(np.exp(0.2 * rng.normal()))
     side = size_px + 2 * MARGIN_PX
     objects = draw_sky_objects(rng, (side, side), density=density)
-    gri = render_objects(objects, (side, side), camera, rng)
-    gri = add_photon_noise(gri, camera, rng) + draw_sky(camera, (side, side), rng)
-    inner = gri[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
-    moved = tuple(replace(o, x_px=o.x_px - MARGIN_PX, y_px=o.y_px - MARGIN_PX) for o in objects)
-    return Field(np.ascontiguousarray(inner), moved, camera)
+    gri = expose(render_objects(objects, (side, side), camera, rng), objects, camera, rng)
+    gri = np.ascontiguousarray(gri[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+    trails = add_artifacts(gri, camera, rng)
+    moved = [replace(o, x_px=o.x_px - MARGIN_PX, y_px=o.y_px - MARGIN_PX) for o in objects]
+    return Field(gri, tuple(moved + trails), camera)
+
+
+def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.random.Generator) -> np.ndarray:
+    """Light as the stacked exposures show it: Poisson noise, sky noise, saturation. float32 [3, h, w] counts."""
+    shape = light.shape[1:]
+    sky = draw_sky(camera, shape, rng) * draw_noise_map(camera, shape, rng)
+    # The subtracted sky is never quite the sky; the composite tints accordingly.
+    offset = rng.normal(0, SKY_OFFSET_SIGMA, 3) * np.array(camera.sky_sigma_counts)
+    gri = add_photon_noise(light, camera, rng) + sky + offset[:, None, None].astype(np.float32)
+    saturate(gri, [o for o in objects if o.kind == "star"], rng)
+    return gri
 
 
 def render_objects(objects: list[SkyObject], shape: tuple[int, int], camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """Noiseless light through the PSF, float32 [3, h, w] counts."""
     canvas = np.zeros((3, *shape), np.float32)
-    smooth = [o for o in objects]
-    columns = np.array([(o.x_px, o.y_px, o.radius_px, o.axis_ratio, o.angle_rad, _index(o)) for o in smooth]).reshape(-1, 6)
-    counts = np.array([o.counts for o in smooth]).reshape(-1, 3)
-    add_profiles(canvas, *columns.T, counts)
-    return np.maximum(convolve(canvas, camera, softening_px=SOFTENING_PX), 0)
-
-
-def _index(o: SkyObject) -> float:
-    return 0.5 if o.kind == "star" else 4.0 if o.kind == "elliptical" else 1.0
+    structured = [o for o in objects if is_structured(o)]
+    smooth = [o for o in objects if not is_structured(o)]
+    if smooth:
+        columns = np.array([(o.x_px, o.y_px, o.radius_px, o.axis_ratio, o.angle_rad, SERSIC_INDEX[o.kind]) for o in smooth])
+        add_profiles(canvas, *columns.T, np.array([o.counts for o in smooth]))
+    for galaxy in structured:
+        add_structured(canvas, galaxy, rng)
+    light = np.maximum(convolve(canvas, camera, softening_px=SOFTENING_PX), 0)
+    add_glare(light, [o for o in objects if o.kind == "star"], rng)
+    return light

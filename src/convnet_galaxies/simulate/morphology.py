@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 KIND_SHARES = {
-    "elliptical": 0.28,
-    "lenticular": 0.13,
-    "spiral": 0.40,
-    "edge_on": 0.115,
+    "elliptical": 0.27,
+    "lenticular": 0.14,
+    "spiral": 0.39,
+    "edge_on": 0.14,
     "irregular": 0.04,
     "merger": 0.022,
     "star": 0.008,
@@ -100,11 +100,11 @@ def magnitude_of(r90_arcsec: float, brightness: float, concentration: float) -> 
 
 def _draw_elliptical(rng: np.random.Generator, r90_arcsec: float, angle_rad: float) -> Galaxy:
     g_r = rng.normal(0.86, 0.09)
-    ratio = float(np.clip(rng.beta(3.2, 1.5), 0.25, 0.99))
+    ratio = float(np.clip(rng.beta(3.8, 1.1), 0.3, 0.99))
     return Galaxy(
         kind="elliptical",
         r90_arcsec=r90_arcsec,
-        mag_r=magnitude_of(r90_arcsec, rng.normal(20.75, 0.4), 1.8),
+        mag_r=magnitude_of(r90_arcsec, rng.normal(20.9, 0.42), 1.8),
         g_r=g_r,
         r_i=0.4 * g_r + rng.normal(0.06, 0.03),
         axis_ratio=ratio,
@@ -122,7 +122,7 @@ def _draw_disk(rng: np.random.Generator, r90_arcsec: float, angle_rad: float, ki
     return Galaxy(
         kind=kind,
         r90_arcsec=r90_arcsec,
-        mag_r=magnitude_of(r90_arcsec, 21.35 - 0.5 * red + rng.normal(0, 0.4), 1.65),
+        mag_r=magnitude_of(r90_arcsec, 21.5 - 0.5 * red + rng.normal(0, 0.45), 1.65),
         g_r=g_r,
         r_i=0.4 * g_r + rng.normal(0.04, 0.03),
         axis_ratio=float(np.sqrt(cosine**2 + 0.03)) / np.sqrt(1.03),
@@ -138,15 +138,16 @@ def _draw_lenticular(rng: np.random.Generator, r90_arcsec: float, angle_rad: flo
     galaxy = replace(galaxy, clumpiness=0.2 * rng.random() if galaxy.g_r < 0.6 else 0.0)
     if rng.random() < 0.13:
         galaxy = _add_bar(galaxy, rng)
-    if rng.random() < 0.1:
+    if rng.random() < 0.14:
         galaxy = _add_ring(galaxy, rng)
     return galaxy
 
 
 def _draw_spiral(rng: np.random.Generator, r90_arcsec: float, angle_rad: float) -> Galaxy:
     galaxy = _draw_disk(rng, r90_arcsec, angle_rad, "spiral", red=float(rng.beta(1.3, 1.8)))
-    number = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.05, 0.58, 0.16, 0.08, 0.06, 0.07]))
-    pitch_deg = float(np.clip(rng.gamma(6, 3.0), 6, 45))
+    galaxy = replace(galaxy, r90_arcsec=1.2 * galaxy.r90_arcsec, mag_r=galaxy.mag_r - 0.4)
+    number = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.05, 0.62, 0.15, 0.07, 0.05, 0.06]))
+    pitch_deg = float(np.clip(rng.gamma(5, 2.9), 5, 45))
     galaxy = replace(
         galaxy,
         arm_contrast=float(rng.beta(2.4, 1.2)),
@@ -161,7 +162,7 @@ def _draw_spiral(rng: np.random.Generator, r90_arcsec: float, angle_rad: float) 
     )
     if rng.random() < 0.42:
         galaxy = _add_bar(galaxy, rng)
-    if rng.random() < 0.1:
+    if rng.random() < 0.14:
         galaxy = _add_ring(galaxy, rng)
     return galaxy
 
@@ -230,10 +231,10 @@ DRAW = {
 
 
 def _add_bar(galaxy: Galaxy, rng: np.random.Generator) -> Galaxy:
-    length = float(rng.uniform(0.2, 0.5))
+    length = float(rng.uniform(0.25, 0.6))
     return replace(
         galaxy,
-        bar_strength=float(rng.beta(2, 2)),
+        bar_strength=float(rng.beta(2, 1.5)),
         bar_length=length,
         bar_angle_rad=float(rng.uniform(0, np.pi)),
         arm_start=max(galaxy.arm_start, 0.9 * length),

@@ -23,7 +23,7 @@ SKY_NOISE = np.array([0.0165, 0.0235, 0.034])
 ELECTRONS_PER_NANOMAGGY = np.array([850.0, 950.0, 800.0])
 COMPOSITE_SCALES = np.array([1.40, 1.0, 0.86])
 """Weights of g, r, i in the composite, so that a galaxy of mean colour is nearly grey."""
-SLOPE, SOFTENING = 1.55, 4.3
+SLOPE, SOFTENING = 1.5, 4.6
 MARGIN_PX = 12
 
 

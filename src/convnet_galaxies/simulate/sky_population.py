@@ -55,15 +55,15 @@ def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, densit
     """Objects over an area of shape (h, w) px, bright ones last. density: of galaxies, relative to the average."""
     arcmin2 = shape[0] * shape[1] * (PIXEL_SCALE_ARCSEC / 60) ** 2
     objects: list[SkyObject] = []
-    slope, bright, faint = 0.33, 16.0, 26.4
-    total = 15.0 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
+    slope, bright, faint = 0.37, 16.0, 26.4
+    total = 13.5 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
     number = rng.poisson(density * total * arcmin2)
     mags = 24 + np.log10(10 ** (slope * (bright - 24)) + rng.random(number) * (10 ** (slope * (faint - 24)) - 10 ** (slope * (bright - 24)))) / slope
     for mag in mags:
         objects.append(_draw_galaxy(rng, float(mag), rng.random() * shape[1], rng.random() * shape[0]))
-    for group in range(rng.poisson(0.35 * arcmin2)):
+    for group in range(rng.poisson(0.2 * arcmin2)):
         objects += _draw_group(rng, shape, group)
-    for _ in range(rng.poisson(4.2 * arcmin2)):
+    for _ in range(rng.poisson(2.6 * arcmin2)):
         objects.append(_draw_star(rng, rng.random() * shape[1], rng.random() * shape[0]))
     return sorted(objects, key=lambda o: -o.r_mag)
 
@@ -99,12 +99,12 @@ def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float
 
 def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) -> list[SkyObject]:
     """A group or small cluster: one redshift, one red sequence, the brightest galaxy in the middle."""
-    redshift = float(np.clip(rng.gamma(6, 0.085), 0.15, 0.95))
-    brightest = 17.0 + 5.0 * redshift + rng.normal(0, 0.4)
+    redshift = float(np.clip(rng.gamma(7, 0.08), 0.15, 0.95))
+    brightest = 17.6 + 5.0 * redshift + rng.normal(0, 0.4)
     number = int(np.clip(rng.geometric(0.12) + 2, 3, 40))
     centre = rng.random(2) * np.array([shape[1], shape[0]])
-    spread_px = rng.uniform(8, 18) / 0.5 * 0.5 / PIXEL_SCALE_ARCSEC
-    mags = brightest + 0.3 + rng.gamma(2.2, 0.9, number)
+    spread_px = rng.uniform(7, 20) / PIXEL_SCALE_ARCSEC
+    mags = brightest + 0.4 + rng.gamma(3.0, 0.9, number)
     members = [red_galaxy(rng, float(brightest), redshift, float(centre[0]), float(centre[1]), group)]
     for mag in mags[mags < 25]:
         distance, turn = spread_px * np.sqrt(rng.exponential(1.0)), rng.uniform(0, 2 * np.pi)

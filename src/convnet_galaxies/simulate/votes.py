@@ -18,6 +18,10 @@ from convnet_galaxies.simulate.sdss import Observation
 from convnet_galaxies.simulate.surroundings import Surroundings
 
 
+LEANINGS = (0.45, 0.3, 0.35, 0.35, 0.35, 0.45, 0.25, 1.0, 0.4, 0.4, 0.6)
+"""For each question, how far galaxies that look alike to us still part in the logits of their answers."""
+
+
 @dataclass(frozen=True)
 class Visibility:
     """How well each structure can be seen, 0 to 1, and the apparent shape.
@@ -48,13 +52,13 @@ def measure_visibility(galaxy: Galaxy, observation: Observation) -> Visibility:
     ratio = float(np.sqrt((galaxy.axis_ratio**2 * 0.16 + sigma**2) / (0.16 + sigma**2)))
     inclined = galaxy.axis_ratio
     has_disk = galaxy.kind in ("spiral", "lenticular", "irregular", "edge_on", "merger") and galaxy.bulge_fraction < 1
-    wavelength = 2 * np.pi * 0.65 * np.sin(galaxy.pitch_rad) / galaxy.arm_number * (0.35 + 0.65 * inclined)
+    wavelength = 2 * np.pi * 0.9 * np.sin(galaxy.pitch_rad) / galaxy.arm_number * (0.35 + 0.65 * inclined)
     seen = 1.15 * galaxy.arm_contrast * (1 - 0.35 * galaxy.flocculence) * (1 - 0.6 * galaxy.bulge_fraction)
     arms = seen * _kept(wavelength, sigma)
     bar_across = 2 * 0.3 * galaxy.bar_length * (0.5 + 0.5 * inclined) * 2
     bar = 1.1 * galaxy.bar_strength * _kept(bar_across, sigma) * (0.3 + 0.7 * inclined)
     ring = galaxy.ring_strength * _kept(4 * 0.1 * (0.4 + 0.6 * inclined), sigma) * has_disk
-    edge = float(1 / (1 + np.exp((ratio - 0.30) / 0.03))) * has_disk
+    edge = _logistic((0.32 - ratio) / 0.035)
     return Visibility(
         surface_snr=snr,
         apparent_ratio=ratio,
@@ -96,37 +100,37 @@ def answer_probabilities(galaxy: Galaxy, seen: Visibility, around: Surroundings)
         (0.26, seen.disk),
         (0.5, seen.dust),
     )
-    smooth = (0.93 - 0.05 * (galaxy.kind == "elliptical") * (1 - seen.apparent_ratio)) * float(
+    smooth = (0.89) * float(
         np.prod([1 - weight * value for weight, value in noticed])
     )
     artifact = 0.02 + 0.12 * around.glare + 0.05 * around.trail + 0.04 * around.bad_column + 0.02 * (galaxy.r90_arcsec < 4)
     first = np.array([smooth, 1 - smooth, 0.0]) * (1 - artifact) + np.array([0, 0, artifact])
     if star:
         first = np.array([0.45, 0.03, 0.52])
-    edge_on = 0.02 + 0.95 * float(_logistic((0.33 - seen.apparent_ratio) / 0.035)) * (1 - 0.6 * seen.arms)
+    edge_on = 0.02 + 0.95 * _logistic((0.37 - seen.apparent_ratio) / 0.035) * (1 - 0.6 * seen.arms)
     bar = 0.05 + 0.10 * seen.disk * (1 - seen.arms) * (seen.apparent_ratio < 0.7) + 0.9 * seen.bar * (1 - 0.06)
-    spiral = 0.12 + 0.86 * seen.arms
+    spiral = 0.10 + 0.89 * seen.arms
     spiral = min(spiral + 0.2 * seen.ring * (1 - seen.arms), 0.985)
-    bulge = _ordered(np.log(seen.apparent_bulge + 0.01), np.log([0.03, 0.17, 0.5]), 0.55)
+    bulge = _ordered(np.log(seen.apparent_bulge + 0.01), np.log([0.03, 0.20, 0.85]), 0.5)
     if galaxy.kind == "elliptical":
-        bulge = np.array([0.12, 0.35, 0.36, 0.17])
+        bulge = np.array([0.10, 0.36, 0.42, 0.12])
     odd_parts = np.array(
         [
-            0.55 * seen.ring,
-            0.55 * seen.arcs + 0.015,
-            0.55 * seen.tails + 0.30 * around.bad_column + 0.015 + 0.1 * galaxy.lopsidedness,
-            (0.65 if galaxy.kind == "irregular" else 0.15) * seen.knots + 0.015,
-            0.04 + 0.25 * min(galaxy.overlap * 2, 1) + 0.4 * around.glare + 0.4 * around.trail + 0.1 * min(around.crowding, 1),
-            0.9 * seen.companion + 0.15 * min(around.crowding, 1) + 0.08 * min(galaxy.overlap * 2, 1) + 0.015,
+            0.65 * seen.ring + 0.006 + 0.02 * seen.disk,
+            0.55 * seen.arcs + 0.010,
+            0.55 * seen.tails + 0.30 * around.bad_column + 0.010 + 0.1 * galaxy.lopsidedness,
+            (0.65 if galaxy.kind == "irregular" else 0.15) * seen.knots + 0.010,
+            0.035 + 0.3 * min(galaxy.overlap * 2, 1) + 0.4 * around.glare + 0.4 * around.trail + 0.1 * min(around.crowding, 1),
+            0.9 * seen.companion + 0.15 * min(around.crowding, 1) + 0.08 * min(galaxy.overlap * 2, 1) + 0.010,
             0.5 * seen.dust + 0.001,
         ]
     )
     odd = float(1 - np.prod(1 - np.clip(odd_parts, 0, 0.97)))
     rounded = _ordered(-seen.apparent_ratio, [-0.81, -0.42], 0.055)
     boxy = 0.08 + 0.55 * galaxy.bulge_boxiness * min(4 * galaxy.bulge_fraction, 1)
-    no_bulge = float(_logistic((np.log(0.045) - np.log(galaxy.bulge_fraction + 0.005)) / 0.55))
+    no_bulge = _logistic((np.log(0.035) - np.log(galaxy.bulge_fraction + 0.012)) / 0.5)
     profile = np.array([(1 - boxy) * (1 - no_bulge), boxy * (1 - no_bulge), no_bulge])
-    winding = _ordered(np.log(np.rad2deg(galaxy.pitch_rad)), np.log([12.5, 26.0]), 0.28)
+    winding = _ordered(np.log(np.rad2deg(galaxy.pitch_rad)), np.log([13.5, 28.0]), 0.32)
     if seen.arms < 0.3:
         winding = 0.4 * winding + 0.6 * np.array([0.5, 0.33, 0.17])
     return [
@@ -169,11 +173,12 @@ def vote(
     """The 37 fractions of one galaxy, what could be seen of it, and how many volunteers looked."""
     seen = measure_visibility(galaxy, observation)
     volunteers = int(np.clip(rng.normal(42, 7), 20, 75))
-    probabilities = [sway(p, rng) for p in answer_probabilities(galaxy, seen, around)]
+    asked = zip(answer_probabilities(galaxy, seen, around), LEANINGS, strict=True)
+    probabilities = [sway(p, rng, strength) for p, strength in asked]
     return cast_votes(probabilities, volunteers, rng), seen, volunteers
 
 
-def sway(probabilities: np.ndarray, rng: np.random.Generator, strength: float = 0.3) -> np.ndarray:
+def sway(probabilities: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """The same answers for one galaxy that people lean to for reasons of their own (normal shifts of the logits)."""
     leaning = probabilities * np.exp(rng.normal(0, strength, len(probabilities)))
     return leaning / leaning.sum()
@@ -190,9 +195,9 @@ def _from_noise(contrast: float, snr: float) -> float:
 
 
 def _notice(contrast: float, snr: float) -> float:
-    """Probability that a contrast (0 to 1) is noticed: half at 0.15 when the signal to noise is ample."""
+    """Probability that a contrast (0 to 1) is noticed: half at 0.13 when the signal to noise is ample."""
     effective = contrast * _from_noise(1.0, snr)
-    return float(effective**2.5 / (effective**2.5 + 0.15**2.5))
+    return float(effective**2 / (effective**2 + 0.13**2))
 
 
 def _logistic(x: float) -> float:
@@ -211,7 +216,7 @@ def _arm_count(galaxy: Galaxy, seen: Visibility) -> np.ndarray:
     target = min(galaxy.arm_number, 5)
     spread = 0.30 + 0.25 * galaxy.flocculence + 0.12 * (target - 1) * (target > 2)
     counted = np.exp(-0.5 * ((numbers - target) / spread) ** 2) + 0.02
-    unsure = float(np.clip(0.9 - 0.85 * seen.arms + 0.5 * galaxy.flocculence + 0.08 * (target > 2), 0.04, 0.85))
+    unsure = float(np.clip(0.75 - 0.75 * seen.arms + 0.45 * galaxy.flocculence + 0.06 * (target > 2), 0.03, 0.8))
     if galaxy.arm_contrast == 0:
         unsure = 0.6
     return np.append((1 - unsure) * counted / counted.sum(), unsure)

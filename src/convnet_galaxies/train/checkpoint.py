@@ -63,7 +63,9 @@ def save_checkpoint(
 def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:
     """Read an unfinished run. Raises UsageError when there is none, InputError when it is of another training."""
     if run.is_finished:
-        raise UsageError(f"{run.path}: this run is finished", "leave out --resume, and choose another output or --force")
+        raise UsageError(
+            f"{run.path}: this run is finished", "leave out --resume, and choose another output or --force"
+        )
     if not run.checkpoint.is_file():
         raise UsageError(f"{run.path}: found no resume.ckpt, nothing to resume", "leave out --resume")
     try:

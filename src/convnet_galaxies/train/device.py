@@ -39,7 +39,9 @@ def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, n
     # Fabric announces its precision on the log; ours says it in the run folder.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     chosen = choose_device(device)
-    mixed: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if choose_precision(precision, chosen) == "bf16" else "32-true"
+    mixed: Literal["bf16-mixed", "32-true"] = (
+        "bf16-mixed" if choose_precision(precision, chosen) == "bf16" else "32-true"
+    )
     return Fabric(
         accelerator="cuda" if chosen.type == "cuda" else "cpu",
         devices="auto" if chosen.type == "cuda" else 1,

@@ -119,7 +119,11 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 losses += loss.detach()
                 step += 1
                 if progress is not None and (step % 10 == 0 or step == steps):
-                    progress(Moment(step, steps, epoch + 1, losses.item() / ((step - 1) % batches.steps - first + 1), figures))
+                    progress(
+                        Moment(
+                            step, steps, epoch + 1, losses.item() / ((step - 1) % batches.steps - first + 1), figures
+                        )
+                    )
                 if interrupts.caught and step % batches.steps:
                     break
             if interrupts.caught and step % batches.steps:
@@ -130,7 +134,11 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 figures = validate(fabric, average.net, plan) if len(plan.validation_rows) else {}
                 score = figures.get("validation_loss", -float(epoch))
                 if fabric.is_global_zero:
-                    row = {"epoch": epoch + 1, "train_seconds": spent, "train_loss": losses.item() / (batches.steps - first)}
+                    row = {
+                        "epoch": epoch + 1,
+                        "train_seconds": spent,
+                        "train_loss": losses.item() / (batches.steps - first),
+                    }
                     run.append_metrics({**row, **figures})
                     if score < best:
                         save_weights(average.net.state_dict(), run.weights)

@@ -63,7 +63,9 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
     """Muon for the kernels of convolutions, AdamW for all else; what is inherited moves at backbone_rate."""
     slow = settings.backbone_rate if inherited else 1.0
     kernels, others, heads = [], [], list(net.heads.parameters())
-    frozen = {id(parameter) for stage in net.backbone.parts()[: settings.frozen_stages] for parameter in stage.parameters()}
+    frozen = {
+        id(parameter) for stage in net.backbone.parts()[: settings.frozen_stages] for parameter in stage.parameters()
+    }
     for name, parameter in net.backbone.named_parameters():
         if inherited and id(parameter) in frozen:
             parameter.requires_grad_(False)
@@ -75,7 +77,10 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
     return [
         ConvMuon([{"params": kernels, "lr": rate * MUON_RATE * slow}], lr=rate, weight_decay=settings.weight_decay),
         torch.optim.AdamW(
-            [{"params": others, "lr": rate * slow}, {"params": heads, "lr": rate}], lr=rate, weight_decay=0.0, fused=True
+            [{"params": others, "lr": rate * slow}, {"params": heads, "lr": rate}],
+            lr=rate,
+            weight_decay=0.0,
+            fused=True,
         ),
     ]
 

@@ -86,7 +86,9 @@ def make_plan(
     if "types" in tasks:
         kept = None if card is None else card.type_centres
         votes = images.table.filter(regex=r"^Class\d+\.\d+$").to_numpy(float)
-        centres = np.array(kept) if kept else find_types(votes[parts == "train"], settings.train.types, seed=settings.seed)
+        centres = (
+            np.array(kept) if kept else find_types(votes[parts == "train"], settings.train.types, seed=settings.seed)
+        )
     targets = {
         task: make_target(
             task, images.table, classes=() if card is None else card.classes.get(task, ()), centres=centres
@@ -108,7 +110,9 @@ def make_plan(
         weights = fingerprint(run_path(parent) / "weights.safetensors")
         ancestry = (*card.ancestry, {"run": str(parent), "tasks": list(card.classes), "weights_sha256": weights})
         # Only what the ancestors used matters further on; the rest of their images was never looked at.
-        past = inherited[inherited["used"]].assign(origin=inherited["origin"].where(inherited["origin"] != "this run", str(parent)))
+        past = inherited[inherited["used"]].assign(
+            origin=inherited["origin"].where(inherited["origin"] != "this run", str(parent))
+        )
         split = pd.concat([split, past], ignore_index=True)
     text = "\n".join(
         [write_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
@@ -174,7 +178,9 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
 
 def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
     if len(train_rows) < 2:
-        raise InputError(f"pack: found {len(train_rows)} labelled training images, expected at least 2", "pack more images")
+        raise InputError(
+            f"pack: found {len(train_rows)} labelled training images, expected at least 2", "pack more images"
+        )
     for task, target in targets.items():
         rows = train_rows[target.known[train_rows]]
         values = target.values[torch.from_numpy(rows)]
@@ -183,6 +189,3 @@ def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
                 f"pack: all {len(rows)} training images with a label for '{task}' have the same one, expected at least two",
                 "add images of the other kind, or choose another stage or seed",
             )
-
-
-

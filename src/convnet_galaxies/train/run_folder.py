@@ -97,7 +97,9 @@ class RunFolder:
             writer = csv.DictWriter(file, list(row))
             if new:
                 writer.writeheader()
-            writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+            writer.writerow(
+                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            )
 
     def keep_metrics_until(self, epoch: int) -> None:
         """Drop the lines after the given epoch, which a resumed run will write again."""

@@ -17,7 +17,12 @@ from convnet_galaxies.errors import InputError, UsageError
 FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
 """Classes of the flavor head; ``dud`` is a cutout without a lens."""
 
-COLUMN_OF_TASK: Mapping[str, str] = {"votes": VOTE_COLUMNS[0], "types": VOTE_COLUMNS[0], "lens": "lens", "flavor": "flavor_label"}
+COLUMN_OF_TASK: Mapping[str, str] = {
+    "votes": VOTE_COLUMNS[0],
+    "types": VOTE_COLUMNS[0],
+    "lens": "lens",
+    "flavor": "flavor_label",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,9 @@ def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
     for task in ("votes", "lens", "flavor"):
         if COLUMN_OF_TASK[task] in table.columns:
             return (task,)
-    raise UsageError("train: the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels")
+    raise UsageError(
+        "train: the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels"
+    )
 
 
 def make_target(
@@ -81,7 +88,9 @@ def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     """Centres of the morphology types, float64 [count, 37], commonest first: k-means of the votes [n, 37]."""
     votes = votes[~np.isnan(votes).any(axis=1)]
     if len(votes) < count:
-        raise InputError(f"types: found {len(votes)} galaxies with votes, expected at least {count}", "ask for fewer types")
+        raise InputError(
+            f"types: found {len(votes)} galaxies with votes, expected at least {count}", "ask for fewer types"
+        )
     means = KMeans(count, n_init=4, random_state=seed).fit(votes)
     order = np.argsort(-np.bincount(means.labels_, minlength=count), kind="stable")
     return means.cluster_centers_[order]

@@ -1,0 +1,53 @@
+"""The command ``convnet-galaxies``: parse, call one function, print.
+
+Results go to standard output, progress and remarks to standard error. Exit codes: 0 done, 1 input at fault,
+2 wrong usage, 130 stopped by Ctrl-C. A traceback means a bug of ours.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from convnet_galaxies import __version__
+from convnet_galaxies.cli import data_commands, predict_commands, train_commands
+from convnet_galaxies.errors import GalaxyError
+
+app = typer.Typer(
+    name="convnet-galaxies",
+    help="Convolutional neural networks for images of galaxies: Galaxy Zoo votes and Space Warps lenses.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+data_commands.register(app)
+train_commands.register(app)
+predict_commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors for users become one message and an exit code."""
+    try:
+        app()
+    except GalaxyError as error:
+        typer.echo(f"Error: {error.message}\nFix: {error.fix}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; that is its right.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,157 @@
+"""describe and pack: what is there, and its pixels decoded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet_galaxies.cli.options import Force, Json, Limit, Quiet, SkipBad, Workers, progress_bar, remark, show_json
+
+ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
+"""Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
+
+STAMP_PX, STAMP_SCALE_ARCSEC = 96, 0.186
+
+pack_app = typer.Typer(no_args_is_help=True, help="Decode images once into a pack, which training reads at full speed.")
+
+PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
+Crop = Annotated[int | None, typer.Option(min=1, help="Side in pixels of the central square that is kept.")]
+Size = Annotated[int, typer.Option(min=16, help="Side in pixels that it is shrunk to.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.command()(describe)
+    app.add_typer(pack_app, name="pack")
+
+
+def describe(
+    sources: Annotated[
+        list[Path], typer.Argument(help="Kaggle zips, a Space Warps catalogue, a pack, a run, images, a table.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what any data set, pack, run or table is, whether it is sound, and its counts.
+
+    Example: `convnet-galaxies describe cluster_catalog.csv`
+    """
+    from convnet_galaxies.data.describe import describe as describe_data
+    from convnet_galaxies.data.describe import render
+
+    description = describe_data(*sources)
+    show_json(description) if as_json else typer.echo(render(description))
+
+
+@pack_app.command("galaxy-zoo")
+def pack_galaxy_zoo(
+    images: Annotated[
+        Path, typer.Argument(help="images_training_rev1.zip, its folder, or a folder that holds everything.")
+    ],
+    solutions: Annotated[
+        Path | None, typer.Argument(help="training_solutions_rev1.zip or .csv; none for the test set.")
+    ] = None,
+    output: PackOutput = ...,  # type: ignore[assignment]
+    crop: Crop = ZOO_CROP_PX,
+    size: Size = ZOO_SIZE_PX,
+    limit: Limit = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Pack the Kaggle Galaxy Challenge as downloaded.
+
+    Example: `convnet-galaxies pack galaxy-zoo images_training_rev1.zip training_solutions_rev1.zip -o zoo.pack`
+    """
+    from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+    from convnet_galaxies.data.preprocess import Preprocess
+
+    records = read_galaxy_zoo(images, solutions, skip_bad=skip_bad)
+    _pack(records, Preprocess(crop_px=crop, size_px=size), output, limit, workers, skip_bad, force, quiet, as_json)
+
+
+@pack_app.command("space-warps")
+def pack_space_warps(
+    catalog: Annotated[
+        Path, typer.Argument(help="Catalogue CSV, or a folder with cluster_catalog.csv and cutouts_good/.")
+    ],
+    cutouts: Annotated[Path | None, typer.Argument(help="Folder or zip of the cutouts.")] = None,
+    output: PackOutput = ...,  # type: ignore[assignment]
+    crop: Crop = STAMP_PX,
+    size: Size = STAMP_PX,
+    limit: Limit = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Pack a Space Warps catalogue and its cutouts.
+
+    A cutout is labelled a lens only where truth is LENS and alpha is 1; the alpha channel itself never gets in.
+
+    Example: `convnet-galaxies pack space-warps cluster_catalog.csv cutouts_good -o lenses.pack`
+    """
+    from convnet_galaxies.data.preprocess import Preprocess
+    from convnet_galaxies.data.space_warps import read_space_warps
+
+    records = read_space_warps(catalog, cutouts, skip_bad=skip_bad)
+    preprocess = Preprocess(crop_px=crop, size_px=size, pixel_scale_arcsec=STAMP_SCALE_ARCSEC)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
+
+
+@pack_app.command("images")
+def pack_images(
+    images: Annotated[Path, typer.Argument(help="Folder or zip of JPEG, PNG or FITS images.")],
+    table: Annotated[Path | None, typer.Argument(help="Labels: CSV, Parquet, FITS or VOTable.")] = None,
+    output: PackOutput = ...,  # type: ignore[assignment]
+    label: Annotated[str | None, typer.Option(help="Column to learn: 0 and 1, or names.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose equal values stay on one side of a split.")] = None,
+    crop: Crop = None,
+    size: Size = STAMP_PX,
+    bands: Annotated[int, typer.Option(min=1, help="Bands of each image.")] = 3,
+    pixel_scale: Annotated[float | None, typer.Option(help="Arcsec a pixel.")] = None,
+    limit: Limit = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Pack your own images, with a table of labels if you have one.
+
+    Example: `convnet-galaxies pack images cutouts/ labels.csv --label is_lens --group field -o mine.pack`
+    """
+    from convnet_galaxies.data.image_folder import read_image_folder
+    from convnet_galaxies.data.preprocess import Preprocess
+
+    records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
+    preprocess = Preprocess(crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
+
+
+def _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json) -> None:  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    from convnet_galaxies.data.pack import write_pack
+
+    if limit is not None and limit < len(records):
+        records = records.select(np.arange(limit))
+    with progress_bar("Packing", quiet=quiet) as update:
+        summary = write_pack(
+            records, preprocess, output, force=force, skip_bad=skip_bad, workers=workers, progress=update
+        )
+    for text in (*summary.remarks, *(f"left out: {text}" for text in summary.skipped)):
+        remark(text, quiet=quiet)
+    if as_json:
+        show_json(summary)
+    elif summary.unchanged:
+        typer.echo(f"{summary.path}: nothing changed, {summary.images:,} images as before")
+    else:
+        h, w, bands = summary.shape
+        typer.echo(
+            f"{summary.path}: {summary.images:,} images of {h} x {w} px, {bands} bands, {summary.size_bytes / 1e6:,.0f} MB"
+        )

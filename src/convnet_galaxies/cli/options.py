@@ -1,0 +1,90 @@
+"""Options that mean the same in every command, and how results, remarks and progress are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class DeviceChoice(StrEnum):
+    """Which processor computes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Seed = Annotated[int, typer.Option(help="Seed of all randomness; the same seed gives the same result.")]
+Device = Annotated[DeviceChoice, typer.Option(help="Processor that computes; auto takes a GPU when there is one.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first so many images.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and list them.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one a processor.")]
+
+
+def show_json(result: Any) -> None:
+    """Print a dataclass, dict or list as JSON on standard output."""
+    typer.echo(json.dumps(as_plain(result), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def as_plain(result: Any) -> Any:
+    """Dataclasses, paths, arrays and tuples as what JSON knows; what is not finite becomes null."""
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        return {field.name: as_plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+    if isinstance(result, dict):
+        return {str(key): as_plain(value) for key, value in result.items()}
+    if isinstance(result, list | tuple):
+        return [as_plain(value) for value in result]
+    if isinstance(result, Path):
+        return str(result)
+    if hasattr(result, "tolist"):  # numpy arrays and scalars
+        return as_plain(result.tolist())
+    if isinstance(result, float) and result - result != 0:
+        return None
+    return result
+
+
+def remark(text: str, *, quiet: bool = False) -> None:
+    """Say something on standard error."""
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error with the time left; yields update(done, total). Silent without a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+
+        def update(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=f"{text} {note}".strip())
+
+        yield update

@@ -1,0 +1,134 @@
+"""predict, evaluate, submit."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet_galaxies.cli.options import (
+    Device,
+    DeviceChoice,
+    Force,
+    Json,
+    Limit,
+    Quiet,
+    Seed,
+    SkipBad,
+    progress_bar,
+    remark,
+    show_json,
+)
+from convnet_galaxies.errors import OutputExistsError
+
+
+class ViewChoice(StrEnum):
+    """Views of each image that are averaged."""
+
+    ONE = "1"
+    EIGHT = "8"
+    SIXTEEN = "16"
+
+
+class PartChoice(StrEnum):
+    """Held-out images."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+    HELDOUT = "heldout"
+
+
+Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
+ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.command()(predict)
+    app.command()(evaluate)
+    app.command()(submit)
+
+
+def predict(
+    run: Run,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
+    views: ViewOption = ViewChoice.ONE,
+    device: Device = DeviceChoice.AUTO,
+    limit: Limit = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Predict votes, lens probabilities or flavors of images, one row an image.
+
+    Example: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`
+    """
+    from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.predict.stream import predict_file
+
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    with progress_bar("Predicting", quiet=quiet) as update:
+        summary = predict_file(predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, progress=update)
+    for text in summary.skipped:
+        remark(f"left out: {text}", quiet=quiet)
+    show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")
+
+
+def evaluate(
+    run: Run,
+    pack: Annotated[Path, typer.Argument(help="Pack with labels.")],
+    part: Annotated[
+        PartChoice, typer.Option(help="Which held-out images: test, validation, or both.")
+    ] = PartChoice.TEST,
+    stage: Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Break figures down by: question, flavor, stage.")] = None,
+    views: ViewOption = ViewChoice.EIGHT,
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    as_json: Json = False,
+) -> None:
+    """Score a run on images that it was not trained on, each figure with its 95 % interval.
+
+    Images that share a galaxy, field or image file with what the run or an ancestor was trained on are refused.
+
+    Example: `convnet-galaxies evaluate stage1 lenses.pack --by flavor`
+    """
+    from convnet_galaxies.cli.tables import render_evaluation
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
+    from convnet_galaxies.predict.predictor import Predictor
+
+    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    result = evaluate_run(predictor, run, read_pack(pack), part=part.value, stage=stage, seed=seed)
+    show_json(result) if as_json else typer.echo(render_evaluation(result, by=tuple(by or ())))
+
+
+def submit(
+    run: Run,
+    images: Annotated[Path, typer.Argument(help="images_test_rev1.zip, its folder, or a pack of it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The submission, a CSV file.")],
+    sample: Annotated[
+        Path | None, typer.Option(help="Kaggle's sample, e.g. all_zeros_benchmark.zip: its order is kept.")
+    ] = None,
+    views: ViewOption = ViewChoice.EIGHT,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a Kaggle submission.
+
+    Example: `convnet-galaxies submit zoo images_test_rev1.zip -o submission.csv`
+    """
+    from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.predict.submission import submit as write
+
+    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    with progress_bar("Predicting", quiet=quiet) as update:
+        count = write(predictor, images, output, sample=sample, force=force, progress=update)
+    typer.echo(f"{output}: {count:,} galaxies")

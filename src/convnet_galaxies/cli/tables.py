@@ -1,0 +1,84 @@
+"""Figures as plain text tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from convnet_galaxies.decision_tree import QUESTIONS
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.scores import FlavorScores, LensScores, VoteScores
+from convnet_galaxies.predict.evaluation import Evaluation
+
+NAMES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "tpr0": "TPR0 (completeness before the 1st false positive)",
+    "tpr10": "TPR10 (before the 10th)",
+    "log_loss": "log loss",
+    "accuracy": "accuracy at probability 0.5",
+    "always_no_accuracy": "accuracy of always saying no",
+}
+
+
+def render_evaluation(result: Evaluation, *, by: Sequence[str] = ()) -> str:
+    """The figures of an evaluation, a line each. by: ``question``, ``flavor``, ``stage``."""
+    views = f"{result.views} view{'s' if result.views > 1 else ''}"
+    lines = [f"{result.run}: {result.images:,} held-out images ({result.part}), {views}"]
+    if result.refused:
+        lines.append(
+            f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours"
+        )
+    for task, scores in result.scores.items():
+        lines += ["", task]
+        lines += render_scores(scores, by=by)
+    return "\n".join(lines)
+
+
+def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
+    """Lines for the scores of one task."""
+    if isinstance(scores, VoteScores):
+        rows = [("RMSE", scores.rmse)]
+        if "question" in by:
+            rows += [(f"  {name}: {_question(name)}", figure) for name, figure in scores.by_question.items()]
+        return _figure_lines(rows)
+    if isinstance(scores, FlavorScores):
+        rows = [
+            ("accuracy", scores.accuracy),
+            *((f"completeness of {name}", f) for name, f in scores.completeness.items()),
+        ]
+        counts = [["true \\ predicted", *scores.names]]
+        counts += [[name, *map(str, row)] for name, row in zip(scores.names, scores.counts, strict=True)]
+        return [*_figure_lines(rows), *columns(counts)]
+    assert isinstance(scores, LensScores)
+    lines = [f"{scores.n_lenses:,} lenses among {scores.n_images:,} images in {scores.n_groups:,} groups"]
+    lines += _figure_lines((NAMES[name], figure) for name, figure in scores.overall.items())
+    for wanted, parts in (("flavor", scores.by_flavor), ("stage", scores.by_stage)):
+        if wanted in by:
+            for part, figures in parts.items():
+                lines += [f"{wanted} {part}", *_figure_lines((f"  {NAMES[name]}", f) for name, f in figures.items())]
+    return [*lines, *scores.remarks]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as aligned columns, the first to the left, the others to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if k == 0 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def _figure_lines(rows: Iterable[tuple[str, Figure]]) -> list[str]:
+    rows = list(rows)
+    level = f"{rows[0][1].level:.0%} interval"
+    table = [["", "value", level], *([name, f"{f.value:.4f}", f"{f.low:.4f} to {f.high:.4f}"] for name, f in rows)]
+    warnings = dict.fromkeys(f.warning for _, f in rows if f.warning)
+    return [*columns(table), *(f"* {text}" for text in warnings)]
+
+
+def _question(name: str) -> str:
+    return QUESTIONS[int(name.rsplit(" ", 1)[-1]) - 1].text

@@ -1,0 +1,118 @@
+"""train: scratch, fine-tuning and transfer."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Limit, Quiet, progress_bar, show_json
+
+
+class TaskChoice(StrEnum):
+    """What a net can learn."""
+
+    VOTES = "votes"
+    LENS = "lens"
+    FLAVOR = "flavor"
+    TYPES = "types"
+
+
+Packs = Annotated[list[Path], typer.Argument(help="One or several packs.")]
+Tasks = Annotated[
+    list[TaskChoice] | None,
+    typer.Option("--task", help="What to learn; several give several heads. Default: what the pack has."),
+]
+Stage = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
+Parent = Annotated[str | None, typer.Option("--from", help="Run, or builtin:NAME, whose weights are the start.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.command()(train)
+
+
+def train(
+    packs: Packs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    task: Tasks = None,
+    stage: Stage = None,
+    parent: Parent = None,
+    settings: SettingsFile = None,
+    changes: Changes = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")] = None,
+    device: Device = DeviceChoice.AUTO,
+    limit: Limit = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a net: from scratch, or starting from another run (fine-tuning, transfer).
+
+    The split into training, validation and test images keeps whole groups together and is stored with the run;
+    what the parent trained on is never held out. Ctrl-C leaves a run that --resume continues.
+
+    Examples: `convnet-galaxies train zoo.pack -o zoo`;
+    `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`
+    """
+    import numpy as np
+
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.data.records import join_sets
+    from convnet_galaxies.settings import load_settings
+    from convnet_galaxies.train.fit import Moment, fit
+    from convnet_galaxies.train.targets import guess_tasks
+
+    chosen = load_settings(settings, [*(changes or []), *([] if seed is None else [f"seed={seed}"])])
+    images = join_sets([read_pack(pack) for pack in packs])
+    if limit is not None and limit < len(images):
+        images = images.select(np.arange(limit))
+    tasks = tuple(str(one) for one in task) if task else guess_tasks(images.table)
+    try:
+        with progress_bar("Training", quiet=quiet) as update:
+
+            def show(moment: Moment) -> None:
+                score = next(
+                    (
+                        f"{name.removeprefix('validation_')} {value:.4f}"
+                        for name, value in reversed(moment.figures.items())
+                    ),
+                    "",
+                )
+                update(moment.step, moment.steps, f"epoch {moment.epoch}, loss {moment.loss:.4f}, {score}".rstrip(", "))
+
+            run = fit(
+                images,
+                chosen,
+                output,
+                tasks=tasks,
+                parent=parent,
+                stage=stage,
+                device=device.value,
+                resume=resume,
+                force=force,
+                progress=show,
+            )
+    except KeyboardInterrupt:
+        if (output / "resume.ckpt").is_file():
+            typer.echo(f"Stopped. Continue with the same command and --resume ({output}).", err=True)
+            raise typer.Exit(130) from None
+        raise
+    import pandas as pd
+
+    metrics = pd.read_csv(run.metrics)
+    last = metrics.iloc[-1]
+    if as_json:
+        show_json({"run": run.path, "tasks": tasks, "metrics": metrics.to_dict("list")})
+        return
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {last[name]:.4f}" for name in metrics.columns if name.startswith("validation")
+    )
+    typer.echo(
+        f"{run.path}: {int(last['epoch'])} epochs in {last['train_seconds']:.0f} s, {figures or 'no validation images'}"
+    )

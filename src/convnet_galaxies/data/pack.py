@@ -1,0 +1,222 @@
+"""Packs: images decoded once, then memory-mapped, with their table beside them.
+
+A pack is a folder: ``images.npy`` (uint8 [n, h, w, bands]), ``table.parquet`` (one row an image, in the same order)
+and ``pack.json`` (format and version, how the pixels were made, the fingerprint of the source, what was left out).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from convnet_galaxies.data.archive import require_path
+from convnet_galaxies.data.decoding import decode_to_npy
+from convnet_galaxies.data.output import new_folder, require_space
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import ImageSet, Records
+from convnet_galaxies.data.tables import tidy
+from convnet_galaxies.data.zip_files import list_members
+from convnet_galaxies.errors import InputError, OutputExistsError
+
+FORMAT = "convnet-galaxies pack"
+VERSION = 1
+IMAGES, TABLE, DESCRIPTION = "images.npy", "table.parquet", "pack.json"
+
+
+@dataclass(frozen=True)
+class PackSummary:
+    """What packing did.
+
+    path: the pack; images: how many it holds; shape: (h, w, bands) of each.
+    size_bytes: of images.npy.
+    unchanged: whether the pack was there already, made of the same source in the same way; nothing was done then.
+    remarks: what the reader noticed; skipped: what was left out and why, one text each.
+    """
+
+    path: Path
+    images: int
+    shape: tuple[int, int, int]
+    size_bytes: int
+    unchanged: bool
+    remarks: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+def write_pack(
+    records: Records,
+    preprocess: Preprocess,
+    output: Path,
+    *,
+    force: bool = False,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackSummary:
+    """Decode all images in parallel threads and write the pack; memory does not grow with the number of images.
+
+    force: replace an existing pack (never anything else). skip_bad: leave out images that cannot be decoded.
+    workers: number of threads; None takes one for each processor. progress: called with (done, total) images.
+    A pack that is current (see pack_is_current) is left as it is. Raises OutputExistsError, BadImageError for the
+    first image that cannot be decoded (unless skip_bad), and InputError when there are no images or the disk is full.
+    """
+    if records.files is None:
+        raise InputError("the table was read without its images", "give the folder or zip of images as well")
+    if not len(records):
+        raise InputError("the source: found no image, expected at least one", "check what was given")
+    if pack_is_current(records, preprocess, output, skip_bad=skip_bad):
+        return _summarise(output, _read_description(output), unchanged=True)
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
+    require_space(output, len(records) * int(np.prod(shape)) + 1_000_000)
+    with new_folder(output, force=force, is_ours=is_pack) as folder:
+        kept, failures = decode_to_npy(
+            records.files, preprocess, folder / IMAGES, skip_bad=skip_bad, workers=workers, progress=progress
+        )
+        table = tidy(records.select(kept).table)
+        table.to_parquet(folder / TABLE, index=False)
+        description = {
+            "format": FORMAT,
+            "version": VERSION,
+            "kind": records.kind,
+            "images": len(table),
+            "shape": list(shape),
+            "preprocess": preprocess.model_dump(),
+            "link_columns": list(records.link_columns),
+            "fingerprint": fingerprint(records),
+            "remarks": list(records.remarks),
+            "skipped": [*records.skipped, *failures],
+            "undecoded": len(failures),
+        }
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return _summarise(output, description, unchanged=False)
+
+
+def read_pack(path: Path) -> ImageSet:
+    """The images (memory-mapped, read-only) and table of a pack.
+
+    Raises InputError when path is no pack, was written by a newer version, or is damaged.
+    """
+    description = _read_description(path)
+    try:
+        images = np.load(path / IMAGES, mmap_mode="r", allow_pickle=False)
+        table = pd.read_parquet(path / TABLE)
+        preprocess = Preprocess.model_validate(description["preprocess"])
+        expected = (int(description["images"]), *description["shape"])
+        kind, links = str(description["kind"]), tuple(description["link_columns"])
+    except (OSError, ValueError, EOFError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
+        raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+    if images.dtype != np.uint8 or images.shape != expected:
+        raise _damaged(path, f"{IMAGES} holds {images.dtype} {list(images.shape)}, expected uint8 {list(expected)}")
+    if len(table) != len(images) or not {"id", "group", *links} <= set(table):
+        raise _damaged(path, f"{TABLE} holds {len(table):,} rows of {len(table.columns)} columns")
+    return ImageSet(images, table, preprocess, kind, links)
+
+
+def summarise_pack(path: Path) -> PackSummary:
+    """What a pack says about itself, without opening its images. Raises InputError when path is no pack."""
+    return _summarise(path, _read_description(path), unchanged=True)
+
+
+def is_pack(path: Path) -> bool:
+    """Whether path is a folder that says it is a pack and holds nothing that a pack does not."""
+    try:
+        _read_description(path, any_version=True)
+    except InputError:
+        return False
+    return {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} <= {IMAGES, TABLE, DESCRIPTION}
+
+
+def pack_is_current(records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False) -> bool:
+    """Whether path is a pack of the same records by the same preprocessing.
+
+    Sizes, times and checksums are compared, no image is read. A pack that leaves out undecodable images is current
+    only under skip_bad.
+    """
+    try:
+        description = _read_description(path)
+    except InputError:
+        return False
+    if description.get("preprocess") != preprocess.model_dump() or (description.get("undecoded") and not skip_bad):
+        return False
+    if description.get("fingerprint") != fingerprint(records):
+        return False
+    try:
+        read_pack(path)
+    except InputError:
+        return False
+    return True
+
+
+def fingerprint(records: Records) -> str:
+    """SHA-256 over the table and, for each image, its name, size, and checksum (in a zip) or time (in a folder)."""
+    digest = hashlib.sha256(f"{records.kind} {records.link_columns} {list(records.table.columns)}\n".encode())
+    digest.update(pd.util.hash_pandas_object(tidy(records.table), index=False).to_numpy().tobytes())
+    members: dict[Path, dict[str, tuple[int, int]]] = {}
+    for file in records.files or ():
+        if file.member is None:
+            try:
+                status = file.path.stat()
+            except OSError:
+                mark: tuple[int, int] = (-1, -1)
+            else:
+                mark = (status.st_size, status.st_mtime_ns)
+        else:
+            if file.path not in members:
+                members[file.path] = {info.filename: (info.file_size, info.CRC) for info in list_members(file.path)}
+            mark = members[file.path].get(file.member, (-1, -1))
+        digest.update(f"{file.name} {mark[0]} {mark[1]}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_description(path: Path, *, any_version: bool = False) -> dict[str, Any]:
+    require_path(path)
+    if not (path / DESCRIPTION).is_file():
+        raise InputError(
+            f"{path}: is no pack, expected a folder with {IMAGES}, {TABLE} and {DESCRIPTION}",
+            "make one with `convnet-galaxies pack`",
+        )
+    try:
+        description = json.loads((path / DESCRIPTION).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"{DESCRIPTION}: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError(
+            f"{path / DESCRIPTION}: found something else than a pack's description, expected the format {FORMAT!r}",
+            "make a pack with `convnet-galaxies pack`",
+        )
+    if description.get("version") != VERSION and not any_version:
+        raise InputError(
+            f"{path}: found a pack of version {description.get('version')}, expected {VERSION}",
+            "pack the source again with this version of the program",
+        )
+    return description
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    return InputError(f"{path}: the pack is damaged ({found})", "pack the source again, with --force")
+
+
+def _summarise(path: Path, description: dict[str, Any], *, unchanged: bool) -> PackSummary:
+    try:
+        h, w, bands = description["shape"]
+        return PackSummary(
+            path=path,
+            images=description["images"],
+            shape=(h, w, bands),
+            size_bytes=description["images"] * h * w * bands,
+            unchanged=unchanged,
+            remarks=tuple(description["remarks"]),
+            skipped=tuple(description["skipped"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{DESCRIPTION}: {error!r}") from None

@@ -1,0 +1,31 @@
+"""Groups positions that lie close together on the sky: the same object may stand in two cutouts."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord, search_around_sky
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+NEIGHBOUR_ARCMIN = 1.0
+
+
+def group_by_sky(ra_deg: np.ndarray, dec_deg: np.ndarray, radius_arcmin: float = NEIGHBOUR_ARCMIN) -> np.ndarray:
+    """Name of the group of each position (text or None where a coordinate is NaN, object [n]).
+
+    ra_deg, dec_deg: float [n], one frame. Positions within radius_arcmin are neighbours; a group is everything that
+    chains of neighbours connect, and is named after its first position, e.g. ``30.34125-9.25421``.
+    """
+    known = np.flatnonzero(np.isfinite(ra_deg) & np.isfinite(dec_deg))
+    groups = np.full(len(ra_deg), None, dtype=object)
+    if len(known) == 0:
+        return groups
+    positions = SkyCoord(ra_deg[known] * u.deg, dec_deg[known] * u.deg)
+    left, right, _, _ = search_around_sky(positions, positions, radius_arcmin * u.arcmin)
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(known),) * 2)
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    names = [f"{ra_deg[row]:.5f}{dec_deg[row]:+.5f}" for row in known[first]]
+    groups[known] = np.array(names, dtype=object)[component]
+    return groups

@@ -1,0 +1,24 @@
+"""A net for prediction only: batch norms folded into the convolutions before them."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def fold_norms(net: nn.Module) -> nn.Module:
+    """A copy of a net in evaluation mode that gives the same answers with fewer passes over memory.
+
+    Folded are the pairs of neighbours (convolution, batch norm) in definition order, which in our nets is the
+    order of use.
+    """
+    folded = copy.deepcopy(net).eval()
+    for module in list(folded.modules()):
+        children = list(module.named_children())
+        for (name, first), (next_name, second) in zip(children, children[1:], strict=False):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, next_name, nn.Identity())
+    return folded

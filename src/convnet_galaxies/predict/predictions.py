@@ -1,0 +1,31 @@
+"""Predictions as a table: columns, and files written a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+
+
+def column_names(classes: Mapping[str, Sequence[str]]) -> list[str]:
+    """Columns of a prediction table for the tasks that a net answers, ``id`` first."""
+    columns = ["id"]
+    for task, names in classes.items():
+        columns += {"votes": list(VOTE_COLUMNS), "lens": ["lens_probability"]}.get(
+            task, [f"{task.removesuffix('s')}_{name.replace('type ', '')}" for name in names]
+        )
+    return columns
+
+
+def to_table(
+    ids: Sequence[str], answers: Mapping[str, np.ndarray], classes: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """One row an image, in input order; float32 columns as in column_names."""
+    blocks = [np.asarray(answers[task]).reshape(len(ids), -1) for task in classes]
+    values = np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
+    table = pd.DataFrame(values.astype(np.float32), columns=column_names(classes)[1:])
+    table.insert(0, "id", list(ids))
+    return table

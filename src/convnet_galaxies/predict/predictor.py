@@ -1,0 +1,105 @@
+"""A run's net, ready to answer for batches of packed pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.fold import fold_norms
+from convnet_galaxies.model.galaxy_net import answers
+from convnet_galaxies.model.weights import load_net
+from convnet_galaxies.train.device import Device, choose_device, choose_precision
+from convnet_galaxies.train.plan import field_px
+
+Views = Literal[1, 8, 16]
+
+
+class Predictor:
+    """Answers of a run's net, averaged over fixed views of each image.
+
+    run: a run folder or ``builtin:NAME``.
+    views: 1, 8 (quarter turns and flips) or 16 (eighth turns and flips): more views, smaller errors, more time.
+    """
+
+    def __init__(
+        self,
+        run: str | Path,
+        *,
+        device: Device = "auto",
+        views: Views = 1,
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
+        batch: int = 256,
+    ) -> None:
+        net, self.card = load_net(run)
+        self.device = choose_device(device)
+        self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
+        self.net = fold_norms(net).to(self.device, memory_format=torch.channels_last)
+        self.net.backbone.to(self.dtype)
+        self.warps = fixed_warps(views)
+        self.batch = batch
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How pixels must be made for this net."""
+        return self.card.preprocess
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The tasks that the net answers, and the names of their classes."""
+        return self.card.classes
+
+    def answer(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """uint8 [n, size_px, size_px, bands] to float32 by task: votes [n, 37], lens [n], classes [n, k]."""
+        self._check(pixels)
+        parts = [self._answer_batch(pixels[start : start + self.batch]) for start in range(0, len(pixels), self.batch)]
+        return {task: np.concatenate([part[task] for part in parts]) for task in self.classes}
+
+    def stream(self, pixels: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """As answer, a batch at a time, for images that are memory-mapped."""
+        self._check(pixels)
+        for start in range(0, len(pixels), self.batch):
+            yield self._answer_batch(pixels[start : start + self.batch])
+
+    @torch.inference_mode()
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 [n, size_px, size_px, bands] to the features before the heads, float32 [n, features], mean of the views."""
+        self._check(pixels)
+        parts = []
+        for start in range(0, len(pixels), self.batch):
+            block = torch.from_numpy(np.array(pixels[start : start + self.batch]))
+            parts.append(torch.stack([self.net.features(self._view(block, warp)) for warp in self.warps]).mean(0).cpu())
+        return torch.cat(parts).numpy()
+
+    @torch.inference_mode()
+    def _answer_batch(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
+        sums: dict[str, Tensor] = {}
+        for warp in self.warps:
+            for task, answer in answers(self._calibrated(self.net(self._view(block, warp)))).items():
+                sums[task] = answer if task not in sums else sums[task] + answer
+        return {task: (total / len(self.warps)).cpu().numpy() for task, total in sums.items()}
+
+    def _view(self, block: Tensor, warp: Tensor) -> Tensor:
+        side = field_px(self.card.net, self.preprocess.size_px)
+        view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px)
+        return view.to(self.device, self.dtype, memory_format=torch.channels_last)
+
+    def _calibrated(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {task: output / self.card.temperature.get(task, 1.0) for task, output in outputs.items()}
+
+    def _check(self, pixels: np.ndarray) -> None:
+        side, bands = self.preprocess.size_px, self.preprocess.bands
+        if pixels.shape[1:] != (side, side, bands):
+            height, width, found = pixels.shape[1:]
+            raise InputError(
+                f"images: found {height} x {width} px in {found} bands, expected {side} x {side} in {bands} as this run was trained on",
+                f"pack them as the run's images were: {self.preprocess}",
+            )

@@ -1,0 +1,38 @@
+"""A Kaggle submission from a run and the test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from convnet_galaxies.data.vote_table import write_submission
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.predict.stream import predict_tables
+
+
+def submit(
+    predictor: Predictor,
+    images: Path,
+    output: Path,
+    *,
+    sample: Path | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write the 37 votes of all images in Kaggle's form; returns the number of galaxies.
+
+    Raises InputError when the run does not answer votes, an image is bad, or the ids are not those of the sample.
+    """
+    if "votes" not in predictor.classes:
+        have = ", ".join(predictor.classes)
+        raise InputError(f"the run answers {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    table = pd.concat(list(predict_tables(predictor, images, progress=progress)), ignore_index=True)
+    votes = table[list(VOTE_COLUMNS)].to_numpy(float)
+    write_submission(output, table["id"].tolist(), votes, sample=sample, force=force)
+    return len(table)

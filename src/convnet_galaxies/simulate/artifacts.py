@@ -1,0 +1,120 @@
+"""What is in an image but not in the sky: trails, cosmic rays, bad columns, noisy stripes, asteroids, missing corners."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convnet_galaxies.simulate.camera import Camera
+from convnet_galaxies.simulate.sky_population import SkyObject
+
+SATELLITE_CHANCE = 0.12
+COSMIC_RAY_CHANCE = 0.2
+STRIPE_CHANCE = 0.3
+ASTEROID_CHANCE = 0.04
+SPOT_CHANCE = 0.04
+BAD_COLUMN_CHANCE = 0.05
+STRAY_SPIKE_CHANCE = 0.08
+MISSING_CORNER_CHANCE = 0.03
+
+
+def draw_noise_map(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Factor of the sky noise, float32 [3, h, w]: gaps between chips got fewer exposures in one band."""
+    out = np.ones((3, *shape), np.float32)
+    while rng.random() < STRIPE_CHANCE:
+        band, upright = rng.integers(3), rng.random() < 0.7
+        side = shape[1] if upright else shape[0]
+        start, width = int(rng.uniform(-30, side)), int(rng.uniform(15, 90))
+        stripe = slice(max(start, 0), max(start + width, 0))
+        factor = np.float32(rng.uniform(1.15, 1.7))
+        if upright:
+            out[band, :, stripe] *= factor
+        else:
+            out[band, stripe] *= factor
+    return out
+
+
+def add_artifacts(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> list[SkyObject]:
+    """Add artifacts to float32 [3, h, w] counts, in place; returns the satellite trails, as objects."""
+    h, w = gri.shape[1:]
+    sigma = np.array(camera.sky_sigma_counts)
+    trails = []
+    if rng.random() < SATELLITE_CHANCE:
+        trails.append(_add_trail(gri, sigma, rng))
+    if rng.random() < COSMIC_RAY_CHANCE:
+        band = rng.integers(3)
+        for _ in range(rng.integers(1, 6)):
+            _add_line(gri[band], rng.random(2) * (w, h), rng.uniform(0, np.pi), rng.uniform(1, 12), 0.55, sigma[band] * rng.uniform(6, 25))
+    if rng.random() < ASTEROID_CHANCE:
+        _add_asteroid(gri, rng)
+    if rng.random() < SPOT_CHANCE:
+        band, radius = rng.integers(3), rng.uniform(1.5, 3.5)
+        x, y = rng.random(2) * (w, h)
+        yy, xx = np.ogrid[:h, :w]
+        gri[band] += sigma[band] * rng.uniform(15, 60) * np.exp(-(((xx - x) ** 2 + (yy - y) ** 2) / (2 * radius**2)) ** 2)
+    if rng.random() < BAD_COLUMN_CHANCE:
+        band, column, end = rng.choice([2, 2, 1]), int(rng.integers(2, w - 3)), int(rng.uniform(0.1, 0.7) * h)
+        for offset, level in ((0, 300), (1, 300), (2, -5), (3, 60)):
+            if column + offset < w:
+                gri[band, :end, column + offset] = level * rng.uniform(0.9, 1.1)
+    if rng.random() < STRAY_SPIKE_CHANCE:
+        _add_stray_spike(gri, sigma, rng)
+    if rng.random() < MISSING_CORNER_CHANCE:
+        yy, xx = np.ogrid[:h, :w]
+        slope, cut = rng.normal(0, 0.3), rng.uniform(0.05, 0.3) * w
+        missing = (xx + slope * yy) < cut
+        gri[:, np.rot90(missing, int(rng.integers(4)))] = 0
+    return trails
+
+
+def _add_trail(gri: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> SkyObject:
+    """A satellite in one exposure of one band: a faint, broken line, since the stack rejected most of it."""
+    h, w = gri.shape[1:]
+    band = int(rng.choice([0, 1, 1, 1, 2]))
+    x, y = rng.random(2) * (w, h)
+    angle, length = float(rng.uniform(0, np.pi)), float(rng.uniform(40, 500))
+    faint = rng.uniform(0.3, 1.2)
+    step = 0.0
+    while step < length:
+        dash = rng.exponential(14)
+        place = (x + (step + dash / 2 - length / 2) * np.cos(angle), y + (step + dash / 2 - length / 2) * np.sin(angle))
+        _add_line(gri[band], place, angle, dash, rng.uniform(0.5, 0.9), sigma[band] * faint * rng.gamma(1.0, 2.2))
+        step += dash * rng.uniform(1, 2.5)
+    return SkyObject(float(x), float(y), 24.0, 0.0, 0.0, "satellite trail", 0.0, length / 2, 0.02, angle)
+
+
+def _add_line(
+    image: np.ndarray, centre: np.ndarray | tuple[float, float], angle: float, length: float, width: float, height: float
+) -> None:
+    x, y = centre
+    reach = int(np.ceil(length / 2 + 4))
+    top, bottom = max(int(y) - reach, 0), min(int(y) + reach + 1, image.shape[0])
+    left, right = max(int(x) - reach, 0), min(int(x) + reach + 1, image.shape[1])
+    if top >= bottom or left >= right:
+        return
+    yy, xx = np.ogrid[top:bottom, left:right]
+    along = np.cos(angle) * (xx - x) + np.sin(angle) * (yy - y)
+    across = np.cos(angle) * (yy - y) - np.sin(angle) * (xx - x)
+    beyond = np.maximum(np.abs(along) - length / 2, 0)
+    image[top:bottom, left:right] += height * np.exp(-0.5 * (across**2 + beyond**2) / width**2)
+
+
+def _add_asteroid(gri: np.ndarray, rng: np.random.Generator) -> None:
+    """A moving body: each band was taken at another time, so its three colours lie apart."""
+    h, w = gri.shape[1:]
+    place, angle = rng.random(2) * (w, h), rng.uniform(0, np.pi)
+    counts = 10 ** rng.uniform(2.2, 3.7) * np.array([0.6, 1.0, 1.1])
+    speed = rng.uniform(1, 6)
+    for band, time in enumerate(rng.permutation([0, 1, 3])):
+        x, y = place + speed * time * np.array([np.cos(angle), np.sin(angle)])
+        _add_line(gri[band], (x, y), angle, speed, 1.7, counts[band] / (2 * np.pi * 1.7**2))
+
+
+def _add_stray_spike(gri: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> None:
+    """The spike, or the bleeding, of a star outside the field."""
+    h, w = gri.shape[1:]
+    row, length, width = rng.random() * h, rng.uniform(30, 130), rng.uniform(0.8, 1.8)
+    yy, xx = np.ogrid[:h, :w]
+    shape = np.exp(-xx / length - 0.5 * ((yy - row) / width) ** 2)
+    shape = np.rot90(shape, int(rng.integers(4))) if h == w else shape
+    strength = sigma * rng.uniform(2, 14) * rng.dirichlet([0.7, 0.7, 0.7]) * 2
+    gri += (strength[:, None, None] * shape).astype(np.float32)

@@ -1,0 +1,56 @@
+"""Galaxies of a field that are large enough to show arms, rings, knots or a partner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import galsim
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC
+from convnet_galaxies.simulate.galaxy import render_galaxy
+from convnet_galaxies.simulate.morphology import DRAW, Galaxy
+from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_stamp
+from convnet_galaxies.simulate.sky_population import SkyObject
+
+FAINTEST_R_MAG = 22.0
+KINDS = ("spiral", "ring", "merger", "irregular")
+R90_PER_HALF_LIGHT_RADIUS = 2.35
+LARGEST_HALF_PX = 150
+
+
+def is_structured(o: SkyObject) -> bool:
+    """Whether the object is bright enough for its structure to be seen."""
+    return o.kind in KINDS and o.r_mag < FAINTEST_R_MAG
+
+
+def add_structured(canvas: np.ndarray, o: SkyObject, rng: np.random.Generator) -> None:
+    """Add one galaxy of its kind to float32 [3, h, w] counts, in place, with the counts and radius of the object."""
+    r90_px = max(R90_PER_HALF_LIGHT_RADIUS * o.radius_px, 3.0)
+    galaxy = _morphology(o, r90_px * PIXEL_SCALE_ARCSEC, rng)
+    half = min(int(np.ceil(1.7 * r90_px)) + 4, LARGEST_HALF_PX)
+    side = 2 * half + 1
+    light = render_galaxy(galaxy, side, PIXEL_SCALE_ARCSEC, rng)
+    stamp = gaussian_filter(light.array, (0, SOFTENING_PX, SOFTENING_PX))
+    soft = galsim.Gaussian(sigma=SOFTENING_PX * PIXEL_SCALE_ARCSEC)
+    for profile, flux in light.profiles:
+        image = galsim.Convolve(profile, soft).drawImage(nx=side, ny=side, scale=PIXEL_SCALE_ARCSEC, method="no_pixel", dtype=np.float32)
+        stamp = stamp + np.asarray(flux, np.float32)[:, None, None] * image.array
+    stamp = np.maximum(stamp, 0)
+    # Whatever the layers add up to, the object has the counts that its row of the table says.
+    factor = o.counts / np.maximum(stamp.sum(axis=(1, 2)), 1e-12)
+    add_stamp(canvas, (stamp * factor[:, None, None]).astype(np.float32), round(o.x_px), round(o.y_px))
+
+
+def _morphology(o: SkyObject, r90_arcsec: float, rng: np.random.Generator) -> Galaxy:
+    kind = "spiral" if o.kind == "ring" else o.kind
+    if o.kind == "spiral" and o.axis_ratio < 0.3:
+        kind = "edge_on"
+    galaxy = DRAW[kind](rng, r90_arcsec, o.angle_rad)
+    galaxy = replace(galaxy, mag_r=o.r_mag, g_r=o.g_r, r_i=o.r_i)
+    if kind in ("spiral", "irregular"):
+        galaxy = replace(galaxy, axis_ratio=max(o.axis_ratio, 0.3))
+    if o.kind == "ring":
+        galaxy = replace(galaxy, arm_contrast=0.0, ring_strength=float(rng.uniform(0.6, 1)), ring_radius=float(rng.uniform(0.45, 0.8)))
+    return galaxy

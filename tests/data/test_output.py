@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from convnet_galaxies.data import output
+from convnet_galaxies.data.output import new_file, new_folder, require_space
+from convnet_galaxies.errors import InputError, OutputExistsError
+
+
+def test_failed_write_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "a.csv"
+    with pytest.raises(KeyboardInterrupt), new_file(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    old = tmp_path / "b.csv"
+    old.write_text("old")
+    with pytest.raises(ZeroDivisionError), new_file(old, force=True) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b.csv"]
+    assert old.read_text() == "old"
+
+
+def test_existing_output_is_refused_without_force_and_replaced_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(OutputExistsError, match=r"a\.csv: already exists"), new_file(path):
+        pass
+    with new_file(path, force=True) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_foreign_folder_is_never_removed(tmp_path: Path) -> None:
+    path = tmp_path / "thesis"
+    path.mkdir()
+    (path / "chapter1.tex").write_text("years of work")
+    with (
+        pytest.raises(InputError, match="is not removed even with --force"),
+        new_folder(path, force=True, is_ours=lambda _: False),
+    ):
+        pass
+    assert (path / "chapter1.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_one_clear_error(tmp_path: Path, code: int) -> None:
+    path = tmp_path / "a.pack"
+    with (
+        pytest.raises(InputError, match=r"a\.pack: the disk is full"),
+        new_folder(path, is_ours=lambda _: True) as folder,
+    ):
+        (folder / "images.npy").write_bytes(b"half")
+        raise OSError(code, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_to_a_full_device_is_one_clear_error(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with pytest.raises(InputError, match="the disk is full"), new_file(tmp_path / "a.csv") as temporary:
+        temporary.symlink_to(full)
+        temporary.write_text("text" * 100_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written"), new_file(tmp_path / "file" / "a.csv"):
+        pass
+
+
+def test_too_little_space_is_found_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage:
+        free = 5_000_000
+
+    monkeypatch.setattr(output.shutil, "disk_usage", lambda _: Usage)
+    require_space(tmp_path / "not" / "yet" / "there", 4_000_000)
+    with pytest.raises(InputError, match="needs 6 MB, found 5 MB free"):
+        require_space(tmp_path / "a.pack", 6_000_000)
