@@ -8,7 +8,7 @@ sum to the probability that the question was asked, which is the value of its pa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ QUESTIONS: tuple[Question, ...] = (
 VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS for column in question.columns)
 
 _starts = (0, *accumulate(len(question.answers) for question in QUESTIONS))
-QUESTION_SLICES: tuple[slice, ...] = tuple(slice(a, b) for a, b in zip(_starts, _starts[1:], strict=False))
+QUESTION_SLICES: tuple[slice, ...] = tuple(slice(a, b) for a, b in pairwise(_starts))
 """Where the answers of each question stand among the 37 columns."""
 
 PARENT_INDEX: tuple[int | None, ...] = tuple(

@@ -112,7 +112,8 @@ class SplitSettings(Section):
     def _adds_to_one(self) -> SplitSettings:
         if abs(self.train + self.validation + self.test - 1) > 1e-6 or self.train == 0:
             raise ValueError(
-                f"train + validation + test is {self.train + self.validation + self.test:g}; it must be 1, train above 0"
+                f"train + validation + test is {self.train + self.validation + self.test:g}; "
+                "it must be 1, with train above 0"
             )
         return self
 

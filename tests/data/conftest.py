@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from convnet_galaxies.data.zip_files import close_archives
-from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS, ASKING_ORDER
+from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
 
 
 @pytest.fixture(autouse=True)

@@ -38,10 +38,16 @@ def describe(
     Example: `convnet-galaxies describe cluster_catalog.csv`
     """
     from convnet_galaxies.data.describe import describe as describe_data
-    from convnet_galaxies.data.describe import render
+    from convnet_galaxies.data.describe import render_description
+    from convnet_galaxies.train.run_folder import is_run
 
-    description = describe_data(*sources)
-    show_json(description) if as_json else typer.echo(render(description))
+    if len(sources) == 1 and is_run(sources[0]):
+        from convnet_galaxies.train.describe_run import describe_run  # brings torch along
+
+        description = describe_run(sources[0])
+    else:
+        description = describe_data(*sources)
+    show_json(description) if as_json else typer.echo(render_description(description))
 
 
 @pack_app.command("galaxy-zoo")
@@ -152,6 +158,5 @@ def _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, a
         typer.echo(f"{summary.path}: nothing changed, {summary.images:,} images as before")
     else:
         h, w, bands = summary.shape
-        typer.echo(
-            f"{summary.path}: {summary.images:,} images of {h} x {w} px, {bands} bands, {summary.size_bytes / 1e6:,.0f} MB"
-        )
+        size = f"{h} x {w} px, {bands} bands, {summary.size_bytes / 1e6:,.0f} MB"
+        typer.echo(f"{summary.path}: {summary.images:,} images of {size}")

@@ -60,8 +60,8 @@ def remark(text: str, *, quiet: bool = False) -> None:
 
 
 @contextmanager
-def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error with the time left; yields update(done, total). Silent without a terminal."""
+def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error with the time left, where that is a terminal; yields update(done, total, note)."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

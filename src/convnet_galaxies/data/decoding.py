@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def decode_batches(
     skip_bad: bool = False,
     workers: int | None = None,
     batch: int | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, list[str]]]:
+) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one

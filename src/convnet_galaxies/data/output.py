@@ -95,8 +95,8 @@ def _beside(path: Path) -> Iterator[Path]:
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        elif os.path.lexists(temporary):
+            temporary.unlink()
         if not finished:
             for folder in made:
                 if folder.is_dir() and not any(folder.iterdir()):

@@ -140,7 +140,7 @@ def numbers(
         more = f" (and {len(bad) - 1:,} more rows)" if len(bad) > 1 else ""
         raise InputError(
             f"{where}, {name_row(frame, row, row_name)}, column {column}: "
-            f"found {'nothing' if pd.isna(value) else repr(value)}, expected {expected}{more}",
+            f"found {'nothing' if pd.isna(value) else repr(value) if isinstance(value, str) else value}, expected {expected}{more}",
             "correct the table",
         )
     return found
@@ -166,6 +166,8 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def _parse_csv(data: bytes, text_columns: Sequence[str]) -> pd.DataFrame:
+    if data.lstrip()[:1] == b"<" and b"html" in data[:512].lower():
+        raise ValueError("it holds a web page")
     if b"\0" in data[:4096]:
         raise ValueError("it holds binary data")
     frame = pd.read_csv(

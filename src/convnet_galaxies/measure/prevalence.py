@@ -130,7 +130,7 @@ def quantify(
     return Prevalence(n_unknown, first, by_method[first], counts[first], by_method, tuple(scarce))
 
 
-def draw_mixture(images: ScoredImages, *, seed: int, n_bins: int = 10) -> tuple[MixtureDraws, np.ndarray]:
+def draw_mixture(images: ScoredImages, *, seed: int, n_bins: int = 6) -> tuple[MixtureDraws, np.ndarray]:
     """Draws of the mixture, and the cell of each unknown image, int [m]."""
     n_classes = images.posteriors.shape[1]
     cells = make_cells(images.posteriors, images.truth, n_bins=n_bins)

@@ -20,7 +20,7 @@ from convnet_galaxies.measure.intervals import encode_groups
 
 PRIOR_FRACTION = 0.5
 """Dirichlet parameter of the fractions: Jeffreys' prior."""
-PRIOR_CELLS = 1.0
+PRIOR_CELLS = 2.0
 """Prior images a class, shared by its cells (Perks 1947, J. Inst. Actuaries 73, 285)."""
 
 SETTLED = 1.05
@@ -42,7 +42,7 @@ class MixtureDraws:
     mixing: float
 
 
-def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 10) -> _Cells:
+def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> _Cells:
     """Cells that cut the score 1 - P(class 0) into bins of equal mass, every class counting alike.
 
     With more than two classes each bin is cut again by the most likely class among 1..k-1.

@@ -61,7 +61,7 @@ def warp_batch(pixels: Tensor, warps: Tensor, *, field_px: float, output_px: int
     warps: float32 [n, 2, 3] from output to input, 1 being half of field_px.
     field_px: side, in packed pixels, of the square that an identity warp shows; outside of the image is zero.
     """
-    n, h, w, _ = pixels.shape
+    _, h, w, _ = pixels.shape
     images = pixels.permute(0, 3, 1, 2).contiguous().float()
     scale = torch.tensor([field_px / w, field_px / h], device=pixels.device)
     x, y = _output_grid(output_px, pixels.device)

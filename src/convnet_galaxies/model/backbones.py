@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from convnet_galaxies.settings import NetSettings
 
 
-class Backbone(Protocol):
-    """What a net needs of its backbone: images float [n, bands, h, w] to features [n, features]."""
+class Backbone(nn.Module, ABC):
+    """Images float [n, bands, h, w] to features float32 [n, features]."""
 
     features: int
 
+    @abstractmethod
     def parts(self) -> list[nn.Module]:
         """Its parts from the input on, for freezing; together they hold all its parameters."""
-        ...
 
 
-class PlainNet(nn.Module):
+class PlainNet(Backbone):
     """A residual net of dense 3 x 3 convolutions.
 
     Nothing but large dense convolutions comes near the arithmetic peak of a processor (depthwise ones reach a
@@ -80,7 +80,7 @@ class PlainBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-def build_backbone(settings: NetSettings, bands: int) -> nn.Module:
+def build_backbone(settings: NetSettings, bands: int) -> Backbone:
     """An untrained backbone, or one with the encoder weights that the settings name."""
     # Nets with timm's names live in files of their own and are loaded only when asked for.
     if settings.backbone == "plain":
@@ -88,7 +88,7 @@ def build_backbone(settings: NetSettings, bands: int) -> nn.Module:
     if settings.backbone.startswith("resnet"):
         from convnet_galaxies.model.resnet import build_resnet
 
-        net: nn.Module = build_resnet(settings.backbone, bands)
+        net: Backbone = build_resnet(settings.backbone, bands)
     else:
         from convnet_galaxies.model.convnext import build_convnext
 

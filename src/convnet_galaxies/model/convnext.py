@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from convnet_galaxies.model.backbones import Backbone
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -25,7 +27,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-class ConvNeXt(nn.Module):
+class ConvNeXt(Backbone):
     """Images float [n, bands, h, w] to normalised mean features [n, features]."""
 
     def __init__(self, bands: int, layout: Layout) -> None:

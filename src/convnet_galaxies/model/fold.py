@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from convnet_galaxies.model.galaxy_net import NetType
 
-def fold_norms(net: nn.Module) -> nn.Module:
+
+def fold_norms(net: NetType) -> NetType:
     """A copy of a net in evaluation mode that gives the same answers with fewer passes over memory.
 
     Folded are the pairs of neighbours (convolution, batch norm) in definition order, which in our nets is the
@@ -17,7 +20,7 @@ def fold_norms(net: nn.Module) -> nn.Module:
     folded = copy.deepcopy(net).eval()
     for module in list(folded.modules()):
         children = list(module.named_children())
-        for (name, first), (next_name, second) in zip(children, children[1:], strict=False):
+        for (name, first), (next_name, second) in pairwise(children):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(first, second))
                 setattr(module, next_name, nn.Identity())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from convnet_galaxies.model.backbones import build_backbone
 from convnet_galaxies.model.heads import ClassHead, LensHead, VoteHead
 from convnet_galaxies.settings import NetSettings
+
+NetType = TypeVar("NetType", bound=nn.Module)
 
 
 class GalaxyNet(nn.Module):
@@ -39,6 +42,11 @@ class GalaxyNet(nn.Module):
         features = self.dropout(self.features(images))
         with torch.autocast(features.device.type, enabled=False):  # heads are small; their outputs deserve float32
             return {task: head(features) for task, head in self.heads.items()}
+
+
+def to_channels_last(net: NetType) -> NetType:
+    """The net with its kernels laid out channels last, in which processors convolve fastest."""
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def build_head(task: str, features: int, classes: Sequence[str]) -> nn.Module:

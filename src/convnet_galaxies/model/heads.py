@@ -26,6 +26,7 @@ class VoteHead(nn.Module):
         slot = torch.full((len(QUESTION_SLICES), longest), len(VOTE_COLUMNS))
         for question, part in enumerate(QUESTION_SLICES):
             slot[question, : part.stop - part.start] = torch.arange(part.start, part.stop)
+        self.slot: Tensor
         self.register_buffer("slot", slot, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class VoteHead(nn.Module):
 
 
 class Entmax(torch.autograd.Function):
-    """1.5-entmax over the last axis: shares that sum to 1, some of them exactly 0 (Peters et al. 2019, arXiv:1905.05702).
+    """1.5-entmax over the last axis: shares that sum to 1, some exactly 0 (Peters et al. 2019, arXiv:1905.05702).
 
     p = [z / 2 - tau]_+ ^ 2 with tau such that the sum is 1; continuously differentiable in z.
     """

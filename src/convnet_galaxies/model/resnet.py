@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from convnet_galaxies.model.backbones import Backbone
+
 LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
     "resnet18": (1, (2, 2, 2, 2)),
     "resnet34": (1, (3, 4, 6, 3)),
@@ -12,7 +14,7 @@ LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
 """By name: expansion of the block (1 basic, 4 bottleneck) and blocks a stage."""
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Images float [n, bands, h, w] to mean features [n, features]."""
 
     def __init__(self, bands: int, expansion: int, depths: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.fold import fold_norms
-from convnet_galaxies.model.galaxy_net import answers
+from convnet_galaxies.model.galaxy_net import answers, to_channels_last
 from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
 from convnet_galaxies.train.plan import field_px
@@ -41,7 +41,7 @@ class Predictor:
         net, self.card = load_net(run)
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
-        self.net = fold_norms(net).to(self.device, memory_format=torch.channels_last)
+        self.net = to_channels_last(fold_norms(net)).to(self.device)
         self.net.backbone.to(self.dtype)
         self.warps = fixed_warps(views)
         self.batch = batch
@@ -70,7 +70,7 @@ class Predictor:
 
     @torch.inference_mode()
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [n, size_px, size_px, bands] to the features before the heads, float32 [n, features], mean of the views."""
+        """uint8 [n, size_px, size_px, bands] to what the heads see, float32 [n, features], mean of the views."""
         self._check(pixels)
         parts = []
         for start in range(0, len(pixels), self.batch):
@@ -100,6 +100,7 @@ class Predictor:
         if pixels.shape[1:] != (side, side, bands):
             height, width, found = pixels.shape[1:]
             raise InputError(
-                f"images: found {height} x {width} px in {found} bands, expected {side} x {side} in {bands} as this run was trained on",
+                f"images: found {height} x {width} px in {found} bands, expected {side} x {side} px in {bands} "
+                "bands as the run was trained on",
                 f"pack them as the run's images were: {self.preprocess}",
             )

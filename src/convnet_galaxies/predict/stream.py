@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def predict_tables(
     limit: int | None = None,
     skipped: list[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame]:
     """Tables of predictions (see predictions.to_table), a batch of images each.
 
     skipped: a list that texts about images left out are added to. progress: called with (done, all).
@@ -111,7 +111,7 @@ def image_ids(files: tuple[ImageFile, ...]) -> list[str]:
     """The id of each image: its file name without its ending. Raises InputError when two are alike."""
     ids = [file.name.removesuffix(".gz").rsplit(".", 1)[0] for file in files]
     if len(set(ids)) < len(ids):
-        first = {}
+        first: dict[str, ImageFile] = {}
         for name, file in zip(ids, files, strict=True):
             if name in first:
                 raise InputError(
@@ -122,7 +122,7 @@ def image_ids(files: tuple[ImageFile, ...]) -> list[str]:
     return ids
 
 
-Blocks = Iterator[tuple[list[str], np.ndarray]]
+Blocks = Generator[tuple[list[str], np.ndarray]]
 
 
 def _open(
@@ -132,7 +132,7 @@ def _open(
         pack = read_pack(source)
         if pack.preprocess != preprocess:
             raise InputError(
-                f"{source}: found images made as [{pack.preprocess}], expected [{preprocess}] as the run was trained on",
+                f"{source}: found images made as [{pack.preprocess}], expected [{preprocess}] as in the run",
                 "pack them again in this way, or give the images themselves",
             )
         total = len(pack) if limit is None else min(limit, len(pack))

@@ -1,4 +1,4 @@
-"""What is in an image but not in the sky: trails, cosmic rays, bad columns, noisy stripes, asteroids, missing corners."""
+"""What is in an image but not in the sky: trails, cosmic rays, bad columns, noisy stripes, missing corners."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from convnet_galaxies.simulate.camera import Camera
 from convnet_galaxies.simulate.sky_population import SkyObject
 
 SATELLITE_CHANCE = 0.12
-COSMIC_RAY_CHANCE = 0.2
+COSMIC_RAY_CHANCE = 0.15
 STRIPE_CHANCE = 0.3
 ASTEROID_CHANCE = 0.04
 SPOT_CHANCE = 0.04
@@ -33,8 +33,13 @@ def draw_noise_map(camera: Camera, shape: tuple[int, int], rng: np.random.Genera
     return out
 
 
-def add_artifacts(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> list[SkyObject]:
-    """Add artifacts to float32 [3, h, w] counts, in place; returns the satellite trails, as objects."""
+def add_artifacts(
+    gri: np.ndarray, camera: Camera, rng: np.random.Generator, *, corners: bool = True
+) -> list[SkyObject]:
+    """Add artifacts to float32 [3, h, w] counts, in place; returns the satellite trails, as objects.
+
+    corners: whether a part may be missing, as at the edge of a survey.
+    """
     h, w = gri.shape[1:]
     sigma = np.array(camera.sky_sigma_counts)
     trails = []
@@ -43,14 +48,23 @@ def add_artifacts(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> 
     if rng.random() < COSMIC_RAY_CHANCE:
         band = rng.integers(3)
         for _ in range(rng.integers(1, 6)):
-            _add_line(gri[band], rng.random(2) * (w, h), rng.uniform(0, np.pi), rng.uniform(1, 12), 0.55, sigma[band] * rng.uniform(6, 25))
+            _add_line(
+                gri[band],
+                rng.random(2) * (w, h),
+                rng.uniform(0, np.pi),
+                rng.uniform(1, 7),
+                0.5,
+                sigma[band] * rng.uniform(3, 12),
+            )
     if rng.random() < ASTEROID_CHANCE:
         _add_asteroid(gri, rng)
     if rng.random() < SPOT_CHANCE:
         band, radius = rng.integers(3), rng.uniform(1.5, 3.5)
         x, y = rng.random(2) * (w, h)
         yy, xx = np.ogrid[:h, :w]
-        gri[band] += sigma[band] * rng.uniform(15, 60) * np.exp(-(((xx - x) ** 2 + (yy - y) ** 2) / (2 * radius**2)) ** 2)
+        gri[band] += (
+            sigma[band] * rng.uniform(15, 60) * np.exp(-((((xx - x) ** 2 + (yy - y) ** 2) / (2 * radius**2)) ** 2))
+        )
     if rng.random() < BAD_COLUMN_CHANCE:
         band, column, end = rng.choice([2, 2, 1]), int(rng.integers(2, w - 3)), int(rng.uniform(0.1, 0.7) * h)
         for offset, level in ((0, 300), (1, 300), (2, -5), (3, 60)):
@@ -58,7 +72,7 @@ def add_artifacts(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> 
                 gri[band, :end, column + offset] = level * rng.uniform(0.9, 1.1)
     if rng.random() < STRAY_SPIKE_CHANCE:
         _add_stray_spike(gri, sigma, rng)
-    if rng.random() < MISSING_CORNER_CHANCE:
+    if rng.random() < MISSING_CORNER_CHANCE and corners:
         yy, xx = np.ogrid[:h, :w]
         slope, cut = rng.normal(0, 0.3), rng.uniform(0.05, 0.3) * w
         missing = (xx + slope * yy) < cut
@@ -83,7 +97,12 @@ def _add_trail(gri: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _add_line(
-    image: np.ndarray, centre: np.ndarray | tuple[float, float], angle: float, length: float, width: float, height: float
+    image: np.ndarray,
+    centre: np.ndarray | tuple[float, float],
+    angle: float,
+    length: float,
+    width: float,
+    height: float,
 ) -> None:
     x, y = centre
     reach = int(np.ceil(length / 2 + 4))

@@ -17,15 +17,16 @@ GHOST_R_MAG = 16.2
 BLEEDING_R_MAG = 15.0
 GHOST_RADIUS_PX = 45.0
 AUREOLE_SHARE = 0.02
-SPIKE_SHARE = (0.005, 0.003, 0.002)
+SPIKE_SHARE = np.array([0.005, 0.003, 0.002])
 GHOST_SHARE = (0.0035, 0.0012, 0.0006)
 
 
-def add_glare(canvas: np.ndarray, stars: list[SkyObject], rng: np.random.Generator) -> None:
+def add_glare(canvas: np.ndarray, stars: list[SkyObject]) -> None:
     """Add aureoles, spikes and ghosts of the bright ones among the stars to float32 [3, h, w] counts, in place."""
     for star in stars:
         if star.r_mag > AUREOLE_R_MAG:
             continue
+        rng = np.random.default_rng(star.detail_seed)
         counts = star.counts
         column, row = round(star.x_px), round(star.y_px)
         half = 110 if star.r_mag < SPIKES_R_MAG else 45
@@ -37,14 +38,17 @@ def add_glare(canvas: np.ndarray, stars: list[SkyObject], rng: np.random.Generat
         aureole = (1 + radius2 / core_px**2) ** -1.5 / (2 * np.pi * core_px**2)
         glare = (share * counts)[:, None, None] * aureole
         if star.r_mag < SPIKES_R_MAG:
-            glare += (SPIKE_SHARE * np.exp(0.25 * rng.normal(size=3)) * counts)[:, None, None] * _spikes(dx, dy, rng)
+            share = SPIKE_SHARE * np.exp(0.25 * rng.normal(size=3))
+            glare += (share * counts)[:, None, None] * _spikes(dx, dy, rng)
         if star.r_mag < GHOST_R_MAG:
             for band in range(3):
                 shift = rng.normal(0, 2.5, 2)
                 radius = GHOST_RADIUS_PX * (1 + 0.03 * rng.normal())
                 distance = np.hypot(dx - shift[0], dy - shift[1])
                 disk = 1 / (1 + np.exp(np.clip((distance - radius) / 0.8, -30, 30)))
-                glare[band] += GHOST_SHARE[band] * np.exp(0.3 * rng.normal()) * counts[band] * disk / (np.pi * radius**2)
+                glare[band] += (
+                    GHOST_SHARE[band] * np.exp(0.3 * rng.normal()) * counts[band] * disk / (np.pi * radius**2)
+                )
         # The tails end in the noise, not at the edge of a box.
         taper = np.clip((half - np.sqrt(radius2)) / 12, 0, 1)
         add_stamp(canvas, (glare * taper).astype(np.float32), column, row)
@@ -60,14 +64,15 @@ def _spikes(dx: np.ndarray, dy: np.ndarray, rng: np.random.Generator) -> np.ndar
     return out / out.sum()
 
 
-def saturate(gri: np.ndarray, stars: list[SkyObject], rng: np.random.Generator) -> None:
+def saturate(gri: np.ndarray, stars: list[SkyObject], full_well_counts: tuple[float, float, float]) -> None:
     """Cut bright cores at the full well and let them bleed along their columns, in place, on float32 [3, h, w]."""
-    full_well = (6000 * np.exp(0.3 * rng.normal(size=3))).astype(np.float32)
+    full_well = np.array(full_well_counts, np.float32)
     np.minimum(gri, full_well[:, None, None], out=gri)
     h, w = gri.shape[1:]
     for star in stars:
         if star.r_mag > BLEEDING_R_MAG + 0.7:
             continue
+        rng = np.random.default_rng([star.detail_seed, 1])
         column, row = round(star.x_px), round(star.y_px)
         if rng.random() < 0.4:
             _mark_rim(gri, column, row, full_well, rng)
@@ -85,8 +90,7 @@ def saturate(gri: np.ndarray, stars: list[SkyObject], rng: np.random.Generator) 
                 gri[1, rows, column + offset] = -900 if edge or rng.random() < 0.1 else 2500
                 gri[2, rows, column + offset] = -900 if edge else 2500
             tip = rows[-max(2, reach // 6) :]
-            gri[1, tip, column - half_width : column + half_width + 1][:] = 0
-            gri[1][np.ix_(tip, range(column - half_width, column + half_width + 1))] = -200
+            gri[1][np.ix_(tip, np.arange(column - half_width, column + half_width + 1))] = -200
 
 
 def _mark_rim(gri: np.ndarray, column: int, row: int, full_well: np.ndarray, rng: np.random.Generator) -> None:

@@ -22,6 +22,7 @@ SEEING_FWHM_ARCSEC = (0.85, 0.75, 0.65)
 # Electrons that stand behind one count at ZEROPOINT_MAG: MegaCam zero points 26.46, 26.24, 25.72 (electrons a second)
 # times the exposure of a stack, 2500, 2000, 4305 s.
 ELECTRONS_PER_COUNT = (96.0, 63.0, 83.0)
+FULL_WELL_COUNTS = (6000.0, 6000.0, 6000.0)
 # Measured on the published composites: the upper half of the pixel distribution of blank sky, band by band.
 SKY_SIGMA_COUNTS = (0.66, 1.12, 1.62)
 # Stacks are resampled with a Lanczos kernel, which correlates neighbouring pixels by about 0.08 (measured as well).
@@ -43,12 +44,14 @@ class Camera:
     moffat_beta: its slope; about 3 for MegaCam.
     sky_sigma_counts: standard deviation of the blank sky in one pixel.
     electrons_per_count: gain for the Poisson noise of the objects.
+    full_well_counts: level at which cores are cut.
     """
 
     psf_fwhm_arcsec: tuple[float, float, float] = SEEING_FWHM_ARCSEC
     moffat_beta: float = 3.2
     sky_sigma_counts: tuple[float, float, float] = SKY_SIGMA_COUNTS
     electrons_per_count: tuple[float, float, float] = ELECTRONS_PER_COUNT
+    full_well_counts: tuple[float, float, float] = FULL_WELL_COUNTS
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
@@ -56,7 +59,8 @@ def draw_camera(rng: np.random.Generator) -> Camera:
     shared = rng.normal()
     seeing = np.array(SEEING_FWHM_ARCSEC) * np.exp(0.07 * shared + 0.07 * rng.normal(size=3))
     sky = np.array(SKY_SIGMA_COUNTS) * np.exp(0.1 * rng.normal() + np.array([0.12, 0.1, 0.16]) * rng.normal(size=3))
-    return Camera(tuple(seeing.tolist()), float(rng.uniform(2.8, 3.6)), tuple(sky.tolist()))
+    full_well = np.array(FULL_WELL_COUNTS) * np.exp(0.3 * rng.normal(size=3))
+    return Camera(_three(seeing), float(rng.uniform(2.8, 3.6)), _three(sky), full_well_counts=_three(full_well))
 
 
 def to_counts(mag: np.ndarray | float) -> np.ndarray:
@@ -71,7 +75,9 @@ def to_mag(counts: np.ndarray | float) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def psf_transform(camera: Camera, shape: tuple[int, int], oversampling: int = 1, softening_px: float = 0.0) -> np.ndarray:
+def psf_transform(
+    camera: Camera, shape: tuple[int, int], oversampling: int = 1, softening_px: float = 0.0
+) -> np.ndarray:
     """Real Fourier transform of the PSF, complex64 [3, h, w // 2 + 1], normalised to conserve flux.
 
     softening_px: standard deviation of the Gaussian by which the image is already blurred, which is divided out.
@@ -155,7 +161,9 @@ def composite_to_linear(rgb: np.ndarray, rng: np.random.Generator | None = None)
         stretched = np.where(black, np.where(dark[..., None], 0, noise), stretched)
     total = stretched.sum(axis=2)
     safe = np.where(np.abs(total) < 1e-4, 1.0, total)
-    ratio = np.where(np.abs(total) < 1e-4, 1 / COMPOSITE_ALPHA, np.sinh(total * COMPOSITE_Q) / (COMPOSITE_ALPHA * COMPOSITE_Q * safe))
+    ratio = np.where(
+        np.abs(total) < 1e-4, 1 / COMPOSITE_ALPHA, np.sinh(total * COMPOSITE_Q) / (COMPOSITE_ALPHA * COMPOSITE_Q * safe)
+    )
     scale = np.array([COMPOSITE_SCALES[band] for band in "gri"], np.float32)[:, None, None]
     return (np.moveaxis(stretched[..., ::-1], -1, 0) * ratio / scale).astype(np.float32)
 
@@ -167,7 +175,11 @@ def _scaled(gri: np.ndarray) -> np.ndarray:
 
 def _stretch(total: np.ndarray) -> np.ndarray:
     safe = np.where(np.abs(total) < 1e-6, np.float32(1), total)
-    return np.where(np.abs(total) < 1e-6, np.float32(COMPOSITE_ALPHA), np.arcsinh(COMPOSITE_ALPHA * COMPOSITE_Q * safe) / (COMPOSITE_Q * safe))
+    return np.where(
+        np.abs(total) < 1e-6,
+        np.float32(COMPOSITE_ALPHA),
+        np.arcsinh(COMPOSITE_ALPHA * COMPOSITE_Q * safe) / (COMPOSITE_Q * safe),
+    )
 
 
 def _black_neighbours(black: np.ndarray) -> np.ndarray:
@@ -178,3 +190,7 @@ def _black_neighbours(black: np.ndarray) -> np.ndarray:
         for dx in range(3):
             out &= padded[dy : dy + black.shape[0], dx : dx + black.shape[1]]
     return out
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    return (float(values[0]), float(values[1]), float(values[2]))

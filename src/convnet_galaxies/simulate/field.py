@@ -76,7 +76,7 @@ def draw_field(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Fie
     density = float(np.exp(0.2 * rng.normal()))
     side = size_px + 2 * MARGIN_PX
     objects = draw_sky_objects(rng, (side, side), density=density)
-    gri = expose(render_objects(objects, (side, side), camera, rng), objects, camera, rng)
+    gri = expose(render_objects(objects, (side, side), camera), objects, camera, rng)
     gri = np.ascontiguousarray(gri[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
     trails = add_artifacts(gri, camera, rng)
     moved = [replace(o, x_px=o.x_px - MARGIN_PX, y_px=o.y_px - MARGIN_PX) for o in objects]
@@ -90,20 +90,21 @@ def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.
     # The subtracted sky is never quite the sky; the composite tints accordingly.
     offset = rng.normal(0, SKY_OFFSET_SIGMA, 3) * np.array(camera.sky_sigma_counts)
     gri = add_photon_noise(light, camera, rng) + sky + offset[:, None, None].astype(np.float32)
-    saturate(gri, [o for o in objects if o.kind == "star"], rng)
+    saturate(gri, [o for o in objects if o.kind == "star"], camera.full_well_counts)
     return gri
 
 
-def render_objects(objects: list[SkyObject], shape: tuple[int, int], camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def render_objects(objects: list[SkyObject], shape: tuple[int, int], camera: Camera) -> np.ndarray:
     """Noiseless light through the PSF, float32 [3, h, w] counts."""
     canvas = np.zeros((3, *shape), np.float32)
     structured = [o for o in objects if is_structured(o)]
     smooth = [o for o in objects if not is_structured(o)]
     if smooth:
-        columns = np.array([(o.x_px, o.y_px, o.radius_px, o.axis_ratio, o.angle_rad, SERSIC_INDEX[o.kind]) for o in smooth])
-        add_profiles(canvas, *columns.T, np.array([o.counts for o in smooth]))
+        places = np.array([(o.x_px, o.y_px) for o in smooth])
+        shapes = np.array([(o.radius_px, o.axis_ratio, o.angle_rad, SERSIC_INDEX[o.kind]) for o in smooth])
+        add_profiles(canvas, places, shapes, np.array([o.counts for o in smooth]))
     for galaxy in structured:
-        add_structured(canvas, galaxy, rng)
+        add_structured(canvas, galaxy)
     light = np.maximum(convolve(canvas, camera, softening_px=SOFTENING_PX), 0)
-    add_glare(light, [o for o in objects if o.kind == "star"], rng)
+    add_glare(light, [o for o in objects if o.kind == "star"])
     return light

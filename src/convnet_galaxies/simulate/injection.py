@@ -38,7 +38,13 @@ Truth = dict[str, float | str | int]
 
 
 def inject_lens_gri(
-    gri: np.ndarray, camera: Camera, rng: np.random.Generator, flavor: str, *, margin_px: int = 16
+    gri: np.ndarray,
+    camera: Camera,
+    rng: np.random.Generator,
+    flavor: str,
+    *,
+    saturated: np.ndarray | None = None,
+    margin_px: int = 16,
 ) -> tuple[np.ndarray, np.ndarray, Truth] | None:
     """Paint a lens of the flavor round a red galaxy of float32 [3, h, w] counts (g, r, i, AB zero point 30).
 
@@ -46,7 +52,7 @@ def inject_lens_gri(
     with the light added, the mask bool [h, w] of what shows, and the row of the truth table; None when the image has
     no red galaxy.
     """
-    hosts = find_red_galaxies(gri, np.array(camera.sky_sigma_counts), margin_px=margin_px)
+    hosts = find_red_galaxies(gri, np.array(camera.sky_sigma_counts), saturated=saturated, margin_px=margin_px)
     if flavor == "lensing cluster":
         sizes = pd.Series([host.group for host in hosts]).value_counts()
         hosts = [host for host in hosts if sizes[host.group] > 2] or hosts
@@ -71,12 +77,16 @@ def inject_lens(
     """
     gri = composite_to_linear(rgb, rng)
     camera = camera_of(rgb)
-    injected = inject_lens_gri(gri, camera, rng, flavor, margin_px=margin_px)
+    full = rgb == 255
+    injected = inject_lens_gri(gri, camera, rng, flavor, saturated=full.sum(axis=2) > 1, margin_px=margin_px)
     if injected is None:
         return None
     painted, mask, truth = injected
     light = (np.abs(painted - gri) / np.array(camera.sky_sigma_counts)[:, None, None]).max(axis=0)
-    composite = linear_to_composite(painted)
+    # What was cut at white is known only from below: light cannot make it darker.
+    composite = np.where(
+        full.any(axis=2)[..., None], np.maximum(linear_to_composite(painted), rgb), linear_to_composite(painted)
+    )
     return np.where((light > 0.02)[..., None], composite, rgb), mask & (composite != rgb).any(axis=2), truth
 
 
@@ -115,13 +125,15 @@ def inject(
         while len(rows) < number:
             path = names[attempt % len(names)]
             flavor = flavors[len(rows) % len(flavors)]
-            truth = None if path in barren else _inject_file(path, folder / IMAGES_NAME, len(rows), [seed, attempt], flavor)
+            truth = (
+                None if path in barren else _inject_file(path, folder / IMAGES_NAME, len(rows), [seed, attempt], flavor)
+            )
             attempt += 1
             if truth is None:
                 barren.add(path)
                 if len(barren) == len(names):
                     raise InputError(
-                        f"{fields}: found no red galaxy in any of {len(names)} fields, expected some to paint lenses round",
+                        f"{fields}: found no red galaxy in any of {len(names)} fields, expected some to lens",
                         "give gri fields of the sky, composites or FITS in g, r, i with their zero point",
                     )
                 continue

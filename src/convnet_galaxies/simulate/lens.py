@@ -98,7 +98,11 @@ def _distances() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     cosmology = FlatLambdaCDM(H0=70, Om0=0.3)
     redshift = np.linspace(0, 6, 601)
-    return redshift, cosmology.comoving_distance(redshift).value, cosmology.critical_density(redshift).to("Msun / Mpc3").value
+    return (
+        redshift,
+        cosmology.comoving_distance(redshift).value,
+        cosmology.critical_density(redshift).to("Msun / Mpc3").value,
+    )
 
 
 def comoving_distance_mpc(redshift: np.ndarray | float) -> np.ndarray:
@@ -174,7 +178,10 @@ def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: 
     step = axis[1] - axis[0]
     starts = []
     for corners in (((0, 0), (0, 1), (1, 0)), ((1, 1), (1, 0), (0, 1))):
-        tx, ty = (np.stack([b[j : size - 1 + j, i : size - 1 + i] for j, i in corners]) for b in (bx - x_arcsec, by - y_arcsec))
+        tx, ty = (
+            np.stack([b[j : size - 1 + j, i : size - 1 + i] for j, i in corners])
+            for b in (bx - x_arcsec, by - y_arcsec)
+        )
         area = [tx[a] * ty[b] - tx[b] * ty[a] for a, b in ((0, 1), (1, 2), (2, 0))]
         inside = ((area[0] >= 0) & (area[1] >= 0) & (area[2] >= 0)) | ((area[0] <= 0) & (area[1] <= 0) & (area[2] <= 0))
         rows, cols = np.nonzero(inside)
@@ -217,8 +224,13 @@ def _map_points(system: LensSystem, position: np.ndarray) -> tuple[np.ndarray, n
 
 
 def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """Lensed light through the PSF, noiseless float32 [3, size, size] counts, lens centre at size // 2 + shift_px (x, y)."""
-    half_px = int(np.ceil((2.6 * system.einstein_radius_arcsec + 2.5 + system.source.extent_arcsec) / PIXEL_SCALE_ARCSEC))
+    """Lensed light through the PSF, noiseless float32 [3, size, size] counts.
+
+    The centre of the lens is at pixel size // 2 of both axes, plus shift_px (x, y).
+    """
+    half_px = int(
+        np.ceil((2.6 * system.einstein_radius_arcsec + 2.5 + system.source.extent_arcsec) / PIXEL_SCALE_ARCSEC)
+    )
     size, over = 2 * half_px + 1, SUPERSAMPLING
     fine = np.zeros((3, size * over, size * over), np.float32)
     if system.source.blobs:
@@ -229,7 +241,10 @@ def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, f
         fine += system.source.surface_brightness(x - ax, y - ay) * (PIXEL_SCALE_ARCSEC / over) ** 2
     if system.source.point_counts is not None:
         for x_image, y_image, magnification in system.images:
-            centre = [(v / PIXEL_SCALE_ARCSEC + s + half_px + 0.5) * over - 0.5 for v, s in zip((x_image, y_image), shift_px, strict=True)]
+            centre = [
+                (v / PIXEL_SCALE_ARCSEC + s + half_px + 0.5) * over - 0.5
+                for v, s in zip((x_image, y_image), shift_px, strict=True)
+            ]
             _add_point(fine, centre[0], centre[1], np.abs(magnification) * np.array(system.source.point_counts))
     blurred = convolve(fine, camera, oversampling=over)
     return np.maximum(blurred.reshape(3, size, over, size, over).sum(axis=(2, 4)), 0)

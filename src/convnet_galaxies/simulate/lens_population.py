@@ -81,14 +81,18 @@ def draw_lens(
             return placed
 
 
-def _draw_galaxy(rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source) -> LensSystem:
+def _draw_galaxy(
+    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source
+) -> LensSystem:
     low, high = GALAXY_RADIUS_ARCSEC
     expected = einstein_radius_of(host.r_mag, host.redshift, source.redshift) * math.exp(0.15 * rng.normal())
     radius = float(np.clip(max(expected, low + rng.exponential(0.45)), low, high))
     return _system(flavor, host, source, radius, (_isothermal(rng, host, host, radius),), None, rng)
 
 
-def _draw_group(rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source) -> LensSystem:
+def _draw_group(
+    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source
+) -> LensSystem:
     low, high = GROUP_RADIUS_ARCSEC
     radius = float(low + min(rng.gamma(2.0, 1.0), high - low))
     central = float(np.clip(einstein_radius_of(host.r_mag, host.redshift, source.redshift), 0.5, 0.6 * radius))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,7 +37,9 @@ class Blob:
     def peak_per_count(self) -> float:
         """Central surface brightness per arcsec^2 of one count: b^2n / (2 pi n r^2 q Gamma(2n))."""
         n = self.sersic_index
-        return self.sersic_b ** (2 * n) / (2 * math.pi * n * self.radius_arcsec**2 * self.axis_ratio * math.gamma(2 * n))
+        return self.sersic_b ** (2 * n) / (
+            2 * math.pi * n * self.radius_arcsec**2 * self.axis_ratio * math.gamma(2 * n)
+        )
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Source:
     def extent_arcsec(self) -> float:
         """Radius round the centre that holds nearly all light."""
         return max(
-            (math.hypot(b.x_arcsec - self.x_arcsec, b.y_arcsec - self.y_arcsec) + 2.5 * b.radius_arcsec for b in self.blobs),
+            (
+                math.hypot(b.x_arcsec - self.x_arcsec, b.y_arcsec - self.y_arcsec) + 2.5 * b.radius_arcsec
+                for b in self.blobs
+            ),
             default=0.0,
         )
 
@@ -74,14 +80,14 @@ class Source:
             radius2 = (cos * dx + sin * dy) ** 2 + ((cos * dy - sin * dx) / blob.axis_ratio) ** 2
             profile = np.exp(-blob.sersic_b * (radius2 / blob.radius_arcsec**2) ** (0.5 / blob.sersic_index))
             for band in range(3):
-                out[(band, *near)] += profile * np.float32(blob.peak_per_count * blob.counts[band])
+                out[band][near] += profile * np.float32(blob.peak_per_count * blob.counts[band])
         return out
 
     def brightened(self, r_mag: float) -> Source:
         """The same source with another magnitude."""
         factor = 10 ** (0.4 * (self.r_mag - r_mag))
-        blobs = tuple(replace(b, counts=tuple(factor * c for c in b.counts)) for b in self.blobs)
-        points = None if self.point_counts is None else tuple(factor * c for c in self.point_counts)
+        blobs = tuple(replace(b, counts=_times(factor, b.counts)) for b in self.blobs)
+        points = None if self.point_counts is None else _times(factor, self.point_counts)
         return replace(self, r_mag=r_mag, blobs=blobs, point_counts=points)
 
     def moved(self, x_arcsec: float, y_arcsec: float) -> Source:
@@ -93,7 +99,7 @@ class Source:
 
 def draw_quasar(rng: np.random.Generator) -> Source:
     """A point of 22 mag at z 1 to 5.9, to be moved and brightened; above z 3.3 the Lyman break reddens g - r."""
-    redshift = _truncated(rng, lambda: 1 + rng.gamma(2.2, 0.65), 5.9)
+    redshift = _truncated(lambda: 1 + rng.gamma(2.2, 0.65), 5.9)
     g_r = rng.normal(0.15, 0.1) + 1.1 * max(0.0, redshift - 3.3)
     r_i = rng.normal(0.1, 0.1) + 1.2 * max(0.0, redshift - 4.7)
     return Source(0.0, 0.0, redshift, 22.0, (), _counts(22.0, g_r, r_i))
@@ -104,7 +110,7 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
 
     A disk, in two of three with knots along arms and sometimes a bulge, which lensing shows as structure of the arcs.
     """
-    redshift = _truncated(rng, lambda: 1 + rng.gamma(2.0, 0.4), 4.0)
+    redshift = _truncated(lambda: 1 + rng.gamma(2.0, 0.4), 4.0)
     lyman = 0.8 * max(0.0, redshift - 3.3)
     red = rng.random() < 0.1
     g_r = rng.normal(0.7 if red else 0.2, 0.15) + lyman
@@ -119,7 +125,9 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
     blobs = [Blob(0.0, 0.0, radius, axis_ratio, angle, index, _counts(24.0, g_r, r_i, float(body)))]
     if bulge_share:
         bulge = float(to_counts(24.0)) * bulge_share
-        blobs.append(Blob(0.0, 0.0, 0.3 * radius, max(axis_ratio, 0.7), angle, 1.5, _counts(24.0, g_r + 0.25, r_i + 0.1, bulge)))
+        blobs.append(
+            Blob(0.0, 0.0, 0.3 * radius, max(axis_ratio, 0.7), angle, 1.5, _counts(24.0, g_r + 0.25, r_i + 0.1, bulge))
+        )
     weights = rng.dirichlet(np.full(knots, 1.5)) if knots else np.empty(0)
     phase, winding = rng.uniform(0, 2 * math.pi), rng.uniform(1.5, 3.5)
     for k, weight in enumerate(weights):
@@ -139,7 +147,11 @@ def _counts(r_mag: float, g_r: float, r_i: float, r_counts: float | None = None)
     return (r * 10 ** (-0.4 * g_r), r, r * 10 ** (0.4 * r_i))
 
 
-def _truncated(rng: np.random.Generator, draw, highest: float) -> float:  # type: ignore[no-untyped-def]
+def _times(factor: float, counts: tuple[float, float, float]) -> tuple[float, float, float]:
+    return (factor * counts[0], factor * counts[1], factor * counts[2])
+
+
+def _truncated(draw: Callable[[], float], highest: float) -> float:
     while True:
         value = float(draw())
         if value <= highest:

@@ -45,21 +45,15 @@ def _rescaled(shares: np.ndarray, variances: np.ndarray) -> np.ndarray:
     return variances / low**2
 
 
-def add_profiles(
-    canvas: np.ndarray,
-    x_px: np.ndarray,
-    y_px: np.ndarray,
-    radius_px: np.ndarray,
-    axis_ratio: np.ndarray,
-    angle_rad: np.ndarray,
-    sersic_index: np.ndarray,
-    counts: np.ndarray,
-) -> None:
+def add_profiles(canvas: np.ndarray, places: np.ndarray, shapes: np.ndarray, counts: np.ndarray) -> None:
     """Add n galaxies to a canvas, float32 [3, h, w], in place; light beyond the canvas or their stamps is lost.
 
-    All arrays are float [n]: centres, half-light radii along the long axis, and counts [n, 3] in g, r, i. sersic_index
-    takes values of INDICES; 0.5 with a radius of 0 is a point.
+    places: [n, 2], x_px and y_px of the centres. shapes: [n, 4], half-light radius along the long axis in px, axis
+    ratio, angle in radians from x towards y, Sersic index (one of INDICES; 0.5 with a radius of 0 is a point).
+    counts: [n, 3] in g, r, i.
     """
+    x_px, y_px = places.T
+    radius_px, axis_ratio, angle_rad, sersic_index = shapes.T
     # A stamp ends where the profile is beneath a thousandth of a count, or at its truncation.
     reach = np.where(sersic_index > 1.5, 8.0, 4.0) * radius_px + 3 * SOFTENING_PX
     brightness = counts.max(axis=1) / np.maximum(radius_px, 1) ** 2
@@ -70,9 +64,13 @@ def add_profiles(
         for half_class in np.unique(size_class[sersic_index == index]):
             rows = np.flatnonzero((sersic_index == index) & (size_class == half_class))
             half = STAMP_HALF_PX[half_class]
-            stamps = _stamps(half, x_px[rows], y_px[rows], radius_px[rows], axis_ratio[rows], angle_rad[rows], float(index))
+            stamps = _stamps(
+                half, x_px[rows], y_px[rows], radius_px[rows], axis_ratio[rows], angle_rad[rows], float(index)
+            )
             for row, stamp in zip(rows, stamps, strict=True):
-                add_stamp(canvas, stamp * counts[row, :, None, None].astype(np.float32), round(x_px[row]), round(y_px[row]))
+                add_stamp(
+                    canvas, stamp * counts[row, :, None, None].astype(np.float32), round(x_px[row]), round(y_px[row])
+                )
 
 
 def _stamps(

@@ -14,17 +14,19 @@ from convnet_galaxies.simulate.sky_population import RED_G_R, REDSHIFTS, SkyObje
 DETECTION_SIGMA = 6.0
 SMOOTHING_PX = 1.5
 REDDEST_SEQUENCE = 6  # REDSHIFTS up to 0.6, beyond which g - r turns round
-BLUEST_G_R = 1.0
+BLUEST_G_R = 1.05
 BLUEST_R_I = 0.3
-R_MAG_RANGE = (17.0, 22.3)
+R_MAG_RANGE = (17.0, 22.6)
 APERTURE_PX = 7
 # Half-light radius of a star relative to sigma of a Gaussian of the seeing, with room for the wings.
-EXTENDED = 1.25
+EXTENDED = 1.3
 GROUP_ARCSEC, GROUP_COLOUR_MAG = 25.0, 0.25
 MARGIN_PX = 16
 
 
-def find_red_galaxies(gri: np.ndarray, sky_sigma_counts: np.ndarray, *, margin_px: int = MARGIN_PX) -> list[SkyObject]:
+def find_red_galaxies(
+    gri: np.ndarray, sky_sigma_counts: np.ndarray, *, saturated: np.ndarray | None = None, margin_px: int = MARGIN_PX
+) -> list[SkyObject]:
     """Red, extended objects of float32 [3, h, w] counts (g, r, i), strongest possible lens first.
 
     sky_sigma_counts: float [3]. Redshifts are read off the red sequence; galaxies of one colour within 25 arcsec share
@@ -34,6 +36,8 @@ def find_red_galaxies(gri: np.ndarray, sky_sigma_counts: np.ndarray, *, margin_p
     smooth = ndimage.gaussian_filter(red_light, SMOOTHING_PX)
     noise = 1 / (2 * np.sqrt(np.pi) * SMOOTHING_PX)
     peaks = (smooth == ndimage.maximum_filter(smooth, 9)) & (smooth > DETECTION_SIGMA * noise)
+    if saturated is not None:
+        peaks &= ~ndimage.binary_dilation(saturated, iterations=2)
     h, w = smooth.shape
     found = []
     for row, column in zip(*np.nonzero(peaks), strict=True):
@@ -58,7 +62,9 @@ def _measure(gri: np.ndarray, column: int, row: int) -> SkyObject | None:
     g, r, i = to_mag(flux)
     if not (R_MAG_RANGE[0] < r < R_MAG_RANGE[1] and g - r > BLUEST_G_R and r - i > BLUEST_R_I):
         return None
-    weight = np.where(near, np.maximum(stamp[1] + stamp[2], 0), 0) * np.exp(-0.5 * (axis[None] ** 2 + axis[:, None] ** 2) / 16)
+    weight = np.where(near, np.maximum(stamp[1] + stamp[2], 0), 0) * np.exp(
+        -0.5 * (axis[None] ** 2 + axis[:, None] ** 2) / 16
+    )
     x, y = (weight * axis[None]).sum() / weight.sum(), (weight * axis[:, None]).sum() / weight.sum()
     xx = (weight * (axis[None] - x) ** 2).sum() / weight.sum()
     yy = (weight * (axis[:, None] - y) ** 2).sum() / weight.sum()

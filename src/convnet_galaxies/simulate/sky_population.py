@@ -29,7 +29,8 @@ class SkyObject:
     kind: elliptical, spiral, ring, merger, irregular, star, or satellite trail.
     redshift: 0 for stars and trails. radius_px: half-light radius along the long axis. axis_ratio, angle_rad: of the
     light, angle from x towards y. einstein_radius_arcsec: what it would do to a source at z 2; 0 unless elliptical.
-    group: number of the group that it belongs to, -1 without one.
+    group: number of the group that it belongs to, -1 without one. detail_seed: of what the rest does not say (arms,
+    knots, glare), so that the object looks the same wherever and whenever it is drawn.
     """
 
     x_px: float
@@ -44,6 +45,7 @@ class SkyObject:
     angle_rad: float = 0.0
     einstein_radius_arcsec: float = 0.0
     group: int = -1
+    detail_seed: int = 0
 
     @property
     def counts(self) -> np.ndarray:
@@ -58,7 +60,14 @@ def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, densit
     slope, bright, faint = 0.37, 16.0, 26.4
     total = 13.5 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
     number = rng.poisson(density * total * arcmin2)
-    mags = 24 + np.log10(10 ** (slope * (bright - 24)) + rng.random(number) * (10 ** (slope * (faint - 24)) - 10 ** (slope * (bright - 24)))) / slope
+    mags = (
+        24
+        + np.log10(
+            10 ** (slope * (bright - 24))
+            + rng.random(number) * (10 ** (slope * (faint - 24)) - 10 ** (slope * (bright - 24)))
+        )
+        / slope
+    )
     for mag in mags:
         objects.append(_draw_galaxy(rng, float(mag), rng.random() * shape[1], rng.random() * shape[0]))
     for group in range(rng.poisson(0.2 * arcmin2)):
@@ -83,10 +92,14 @@ def _draw_galaxy(rng: np.random.Generator, r_mag: float, x: float, y: float) -> 
     cosine = rng.uniform(0.05, 1)
     axis_ratio = float(np.sqrt(cosine**2 * 0.96 + 0.04))
     angle = float(rng.uniform(0, np.pi))
-    return SkyObject(x, y, r_mag, float(g_r), float(r_i), kind, redshift, float(radius), axis_ratio, angle)
+    return SkyObject(
+        x, y, r_mag, float(g_r), float(r_i), kind, redshift, float(radius), axis_ratio, angle, detail_seed=_seed(rng)
+    )
 
 
-def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float, group: int = -1) -> SkyObject:
+def red_galaxy(
+    rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float, group: int = -1
+) -> SkyObject:
     """An elliptical or lenticular on the red sequence of its redshift."""
     g_r = np.interp(redshift, REDSHIFTS, RED_G_R) + rng.normal(0, 0.06)
     r_i = np.interp(redshift, REDSHIFTS, RED_R_I) + rng.normal(0, 0.04)
@@ -94,7 +107,9 @@ def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float
     radius = size * np.exp(0.25 * rng.normal()) / PIXEL_SCALE_ARCSEC
     axis_ratio, angle = float(np.clip(rng.beta(3.5, 1.6), 0.25, 0.98)), float(rng.uniform(0, np.pi))
     strength = einstein_radius_of(r_mag, redshift)
-    return SkyObject(x, y, r_mag, float(g_r), float(r_i), "elliptical", redshift, float(radius), axis_ratio, angle, strength, group)
+    return SkyObject(
+        x, y, r_mag, float(g_r), float(r_i), "elliptical", redshift, float(radius), axis_ratio, angle, strength, group
+    )
 
 
 def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) -> list[SkyObject]:
@@ -123,4 +138,8 @@ def _draw_star(rng: np.random.Generator, x: float, y: float) -> SkyObject:
     else:
         g_r = float(np.clip(rng.gamma(5, 0.11) + 0.05, 0.1, 1.3))
         r_i = 0.36 * g_r + rng.normal(0, 0.03)
-    return SkyObject(x, y, r_mag, float(g_r), float(r_i), "star")
+    return SkyObject(x, y, r_mag, float(g_r), float(r_i), "star", detail_seed=_seed(rng))
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(1 << 62))

@@ -102,7 +102,9 @@ def _crowd(seed: int) -> Crowd:
     return draw_crowd(np.random.default_rng([seed, 1 << 20]))
 
 
-def _shown(rng: np.random.Generator, crowd: Crowd, pixels: np.ndarray, stage: int, kind: str, subject: Subject) -> Subject:
+def _shown(
+    rng: np.random.Generator, crowd: Crowd, pixels: np.ndarray, stage: int, kind: str, subject: Subject
+) -> Subject:
     looks = look(rng, crowd, subject.scene, looks=LOOKS[stage, kind], eagerness=EAGERNESS[stage, kind])
     labels = cluster_clicks(looks.x_px, looks.y_px, looks.volunteer)
     order = list(dict.fromkeys(labels[labels >= 0].tolist()))

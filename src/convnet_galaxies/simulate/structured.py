@@ -25,8 +25,9 @@ def is_structured(o: SkyObject) -> bool:
     return o.kind in KINDS and o.r_mag < FAINTEST_R_MAG
 
 
-def add_structured(canvas: np.ndarray, o: SkyObject, rng: np.random.Generator) -> None:
+def add_structured(canvas: np.ndarray, o: SkyObject) -> None:
     """Add one galaxy of its kind to float32 [3, h, w] counts, in place, with the counts and radius of the object."""
+    rng = np.random.default_rng(o.detail_seed)
     r90_px = max(R90_PER_HALF_LIGHT_RADIUS * o.radius_px, 3.0)
     galaxy = _morphology(o, r90_px * PIXEL_SCALE_ARCSEC, rng)
     half = min(int(np.ceil(1.7 * r90_px)) + 4, LARGEST_HALF_PX)
@@ -35,7 +36,9 @@ def add_structured(canvas: np.ndarray, o: SkyObject, rng: np.random.Generator) -
     stamp = gaussian_filter(light.array, (0, SOFTENING_PX, SOFTENING_PX))
     soft = galsim.Gaussian(sigma=SOFTENING_PX * PIXEL_SCALE_ARCSEC)
     for profile, flux in light.profiles:
-        image = galsim.Convolve(profile, soft).drawImage(nx=side, ny=side, scale=PIXEL_SCALE_ARCSEC, method="no_pixel", dtype=np.float32)
+        image = galsim.Convolve(profile, soft).drawImage(
+            nx=side, ny=side, scale=PIXEL_SCALE_ARCSEC, method="no_pixel", dtype=np.float32
+        )
         stamp = stamp + np.asarray(flux, np.float32)[:, None, None] * image.array
     stamp = np.maximum(stamp, 0)
     # Whatever the layers add up to, the object has the counts that its row of the table says.
@@ -52,5 +55,10 @@ def _morphology(o: SkyObject, r90_arcsec: float, rng: np.random.Generator) -> Ga
     if kind in ("spiral", "irregular"):
         galaxy = replace(galaxy, axis_ratio=max(o.axis_ratio, 0.3))
     if o.kind == "ring":
-        galaxy = replace(galaxy, arm_contrast=0.0, ring_strength=float(rng.uniform(0.6, 1)), ring_radius=float(rng.uniform(0.45, 0.8)))
+        galaxy = replace(
+            galaxy,
+            arm_contrast=0.0,
+            ring_strength=float(rng.uniform(0.6, 1)),
+            ring_radius=float(rng.uniform(0.45, 0.8)),
+        )
     return galaxy

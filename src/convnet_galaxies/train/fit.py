@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.losses import LOSSES
 from convnet_galaxies.model.weights import save_weights
 from convnet_galaxies.settings import Settings, write_settings
@@ -77,7 +78,7 @@ def fit(
 
 def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
     wanted = settings.train
-    net = plan.net.to(memory_format=torch.channels_last)
+    net = to_channels_last(plan.net)
     optimizers = make_optimizers(net, wanted, inherited=plan.has_parent)
     model, *wrapped = fabric.setup(net, *optimizers)
     batches = Batches(
@@ -94,7 +95,8 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
     steps = batches.steps * wanted.epochs
     rates = Rates(optimizers, steps, wanted.warmup)
     average = WeightAverage(net, wanted.average, steps)
-    step, best, spent, figures = 0, math.inf, 0.0, {}
+    step, best, spent = 0, math.inf, 0.0
+    figures: dict[str, float] = {}
     if checkpoint is not None:
         step, best, spent = checkpoint.restore(net, optimizers, average)
         run.keep_metrics_until(step // batches.steps)

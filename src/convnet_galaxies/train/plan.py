@@ -186,6 +186,7 @@ def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
         values = target.values[torch.from_numpy(rows)]
         if task != "votes" and len(values.unique()) < 2:
             raise InputError(
-                f"pack: all {len(rows)} training images with a label for '{task}' have the same one, expected at least two",
+                f"pack: all {len(rows)} training images with a label for '{task}' have the same one, "
+                "expected at least two",
                 "add images of the other kind, or choose another stage or seed",
             )

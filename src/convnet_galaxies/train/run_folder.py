@@ -108,6 +108,12 @@ class RunFolder:
             table[table["epoch"].astype(int) <= epoch].to_csv(self.metrics, index=False)
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run, finished or not."""
+    run = RunFolder(path)
+    return run.is_finished or (run.settings.is_file() and run.environment.is_file())
+
+
 def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
     """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``."""
     columns = [column for column in link_columns if column in table.columns] or ["id"]

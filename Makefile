@@ -1,0 +1,44 @@
+# What a newcomer types: `make demo`, `make test`. Everything else is for developers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check oracles bench docs clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## a virtual environment of this project's own, from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: $(READY) ## the tests, under 8 minutes on 2 cores
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY) ## format, lint, types, layers, generated docs
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m convnet_galaxies.cli.reference --check docs/commands.md
+
+docs: $(READY) ## write docs/commands.md anew
+	$(BIN)/python -m convnet_galaxies.cli.reference docs/commands.md
+
+oracles: $(READY) ## compare with timm and lenstronomy, in an environment of their own
+	$(PYTHON) -m venv --system-site-packages $(VENV)-oracles 2>/dev/null || $(PYTHON) -m venv $(VENV)-oracles
+	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check -r requirements.lock lenstronomy
+	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . timm
+	$(VENV)-oracles/bin/python -m pytest -m oracle
+
+bench: $(READY) ## all benchmarks; results in benchmarks/results
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(VENV)-oracles demo-output .pytest_cache .mypy_cache .ruff_cache

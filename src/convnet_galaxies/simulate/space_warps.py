@@ -1,0 +1,257 @@
+"""A whole simulated Space Warps in its real formats, with the truth beside it and that of the test fields sealed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.click_clusters import (
+    FIELD_COLUMNS,
+    STAMP_PX,
+    cut_clusters,
+    expected_information_bits,
+    measure_clusters,
+)
+from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts, read_field
+from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.simulate.space_warps_field import Subject, hex_name
+from convnet_galaxies.simulate.space_warps_gather import Run, Showing, gather, worker_pool
+from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
+from convnet_galaxies.simulate.swap import PRIOR, Verdicts, state_of, status_of
+
+MARKERS_NAME = "markers.csv"
+TRUTH_NAME = "truth.csv"
+SEALED_NAME = "sealed/test_truth.csv"
+IMAGES_NAME = "fields"
+POPULATIONS = ("real", "sims")
+
+README = """A simulated Space Warps: everything in it is drawn, nothing is of the sky.
+
+cluster_catalog.csv   one row a cutout, with the columns of the published catalogue
+cutouts_good/         the cutouts, 96 px PNG, <object_id>_<ZooID>.png; zeros where they leave their field
+fields/               the fields, PNG: RGBA for training fields, where only the painted features are opaque (255) and
+                      the rest a hair less (254); RGB for test fields
+fields.csv            one row a field and stage; column location names the image, which several fields may share
+markers.csv           the volunteers' clicks (pixels, 0-based from the top left); skill in bits
+truth.csv             the lenses of the sims
+sealed/               the truth of the test cutouts (truth UNKNOWN in the catalogue): open it to judge, never to train
+
+Split by image file (location) and by ZooID together, across both stages: stage 2 shows sims of stage 1 again, and
+most of its duds are the image of a test field under another ZooID.
+The clicks made {found} clusters, of which {rows} are in the catalogue, chosen to meet the published proportions.
+`convnet-galaxies cutouts fields markers.csv` cuts them all.
+"""
+
+
+@dataclass(frozen=True)
+class SpaceWarpsSummary:
+    """What was written: the folder, the rows of the catalogue, the field images, and the clicks."""
+
+    output: Path
+    cutouts: int
+    fields: int
+    clicks: int
+
+
+def simulate_space_warps(
+    output: Path,
+    *,
+    number: int,
+    seed: int,
+    workers: int | None = None,
+    unknown_prevalence: float = 0.03,
+    population: str = "real",
+    progress: Callable[[int, int], None] | None = None,
+    force: bool = False,
+) -> SpaceWarpsSummary:
+    """Write a data set of ``number`` cutouts into the folder output; README.txt in it says what is where.
+
+    The proportions are those of the published catalogue (simulate.space_warps_plan). The same arguments give the same
+    bytes for any number of workers (processes; None takes one for each core).
+    unknown_prevalence: share of the test cutouts that show a lens. population: of those lenses, "real", which differs
+    a little from the sims, or "sims".
+    progress: called with the fields shown so far and those expected in all.
+    Raises InputError for numbers that cannot be met, OutputExistsError without force.
+    """
+    wanted = plan_rows(number, unknown_prevalence=unknown_prevalence)
+    if population not in POPULATIONS:
+        raise InputError(f"simulate space-warps: found population {population!r}, expected real or sims", "choose one")
+    workers = workers or os.cpu_count() or 1
+    if workers < 1:
+        raise InputError(f"simulate space-warps: found {workers} workers, expected at least 1", "pass --workers 1")
+    with new_folder(Path(output), force=force, is_ours=_is_ours) as folder, worker_pool(workers) as run:
+        (folder / IMAGES_NAME).mkdir()
+        counted = _counted(run, progress, expected=round(0.45 * number))
+        showings, only_first, verdicts = gather(seed, wanted, folder / IMAGES_NAME, counted, population=population)
+        cells = [cell for showing in showings for cell in showing.cells]
+        centres = np.concatenate([showing.subject.clusters for showing in showings])
+        taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, _leaves_field(centres), wanted)
+        table = _list_showings(seed, showings, taken, verdicts)
+        clicks = _list_clicks(table, verdicts)
+        catalog = _cut(folder, table, clicks, run)
+        written = pd.concat([table, _list_only_first(seed, only_first)], ignore_index=True)
+        used = set(written["location"])
+        for path in (folder / IMAGES_NAME).iterdir():
+            if f"{IMAGES_NAME}/{path.name}" not in used:
+                path.unlink()
+        _write_tables(folder, catalog, written, clicks)
+        (folder / "README.txt").write_text(README.format(found=len(cells), rows=len(catalog)))
+    return SpaceWarpsSummary(Path(output), len(catalog), len(used), len(clicks))
+
+
+def _counted(run: Run, progress: Callable[[int, int], None] | None, expected: int) -> Run:
+    """The same map, which reports each result."""
+    done = 0
+
+    def mapped(function: Callable[[Any], Any], arguments: Any) -> Any:
+        nonlocal done
+        for result in run(function, arguments):
+            done += 1
+            if progress is not None:
+                progress(done, max(done, expected))
+            yield result
+
+    return mapped
+
+
+def _list_showings(
+    seed: int, showings: list[Showing], taken: np.ndarray, verdicts: dict[int, Verdicts]
+) -> pd.DataFrame:
+    """One row a showing with a cutout: FIELD_COLUMNS, people_looking_at_field, the Showing, where its looks begin in
+    the verdicts, and which of its clusters are taken. Sorted by stage and ZooID, which tells nothing."""
+    names = _name_fields(seed, showings)
+    first_row, first_look, rows = 0, {1: 0, 2: 0}, []
+    counts = {stage: iter(verdicts[stage].probability.tolist()) for stage in verdicts}
+    for showing in showings:
+        subject, probability = showing.subject, next(counts[showing.stage])
+        chosen = taken[first_row : first_row + len(subject.clusters)]
+        if chosen.any():
+            rows.append(
+                {
+                    "ID": hex_name(seed, subject.pool, subject.index, f"ID {showing.recycled}"),
+                    "ZooID": names[showing.key],
+                    "location": f"{IMAGES_NAME}/{subject.image}",
+                    "mean_probability": probability,
+                    "category": "test" if showing.kind == "test" else "training",
+                    "kind": showing.kind,
+                    "flavor": showing.flavor,
+                    "state": state_of(probability, showing.kind),
+                    "status": status_of(probability),
+                    "truth": {"sim": "LENS", "dud": "NOT", "test": "UNKNOWN"}[showing.kind],
+                    "stage": showing.stage,
+                    "people_looking_at_field": len(subject.looks.lookers),
+                    "showing": showing,
+                    "first_look": first_look[showing.stage],
+                    "chosen": chosen,
+                }
+            )
+        first_row += len(chosen)
+        first_look[showing.stage] += len(subject.looks.lookers)
+    return pd.DataFrame(rows).sort_values(["stage", "ZooID"], ignore_index=True)
+
+
+def _list_only_first(seed: int, subjects: list[Subject]) -> pd.DataFrame:
+    """FIELD_COLUMNS of test fields that stage 1 showed and dismissed."""
+    rows = [
+        {
+            "ID": hex_name(seed, subject.pool, subject.index, "ID False"),
+            "ZooID": f"ASW{_base36(8 * 36**5 + number)}",
+            "location": f"{IMAGES_NAME}/{subject.image}",
+            **{"mean_probability": PRIOR, "category": "test", "kind": "test", "flavor": "test", "state": "inactive"},
+            **{"status": "undecided", "truth": "UNKNOWN", "stage": 1},
+        }
+        for number, subject in enumerate(subjects)
+    ]
+    return pd.DataFrame(rows, columns=list(FIELD_COLUMNS))
+
+
+def _list_clicks(table: pd.DataFrame, verdicts: dict[int, Verdicts]) -> pd.DataFrame:
+    """The clicks on all listed showings: row (of the table), stage, ZooID, volunteer, x, y, skill."""
+    skill = {stage: expected_information_bits(one.pl, one.pd) for stage, one in verdicts.items()}
+    parts = []
+    for row, (showing, zoo_id, start) in enumerate(
+        zip(table["showing"], table["ZooID"], table["first_look"], strict=True)
+    ):
+        looks = showing.subject.looks
+        order = np.argsort(looks.lookers)
+        look = order[np.searchsorted(looks.lookers[order], looks.volunteer)]
+        columns = {"row": row, "stage": showing.stage, "ZooID": zoo_id, "volunteer": looks.volunteer}
+        place = {"x": looks.x_px, "y": looks.y_px, "skill": skill[showing.stage][start + look].round(6)}
+        parts.append(pd.DataFrame({**columns, **place}))
+    clicks = pd.concat(parts, ignore_index=True)
+    return clicks.assign(volunteer=clicks["volunteer"].map("volunteer-{:04d}".format))
+
+
+def _cut(folder: Path, table: pd.DataFrame, clicks: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Write the stamps, and return the catalogue with column shows_lens, which is sealed for test cutouts."""
+    (folder / CUTOUTS_NAME).mkdir()
+    ends = np.cumsum([int(chosen.sum()) for chosen in table["chosen"]])
+    tasks = []
+    groups = dict(iter(clicks.groupby("row")))
+    for row in range(len(table)):
+        field = table.iloc[row]
+        tasks.append((groups[row], field[[*FIELD_COLUMNS, "people_looking_at_field"]], field["chosen"], int(ends[row])))
+    catalog = pd.concat(list(run(partial(_cut_one, folder), tasks)), ignore_index=True)
+    shows = [
+        showing.subject.shows_lens[chosen] for showing, chosen in zip(table["showing"], table["chosen"], strict=True)
+    ]
+    return catalog.assign(shows_lens=np.concatenate(shows))
+
+
+def _cut_one(folder: Path, task: tuple[pd.DataFrame, pd.Series, np.ndarray, int]) -> pd.DataFrame:
+    clicks, field, chosen, end = task
+    clusters = measure_clusters(clicks)[chosen].reset_index(drop=True)
+    clusters["object_id"] = np.arange(end - len(clusters), end)
+    return cut_clusters(read_field(folder / field["location"]), clusters, field, folder / CUTOUTS_NAME)
+
+
+def _write_tables(folder: Path, catalog: pd.DataFrame, fields: pd.DataFrame, clicks: pd.DataFrame) -> None:
+    def write(table: pd.DataFrame, name: str) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        table.to_csv(folder / name, index=False, lineterminator="\n")
+
+    write(catalog.drop(columns="shows_lens"), CATALOG_NAME)
+    write(fields[[*FIELD_COLUMNS, "people_looking_at_field"]].astype({"people_looking_at_field": "Int64"}), FIELDS_NAME)
+    write(clicks.drop(columns="row"), MARKERS_NAME)
+    listed = fields.dropna(subset=["showing"])
+    lenses = pd.DataFrame(
+        [
+            {"ZooID": zoo_id, "location": location, "kind": showing.kind, **showing.subject.truth}
+            for zoo_id, location, showing in zip(listed["ZooID"], listed["location"], listed["showing"], strict=True)
+            if showing.subject.truth is not None
+        ]
+    ).drop_duplicates("ZooID")
+    write(lenses[lenses["kind"] == "sim"].drop(columns="kind"), TRUTH_NAME)
+    sealed = catalog.loc[catalog["truth"] == "UNKNOWN", ["cutoutname", "ZooID", "x", "y", "shows_lens"]]
+    hidden = lenses[lenses["kind"] == "test"].drop(columns=["kind", "location"])
+    write(sealed.merge(hidden, on="ZooID", how="left"), SEALED_NAME)
+
+
+def _name_fields(seed: int, showings: list[Showing]) -> dict[tuple[str, int, bool], str]:
+    """A ZooID for each key. Numbers are dealt at random; those of stage 2's recycled duds are the last, as they were."""
+    keys = list(dict.fromkeys(showing.key for showing in showings))
+    order = np.random.default_rng([seed, 1 << 24]).permutation(len(keys))
+    shuffled = sorted((keys[i] for i in order), key=lambda key: key[2])
+    return {key: f"ASW{_base36(36**3 + number)}" for number, key in enumerate(shuffled)}
+
+
+def _base36(number: int) -> str:
+    return np.base_repr(number, 36).lower().zfill(7)
+
+
+def _leaves_field(centres_px: np.ndarray, size_px: int = 440) -> np.ndarray:
+    """bool [n]: the stamp round the centre (float [n, 2]) is padded."""
+    start = np.floor(centres_px - STAMP_PX / 2)
+    return ((start < 0) | (start + STAMP_PX > size_px)).any(axis=1)
+
+
+def _is_ours(folder: Path) -> bool:
+    return holds_cutouts(folder) and (folder / TRUTH_NAME).is_file()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from convnet_galaxies.data.preprocess import Preprocess, Stretch, central_square, decode_whole, read_fits_planes
+from convnet_galaxies.errors import BadImageError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _png(pixels: np.ndarray, mode: str | None = None) -> bytes:
+    out = io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(out, "PNG")
+    return out.getvalue()
+
+
+def _fits(*cubes: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(cubes[0]), *map(fits.ImageHDU, cubes[1:])]).writeto(out)
+    return out.getvalue()
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), crop_px=st.none() | st.integers(1, 40), grey=st.booleans())
+def test_alpha_never_changes_a_pixel(seed: int, crop_px: int | None, grey: bool) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (24, 24, 1 if grey else 3), dtype=np.uint8)
+    alphas = [np.zeros((24, 24, 1), np.uint8), rng.integers(0, 256, (24, 24, 1), dtype=np.uint8)]
+    with_alpha = [_png(np.concatenate([pixels, alpha], axis=2)) for alpha in alphas]
+    preprocess = Preprocess(crop_px=crop_px, size_px=12)
+    one, other = (preprocess.decode(data, "a.png") for data in with_alpha)
+    plain = preprocess.decode(_png(pixels.squeeze()), "a.png")
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(one, plain)
+
+
+def test_transparent_entries_of_a_palette_change_no_pixel() -> None:
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 4, mode=None).convert("P")
+    image.putpalette([value for entry in range(256) for value in (entry, 255 - entry, 7)])
+    datas = []
+    for options in ({}, {"transparency": 2}):
+        out = io.BytesIO()
+        image.save(out, "PNG", **options)
+        datas.append(Preprocess(size_px=8).decode(out.getvalue(), "a.png"))
+    np.testing.assert_array_equal(*datas)
+
+
+def test_crop_takes_the_centre_and_pads_with_zeros() -> None:
+    pixels = np.arange(1, 26, dtype=np.uint8).reshape(5, 5, 1)
+    np.testing.assert_array_equal(central_square(pixels, 3)[..., 0], pixels[1:4, 1:4, 0])
+    padded = central_square(pixels, 7)[..., 0]
+    np.testing.assert_array_equal(padded[1:6, 1:6], pixels[..., 0])
+    assert padded.sum() == pixels.sum()
+    wide = central_square(pixels[:3], 5)[..., 0]
+    np.testing.assert_array_equal(wide[1:4], pixels[:3, :, 0])
+
+
+@pytest.mark.parametrize(("crop_px", "size_px"), [(288, 108), (207, 69), (None, 96), (424, 424), (424, 100)])
+def test_shrinking_while_decoding_agrees_with_decoding_whole(crop_px: int | None, size_px: int) -> None:
+    y, x = np.mgrid[:424, :424]
+    blob = 255 * np.exp(-((y - 205) ** 2 + (x - 222) ** 2) / (2 * 30**2))
+    out = io.BytesIO()
+    Image.fromarray(np.stack([blob, blob / 2, blob / 4], -1).astype(np.uint8)).save(out, "JPEG", quality=95)
+    preprocess = Preprocess(crop_px=crop_px, size_px=size_px)
+    fast = preprocess.decode(out.getvalue(), "a.jpg")
+    slow = preprocess.fit(decode_whole(out.getvalue(), "a.jpg", bands=3, stretch=Stretch()), crop_px=crop_px)
+    assert fast.shape == (size_px, size_px, 3)
+    assert np.abs(fast.astype(int) - slow).max() <= 6
+
+
+def test_golden_fits_image_reads_in_numpy_order() -> None:
+    plane = read_fits_planes((GOLDEN / "image_2x3.fits").read_bytes(), "image_2x3.fits")
+    np.testing.assert_array_equal(plane[..., 0], [[1, 2, 3], [4, 5, 600]])
+
+
+def test_fits_cube_extensions_and_gzip_give_the_same_bands() -> None:
+    cube = np.random.default_rng(0).normal(size=(3, 6, 5)).astype(np.float32)
+    expected = np.moveaxis(cube, 0, -1)
+    for data in (_fits(cube), _fits(*cube), gzip.compress(_fits(cube))):
+        np.testing.assert_array_equal(read_fits_planes(data, "a.fits.gz"), expected)
+
+
+def test_stretch_puts_the_sky_where_the_formula_says_and_keeps_order() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(1000, 5, (200, 200, 1))
+    values[100, 100] = 1e6
+    out = Stretch().apply(values)
+    low, high = np.arcsinh(-2 / 3), np.arcsinh(200 / 3)
+    assert np.median(out) == pytest.approx(255 * -low / (high - low), abs=1)
+    assert out[100, 100] == 255
+    order = np.argsort(values, axis=None)
+    assert (np.diff(out.reshape(-1)[order].astype(int)) >= 0).all()
+
+
+def test_sixteen_bit_png_is_stretched_as_fits_is() -> None:
+    pixels = np.random.default_rng(2).integers(900, 1100, (16, 16)).astype(np.uint16)
+    preprocess = Preprocess(size_px=16, bands=1)
+    np.testing.assert_array_equal(
+        preprocess.decode(_png(pixels), "a.png"), preprocess.decode(_fits(pixels.astype(np.float32)), "a.fits")
+    )
+
+
+def test_truncated_jpeg_is_a_bad_image_at_any_length(image_bytes: Callable[..., bytes]) -> None:
+    whole = image_bytes(0, "JPEG", side=64)
+    preprocess = Preprocess(crop_px=48, size_px=16)
+    assert preprocess.decode(whole, "a.jpg").shape == (16, 16, 3)
+    for length in range(0, len(whole) - 2, 37):
+        with pytest.raises(BadImageError, match=r"a\.jpg: cannot be decoded"):
+            preprocess.decode(whole[:length], "a.jpg")
+
+
+def test_truncated_png_and_fits_are_bad_images(image_bytes: Callable[..., bytes]) -> None:
+    whole = image_bytes(0, "PNG", side=64)
+    for length in (0, 20, len(whole) // 2):
+        with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded"):
+            Preprocess(size_px=8).decode(whole[:length], "a.png")
+    whole = _fits(np.ones((64, 64), np.float32))
+    for length in (0, 1000, 4000):
+        with pytest.raises(BadImageError, match=r"a\.fits: cannot be read as FITS"):
+            Preprocess(size_px=8).decode(whole[:length], "a.fits")
+
+
+def test_fits_with_nan_or_without_image_is_a_bad_image() -> None:
+    with pytest.raises(BadImageError, match="found 1 pixels that are NaN"):
+        read_fits_planes(_fits(np.array([[1.0, np.nan]])), "a.fits")
+    with pytest.raises(BadImageError, match="found no image"):
+        read_fits_planes((GOLDEN / "galaxies.fits").read_bytes(), "galaxies.fits")
+
+
+def test_other_number_of_bands_is_a_bad_image_that_names_both() -> None:
+    with pytest.raises(BadImageError, match="found 5 bands, expected 3") as error:
+        Preprocess(size_px=4).decode(_fits(np.ones((5, 4, 4), np.float32)), "a.fits")
+    assert "--bands 5" in error.value.fix

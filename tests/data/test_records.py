@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
+from convnet_galaxies.errors import InputError, UsageError
+
+shares = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.4, 0.3, 0.3)])
+
+
+@settings(deadline=None)
+@given(groups=st.lists(st.integers(0, 30), min_size=1, max_size=200), fractions=shares, seed=st.integers(0, 99))
+def test_split_never_shares_a_group_and_keeps_the_shares_within_one_group(groups, fractions, seed) -> None:
+    names = np.array([f"g{group}" for group in groups], dtype=object)
+    parts = split_groups(names, fractions, seed=seed)
+    assert (pd.Series(parts).groupby(names).nunique() == 1).all()
+    largest = pd.Series(names).value_counts().iloc[0]
+    for part, share in zip(PARTS, fractions, strict=True):
+        count = (parts == part).sum()
+        assert abs(count - share * len(names)) <= largest
+        assert share > 0 or count == 0
+
+
+def test_split_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    names = np.array([f"g{row // 3}" for row in range(300)], dtype=object)
+    first, again, other = (split_groups(names, (0.8, 0.1, 0.1), seed=seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_split_refuses_shares_that_do_not_add_to_one() -> None:
+    with pytest.raises(UsageError, match="expected three that add to 1"):
+        split_groups(np.array(["a"]), (0.5, 0.1, 0.1), seed=0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.none() | st.integers(0, 6), st.none() | st.integers(0, 6)), min_size=1, max_size=25))
+def test_connect_gives_the_components_that_a_slow_search_finds(values) -> None:
+    table = pd.DataFrame(
+        {
+            "id": [f"i{row}" for row in range(len(values))],
+            "a": [None if a is None else f"a{a}" for a, _ in values],
+            "b": [None if b is None else f"b{b}" for _, b in values],
+        }
+    )
+    group = list(range(len(values)))
+    for _ in values:
+        for one in range(len(values)):
+            for other in range(len(values)):
+                shared = any(x is not None and x == y for x, y in zip(values[one], values[other], strict=True))
+                if shared:
+                    group[one] = group[other] = min(group[one], group[other])
+    found = connect(table, ("a", "b"))
+    same = np.array(group)[:, None] == np.array(group)[None, :]
+    np.testing.assert_array_equal(found[:, None] == found[None, :], same)
+
+
+def _make_set(ids: list[str], **columns) -> ImageSet:
+    table = pd.DataFrame({"id": ids, "group": ids, **columns})
+    return ImageSet(np.zeros((len(ids), 4, 4, 3), np.uint8), table, Preprocess(size_px=4), link_columns=tuple(columns))
+
+
+def test_joining_two_stages_connects_images_of_one_file_across_them() -> None:
+    stage1 = _make_set(["a", "b"], ZooID=["z1", "z2"], image_file=["f.png", "g.png"])
+    stage2 = _make_set(["c", "d"], ZooID=["z3", "z4"], image_file=["f.png", "h.png"])
+    group = join_sets([stage1, stage2]).table["group"]
+    assert group[0] == group[2]
+    assert group.nunique() == 3
+
+
+def test_joining_compares_positions_across_packs_anew() -> None:
+    def at(name: str, ra_deg: float, dec_deg: float) -> ImageSet:
+        made = _make_set([name], sky_group=["chosen alone"])
+        made.table["ra_deg"], made.table["dec_deg"] = ra_deg, dec_deg
+        return made
+
+    group = join_sets([at("a", 30.0, -5.0), at("b", 30.01, -5.0), at("c", 31.0, -5.0)]).table["group"]
+    assert group[0] == group[1]
+    assert group[0] != group[2]
+
+
+def test_joining_refuses_other_sizes_and_doubles() -> None:
+    other = ImageSet(np.zeros((1, 8, 8, 3), np.uint8), pd.DataFrame({"id": ["x"]}), Preprocess(size_px=8))
+    with pytest.raises(InputError, match=r"expected \(4, 4, 3\)"):
+        join_sets([_make_set(["a"]), other])
+    with pytest.raises(InputError, match="image a stands in more than one pack"):
+        join_sets([_make_set(["a"]), _make_set(["a"])])
+
+
+def test_stage_two_catalog_of_the_crowd_shares_files_with_stage_one(shared_data: Path) -> None:
+    columns = ["zooid", "P", "Nclass", "image"]
+    tables = []
+    for name in ("stage1_sim", "stage2_sim"):
+        path = shared_data / "space-warps" / "crowd" / f"{name}_catalog.txt"
+        tables.append(pd.read_csv(path, sep=r"\s+", comment="#", names=columns).assign(stage=name))
+    table = pd.concat(tables, ignore_index=True)
+    table["id"] = table["stage"] + "/" + table["zooid"]
+    group = connect(table, ("zooid", "image"))
+    first = set(group[table["stage"] == "stage1_sim"])
+    second = group[table["stage"] == "stage2_sim"]
+    assert sum(name in first for name in second) >= 133
