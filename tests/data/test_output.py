@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,26 @@ from convnet_galaxies.data.output import new_file, new_folder, require_space
 from convnet_galaxies.errors import InputError, OutputExistsError
 
 
+def _write_half(place: AbstractContextManager[Path], error: BaseException) -> None:
+    with place as temporary:
+        (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
+        raise error
+
+
+def _write_to(device: Path, place: AbstractContextManager[Path]) -> None:
+    with place as temporary:
+        temporary.symlink_to(device)
+        temporary.write_text("text" * 100_000)
+
+
 def test_failed_write_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "a.csv"
-    with pytest.raises(KeyboardInterrupt), new_file(path) as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        _write_half(new_file(tmp_path / "made" / "a.csv"), KeyboardInterrupt("stop"))
     assert list(tmp_path.iterdir()) == []
     old = tmp_path / "b.csv"
     old.write_text("old")
-    with pytest.raises(ZeroDivisionError), new_file(old, force=True) as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError, match="bug"):
+        _write_half(new_file(old, force=True), ZeroDivisionError("bug"))
     assert [entry.name for entry in tmp_path.iterdir()] == ["b.csv"]
     assert old.read_text() == "old"
 
@@ -49,13 +59,9 @@ def test_foreign_folder_is_never_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_is_one_clear_error(tmp_path: Path, code: int) -> None:
-    path = tmp_path / "a.pack"
-    with (
-        pytest.raises(InputError, match=r"a\.pack: the disk is full"),
-        new_folder(path, is_ours=lambda _: True) as folder,
-    ):
-        (folder / "images.npy").write_bytes(b"half")
-        raise OSError(code, "No space left on device")
+    place = new_folder(tmp_path / "a.pack", is_ours=lambda _: True)
+    with pytest.raises(InputError, match=r"a\.pack: the disk is full"):
+        _write_half(place, OSError(code, "No space left on device"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,9 +69,8 @@ def test_writing_to_a_full_device_is_one_clear_error(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    with pytest.raises(InputError, match="the disk is full"), new_file(tmp_path / "a.csv") as temporary:
-        temporary.symlink_to(full)
-        temporary.write_text("text" * 100_000)
+    with pytest.raises(InputError, match="the disk is full"):
+        _write_to(full, new_file(tmp_path / "a.csv"))
     assert list(tmp_path.iterdir()) == []
 
 

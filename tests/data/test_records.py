@@ -15,12 +15,12 @@ from convnet_galaxies.errors import InputError, UsageError
 shares = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.4, 0.3, 0.3)])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(groups=st.lists(st.integers(0, 30), min_size=1, max_size=200), fractions=shares, seed=st.integers(0, 99))
 def test_split_never_shares_a_group_and_keeps_the_shares_within_one_group(groups, fractions, seed) -> None:
     names = np.array([f"g{group}" for group in groups], dtype=object)
     parts = split_groups(names, fractions, seed=seed)
-    assert (pd.Series(parts).groupby(names).nunique() == 1).all()
+    assert len(set(zip(names, parts, strict=True))) == len(set(names))
     largest = pd.Series(names).value_counts().iloc[0]
     for part, share in zip(PARTS, fractions, strict=True):
         count = (parts == part).sum()
@@ -40,7 +40,7 @@ def test_split_refuses_shares_that_do_not_add_to_one() -> None:
         split_groups(np.array(["a"]), (0.5, 0.1, 0.1), seed=0)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.none() | st.integers(0, 6), st.none() | st.integers(0, 6)), min_size=1, max_size=25))
 def test_connect_gives_the_components_that_a_slow_search_finds(values) -> None:
     table = pd.DataFrame(

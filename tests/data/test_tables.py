@@ -40,7 +40,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=tables())
 def test_every_format_gives_back_what_was_written(tmp_path: Path, ending: str, frame: pd.DataFrame) -> None:
     path = tmp_path / f"table{ending}"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import constants, units
+from astropy.cosmology import FlatLambdaCDM
 
-from convnet_galaxies.simulate.lens import DarkHalo, Isothermal, LensSystem, comoving_distance_mpc, deflect, solve_images
+from convnet_galaxies.simulate.lens import (
+    DarkHalo,
+    Isothermal,
+    LensSystem,
+    comoving_distance_mpc,
+    deflect,
+    solve_images,
+)
 from convnet_galaxies.simulate.lens_source import Source
 
 pytest.importorskip("lenstronomy", reason="lenstronomy is not installed; pip install lenstronomy")
-from lenstronomy.Cosmo.lens_cosmo import LensCosmo
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.Util.param_util import phi_q2_ellipticity
@@ -38,24 +46,25 @@ def make_pair(case: str) -> tuple[LensSystem, LensModel, list[dict[str, float]]]
         names.append("SIE")
         arguments.append({"theta_E": galaxy.einstein_radius_arcsec, "e1": e1, "e2": e2, **place})
     if halo is not None:
-        from astropy.cosmology import FlatLambdaCDM
-
-        cosmology = LensCosmo(LENS_REDSHIFT, SOURCE_REDSHIFT, cosmo=FlatLambdaCDM(H0=70, Om0=0.3))
-        scale, deflection = our_halo_for_lenstronomy(halo, cosmology)
+        scale, deflection = our_halo_for_lenstronomy(halo)
         names.append("NFW")
         arguments.append({"Rs": scale, "alpha_Rs": deflection, "center_x": 0.0, "center_y": 0.0})
     return ours, LensModel(names), arguments
 
 
-def our_halo_for_lenstronomy(halo: DarkHalo, cosmology: LensCosmo) -> tuple[float, float]:
+def our_halo_for_lenstronomy(halo: DarkHalo) -> tuple[float, float]:
     """Scale radius and the deflection there, both in arcsec, by the definition of a halo of 200 times critical."""
-    density = cosmology.background.cosmo.critical_density(LENS_REDSHIFT).to("Msun / Mpc3").value
-    radius_mpc = (3 * halo.mass_msun / (4 * np.pi * 200 * density)) ** (1 / 3)
+    cosmology = FlatLambdaCDM(H0=70, Om0=0.3)
+    density = cosmology.critical_density(LENS_REDSHIFT).to("Msun / Mpc3")
+    radius = (3 * halo.mass_msun * units.Msun / (4 * np.pi * 200 * density)) ** (1 / 3)
     c = halo.concentration
-    scale_mpc = radius_mpc / c
     central = 200 / 3 * density * c**3 / (np.log(1 + c) - c / (1 + c))
-    kappa = central * scale_mpc / cosmology.sigma_crit
-    scale = scale_mpc / cosmology.dd * 180 * 3600 / np.pi
+    d_l = cosmology.angular_diameter_distance(LENS_REDSHIFT)
+    d_s = cosmology.angular_diameter_distance(SOURCE_REDSHIFT)
+    d_ls = cosmology.angular_diameter_distance_z1z2(LENS_REDSHIFT, SOURCE_REDSHIFT)
+    critical = constants.c**2 / (4 * np.pi * constants.G) * d_s / (d_l * d_ls)
+    kappa = float((central * radius / c / critical).decompose())
+    scale = float((radius / c / d_l).decompose()) * 180 * 3600 / np.pi
     return scale, 4 * kappa * scale * (1 + np.log(0.5))
 
 
@@ -95,8 +104,6 @@ def test_image_positions_and_magnifications_agree_to_a_thousandth(case: str) -> 
 
 
 def test_distances_are_those_of_astropy() -> None:
-    from astropy.cosmology import FlatLambdaCDM
-
     redshift = np.array([0.2, 0.5, 1.7, 5.9])
     expected = FlatLambdaCDM(H0=70, Om0=0.3).comoving_distance(redshift).value
     np.testing.assert_allclose(comoving_distance_mpc(redshift), expected, rtol=1e-4)

@@ -61,7 +61,7 @@ def remark(text: str, *, quiet: bool = False) -> None:
 
 @contextmanager
 def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar on standard error with the time left, where that is a terminal; yields update(done, total, note)."""
+    """A progress bar with the time left on standard error, if that is a terminal; yields update(done, total, note)."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -137,10 +137,10 @@ def numbers(
     if len(bad):
         row, value = int(bad[0]), values.iloc[bad[0]]
         expected = "a number" if np.isinf([low, high]).all() else f"a number from {low:g} to {high:g}"
+        text = "nothing" if pd.isna(value) else repr(value) if isinstance(value, str) else str(value)
         more = f" (and {len(bad) - 1:,} more rows)" if len(bad) > 1 else ""
         raise InputError(
-            f"{where}, {name_row(frame, row, row_name)}, column {column}: "
-            f"found {'nothing' if pd.isna(value) else repr(value) if isinstance(value, str) else value}, expected {expected}{more}",
+            f"{where}, {name_row(frame, row, row_name)}, column {column}: found {text}, expected {expected}{more}",
             "correct the table",
         )
     return found

@@ -3,13 +3,14 @@
 Cutouts of one field share its sky, its seeing and often its lens, so that they are not independent; a bootstrap
 over images would give intervals that are too narrow. Two intervals are made of the resamples:
 
-- proportions (AUROC, average precision, TPR0, accuracy, ...): ``logit(value) +- t * se / (value * (1 - value))`` with se
-  the standard deviation of the resamples and t Student's for the groups of the rarer class, times sqrt(n / (n - 1)).
+- proportions (AUROC, average precision, TPR0, accuracy): ``logit(value) +- t * se / (value * (1 - value))`` with se the
+  standard deviation of the resamples and t Student's for the groups of the rarer class, times sqrt(n / (n - 1)).
   It stays within 0 and 1. On AUROC with 12, 30 and 150 positive fields a 95 % percentile interval held the truth in
   87, 91 and 93 % of simulations, this one in 92, 95 and 96 %.
 - everything else (RMSE, log loss, differences): the *expanded percentile* interval (Hesterberg 2015, The American
-  Statistician 69, 371; arXiv:1411.5279): percentiles at the tail probability ``Phi(-sqrt(n / (n - 1)) * t(1 - alpha / 2,
-  n - 1))`` instead of alpha / 2, which repairs the narrowness of the plain percentile interval for small n.
+  Statistician 69, 371; arXiv:1411.5279): percentiles at the tail probability
+  ``Phi(-sqrt(n / (n - 1)) * t(1 - alpha / 2, n - 1))`` instead of alpha / 2, which repairs the narrowness of the plain
+  percentile interval for small n.
 
 BCa is not used: it needs a jackknife over thousands of fields, and its acceleration is undefined for statistics that
 take few values, such as TPR0. Coverage is measured in tests/measure/test_intervals.py.
@@ -209,7 +210,7 @@ def compare_seeds(
 
 
 def bound_proportion(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a proportion (Clopper & Pearson 1934, Biometrika 26, 404); holds it at least as often as stated.
+    """Exact interval of a proportion (Clopper & Pearson 1934, Biometrika 26, 404): at least the coverage stated.
 
     successes may be fractional (effective counts); no trial gives (0, 1).
     """

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,10 +81,14 @@ def join_scores(
     truth = np.asarray(truth, int)
     _check_posteriors(known, "labelled images")
     _check_posteriors(unknown, "images of unknown truth")
-    if known.shape != (len(truth), unknown.shape[1]) or len(groups) != len(truth) or len(unknown_groups) != len(unknown):
+    if (
+        known.shape != (len(truth), unknown.shape[1])
+        or len(groups) != len(truth)
+        or len(unknown_groups) != len(unknown)
+    ):
         raise InputError(
-            f"prevalence: found posteriors {known.shape} and {unknown.shape} for {len(truth)} truths, {len(groups)} and "
-            f"{len(unknown_groups)} groups, expected one truth and one group an image and the same classes on both sides",
+            f"prevalence: found posteriors {known.shape} and {unknown.shape} for {len(truth)} truths, {len(groups)} "
+            f"and {len(unknown_groups)} groups, expected one truth and one group an image, and the same classes",
             "predict the same images that the table lists",
         )
     for k in range(known.shape[1]):
@@ -111,7 +115,9 @@ def quantify(
     """
     check_level(level)
     if unknown := [method for method in methods if method not in METHODS]:
-        raise UsageError(f"prevalence: found method {unknown[0]!r}, expected one of {', '.join(METHODS)}", "choose one of them")
+        raise UsageError(
+            f"prevalence: found method {unknown[0]!r}, expected one of {', '.join(METHODS)}", "choose one of them"
+        )
     n_classes, n_unknown = images.posteriors.shape[1], len(images.unknown_posteriors)
     if len(classes) != n_classes:
         raise UsageError(f"prevalence: found {len(classes)} class names for {n_classes} classes", "name every class")
@@ -126,6 +132,10 @@ def quantify(
         draws, value, numbers, fault = _METHODS[method](images, seed, n_resamples)
         by_method[method] = _make_figures(classes, value, draws, level, caution or fault)
         counts[method] = _make_figures(classes, value * n_unknown, numbers, level, caution or fault)
+        for name, figure in by_method[method].items():
+            # When there may be no image of a class, its fraction may be 0, where the prior of the mixture has no mass.
+            if counts[method][name].low == 0:
+                by_method[method][name] = replace(figure, low=0.0)
     first = methods[0]
     return Prevalence(n_unknown, first, by_method[first], counts[first], by_method, tuple(scarce))
 
@@ -156,10 +166,7 @@ Answer = tuple[np.ndarray, np.ndarray, np.ndarray, str | None]
 def _by_mixture(images: ScoredImages, seed: int, n_resamples: int) -> Answer:
     draws, _ = draw_mixture(images, seed=seed)
     fault = f"the draws have not settled (R-hat {draws.mixing:.2f})" if draws.mixing > MIXED else None
-    fractions = draws.fractions.copy()
-    # No image of a class is possible: then its fraction may be 0 as well, where the prior has no mass.
-    fractions[draws.counts == 0] = 0.0
-    return fractions, np.median(draws.fractions, axis=0), draws.counts, fault
+    return draws.fractions, np.median(draws.fractions, axis=0), draws.counts, fault
 
 
 def _by_bootstrap(estimate: Callable[..., np.ndarray]) -> Callable[[ScoredImages, int, int], Answer]:
@@ -225,7 +232,14 @@ def _make_figures(
         value, draws = np.append(value, value[1:].sum()), np.column_stack([draws, draws[:, 1:].sum(axis=1)])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {
-        name: Figure(name, float(value[k]), min(float(low[k]), float(value[k])), max(float(high[k]), float(value[k])), level, warning)
+        name: Figure(
+            name,
+            float(value[k]),
+            min(float(low[k]), float(value[k])),
+            max(float(high[k]), float(value[k])),
+            level,
+            warning,
+        )
         for k, name in enumerate(names)
     }
 
@@ -233,7 +247,11 @@ def _make_figures(
 def _check_posteriors(posteriors: np.ndarray, where: str) -> None:
     if posteriors.ndim != 2 or len(posteriors) == 0:
         raise InputError(f"prevalence: found no {where}, expected some", f"give {where}, as [images, classes]")
-    off = ~(np.isfinite(posteriors).all(axis=1) & (posteriors >= 0).all(axis=1) & (np.abs(posteriors.sum(axis=1) - 1) < 1e-4))
+    off = ~(
+        np.isfinite(posteriors).all(axis=1)
+        & (posteriors >= 0).all(axis=1)
+        & (np.abs(posteriors.sum(axis=1) - 1) < 1e-4)
+    )
     if off.any():
         raise InputError(
             f"prevalence: found {int(off.sum())} rows among the {where} that are no probabilities, expected rows that "

@@ -13,15 +13,19 @@ import numpy as np
 class Ranking:
     """Images by falling score. Images of equal score are taken together: no cut falls between them.
 
-    truth: bool [n]; score: float [n], larger means more of a lens; codes: int [n], group of each image.
+    truth: bool [n]; score: float [n], larger means more of a lens; codes: int [n], group of each image;
+    weights: float [n], how much each image counts, one by default.
     """
 
-    def __init__(self, truth: np.ndarray, score: np.ndarray, codes: np.ndarray) -> None:
+    def __init__(
+        self, truth: np.ndarray, score: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None
+    ) -> None:
         order = np.argsort(-np.asarray(score, float), kind="stable")
         falling = np.asarray(score, float)[order]
         self.starts = np.concatenate([[0], np.flatnonzero(falling[1:] != falling[:-1]) + 1])
         self.truth = np.asarray(truth, bool)[order].astype(float)
         self.codes = codes[order]
+        self.weights = None if weights is None else np.asarray(weights, float)[order]
 
     def accumulate(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """True and false positives above each cut, float [resamples, cuts], highest cut first.
@@ -29,6 +33,8 @@ class Ranking:
         counts: float [resamples, groups], how often each group was drawn.
         """
         weights = counts[:, self.codes]
+        if self.weights is not None:
+            weights = weights * self.weights
         positives = weights * self.truth
         return tuple(  # type: ignore[return-value]
             np.cumsum(np.add.reduceat(part, self.starts, axis=1), axis=1) for part in (positives, weights - positives)
@@ -44,7 +50,7 @@ class Ranking:
 
 
 def measure_auroc(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve [resamples] by trapezoids; ties count one half (Fawcett 2006, Pattern Recogn. Lett. 27, 861)."""
+    """Area under the ROC curve [resamples] by trapezoids; ties count one half (Fawcett 2006, PRL 27, 861)."""
     before = np.concatenate([np.zeros((len(tp), 1)), tp[:, :-1]], axis=1)
     steps = np.diff(fp, axis=1, prepend=0)
     return _divide(np.einsum("rk,rk->r", steps, (tp + before) / 2), tp[:, -1] * fp[:, -1])

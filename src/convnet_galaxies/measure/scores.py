@@ -7,11 +7,9 @@ AUROC, average precision, log loss and accuracy are those of scikit-learn (the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn import metrics
 
 from convnet_galaxies.decision_tree import QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
@@ -20,7 +18,6 @@ from convnet_galaxies.measure.intervals import (
     Statistic,
     bootstrap_groups,
     check_level,
-    compare_seeds,
     encode_groups,
     resample_statistic,
     summarize,
@@ -70,20 +67,6 @@ class LensScores:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class FlavorScores:
-    """Confusion of flavors.
-
-    names: the k flavors; counts: [k][k], rows true, columns predicted; accuracy: over all images;
-    completeness: by flavor, the part of its images that is predicted as such.
-    """
-
-    names: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
-    accuracy: Figure
-    completeness: dict[str, Figure]
-
-
 def evaluate_votes(
     truth: np.ndarray,
     predicted: np.ndarray,
@@ -94,30 +77,10 @@ def evaluate_votes(
     n_resamples: int = 1000,
 ) -> VoteScores:
     """RMSE of predicted votes, float [n, 37], against true ones, [n, 37]; groups: [n]."""
-    statistic = _vote_statistic(truth, predicted, groups)
+    statistic = make_vote_statistic(truth, predicted, groups)
     names = ("rmse", *(f"question {question.number}" for question in QUESTIONS))
     figures = bootstrap_groups(statistic, groups, names, seed=seed, level=level, n_resamples=n_resamples)
     return VoteScores(len(truth), encode_groups(groups)[1], figures.pop("rmse"), figures)
-
-
-def compare_votes(
-    truth: np.ndarray,
-    predicted_a: np.ndarray,
-    predicted_b: np.ndarray,
-    groups: np.ndarray,
-    *,
-    seed: int,
-    level: float = 0.95,
-    n_resamples: int = 1000,
-) -> Figure:
-    """RMSE of a minus RMSE of b on the same galaxies; predictions are [n, 37] or one a seed, [seeds, n, 37]."""
-
-    def of_arm(predicted: np.ndarray) -> list[Statistic]:
-        arrays = predicted if predicted.ndim == 3 else predicted[None]
-        return [_first_value(_vote_statistic(truth, one, groups), 0) for one in arrays]
-
-    a, b = of_arm(np.asarray(predicted_a)), of_arm(np.asarray(predicted_b))
-    return compare_seeds("rmse", a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
 
 
 def evaluate_lenses(
@@ -184,7 +147,7 @@ def score_lenses(
     truth, probability = check_scores(truth, probability, groups)
     rarer = count_rarer_groups(truth, groups)
     everywhere = encode_groups(groups)[1]
-    statistic = _lens_statistic(truth, probability, groups)
+    statistic = make_lens_statistic(truth, probability, groups)
     check_level(level)
     values, draws = resample_statistic(statistic, groups, n_resamples=n_resamples, seed=seed)
     return {
@@ -201,70 +164,6 @@ def score_lenses(
     }
 
 
-def compare_lenses(
-    truth: np.ndarray,
-    probability_a: np.ndarray,
-    probability_b: np.ndarray,
-    groups: np.ndarray,
-    *,
-    seed: int,
-    level: float = 0.95,
-    n_resamples: int = 1000,
-) -> dict[str, Figure]:
-    """Each of the LENS_FIGURES of a minus that of b, paired by image, by resample and by seed.
-
-    probabilities: float [n], or one row a training seed, [seeds, n], the same seeds in both.
-    """
-    arms = [np.atleast_2d(np.asarray(probability, float)) for probability in (probability_a, probability_b)]
-    for probability in (row for arm in arms for row in arm):
-        check_scores(truth, probability, groups)
-    statistics = [[_lens_statistic(np.asarray(truth, bool), row, groups) for row in arm] for arm in arms]
-    rarer = count_rarer_groups(np.asarray(truth, bool), groups)
-    return {
-        name: compare_seeds(
-            name,
-            *([_first_value(statistic, k) for statistic in arm] for arm in statistics),
-            groups,
-            seed=seed,
-            level=level,
-            n_resamples=n_resamples,
-            n_effective=rarer,
-        )
-        for k, name in enumerate(LENS_FIGURES)
-        if name != "always_no_accuracy"
-    }
-
-
-def confuse_flavors(
-    truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, *, names: Sequence[str], seed: int, level: float = 0.95
-) -> FlavorScores:
-    """Confusion matrix of flavors, both int [n], indices into names; a flavor without images has no completeness."""
-    counts = metrics.confusion_matrix(truth, predicted, labels=np.arange(len(names)))
-    codes, n_groups = encode_groups(groups)
-    hits = np.zeros((n_groups, len(names)))
-    sizes = np.zeros((n_groups, len(names)))
-    np.add.at(hits, (codes, truth), np.asarray(truth) == np.asarray(predicted))
-    np.add.at(sizes, (codes, truth), 1)
-    present = np.flatnonzero(sizes.sum(axis=0))
-
-    def rates(draws: np.ndarray) -> np.ndarray:
-        found, all_of_it = draws @ hits, draws @ sizes
-        by_flavor = np.divide(found, all_of_it, out=np.full_like(found, np.nan), where=all_of_it > 0)
-        return np.column_stack([found.sum(axis=1) / all_of_it.sum(axis=1), by_flavor[:, present]])
-
-    figures = bootstrap_groups(
-        rates,
-        groups,
-        ["accuracy", *(names[k] for k in present)],
-        seed=seed,
-        level=level,
-        n_effective=[n_groups, *(int((sizes[:, k] > 0).sum()) for k in present)],
-        proportion=True,
-    )
-    accuracy = figures.pop("accuracy")
-    return FlavorScores(tuple(names), tuple(tuple(int(n) for n in row) for row in counts), accuracy, figures)
-
-
 def check_scores(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The truth as bool [n] and the probability as float64 [n]; raises InputError when they cannot be scored."""
     truth, probability = np.asarray(truth).astype(bool), np.asarray(probability, float)
@@ -277,7 +176,8 @@ def check_scores(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray)
     outside = int((~((probability >= 0) & (probability <= 1))).sum())
     if outside:
         raise InputError(
-            f"scores: found {outside} probabilities that are NaN or outside 0 to 1, expected none", "check the predictions"
+            f"scores: found {outside} probabilities that are NaN or outside 0 to 1, expected none",
+            "check the predictions",
         )
     if truth.all() or not truth.any():
         raise InputError(
@@ -293,7 +193,8 @@ def count_rarer_groups(truth: np.ndarray, groups: np.ndarray) -> int:
     return min(encode_groups(groups[truth])[1], encode_groups(groups[~truth])[1])
 
 
-def _lens_statistic(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> Statistic:
+def make_lens_statistic(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> Statistic:
+    """Counts of groups to the LENS_FIGURES, [resamples, 7]; truth bool [n] and probability [n] are checked already."""
     codes, n_groups = encode_groups(groups)
     ranking = Ranking(truth, probability, codes)
     kept = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
@@ -308,7 +209,8 @@ def _lens_statistic(truth: np.ndarray, probability: np.ndarray, groups: np.ndarr
     return statistic
 
 
-def _vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Statistic:
+def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Statistic:
+    """Counts of groups to the RMSE overall and by question, [resamples, 12]; raises InputError for unfit votes."""
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
     if truth.shape != predicted.shape or truth.shape != (len(groups), len(VOTE_COLUMNS)):
         raise InputError(
@@ -317,7 +219,9 @@ def _vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray
             "predict the same galaxies that the truth is given for",
         )
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
-        raise InputError("votes: found NaN or infinite votes, expected finite ones", "check the predictions and solutions")
+        raise InputError(
+            "votes: found NaN or infinite votes, expected finite ones", "check the predictions and solutions"
+        )
     codes, n_groups = encode_groups(groups)
     squares = (truth - predicted) ** 2
     by_question = np.stack([squares[:, columns].sum(axis=1) for columns in QUESTION_SLICES], axis=1)
@@ -331,7 +235,3 @@ def _vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray
         return np.sqrt(np.hstack([overall, drawn / (n * n_columns)]))
 
     return statistic
-
-
-def _first_value(statistic: Statistic, k: int) -> Statistic:
-    return lambda counts: statistic(counts)[:, k : k + 1]

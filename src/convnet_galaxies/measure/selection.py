@@ -7,6 +7,7 @@ cutouts of one field is one lens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,12 +82,14 @@ def measure_selection(
         kept = np.isfinite(values.astype(float))
         values, probability, groups = values[kept].astype(float), probability[kept], groups[kept]
         if len(values) == 0:
-            raise InputError(f"{name}: found no lens with a value, expected some", "give the truth table of the simulation")
+            raise InputError(
+                f"{name}: found no lens with a value, expected some", "give the truth table of the simulation"
+            )
         edges = np.quantile(values, np.linspace(0, 1, bins + 1)) if isinstance(bins, int) else np.asarray(bins, float)
         edges = np.unique(edges) if len(np.unique(edges)) > 1 else edges[0] + np.array([-0.5, 0.5])
         cell = np.searchsorted(edges, values, side="right") - 1
         cell[values == edges[-1]] = len(edges) - 2
-        names = tuple(f"{a:.4g} to {b:.4g}" for a, b in zip(edges[:-1], edges[1:], strict=True))
+        names = tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges))
         kept_edges: tuple[float, ...] | None = tuple(float(edge) for edge in edges)
     else:
         unique, cell = np.unique(values.astype(str), return_inverse=True)

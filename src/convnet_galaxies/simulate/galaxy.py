@@ -61,7 +61,7 @@ def render_galaxy(galaxy: Galaxy, side_px: int, pixel_arcsec: float, rng: np.ran
         tails = _tails(galaxy, canvas)
         array += 0.25 * galaxy.tail_strength * (body * _colour(-0.05))[:, None, None] * tails
     if galaxy.arc_flux > 0:
-        array += galaxy.arc_flux * _same_flux(body, _colour(-0.5))[:, None, None] * _arcs(galaxy, canvas)
+        array += galaxy.arc_flux * (body * _colour(-0.5))[:, None, None] * _arcs(galaxy, canvas)
     return Light(array, tuple(profiles))
 
 
@@ -83,10 +83,6 @@ class _Canvas:
 def _colour(redder: float) -> np.ndarray:
     """Factors on g, r, i that redden light by this many magnitudes in g - r and 0.4 times as many in r - i."""
     return 10 ** (-0.4 * np.array([redder, 0.0, -0.4 * redder]))
-
-
-def _same_flux(flux: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    return flux * factors
 
 
 def _inside(radius: np.ndarray, edge: float, steepness: float) -> np.ndarray:
@@ -136,7 +132,7 @@ def _disk(galaxy: Galaxy, canvas: _Canvas, flux: np.ndarray, rng: np.random.Gene
     share = {"spiral": 0.55, "irregular": 0.6, "merger": 0.35}.get(galaxy.kind, 0.25)
     share *= float(np.clip(1.5 - galaxy.g_r, 0.3, 1))
     old, young = _unit(old), _knots(_unit(young), galaxy.clumpiness, rng)
-    layers = (1 - share) * old[None] * _colour(0.10)[:, None, None] + share * young[None] * _colour(-0.28)[:, None, None]
+    layers = (1 - share) * old[None] * _colour(0.10)[:, None, None] + share * young[None] * _colour(-0.34)[:, None, None]
     if pattern is not None and galaxy.dust_depth > 0:
         layers *= np.exp(-galaxy.dust_depth * DUST_CURVE.astype(np.float32)[:, None, None] * _lanes(galaxy, canvas)[None])
     return (layers * (flux / layers.sum(axis=(1, 2), dtype=np.float64)).astype(np.float32)[:, None, None]).astype(np.float32)

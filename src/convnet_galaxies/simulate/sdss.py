@@ -21,9 +21,9 @@ CAMERA_PIXEL_ARCSEC = 0.396
 SKY_NOISE = np.array([0.0165, 0.0235, 0.034])
 """Standard deviation of the sky in g, r, i, nanomaggies a camera pixel."""
 ELECTRONS_PER_NANOMAGGY = np.array([850.0, 950.0, 800.0])
-COMPOSITE_SCALES = np.array([1.40, 1.0, 0.86])
+COMPOSITE_SCALES = np.array([1.36, 1.0, 0.85])
 """Weights of g, r, i in the composite, so that a galaxy of mean colour is nearly grey."""
-SLOPE, SOFTENING = 1.5, 4.6
+SLOPE, SOFTENING = 1.75, 5.6
 MARGIN_PX = 12
 
 
@@ -63,8 +63,8 @@ def draw_observation(r90_arcsec: float, rng: np.random.Generator) -> Observation
         pixel_arcsec=width_arcsec / side_px,
         psf_fwhm_arcsec=seeing * np.array([1.07, 1.0, 0.95]) * np.exp(rng.normal(0, 0.03, 3)),
         band_shift_arcsec=rng.normal(0, 0.05, (3, 2)),
-        noise=float(np.exp(rng.normal(0, 0.12))),
-        sky=np.abs(rng.normal(0.0, 0.003, 3)) * [0.6, 1, 1.3] + rng.uniform(-0.004, 0.004) - [0.004, 0.001, 0.0],
+        noise=float(np.exp(rng.normal(0, 0.2))),
+        sky=np.abs(rng.normal(0.0, 0.003, 3)) * [0.6, 1, 1.3] + rng.uniform(-0.004, 0.004) - [0.004, 0.003, 0.003],
     )
 
 

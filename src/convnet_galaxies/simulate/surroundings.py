@@ -64,7 +64,7 @@ def add_objects(array: np.ndarray, galaxy: Galaxy, around: Surroundings, observa
         if np.hypot(x - n // 2, y - n // 2) < reach_px:
             crowding = max(crowding, float(flux[1] / own))
     for _ in range(around.neighbours):
-        mag = max(22.2 - rng.exponential(1.5), 15.0)
+        mag = max(22.3 - rng.exponential(1.25), 15.0)
         red = float(rng.beta(1, 1))
         flux = nanomaggies(mag, rng.normal(0.4 + 0.7 * red, 0.1), rng.normal(0.2 + 0.3 * red, 0.06))
         x, y = rng.uniform(1, n - 2, 2)
