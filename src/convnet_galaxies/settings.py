@@ -38,9 +38,9 @@ class NetSettings(Section):
     backbone: Literal[
         "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
     ] = "plain"
-    widths: tuple[Annotated[int, Field(gt=0)], ...] = (32, 64, 128, 256)
-    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 1, 1)
-    patch_px: Annotated[int, Field(gt=0)] = 2
+    widths: tuple[Annotated[int, Field(gt=0)], ...] = (64, 128, 256)
+    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 2, 2)
+    patch_px: Annotated[int, Field(gt=0)] = 5
     input_px: Annotated[int, Field(ge=16)] = 80
     field_px: Positive | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -77,7 +77,7 @@ class TrainSettings(Section):
     batch: images a step.
     learning_rate: at its height, after the warm-up; it falls to zero on a cosine.
     warmup: share of the steps in which the rate rises.
-    average: decay a step of the weight average that is validated and kept; None keeps the weights themselves.
+    average: memory of the weight average that is validated and kept, as a share of all steps; None: no average.
     frozen_epochs: epochs at the beginning in which a backbone taken from another run stands still.
     frozen_stages: number of its first stages that never move.
     backbone_rate: its learning rate, as a share of that of the heads, when it comes from another run.
@@ -88,10 +88,10 @@ class TrainSettings(Section):
 
     epochs: Annotated[int, Field(gt=0)] = 40
     batch: Annotated[int, Field(gt=0)] = 128
-    learning_rate: Positive = 0.002
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    learning_rate: Positive = 0.004
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Share = 0.05
-    average: Annotated[float, Field(gt=0, lt=1)] | None = 0.998
+    average: Annotated[float, Field(gt=0, lt=1)] | None = 0.03
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     frozen_stages: Annotated[int, Field(ge=0)] = 0
     backbone_rate: Annotated[float, Field(gt=0)] = 0.3

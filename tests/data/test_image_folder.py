@@ -117,7 +117,7 @@ def test_positions_that_are_no_degrees_are_a_remark(image_folder: Path) -> None:
     records = read_image_folder(image_folder, _write(image_folder, id=IDS, RA=["10:20:30"] * 12, DEC=["-1:2:3"] * 12))
     assert "sky_group" not in records.table
     assert any("not in degrees" in remark for remark in records.remarks)
-    with pytest.raises(InputError, match="row 1, column DEC: found 95.0, expected a number from -90 to 90"):
+    with pytest.raises(InputError, match=r"row 1, column DEC: found 95\.0, expected a number from -90 to 90"):
         read_image_folder(image_folder, _write(image_folder, id=IDS, RA=[1.0] * 12, DEC=[95.0] * 12))
 
 
@@ -179,6 +179,6 @@ def test_real_candidates_are_grouped_by_zooid_and_sky(shared_data: Path) -> None
     assert len(records) == 217
     assert records.link_columns == ("ZooID", "sky_group")
     table = records.table
-    assert (table.groupby("zooid")["group"].nunique() == 1).all()
-    assert (table.groupby("sky_group")["group"].nunique() == 1).all()
+    for link in ("zooid", "sky_group"):
+        assert len(table[[link, "group"]].drop_duplicates()) == table[link].nunique()
     assert table["group"].nunique() < table["zooid"].nunique() < 217

@@ -14,7 +14,9 @@ from convnet_galaxies.simulate.sdss import SKY_NOISE, compose, double_gaussian, 
 from convnet_galaxies.simulate.surroundings import add_star
 
 GALAXY = Galaxy(kind="elliptical", r90_arcsec=6.0, mag_r=16.0, g_r=0.8, r_i=0.35, axis_ratio=0.7, angle_rad=0.5)
-STEADY = replace(draw_observation(6.0, np.random.default_rng(0)), band_shift_arcsec=np.zeros((3, 2)), sky=np.zeros(3), noise=1.0)
+STEADY = replace(
+    draw_observation(6.0, np.random.default_rng(0)), band_shift_arcsec=np.zeros((3, 2)), sky=np.zeros(3), noise=1.0
+)
 
 
 def rendered_flux(light: Light) -> np.ndarray:

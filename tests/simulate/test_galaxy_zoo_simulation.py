@@ -14,16 +14,7 @@ from PIL import Image
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
-
-FILES = {
-    "images_training_rev1.zip",
-    "training_solutions_rev1.zip",
-    "images_test_rev1.zip",
-    "all_zeros_benchmark.csv",
-    "test_solutions_sealed.csv",
-    "truth.csv",
-}
+from convnet_galaxies.simulate.galaxy_zoo import FILES, simulate_galaxy_zoo
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +25,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files_are_kaggles_with_the_truth_beside_them(written: Path) -> None:
-    assert {path.name for path in written.iterdir()} == FILES
+    assert {path.name for path in written.iterdir()} == set(FILES)
     with zipfile.ZipFile(written / "images_training_rev1.zip") as archive:
         names = archive.namelist()
         assert len(names) == 30
@@ -93,15 +84,17 @@ def test_number_below_one_is_refused(tmp_path: Path, number: int) -> None:
         simulate_galaxy_zoo(tmp_path / "sim", number=number, seed=0)
 
 
-def test_existing_output_is_refused_and_left_alone_unless_forced(tmp_path: Path) -> None:
+def test_existing_output_is_refused_unless_forced_and_foreign_files_are_never_removed(tmp_path: Path) -> None:
     output = tmp_path / "sim"
-    output.mkdir()
-    (output / "mine.txt").write_text("keep")
+    simulate_galaxy_zoo(output, number=2, seed=0, workers=1)
     with pytest.raises(OutputExistsError, match="already exists"):
-        simulate_galaxy_zoo(output, number=2, seed=0, workers=1)
+        simulate_galaxy_zoo(output, number=3, seed=0, workers=1)
+    simulate_galaxy_zoo(output, number=3, seed=0, workers=1, force=True)
+    assert len(pd.read_csv(output / "truth.csv")) == 3
+    (output / "mine.txt").write_text("keep")
+    with pytest.raises(InputError, match="is something else than what is to be written"):
+        simulate_galaxy_zoo(output, number=3, seed=0, workers=1, force=True)
     assert (output / "mine.txt").read_text() == "keep"
-    simulate_galaxy_zoo(output, number=2, seed=0, workers=1, force=True)
-    assert {path.name for path in output.iterdir()} == FILES
 
 
 def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:

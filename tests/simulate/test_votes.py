@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -41,7 +42,9 @@ def mean_votes(galaxy: Galaxy, *, times: int = 40) -> np.ndarray:
 
 
 def steady_observation(galaxy: Galaxy) -> Observation:
-    return replace(draw_observation(galaxy.r90_arcsec, np.random.default_rng(0)), psf_fwhm_arcsec=np.full(3, 1.3), noise=1.0)
+    return replace(
+        draw_observation(galaxy.r90_arcsec, np.random.default_rng(0)), psf_fwhm_arcsec=np.full(3, 1.3), noise=1.0
+    )
 
 
 @settings(deadline=None, max_examples=150)
@@ -85,7 +88,7 @@ def test_bright_face_on_spiral_is_voted_spiral_with_two_arms() -> None:
 
 
 def test_faint_small_twin_of_a_spiral_is_voted_smooth() -> None:
-    votes = mean_votes(replace(SPIRAL, mag_r=19.5, r90_arcsec=3.0))
+    votes = mean_votes(replace(SPIRAL, mag_r=21.0, r90_arcsec=4.0))
     assert share(votes, "Class1.1") > 0.6
     assert share(votes, "Class4.1") < 0.15
 
@@ -95,7 +98,7 @@ def test_spiral_votes_never_rise_when_a_galaxy_fades() -> None:
     for mag_r in (13.0, 15.0, 17.0, 19.0, 21.0):
         seen = measure_visibility(replace(SPIRAL, mag_r=mag_r), steady_observation(SPIRAL))
         shares.append(answer_probabilities(SPIRAL, seen, NOTHING_ELSE)[3][0])
-    assert all(a >= b for a, b in zip(shares, shares[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(shares))
     assert shares[0] - shares[-1] > 0.4
 
 
@@ -147,6 +150,13 @@ def test_marginal_votes_of_the_population_are_near_those_of_galaxy_zoo() -> None
         galaxy = draw_galaxy(rng)
         votes.append(vote(galaxy, draw_observation(galaxy.r90_arcsec, rng), NOTHING_ELSE, rng)[0])
     means = np.mean(votes, axis=0)
-    published = {"Class1.1": 0.46, "Class1.2": 0.51, "Class2.1": 0.11, "Class3.1": 0.10, "Class4.1": 0.24, "Class6.1": 0.21}
+    published = {
+        "Class1.1": 0.46,
+        "Class1.2": 0.51,
+        "Class2.1": 0.11,
+        "Class3.1": 0.10,
+        "Class4.1": 0.24,
+        "Class6.1": 0.21,
+    }
     for column, expected in published.items():
         assert share(means, column) == pytest.approx(expected, abs=0.06), column

@@ -34,6 +34,7 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(train)
+    app.command()(crossval)
 
 
 def train(
@@ -116,3 +117,51 @@ def train(
     typer.echo(
         f"{run.path}: {int(last['epoch'])} epochs in {last['train_seconds']:.0f} s, {figures or 'no validation images'}"
     )
+
+
+def crossval(
+    packs: Packs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the folds and their predictions.")],
+    task: Annotated[TaskChoice, typer.Option("--task", help="What to learn.")] = TaskChoice.LENS,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    parent: Parent = None,
+    settings: SettingsFile = None,
+    changes: Changes = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")] = None,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate: train a net a fold, score each image by the net that never saw its group.
+
+    For few labelled images, where one held-out part says too little. An interrupted call goes on where it was.
+
+    Example: `convnet-galaxies crossval candidates.pack --from zoo --folds 5 -o folds`
+    """
+    from convnet_galaxies.cli.tables import render_scores
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.data.records import join_sets
+    from convnet_galaxies.settings import load_settings
+    from convnet_galaxies.study.cross_validation import cross_validate
+
+    chosen = load_settings(settings, [*(changes or []), *([] if seed is None else [f"seed={seed}"])])
+    images = join_sets([read_pack(pack) for pack in packs])
+    with progress_bar("Cross-validating", quiet=quiet) as update:
+        result = cross_validate(
+            images,
+            chosen,
+            output,
+            task=task.value,
+            folds=folds,
+            parent=parent,
+            device=device.value,
+            force=force,
+            progress=lambda fold, moment: update(fold * moment.steps + moment.step, folds * moment.steps, f"fold {fold + 1}"),
+        )
+    if as_json:
+        show_json(result)
+        return
+    typer.echo(f"{output}: {result.images:,} images in {folds} folds; predictions in {result.predictions}")
+    for line in render_scores(result.scores[task.value], by=("flavor", "stage")):
+        typer.echo(line)

@@ -84,8 +84,9 @@ def read_catalog(catalog: Path) -> pd.DataFrame:
         added["flavor_label"] = flavor_label
     if "location" in names:
         added["image_file"] = given[names["location"]].map(_name_image_file, na_action="ignore")
-    if "zooid" not in names and cutout_file.str.contains(_ZOO_ID).all():
-        added["ZooID"] = cutout_file.str.extract(_ZOO_ID)[0]
+    fields = cutout_file.map(_cut_ending).str.extract(_ZOO_ID)[0]
+    if "zooid" not in names and fields.notna().all():
+        added["ZooID"] = fields
     elif "zooid" in names and names["zooid"] != "ZooID":
         added["ZooID"] = given[names["zooid"]]
     added["cutout_file"] = cutout_file

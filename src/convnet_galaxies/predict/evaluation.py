@@ -19,13 +19,13 @@ from convnet_galaxies.measure.scores import (
     evaluate_lenses,
     evaluate_votes,
 )
-from convnet_galaxies.model.weights import run_path
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.train.plan import stage_rows
-from convnet_galaxies.train.run_folder import link_keys, read_split, was_trained_on
+from convnet_galaxies.train.run_folder import link_keys, read_split_of, was_trained_on
 from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
 
 Part = Literal["test", "validation", "heldout"]
+Scores = VoteScores | LensScores | FlavorScores
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Evaluation:
     images: int
     refused: int
     views: int
-    scores: dict[str, VoteScores | LensScores | FlavorScores]
+    scores: dict[str, Scores]
 
 
 def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.ndarray, int]:
@@ -51,10 +51,9 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
     part: ``test`` and ``validation`` are those of the run's split, images that the split does not know count as
     test; ``heldout`` takes both. Raises InputError when nothing is left.
     """
-    path = run_path(run) / "split.parquet"
-    if not path.is_file():  # built-in weights carry no split; their training images are in no user's hands
+    split = read_split_of(run)
+    if split is None:
         return np.arange(len(images)), 0
-    split = read_split(path)
     trained = was_trained_on(images.table, images.link_columns, split)
     validated = was_validated_on(images, split)
     wanted = {"test": ~validated, "validation": validated, "heldout": np.ones(len(images), bool)}[part]
@@ -112,7 +111,7 @@ def evaluate(
 
 def score_task(
     task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int
-) -> VoteScores | LensScores | FlavorScores:
+) -> Scores:
     """Scores of one task's answers against its target; rows without a label are passed over."""
     known = target.known
     groups = table["group"].to_numpy()[known]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-VOLUNTEERS = 2000
+# The project had 37,000; fewer who look more often let SWAP's agents learn from data sets of every size.
+VOLUNTEERS = 600
 STRAY_CLICKS_PER_LOOK = 0.012
 MOST_LIKELY_MARK = 0.9
 SCATTER_PX = 4.0
-# People look less at the rim. Lenses are painted no nearer to it either, so that the zeros round a stamp that leaves the
-# field tell nothing about what the stamp shows.
+# People look less at the rim. Lenses are painted no nearer to it either, so that the zeros round a stamp that leaves
+# the field tell nothing about what the stamp shows.
 RIM_PX = 20
 # Lensed light of this signal to noise is overlooked by half of those who would see a plain lens.
 HALF_SEEN_SIGMA = 60.0

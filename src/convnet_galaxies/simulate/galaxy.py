@@ -128,14 +128,22 @@ def _disk(galaxy: Galaxy, canvas: _Canvas, flux: np.ndarray, rng: np.random.Gene
         width = 0.07 + 0.5 * canvas.pixel
         ring = np.exp(-0.5 * ((radius - galaxy.ring_radius) / width) ** 2)
         young += 2.2 * galaxy.ring_strength * float(np.exp(-0.8 * RADII_PER_SCALE * galaxy.ring_radius)) * ring
-        old *= 1 + galaxy.ring_strength * (1.3 * ring - 0.5 * np.exp(-0.5 * ((radius - 0.6 * galaxy.ring_radius) / 0.12) ** 2))
+        old *= 1 + galaxy.ring_strength * (
+            1.3 * ring - 0.5 * np.exp(-0.5 * ((radius - 0.6 * galaxy.ring_radius) / 0.12) ** 2)
+        )
     share = {"spiral": 0.55, "irregular": 0.6, "merger": 0.35}.get(galaxy.kind, 0.25)
     share *= float(np.clip(1.5 - galaxy.g_r, 0.3, 1))
     old, young = _unit(old), _knots(_unit(young), galaxy.clumpiness, rng)
-    layers = (1 - share) * old[None] * _colour(0.10)[:, None, None] + share * young[None] * _colour(-0.34)[:, None, None]
+    layers = (1 - share) * old[None] * _colour(0.10)[:, None, None] + share * young[None] * _colour(-0.34)[
+        :, None, None
+    ]
     if pattern is not None and galaxy.dust_depth > 0:
-        layers *= np.exp(-galaxy.dust_depth * DUST_CURVE.astype(np.float32)[:, None, None] * _lanes(galaxy, canvas)[None])
-    return (layers * (flux / layers.sum(axis=(1, 2), dtype=np.float64)).astype(np.float32)[:, None, None]).astype(np.float32)
+        layers *= np.exp(
+            -galaxy.dust_depth * DUST_CURVE.astype(np.float32)[:, None, None] * _lanes(galaxy, canvas)[None]
+        )
+    return (layers * (flux / layers.sum(axis=(1, 2), dtype=np.float64)).astype(np.float32)[:, None, None]).astype(
+        np.float32
+    )
 
 
 def _shifted_radius(galaxy: Galaxy, canvas: _Canvas) -> np.ndarray:
@@ -159,7 +167,9 @@ def _arm_pattern(galaxy: Galaxy, canvas: _Canvas, rng: np.random.Generator) -> n
     wobble = np.zeros_like(radius)
     for order in range(1, 5):
         a, b = rng.normal(size=2) / order
-        wobble += np.float32(a) * np.cos(order * canvas.azimuth + np.float32(2.5 * b) * log_radius * 2 + rng.uniform(0, 6.28))
+        wobble += np.float32(a) * np.cos(
+            order * canvas.azimuth + np.float32(2.5 * b) * log_radius * 2 + rng.uniform(0, 6.28)
+        )
     phase = phase + np.float32(0.35 + 0.5 * galaxy.flocculence) * wobble
     sharpness = 1.2 / (galaxy.arm_width * 2) ** 2
     arms = np.exp(sharpness * (np.cos(phase) - 1))
@@ -168,7 +178,9 @@ def _arm_pattern(galaxy: Galaxy, canvas: _Canvas, rng: np.random.Generator) -> n
         patches = np.zeros_like(radius)
         for _ in range(5):
             order, slope = int(rng.integers(3, 11)), rng.normal(1, 0.35) / max(tangent, 0.15)
-            patches += np.cos(order * (canvas.azimuth - np.float32(slope) * log_radius) + np.float32(rng.uniform(0, 6.28)))
+            patches += np.cos(
+                order * (canvas.azimuth - np.float32(slope) * log_radius) + np.float32(rng.uniform(0, 6.28))
+            )
         floccules = np.exp(0.55 * patches) / 1.45
         arms = (1 - 0.75 * galaxy.flocculence) * arms + 0.75 * galaxy.flocculence * floccules
     rise = 1 - _inside(radius, galaxy.arm_start, 25)
@@ -204,8 +216,10 @@ def _knots(young: np.ndarray, clumpiness: float, rng: np.random.Generator) -> np
     return (1 - clumpiness) * young + np.float32(clumpiness) * knots.astype(np.float32)
 
 
-def _edge_on(galaxy: Galaxy, canvas: _Canvas, bulge: np.ndarray, disk: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A disk seen from its side, float32 [3, n, n]: radial exponential, vertical sech^2 (van der Kruit & Searle 1981)."""
+def _edge_on(
+    galaxy: Galaxy, canvas: _Canvas, bulge: np.ndarray, disk: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """A disk from its side, float32 [3, n, n]: exponential along, sech^2 across (van der Kruit & Searle 1981)."""
     u, thickness = canvas.u, np.float32(np.hypot(galaxy.disk_thickness, 0.6 * canvas.pixel))
     bend = np.float32(rng.normal(0, 0.02)) * u * np.abs(u)
     height = canvas.height - bend

@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
-from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.simulate.galaxy import Light, render_galaxy
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.simulate.galaxy import render_galaxy
 from convnet_galaxies.simulate.morphology import draw_galaxy
 from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
@@ -28,6 +28,14 @@ from convnet_galaxies.simulate.votes import vote
 FIRST_ID = 100001
 CHUNK = 32
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+FILES = (
+    "images_training_rev1.zip",
+    "training_solutions_rev1.zip",
+    "images_test_rev1.zip",
+    "all_zeros_benchmark.csv",
+    "test_solutions_sealed.csv",
+    "truth.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,8 @@ def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
     around = draw_surroundings(galaxy, rng, side_arcmin=observation.side_px * observation.pixel_arcsec / 60)
     light = render_galaxy(galaxy, observation.scene_px, observation.pixel_arcsec, rng)
     crowding = add_objects(light.array, galaxy, around, observation, rng)
-    image = add_flaws(expose(Light(light.array, light.profiles), observation, rng), around, observation, rng)
-    around = type(around)(**{**asdict(around), "crowding": crowding})
+    image = add_flaws(expose(light, observation, rng), around, observation, rng)
+    around = replace(around, crowding=crowding)
     fractions, seen, volunteers = vote(galaxy, observation, around, rng)
     truth = {
         **asdict(galaxy),
@@ -88,7 +96,8 @@ def simulate_galaxy_zoo(
     Files: images_training_rev1.zip, training_solutions_rev1.zip, images_test_rev1.zip, all_zeros_benchmark.csv,
     truth.csv (what each galaxy is) and test_solutions_sealed.csv (the votes of the test images, which Kaggle keeps).
     workers: processes; None takes one for each core. progress: called with galaxies done and galaxies in all.
-    Raises InputError for a number below 1 or a bad share of test images, OutputExistsError without force.
+    Raises InputError for a number below 1, a bad share of test images or an output that is something else,
+    OutputExistsError when a simulation is there already and force is not given.
     """
     if number < 1:
         raise InputError(f"simulate galaxy-zoo: found number {number}, expected at least 1", "pass --number 1000")
@@ -96,20 +105,15 @@ def simulate_galaxy_zoo(
         raise InputError(
             f"simulate galaxy-zoo: found a test share of {test_fraction}, expected 0 to below 1", "pass e.g. 0.2"
         )
-    if output.exists() and not force:
-        raise OutputExistsError(output)
     test = min(round(number * test_fraction), number - 1)
-    partial_output = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    partial_output.mkdir(parents=True)
-    try:
-        _write(partial_output, _simulate_all(number, seed, workers), number - test, number, progress)
-        if output.exists():
-            shutil.rmtree(output)
-        partial_output.rename(output)
-    finally:
-        if partial_output.exists():
-            shutil.rmtree(partial_output)
+    with new_folder(output, force=force, is_ours=_is_simulated) as folder:
+        _write(folder, _simulate_all(number, seed, workers), number - test, number, progress)
     return ZooSummary(output, number - test, test)
+
+
+def _is_simulated(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    return "truth.csv" in names and names <= set(FILES)
 
 
 def _simulate_all(number: int, seed: int, workers: int | None) -> Iterator[SimulatedGalaxy]:

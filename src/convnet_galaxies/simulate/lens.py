@@ -134,7 +134,8 @@ def _deflect(system: LensSystem, x: torch.Tensor, y: torch.Tensor) -> tuple[torc
     x0, y0, q, phi, radius = torch.tensor(columns, dtype=x.dtype).T[..., None]
     # All galaxies of the lens as one batch; the formula has no limit at the exact centre and at exact roundness.
     off_centre = x[None] + 1e-9
-    ax, ay = func.reduced_deflection_angle_sie(x0, y0, torch.clamp(q, max=0.9999), phi, radius, off_centre, y[None])
+    roundest = 1 - (1e-9 if x.dtype == torch.float64 else 1e-5)
+    ax, ay = func.reduced_deflection_angle_sie(x0, y0, torch.clamp(q, max=roundest), phi, radius, off_centre, y[None])
     ax, ay = ax.sum(0), ay.sum(0)
     bx, by = func.reduced_deflection_angle_external_shear(0.0, 0.0, *system.shear, x, y)
     ax, ay = ax + bx, ay + by
@@ -170,24 +171,17 @@ def trace(system: LensSystem, half_width_arcsec: float, size: int) -> tuple[np.n
 def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: int = 128) -> np.ndarray:
     """Images of a point of the source plane: float64 [n, 3] of x, y in arcsec and the signed magnification.
 
-    The grid's triangles that contain the point are found, then Newton's method makes the positions exact to 1e-8
-    arcsec. Brightest first; the demagnified image at a singular centre is left out.
+    The triangles of a grid (size rays a side, and a fine one round each member) that contain the point are found, then
+    Newton's method makes the positions exact to 1e-8 arcsec. Brightest first; the demagnified image at a singular
+    centre is left out.
     """
     half = 3.0 * system.einstein_radius_arcsec + 2.0
-    axis, bx, by = trace(system, half, size)
-    step = axis[1] - axis[0]
-    starts = []
-    for corners in (((0, 0), (0, 1), (1, 0)), ((1, 1), (1, 0), (0, 1))):
-        tx, ty = (
-            np.stack([b[j : size - 1 + j, i : size - 1 + i] for j, i in corners])
-            for b in (bx - x_arcsec, by - y_arcsec)
-        )
-        area = [tx[a] * ty[b] - tx[b] * ty[a] for a, b in ((0, 1), (1, 2), (2, 0))]
-        inside = ((area[0] >= 0) & (area[1] >= 0) & (area[2] >= 0)) | ((area[0] <= 0) & (area[1] <= 0) & (area[2] <= 0))
-        rows, cols = np.nonzero(inside)
-        third = step / 3 if corners[0] == (0, 0) else 2 * step / 3
-        starts.append(np.stack([axis[cols] + third, axis[rows] + third], axis=1))
-    position = np.concatenate(starts).astype(np.float64)
+    grids = [(0.0, 0.0, half, size)]
+    # A member's own images hide between the rays of the coarse grid.
+    grids += [(m.x_arcsec, m.y_arcsec, 2 * m.einstein_radius_arcsec + 0.3, 32) for m in system.galaxies[1:]]
+    starts = [_find_triangles(system, x_arcsec, y_arcsec, *grid) for grid in grids]
+    position = np.concatenate([place for place, _ in starts])
+    steps = np.concatenate([np.full((len(place), 1), step) for place, step in starts])
     if not len(position):
         return np.empty((0, 3))
     target = np.array([x_arcsec, y_arcsec])
@@ -200,7 +194,7 @@ def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: 
         move[good] = np.linalg.solve(jacobian[good], off[good][..., None])[..., 0]
         # Near a critical curve full Newton steps overshoot.
         length = np.linalg.norm(move, axis=1, keepdims=True)
-        position = position + move * np.minimum(1, 2 * step / np.maximum(length, 1e-12))
+        position = position + move * np.minimum(1, 2 * steps / np.maximum(length, 1e-12))
         if length.max() < 1e-9:
             break
     source, jacobian = _map_points(system, position)
@@ -210,6 +204,26 @@ def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: 
     found = found[np.argsort(-np.abs(found[:, 2]), kind="stable")]
     unique = [i for i in range(len(found)) if not (np.linalg.norm(found[:i, :2] - found[i, :2], axis=1) < 1e-5).any()]
     return found[unique]
+
+
+def _find_triangles(
+    system: LensSystem, x_arcsec: float, y_arcsec: float, x0: float, y0: float, half: float, size: int
+) -> tuple[np.ndarray, float]:
+    """Centres, float64 [n, 2], of a grid's triangles that contain the point once mapped to the source plane, and the step."""
+    axis = np.linspace(-half, half, size)
+    x, y = np.meshgrid(axis + x0, axis + y0)
+    ax, ay = deflect(system, x.astype(np.float32), y.astype(np.float32))
+    bx, by = x - ax - x_arcsec, y - ay - y_arcsec
+    step = float(axis[1] - axis[0])
+    found = []
+    for corners in (((0, 0), (0, 1), (1, 0)), ((1, 1), (1, 0), (0, 1))):
+        tx, ty = (np.stack([b[j : size - 1 + j, i : size - 1 + i] for j, i in corners]) for b in (bx, by))
+        area = [tx[a] * ty[b] - tx[b] * ty[a] for a, b in ((0, 1), (1, 2), (2, 0))]
+        inside = (np.minimum(np.minimum(*area[:2]), area[2]) >= 0) | (np.maximum(np.maximum(*area[:2]), area[2]) <= 0)
+        rows, columns = np.nonzero(inside)
+        third = step / 3 if corners[0] == (0, 0) else 2 * step / 3
+        found.append(np.stack([axis[columns] + x0 + third, axis[rows] + y0 + third], axis=1))
+    return np.concatenate(found), step
 
 
 def _map_points(system: LensSystem, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,9 @@ import numpy as np
 
 from convnet_galaxies.simulate.camera import to_counts
 
+# Below this the rays of a stamp would sample a blob unevenly, and no ground-based camera tells the difference.
+SMALLEST_BLOB_ARCSEC = 0.08
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -126,7 +129,7 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
     if bulge_share:
         bulge = float(to_counts(24.0)) * bulge_share
         blobs.append(
-            Blob(0.0, 0.0, 0.3 * radius, max(axis_ratio, 0.7), angle, 1.5, _counts(24.0, g_r + 0.25, r_i + 0.1, bulge))
+            Blob(0.0, 0.0, max(0.3 * radius, 1.3 * SMALLEST_BLOB_ARCSEC), max(axis_ratio, 0.7), angle, 1.5, _counts(24.0, g_r + 0.25, r_i + 0.1, bulge))
         )
     weights = rng.dirichlet(np.full(knots, 1.5)) if knots else np.empty(0)
     phase, winding = rng.uniform(0, 2 * math.pi), rng.uniform(1.5, 3.5)
@@ -135,7 +138,7 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
         turn = phase + winding * math.log(distance / radius) + math.pi * (k % 2) + rng.normal(0, 0.2)
         u, v = distance * math.cos(turn), distance * axis_ratio * math.sin(turn)
         x, y = u * math.cos(angle) - v * math.sin(angle), u * math.sin(angle) + v * math.cos(angle)
-        size = float(radius * rng.uniform(0.12, 0.3))
+        size = max(float(radius * rng.uniform(0.12, 0.3)), SMALLEST_BLOB_ARCSEC)
         colours = (g_r - 0.1 + rng.normal(0, 0.05), r_i - 0.05 + rng.normal(0, 0.05))
         counts = _counts(24.0, *colours, float(to_counts(24.0)) * knot_share * float(weight))
         blobs.append(Blob(x, y, size, float(rng.uniform(0.6, 1)), float(rng.uniform(0, math.pi)), 0.5, counts))

@@ -150,7 +150,7 @@ def _draw_spiral(rng: np.random.Generator, r90_arcsec: float, angle_rad: float) 
     pitch_deg = float(np.clip(rng.gamma(5, 2.9), 5, 45))
     galaxy = replace(
         galaxy,
-        arm_contrast=float(rng.beta(2.4, 1.2)),
+        arm_contrast=float(rng.beta(2.2, 1.6)),
         arm_number=number,
         pitch_rad=np.deg2rad(pitch_deg),
         arm_width=float(rng.uniform(0.14, 0.36)),

@@ -49,7 +49,7 @@ class Observation:
 
     @property
     def sky_noise(self) -> np.ndarray:
-        """Standard deviation in g, r, i, nanomaggies a pixel of this cutout; averaged where camera pixels are joined."""
+        """Standard deviation in g, r, i, nanomaggies a pixel of this cutout, which may join several of the camera's."""
         return SKY_NOISE * self.noise * (self.pixel_arcsec / CAMERA_PIXEL_ARCSEC)
 
 
@@ -116,7 +116,7 @@ def encode_cutout(pixels: np.ndarray) -> bytes:
     camera = Image.fromarray(pixels)
     store = io.BytesIO()
     camera.save(store, "JPEG", quality=85)  # the survey's image server cuts from frames that are JPEGs already
-    frame = Image.open(store)
+    frame: Image.Image = Image.open(store)
     if frame.size[0] != CUTOUT_PX:
         frame = frame.resize((CUTOUT_PX, CUTOUT_PX), Image.Resampling.BICUBIC)
     out = io.BytesIO()
@@ -129,7 +129,6 @@ def _half_plane(profile: galsim.GSObject, n: int, step: float) -> np.ndarray:
     half = n // 2 + 1
     # GalSim's k images have their origin where the bounds say; kx from 0 suffices for a real image.
     bounds = galsim.BoundsI(0, half - 1, -(n // 2), n - n // 2 - 1)
-    image = galsim.ImageCF(bounds, scale=step)
     full = galsim.ImageCF(galsim.BoundsI(-half, half, -(n // 2 + 1), n // 2 + 1), scale=step)
     profile.drawKImage(image=full)
     return scipy.fft.ifftshift(full[bounds].array, axes=0)

@@ -22,10 +22,11 @@ from convnet_galaxies.data.click_clusters import (
 from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts, read_field
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.space_warps_field import Subject, hex_name
-from convnet_galaxies.simulate.space_warps_gather import Run, Showing, gather, worker_pool
+from convnet_galaxies.simulate.space_warps_field import hex_name
+from convnet_galaxies.simulate.space_warps_gather import Pools, Showing, gather
 from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
-from convnet_galaxies.simulate.swap import PRIOR, Verdicts, state_of, status_of
+from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
+from convnet_galaxies.simulate.workers import Run, worker_pool
 
 MARKERS_NAME = "markers.csv"
 TRUTH_NAME = "truth.csv"
@@ -90,19 +91,18 @@ def simulate_space_warps(
     with new_folder(Path(output), force=force, is_ours=_is_ours) as folder, worker_pool(workers) as run:
         (folder / IMAGES_NAME).mkdir()
         counted = _counted(run, progress, expected=round(0.45 * number))
-        showings, only_first, verdicts = gather(seed, wanted, folder / IMAGES_NAME, counted, population=population)
+        showings, verdicts = gather(Pools(seed, folder / IMAGES_NAME, counted, population), wanted)
         cells = [cell for showing in showings for cell in showing.cells]
         centres = np.concatenate([showing.subject.clusters for showing in showings])
         taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, _leaves_field(centres), wanted)
         table = _list_showings(seed, showings, taken, verdicts)
         clicks = _list_clicks(table, verdicts)
         catalog = _cut(folder, table, clicks, run)
-        written = pd.concat([table, _list_only_first(seed, only_first)], ignore_index=True)
-        used = set(written["location"])
+        used = set(table["location"])
         for path in (folder / IMAGES_NAME).iterdir():
             if f"{IMAGES_NAME}/{path.name}" not in used:
                 path.unlink()
-        _write_tables(folder, catalog, written, clicks)
+        _write_tables(folder, catalog, table, clicks)
         (folder / "README.txt").write_text(README.format(found=len(cells), rows=len(catalog)))
     return SpaceWarpsSummary(Path(output), len(catalog), len(used), len(clicks))
 
@@ -158,21 +158,6 @@ def _list_showings(
     return pd.DataFrame(rows).sort_values(["stage", "ZooID"], ignore_index=True)
 
 
-def _list_only_first(seed: int, subjects: list[Subject]) -> pd.DataFrame:
-    """FIELD_COLUMNS of test fields that stage 1 showed and dismissed."""
-    rows = [
-        {
-            "ID": hex_name(seed, subject.pool, subject.index, "ID False"),
-            "ZooID": f"ASW{_base36(8 * 36**5 + number)}",
-            "location": f"{IMAGES_NAME}/{subject.image}",
-            **{"mean_probability": PRIOR, "category": "test", "kind": "test", "flavor": "test", "state": "inactive"},
-            **{"status": "undecided", "truth": "UNKNOWN", "stage": 1},
-        }
-        for number, subject in enumerate(subjects)
-    ]
-    return pd.DataFrame(rows, columns=list(FIELD_COLUMNS))
-
-
 def _list_clicks(table: pd.DataFrame, verdicts: dict[int, Verdicts]) -> pd.DataFrame:
     """The clicks on all listed showings: row (of the table), stage, ZooID, volunteer, x, y, skill."""
     skill = {stage: expected_information_bits(one.pl, one.pd) for stage, one in verdicts.items()}
@@ -219,13 +204,12 @@ def _write_tables(folder: Path, catalog: pd.DataFrame, fields: pd.DataFrame, cli
         table.to_csv(folder / name, index=False, lineterminator="\n")
 
     write(catalog.drop(columns="shows_lens"), CATALOG_NAME)
-    write(fields[[*FIELD_COLUMNS, "people_looking_at_field"]].astype({"people_looking_at_field": "Int64"}), FIELDS_NAME)
+    write(fields[[*FIELD_COLUMNS, "people_looking_at_field"]], FIELDS_NAME)
     write(clicks.drop(columns="row"), MARKERS_NAME)
-    listed = fields.dropna(subset=["showing"])
     lenses = pd.DataFrame(
         [
             {"ZooID": zoo_id, "location": location, "kind": showing.kind, **showing.subject.truth}
-            for zoo_id, location, showing in zip(listed["ZooID"], listed["location"], listed["showing"], strict=True)
+            for zoo_id, location, showing in zip(fields["ZooID"], fields["location"], fields["showing"], strict=True)
             if showing.subject.truth is not None
         ]
     ).drop_duplicates("ZooID")
@@ -236,7 +220,7 @@ def _write_tables(folder: Path, catalog: pd.DataFrame, fields: pd.DataFrame, cli
 
 
 def _name_fields(seed: int, showings: list[Showing]) -> dict[tuple[str, int, bool], str]:
-    """A ZooID for each key. Numbers are dealt at random; those of stage 2's recycled duds are the last, as they were."""
+    """A ZooID for each key. Numbers are dealt at random; those of recycled duds are the last."""
     keys = list(dict.fromkeys(showing.key for showing in showings))
     order = np.random.default_rng([seed, 1 << 24]).permutation(len(keys))
     shuffled = sorted((keys[i] for i in order), key=lambda key: key[2])
@@ -250,7 +234,7 @@ def _base36(number: int) -> str:
 def _leaves_field(centres_px: np.ndarray, size_px: int = 440) -> np.ndarray:
     """bool [n]: the stamp round the centre (float [n, 2]) is padded."""
     start = np.floor(centres_px - STAMP_PX / 2)
-    return ((start < 0) | (start + STAMP_PX > size_px)).any(axis=1)
+    return np.any((start < 0) | (start + STAMP_PX > size_px), axis=1)
 
 
 def _is_ours(folder: Path) -> bool:

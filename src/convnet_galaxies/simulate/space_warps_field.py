@@ -22,10 +22,10 @@ from convnet_galaxies.simulate.sky_population import SkyObject
 POOLS = (*FLAVORS, "dud", "test", "test lens")
 FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 
-# Looks at a field, and how much more is marked than in stage 1, chosen so that the clusters per field come near those
-# of the real project: 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2
-# (the catalogue's rows over the 5,712, 4,500, 152, 201 and 3,679 fields of its reports). Stage 2 took about 140, 220 and
-# 46 looks; stage 1 showed training fields several hundred times, for which 150 looks at a livelier crowd stand here.
+# Looks at a field, and how eager all are, chosen so that the clusters per field come near those of the real project:
+# 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2 (the catalogue's rows
+# over the 5,712, 4,500, 152, 201 and 3,679 fields of its reports). Stage 2 took about 150, 215 and 46 looks; stage 1
+# showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
 LOOKS = {(1, "sim"): 150, (1, "dud"): 150, (2, "sim"): 150, (2, "dud"): 215, (2, "test"): 46}
 # On sims people mark more things besides: whoever marks the lens too weighs half on each.
 EAGERNESS = {(1, "sim"): 2.6, (1, "dud"): 1.2, (2, "sim"): 7.5, (2, "dud"): 2.6, (2, "test"): 7.0}
@@ -64,7 +64,7 @@ def kind_of(pool: str) -> str:
     return "sim" if pool in FLAVORS else pool.split()[0]
 
 
-def draw_subject(seed: int, pool: str, index: int, folder: Path, *, population: str) -> Subject:
+def draw_subject(seed: int, pool: str, index: int, *, folder: Path, population: str) -> Subject:
     """Draw field number ``index`` of a pool, save it in folder, and show it to the crowd of its first stage.
 
     population: of the lenses in test fields, "real" or "sims" (see _draw_lens). Depends on the arguments only.
@@ -87,7 +87,7 @@ def draw_subject(seed: int, pool: str, index: int, folder: Path, *, population: 
     return _shown(rng, crowd, pixels, FIRST_STAGE[pool], kind, Subject(pool, index, image, scene, *_NOTHING, truth))
 
 
-def show_again(seed: int, subject: Subject, folder: Path, kind: str) -> Subject:
+def show_again(seed: int, subject: Subject, *, folder: Path, kind: str) -> Subject:
     """The same field before the crowd of stage 2, as a sim that returns or as a test field that became a dud."""
     rng = np.random.default_rng([seed, len(POOLS), POOLS.index(subject.pool), subject.index])
     return _shown(rng, _crowd(seed), read_field(folder / subject.image), 2, kind, subject)
@@ -175,8 +175,8 @@ def _scene(rng: np.random.Generator, objects: tuple[SkyObject, ...], shape: tupl
     inside = [o for o in objects if o.r_mag < 24 and RIM_PX <= o.x_px < right and RIM_PX <= o.y_px < bottom]
     whim = np.exp(1.2 * rng.normal(size=len(inside)))
     appeal = [TEMPTATION.get(o.kind, OTHER_TEMPTATION) * _conspicuousness(o) for o in inside]
-    columns = np.array([(o.x_px, o.y_px, min(o.radius_px, 15.0)) for o in inside], float).reshape(-1, 3)
-    return Scene(*columns.T, np.array(appeal) * whim, np.empty((0, 2)), 0.0, (height, width))
+    x, y, size = np.array([(o.x_px, o.y_px, min(o.radius_px, 15.0)) for o in inside], float).reshape(-1, 3).T
+    return Scene(x, y, size, np.array(appeal) * whim, np.empty((0, 2)), 0.0, (height, width))
 
 
 def _conspicuousness(o: SkyObject) -> float:

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, show_again
 from convnet_galaxies.simulate.space_warps_plan import Cell
-from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, judge
+from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, judge
+from convnet_galaxies.simulate.workers import Run
 
-# Clusters a field that show a lens and that do not, to begin with; later batches go by what came before.
-EXPECTED = {"sim": (1.9, 1.0), "dud": (1.9, 0.0), "test": (2.4, 0.0), "test lens": (1.4, 1.0)}
-AGAIN = {"sim": (3.9, 1.0), "dud": (5.6, 0.0)}
+# Clusters a field that show no lens and that do, to begin with; later batches go by what came before.
+EXPECTED = {(1, "sim"): (1.9, 1.0), (1, "dud"): (1.9, 0.0), (2, "sim"): (3.9, 1.0), (2, "dud"): (5.6, 0.0)}
+EXPECTED_TEST = {"test": (2.4, 0.0), "test lens": (1.4, 1.0)}
+LOWEST_RATE = 0.1
 MOST_FIELDS_PER_ROW = 20
 
 # Measured on the published lists: of 138 sims of stage 2, 133 are sims of stage 1; of 18 duds, 16 are the image of a
 # test field of stage 2 under another name, one is that of a test field of stage 1 only, and one is new.
-NEW_SIMS = (5, 138)
-DUDS_IN_A_ROW = 18
-
-Run = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+NEW_SIMS, SIMS = 5, 138
+DUDS = (*("seen",) * 8, "unseen", *("seen",) * 8, "new")
 
 
 @dataclass(frozen=True)
 class Showing:
     """A field in one stage, under one name.
 
-    subject: the field and the clicks of this stage. kind: sim, dud or test. recycled: a dud that was a test field.
+    subject: the field and the clicks of this stage. kind: sim, dud or test.
     """
 
     subject: Subject
     stage: int
     kind: str
-    recycled: bool = False
+
+    @property
+    def recycled(self) -> bool:
+        """A dud that was a test field."""
+        return self.kind == "dud" and self.subject.pool != "dud"
 
     @property
     def flavor(self) -> str:
@@ -62,72 +61,92 @@ class Showing:
         return [(self.stage, self.flavor, int(shows)) for shows in self.subject.shows_lens]
 
 
+Draw = Callable[[int], list[Showing]]
+
+
 @dataclass
-class Drawer:
-    """Draws the fields of a pool in their order; remembers how far it came."""
+class Pools:
+    """The source of fields: each pool is drawn in its order, so that what is drawn depends on the seed only.
 
-    draw: Callable[[tuple[str, int]], Subject]
-    run: Run
-    next_index: dict[str, int]
-
-    def __call__(self, pool: str, number: int) -> list[Subject]:
-        start = self.next_index.setdefault(pool, 0)
-        self.next_index[pool] = start + number
-        return list(self.run(self.draw, [(pool, index) for index in range(start, start + number)]))
-
-
-def gather(
-    seed: int, wanted: dict[Cell, int], folder: Path, run: Run, *, population: str
-) -> tuple[list[Showing], list[Subject], dict[int, Verdicts]]:
-    """All showings of both stages, test fields that only stage 1 showed, and SWAP's verdicts on each stage's showings.
-
-    folder: where the field images are saved. run: maps a function over arguments, in order. Verdicts number the
-    showings of a stage in their order. What is drawn depends on seed and wanted only.
+    folder: where the images go. run: maps a function over arguments, in order. population: see draw_subject.
     """
-    drawer = Drawer(partial(_draw, seed=seed, folder=folder, population=population), run, {})
+
+    seed: int
+    folder: Path
+    run: Run
+    population: str
+    drawn: dict[str, int] = dataclass_field(default_factory=dict)
+
+    def draw(self, pool: str, number: int) -> list[Subject]:
+        """The next fields of a pool, shown in their first stage."""
+        start = self.drawn.get(pool, 0)
+        self.drawn[pool] = start + number
+        draw = partial(draw_subject, self.seed, pool, folder=self.folder, population=self.population)
+        return list(self.run(draw, range(start, start + number)))
+
+    def first(self, pool: str, stage: int) -> Draw:
+        """Draws new fields of a pool."""
+        return lambda number: [Showing(subject, stage, kind_of(pool)) for subject in self.draw(pool, number)]
+
+    def again(self, subjects: Sequence[Subject], kind: str) -> list[Showing]:
+        """The same fields in stage 2."""
+        show = partial(show_again, self.seed, folder=self.folder, kind=kind)
+        return [Showing(subject, 2, kind) for subject in self.run(show, subjects)]
+
+    def returning_sims(self, pool: str, kept: Iterable[Subject]) -> Draw:
+        """Draws the sims that stage 1 detected, now and then a new one, and new ones when those run out."""
+        left, count = iter(kept), 0
+
+        def draw(number: int) -> list[Showing]:
+            nonlocal count
+            chosen: list[Subject] = []
+            for count in range(count + 1, count + number + 1):
+                is_new = count * NEW_SIMS // SIMS > (count - 1) * NEW_SIMS // SIMS
+                known = None if is_new else next(left, None)
+                chosen += self.draw(pool, 1) if known is None else [known]
+            return self.again(chosen, "sim")
+
+        return draw
+
+    def recycled_duds(self, tests: Iterable[Subject]) -> Draw:
+        """Draws duds for stage 2, most of which are test fields, as in DUDS."""
+        left, count = iter(tests), 0
+
+        def draw(number: int) -> list[Showing]:
+            nonlocal count
+            chosen: list[Subject] = []
+            for count in range(count + 1, count + number + 1):
+                origin = DUDS[(count - 1) % len(DUDS)]
+                known = next(left, None) if origin == "seen" else None
+                chosen += self.draw("dud" if origin == "new" else "test", 1) if known is None else [known]
+            return self.again(chosen, "dud")
+
+        return draw
+
+
+def gather(pools: Pools, wanted: dict[Cell, int]) -> tuple[list[Showing], dict[int, Verdicts]]:
+    """All showings of both stages, and SWAP's verdicts on each stage's, which number them in their order."""
+    rng = np.random.default_rng([pools.seed, 1 << 21])
     first: list[Showing] = []
     for pool in (*FLAVORS, "dud"):
-        kind = kind_of(pool)
-        first += _fill(
-            wanted,
-            (1, pool),
-            EXPECTED[kind],
-            lambda n, pool=pool, kind=kind: [Showing(s, 1, kind) for s in drawer(pool, n)],
-        )
-    verdicts = {1: judge_showings(first, seed)}
-    rng = np.random.default_rng([seed, 1 << 21])
+        first += _fill(wanted, (1, pool), EXPECTED[1, kind_of(pool)], pools.first(pool, 1))
+    verdicts = {1: judge_showings(first, pools.seed)}
+    detected = verdicts[1].probability > DETECTED_ABOVE
     second: list[Showing] = []
     for pool in FLAVORS:
         kept = [
-            s.subject
-            for s, p in zip(first, verdicts[1].probability, strict=True)
-            if s.subject.pool == pool and p > DETECTED_ABOVE
+            showing.subject for showing, found in zip(first, detected, strict=True) if found and showing.flavor == pool
         ]
-        order = iter([kept[i] for i in rng.permutation(len(kept))])
-        second += _fill(
-            wanted, (2, pool), AGAIN["sim"], partial(_again_sims, seed, folder, run, drawer, pool, order, [0])
-        )
-    lenses = _fill(
-        {(2, "test", 1): wanted[2, "test", 1]},
-        (2, "test"),
-        EXPECTED["test lens"],
-        lambda n: [Showing(s, 2, "test") for s in drawer("test lens", n)],
-    )
-    rest = wanted[2, "test", 0] - sum(cell[2] == 0 for s in lenses for cell in s.cells)
-    tests = _fill(
-        {(2, "test", 0): rest},
-        (2, "test"),
-        EXPECTED["test"],
-        lambda n: [Showing(s, 2, "test") for s in drawer("test", n)],
-    )
-    second += lenses + tests
-    lensless = iter([tests[i].subject for i in rng.permutation(len(tests))])
-    only_first: list[Subject] = []
-    second += _fill(
-        wanted, (2, "dud"), AGAIN["dud"], partial(_again_duds, seed, folder, run, drawer, lensless, only_first, [0])
-    )
-    verdicts[2] = judge_showings(second, seed)
-    return first + second, only_first, verdicts
+        second += _fill(wanted, (2, pool), EXPECTED[2, "sim"], pools.returning_sims(pool, _shuffled(rng, kept)))
+    of_lenses = {(2, "test", 1): wanted[2, "test", 1]}
+    lenses = _fill(of_lenses, (2, "test"), EXPECTED_TEST["test lens"], pools.first("test lens", 2))
+    besides = sum(cell[2] == 0 for showing in lenses for cell in showing.cells)
+    of_others = {(2, "test", 0): wanted[2, "test", 0] - besides}
+    tests = _fill(of_others, (2, "test"), EXPECTED_TEST["test"], pools.first("test", 2))
+    without_lens = _shuffled(rng, [showing.subject for showing in tests])
+    duds = _fill(wanted, (2, "dud"), EXPECTED[2, "dud"], pools.recycled_duds(without_lens))
+    second += lenses + tests + duds
+    return first + second, verdicts | {2: judge_showings(second, pools.seed)}
 
 
 def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
@@ -143,57 +162,13 @@ def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
         [one.saw_lens if s.kind == "sim" else one.marked for s, one in zip(showings, looks, strict=True)]
     )
     order = np.random.default_rng([seed, 1 << 22]).permutation(len(volunteer))
-    verdicts = judge(volunteer[order], field[order], said[order], truth)
+    start = crowd_average(field, said, truth)
+    verdicts = judge(volunteer[order], field[order], said[order], truth, start=start)
     back = np.argsort(order)
     return Verdicts(verdicts.probability, verdicts.pl[back], verdicts.pd[back])
 
 
-@contextmanager
-def worker_pool(workers: int) -> Iterator[Run]:
-    """A function that maps over arguments in order, on so many processes; one worker stays in this process.
-
-    Every process computes on one thread: with more, sums may round differently and the bytes would depend on it.
-    """
-    if workers == 1:
-        with threadpool_limits(1):
-            yield lambda function, arguments: map(function, arguments)
-        return
-    # Not forked: a fork of a process whose threads hold locks (torch's) can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
-    try:
-        yield partial(_map_in_order, pool, 4 * workers)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends the workers in order
-    threadpool_limits(1)
-
-
-def _map_in_order(
-    pool: Executor, ahead: int, function: Callable[[Any], Any], arguments: Sequence[Any]
-) -> Iterator[Any]:
-    waiting: list[Future[Any]] = []
-    for argument in arguments:
-        waiting.append(pool.submit(function, argument))
-        if len(waiting) >= ahead:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
-
-
-def _draw(which: tuple[str, int], *, seed: int, folder: Path, population: str) -> Subject:
-    return draw_subject(seed, *which, folder, population=population)
-
-
-def _show(which: tuple[Subject, str], *, seed: int, folder: Path) -> Subject:
-    return show_again(seed, which[0], folder, which[1])
-
-
-def _fill(
-    wanted: dict[Cell, int], sort: tuple[int, str], expected: tuple[float, float], draw: Callable[[int], list[Showing]]
-) -> list[Showing]:
+def _fill(wanted: dict[Cell, int], sort: tuple[int, str], expected: tuple[float, float], draw: Draw) -> list[Showing]:
     """Showings until their clusters are as many as wanted of both cells of a sort (stage, flavor)."""
     need = [wanted.get((*sort, shows), 0) for shows in (0, 1)]
     found: list[Showing] = []
@@ -204,45 +179,10 @@ def _fill(
             return found
         if len(found) > MOST_FIELDS_PER_ROW * (sum(need) + 10):
             raise RuntimeError(f"{len(found)} fields of {sort} gave {have} clusters, {need} are wanted")
-        rates = [max(got / len(found), 0.1) for got in have] if found else list(expected)
+        rates = [max(got / len(found), LOWEST_RATE) for got in have] if found else list(expected)
         number = max(math.ceil(lack / rate) for lack, rate in zip(lacking, rates, strict=True) if lack)
         found += draw(number)
 
 
-def _again_sims(
-    seed: int, folder: Path, run: Run, drawer: Drawer, pool: str, kept: Iterator[Subject], count: list[int], number: int
-) -> list[Showing]:
-    """Sims for stage 2: those that stage 1 detected, now and then a new one, and new ones when those run out."""
-    chosen: list[Subject] = []
-    for _ in range(number):
-        count[0] += 1
-        is_new = count[0] * NEW_SIMS[0] // NEW_SIMS[1] > (count[0] - 1) * NEW_SIMS[0] // NEW_SIMS[1]
-        known = None if is_new else next(kept, None)
-        chosen += drawer(pool, 1) if known is None else [known]
-    show = partial(_show, seed=seed, folder=folder)
-    return [Showing(subject, 2, "sim") for subject in run(show, [(subject, "sim") for subject in chosen])]
-
-
-def _again_duds(
-    seed: int,
-    folder: Path,
-    run: Run,
-    drawer: Drawer,
-    tests: Iterator[Subject],
-    only_first: list[Subject],
-    count: list[int],
-    number: int,
-) -> list[Showing]:
-    """Duds for stage 2: of 18, 16 are test fields of stage 2, one is a test field of stage 1 only, and one is new."""
-    chosen: list[Subject] = []
-    for _ in range(number):
-        place = count[0] % DUDS_IN_A_ROW
-        count[0] += 1
-        known = next(tests, None) if place not in (8, 17) else None
-        if known is None:
-            (known,) = drawer("dud" if place == 17 else "test", 1)
-            only_first += [known] if known.pool == "test" else []
-        chosen.append(known)
-    show = partial(_show, seed=seed, folder=folder)
-    subjects = run(show, [(subject, "dud") for subject in chosen])
-    return [Showing(subject, 2, "dud", recycled=subject.pool == "test") for subject in subjects]
+def _shuffled(rng: np.random.Generator, subjects: list[Subject]) -> Iterator[Subject]:
+    return iter([subjects[place] for place in rng.permutation(len(subjects))])

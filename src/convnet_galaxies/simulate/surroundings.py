@@ -45,7 +45,9 @@ def draw_surroundings(galaxy: Galaxy, rng: np.random.Generator, *, side_arcmin: 
     )
 
 
-def add_objects(array: np.ndarray, galaxy: Galaxy, around: Surroundings, observation: Observation, rng: np.random.Generator) -> float:
+def add_objects(
+    array: np.ndarray, galaxy: Galaxy, around: Surroundings, observation: Observation, rng: np.random.Generator
+) -> float:
     """Adds stars and galaxies to a scene (float32 [3, n, n], nanomaggies, changed in place).
 
     Returns the light of the brightest object within 1.5 r90 of the centre, as a share of the galaxy's r flux.
@@ -56,8 +58,12 @@ def add_objects(array: np.ndarray, galaxy: Galaxy, around: Surroundings, observa
     crowding = 0.0
     for _ in range(around.stars):
         mag = 22.3 - rng.exponential(1.9)
-        red = rng.random() < 0.06 * (mag - 13)  # faint stars are mostly red dwarfs
-        g_r, r_i = (rng.normal(1.35, 0.15), rng.uniform(0.5, 1.2)) if red else (rng.normal(0.5, 0.2), rng.normal(0.17, 0.08))
+        is_dwarf = rng.random() < 0.06 * (mag - 13)  # faint stars are mostly red dwarfs
+        g_r, r_i = (
+            (rng.normal(1.35, 0.15), rng.uniform(0.5, 1.2))
+            if is_dwarf
+            else (rng.normal(0.5, 0.2), rng.normal(0.17, 0.08))
+        )
         flux = nanomaggies(max(mag, 14.0), g_r, r_i)
         x, y = rng.uniform(1, n - 2, 2)
         add_star(array, flux, x, y)
@@ -106,7 +112,9 @@ def _add_small_galaxy(
     array[:, y0:y1, x0:x1] += flux[:, None, None] * light[rows_in][:, columns_in][None]
 
 
-def add_flaws(image: np.ndarray, around: Surroundings, observation: Observation, rng: np.random.Generator) -> np.ndarray:
+def add_flaws(
+    image: np.ndarray, around: Surroundings, observation: Observation, rng: np.random.Generator
+) -> np.ndarray:
     """The exposure with glare, a trail and a dead column (float32 [3, n, n], nanomaggies a pixel)."""
     n, unit = image.shape[1], np.float32((observation.pixel_arcsec / CAMERA_PIXEL_ARCSEC) ** 2)
     axis = np.arange(n, dtype=np.float32) / n - 0.5

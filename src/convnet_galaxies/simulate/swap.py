@@ -42,16 +42,23 @@ def update(probability: float, pl: float, pd: float, *, said_lens: bool) -> floa
 
 
 def judge(
-    volunteer: np.ndarray, field: np.ndarray, said_lens: np.ndarray, truth: np.ndarray, *, prior: float = PRIOR
+    volunteer: np.ndarray,
+    field: np.ndarray,
+    said_lens: np.ndarray,
+    truth: np.ndarray,
+    *,
+    prior: float = PRIOR,
+    start: tuple[float, float] = (0.5, 0.5),
 ) -> Verdicts:
     """Go through the answers in their order; agents learn from training fields, all fields are updated.
 
     volunteer, field: int [answers], numbered from 0; said_lens: bool [answers].
     truth: int [fields], LENS or NOT for training fields, UNKNOWN for others.
-    An agent begins at PL = PD = 1/2 with the weight of two answers, so its estimates never reach 0 or 1.
+    start: PL and PD of a new agent, which weigh as two answers, so that estimates never reach 0 or 1.
     """
     volunteers = int(volunteer.max()) + 1 if len(volunteer) else 0
-    right, seen = [[1.0] * volunteers, [1.0] * volunteers], [[2.0] * volunteers, [2.0] * volunteers]
+    seen = {LENS: [2.0] * volunteers, NOT: [2.0] * volunteers}
+    right = {LENS: [2 * start[0]] * volunteers, NOT: [2 * start[1]] * volunteers}
     odds = [math.log(prior / (1 - prior))] * len(truth)
     pl, pd = np.empty(len(volunteer)), np.empty(len(volunteer))
     known = truth.tolist()
@@ -66,6 +73,17 @@ def judge(
             right[kind][who] += lens == (kind == LENS)
     probability = 1 / (1 + np.exp(-np.clip(odds, -40, 40)))
     return Verdicts(np.clip(probability, SMALLEST, 1 - SMALLEST), pl, pd)
+
+
+def crowd_average(field: np.ndarray, said_lens: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """PL and PD of the whole crowd on the training fields, each with two guesses added (Laplace's rule).
+
+    A start for agents where a volunteer sees too few training fields to be known alone.
+    """
+    kind = truth[field]
+    pl = (said_lens[kind == LENS].sum() + 1) / ((kind == LENS).sum() + 2)
+    pd = ((~said_lens[kind == NOT]).sum() + 1) / ((kind == NOT).sum() + 2)
+    return float(pl), float(pd)
 
 
 def status_of(probability: float) -> str:

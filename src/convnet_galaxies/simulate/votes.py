@@ -17,7 +17,6 @@ from convnet_galaxies.simulate.morphology import RADII_PER_SCALE, Galaxy
 from convnet_galaxies.simulate.sdss import Observation
 from convnet_galaxies.simulate.surroundings import Surroundings
 
-
 LEANINGS = (0.45, 0.3, 0.35, 0.35, 0.35, 0.45, 0.25, 1.0, 0.4, 0.4, 0.6)
 """For each question, how far galaxies that look alike to us still part in the logits of their answers."""
 
@@ -68,8 +67,10 @@ def measure_visibility(galaxy: Galaxy, observation: Observation) -> Visibility:
         bar=_notice(bar, snr),
         arms=_notice(arms, snr),
         ring=_notice(ring, snr),
-        knots=_notice(galaxy.clumpiness * {"irregular": 1.0}.get(galaxy.kind, 0.45) * _kept(0.5, sigma), snr) * has_disk,
-        dust=_notice(0.45 * galaxy.dust_depth * _kept(3 * galaxy.disk_thickness, sigma), snr) * (galaxy.kind == "edge_on"),
+        knots=_notice(galaxy.clumpiness * {"irregular": 1.0}.get(galaxy.kind, 0.45) * _kept(0.5, sigma), snr)
+        * has_disk,
+        dust=_notice(0.45 * galaxy.dust_depth * _kept(3 * galaxy.disk_thickness, sigma), snr)
+        * (galaxy.kind == "edge_on"),
         companion=_notice(2 * galaxy.companion_flux**0.5 * _kept(2 * galaxy.companion_distance, sigma), snr),
         tails=_notice(0.8 * galaxy.tail_strength, 0.35 * snr),
         arcs=_notice(12 * galaxy.arc_flux * _kept(4 * galaxy.arc_radius_arcsec / galaxy.r90_arcsec, sigma), snr),
@@ -100,10 +101,10 @@ def answer_probabilities(galaxy: Galaxy, seen: Visibility, around: Surroundings)
         (0.26, seen.disk),
         (0.5, seen.dust),
     )
-    smooth = (0.89) * float(
-        np.prod([1 - weight * value for weight, value in noticed])
+    smooth = (0.89) * float(np.prod([1 - weight * value for weight, value in noticed]))
+    artifact = (
+        0.02 + 0.12 * around.glare + 0.05 * around.trail + 0.04 * around.bad_column + 0.02 * (galaxy.r90_arcsec < 4)
     )
-    artifact = 0.02 + 0.12 * around.glare + 0.05 * around.trail + 0.04 * around.bad_column + 0.02 * (galaxy.r90_arcsec < 4)
     first = np.array([smooth, 1 - smooth, 0.0]) * (1 - artifact) + np.array([0, 0, artifact])
     if star:
         first = np.array([0.45, 0.03, 0.52])
@@ -120,7 +121,11 @@ def answer_probabilities(galaxy: Galaxy, seen: Visibility, around: Surroundings)
             0.55 * seen.arcs + 0.010,
             0.55 * seen.tails + 0.30 * around.bad_column + 0.010 + 0.1 * galaxy.lopsidedness,
             (0.65 if galaxy.kind == "irregular" else 0.15) * seen.knots + 0.010,
-            0.035 + 0.3 * min(galaxy.overlap * 2, 1) + 0.4 * around.glare + 0.4 * around.trail + 0.1 * min(around.crowding, 1),
+            0.035
+            + 0.3 * min(galaxy.overlap * 2, 1)
+            + 0.4 * around.glare
+            + 0.4 * around.trail
+            + 0.1 * min(around.crowding, 1),
             0.9 * seen.companion + 0.15 * min(around.crowding, 1) + 0.08 * min(galaxy.overlap * 2, 1) + 0.010,
             0.5 * seen.dust + 0.001,
         ]
@@ -190,14 +195,14 @@ def _kept(wavelength: float, sigma: float) -> float:
 
 
 def _from_noise(contrast: float, snr: float) -> float:
-    signal = contrast * snr
-    return float(signal / (signal + 3))
+    signal = (contrast * snr) ** 2
+    return float(signal / (signal + 25**2))
 
 
 def _notice(contrast: float, snr: float) -> float:
-    """Probability that a contrast (0 to 1) is noticed: half at 0.13 when the signal to noise is ample."""
+    """Probability that a contrast (0 to 1) is noticed: half at 0.09 when the signal to noise is ample."""
     effective = contrast * _from_noise(1.0, snr)
-    return float(effective**2 / (effective**2 + 0.13**2))
+    return float(effective**2 / (effective**2 + 0.09**2))
 
 
 def _logistic(x: float) -> float:
@@ -220,5 +225,3 @@ def _arm_count(galaxy: Galaxy, seen: Visibility) -> np.ndarray:
     if galaxy.arm_contrast == 0:
         unsure = 0.6
     return np.append((1 - unsure) * counted / counted.sum(), unsure)
-
-

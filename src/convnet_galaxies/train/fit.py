@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -48,6 +49,7 @@ def fit(
     tasks: Sequence[str],
     parent: str | Path | None = None,
     stage: int | None = None,
+    parts: np.ndarray | None = None,
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
@@ -58,6 +60,7 @@ def fit(
     tasks: of ``votes``, ``lens``, ``flavor``, ``types``; a head each.
     parent: run whose backbone, and whose heads for the same tasks, are the start.
     stage: only images of this Space Warps stage are trained on; the split is of all of them.
+    parts: part of each image (str [n]) when the split is settled elsewhere, as in cross-validation.
     resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
@@ -65,7 +68,7 @@ def fit(
     fabric = make_fabric(device, settings.train.precision, nodes=settings.train.nodes)
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
-    plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage)
+    plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
     checkpoint = load_checkpoint(run, plan.identity) if resume else None
     if not resume and fabric.is_global_zero:
         run.create(force=force)

@@ -17,7 +17,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
 from convnet_galaxies.settings import NetSettings, Settings, write_settings
-from convnet_galaxies.train.run_folder import link_keys, read_split
+from convnet_galaxies.train.run_folder import link_keys, read_split_of, was_trained_on
 from convnet_galaxies.train.targets import Target, find_types, make_target
 
 
@@ -68,16 +68,29 @@ def field_px(settings: NetSettings, size_px: int) -> float:
 
 
 def make_plan(
-    images: ImageSet, settings: Settings, *, tasks: Sequence[str], parent: str | Path | None, stage: int | None
+    images: ImageSet,
+    settings: Settings,
+    *,
+    tasks: Sequence[str],
+    parent: str | Path | None,
+    stage: int | None,
+    parts: np.ndarray | None = None,
 ) -> Plan:
-    """Settle a training. Raises InputError when labels, parts or the parent do not allow it."""
+    """Settle a training.
+
+    parts: part of each image (str [n]) when it is settled elsewhere; None splits by the settings.
+    Raises InputError when labels, parts or the parent do not allow the training.
+    """
     torch.manual_seed(settings.seed)
     old, card = (None, None) if parent is None else load_net(parent)
     if card is not None:
         settings = _like_parent(settings, card, images)
-    inherited = None if parent is None else read_split(run_path(parent) / "split.parquet")
+    inherited = None if parent is None else read_split_of(parent)
     keys = link_keys(images.table, images.link_columns)
-    parts = deal_parts(images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed)
+    if parts is None:
+        parts = deal_parts(images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed)
+    elif inherited is not None:
+        _check_held_out(images, parts, inherited)
 
     chosen = np.ones(len(images), bool)
     if stage is not None:
@@ -106,14 +119,13 @@ def make_plan(
         inherit(net, old)
     split = pd.DataFrame({"id": images.table["id"], "part": parts, "used": known, "keys": keys, "origin": "this run"})
     ancestry: tuple[dict[str, Any], ...] = ()
-    if parent is not None and card is not None and inherited is not None:
+    if parent is not None and card is not None:
         weights = fingerprint(run_path(parent) / "weights.safetensors")
         ancestry = (*card.ancestry, {"run": str(parent), "tasks": list(card.classes), "weights_sha256": weights})
         # Only what the ancestors used matters further on; the rest of their images was never looked at.
-        past = inherited[inherited["used"]].assign(
-            origin=inherited["origin"].where(inherited["origin"] != "this run", str(parent))
-        )
-        split = pd.concat([split, past], ignore_index=True)
+        if inherited is not None:
+            origin = inherited["origin"].where(inherited["origin"] != "this run", str(parent))
+            split = pd.concat([split, inherited.assign(origin=origin)[inherited["used"]]], ignore_index=True)
     text = "\n".join(
         [write_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
     )
@@ -174,6 +186,15 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
         )
     fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
     return settings.model_copy(update={"net": settings.net.model_copy(update={**fixed, "encoder_weights": None})})
+
+
+def _check_held_out(images: ImageSet, parts: np.ndarray, inherited: pd.DataFrame) -> None:
+    seen = was_trained_on(images.table, images.link_columns, inherited) & (parts != "train")
+    if seen.any():
+        raise InputError(
+            f"pack: the parent run was trained on {int(seen.sum())} of the images that are to be held out",
+            "choose a parent that was trained on other images",
+        )
 
 
 def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:

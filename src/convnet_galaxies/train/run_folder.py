@@ -22,6 +22,7 @@ import torch
 
 from convnet_galaxies import __version__
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.model.weights import BUILTIN, run_path
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,12 @@ def read_split(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
+
+
+def read_split_of(run: str | Path) -> pd.DataFrame | None:
+    """The split of a run; None for built-in weights, which carry none, since nobody holds their training images."""
+    path = run_path(run) / "split.parquet"
+    return read_split(path) if path.is_file() or not str(run).startswith(BUILTIN) else None
 
 
 def trained_keys(split: pd.DataFrame) -> set[str]:

@@ -1,0 +1,84 @@
+"""docs/commands.md, made from the commands themselves; a check fails when it is stale.
+
+``python -m convnet_galaxies.cli.reference docs/commands.md`` writes it, ``--check`` compares it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from convnet_galaxies.cli import app
+
+HEAD = """# Commands
+
+Made from the program's own help; do not edit (`make docs` writes it).
+
+Results go to standard output, progress and remarks to standard error. Exit codes: 0 done, 1 input at fault, 2 wrong
+usage, 130 stopped by Ctrl-C. A run is a folder that `train` wrote, or `builtin:NAME`.
+"""
+
+
+def write_reference() -> str:
+    """The whole page as Markdown."""
+    root = typer.main.get_command(app)
+    sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
+    return "\n".join([HEAD, *sections]).rstrip() + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with ``--check`` compare it; returns the exit code."""
+    check = "--check" in arguments
+    (path,) = (Path(argument) for argument in arguments if argument != "--check")
+    if not check:
+        path.write_text(write_reference(), "utf-8")
+        return 0
+    if path.is_file() and path.read_text("utf-8") == write_reference():
+        return 0
+    sys.stderr.write(f"{path} is not what the commands say now; run `make docs`\n")
+    return 1
+
+
+def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child in children.values():
+        yield from _walk(child, f"{name} {child.name}")
+
+
+def _describe(name: str, command: Any) -> Iterator[str]:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    usage = " ".join(_argument(p) for p in arguments)
+    yield f"## `{name} {usage}`\n"
+    yield command.help.strip() + "\n"
+    rows = [(f"`{_argument(p)}`", p.help or "", "") for p in arguments]
+    rows += [(", ".join(f"`{opt}`" for opt in p.opts), p.help or "", _default(p)) for p in options]
+    yield "| | | default |\n| --- | --- | --- |"
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+    yield ""
+
+
+def _argument(parameter: Any) -> str:
+    name = (parameter.metavar or parameter.name).upper() + ("..." if parameter.nargs == -1 else "")
+    return name if parameter.required else f"[{name}]"
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if parameter.required:
+        return "required"
+    if value is None or value is False or value == [] or value == () or callable(value):
+        return ""
+    return f"`{getattr(value, 'value', value)}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""Work spread over processes, such that the results do not depend on how many there are."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Maps a function over arguments; results come in the order of the arguments."""
+
+AHEAD = 4
+"""Tasks a worker that wait or whose results wait, which bounds the memory."""
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[Run]:
+    """A function that maps over arguments in order, on so many processes; one worker stays in this process.
+
+    Every process computes on one thread: with more, sums may round differently and the bytes would depend on it.
+    """
+    if workers == 1:
+        with threadpool_limits(1):
+            yield lambda function, arguments: map(function, arguments)
+        return
+    # Not forked: a fork of a process whose threads hold locks (torch's) can hang.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
+    try:
+        yield partial(_map_in_order, pool, AHEAD * workers)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends the workers in order
+    threadpool_limits(1)
+
+
+def _map_in_order(
+    pool: Executor, ahead: int, function: Callable[[Any], Any], arguments: Iterable[Any]
+) -> Iterator[Any]:
+    waiting: list[Future[Any]] = []
+    for argument in arguments:
+        waiting.append(pool.submit(function, argument))
+        if len(waiting) >= ahead:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()

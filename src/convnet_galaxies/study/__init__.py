@@ -1,0 +1,1 @@
+"""The user's plan: cross-validation, and studies of scratch, fine-tuning and transfer."""

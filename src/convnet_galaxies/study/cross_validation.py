@@ -1,0 +1,110 @@
+"""Grouped cross-validation: every image is predicted once, by a net that never saw its group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from convnet_galaxies.data.records import ImageSet, split_groups
+from convnet_galaxies.data.tables import write_table
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.predict.evaluation import Scores, score_task
+from convnet_galaxies.predict.predictions import to_table
+from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.settings import Settings
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.fit import Moment, fit
+from convnet_galaxies.train.run_folder import RunFolder
+from convnet_galaxies.train.targets import make_target
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Scores over all folds at once.
+
+    predictions: file with id, fold and the prediction of each labelled image by the net that did not see it.
+    """
+
+    folds: int
+    images: int
+    predictions: Path
+    scores: dict[str, Scores]
+
+
+def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
+    """Fold of each image (int [n]), whole groups only, the classes of labels spread evenly. Raises UsageError."""
+    count = len(np.unique(groups))
+    if not 2 <= folds <= count:
+        raise UsageError(f"--folds {folds}: the pack has {count} groups, expected 2 to {count} folds", "choose fewer folds")
+    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = np.empty(len(labels), int)
+    for number, (_, rows) in enumerate(dealer.split(labels, labels, groups)):
+        fold[rows] = number
+    return fold
+
+
+def cross_validate(
+    images: ImageSet,
+    settings: Settings,
+    output: Path,
+    *,
+    task: str,
+    folds: int = 5,
+    parent: str | Path | None = None,
+    views: Views = 8,
+    device: Device = "auto",
+    force: bool = False,
+    progress: Callable[[int, Moment], None] | None = None,
+) -> CrossValidation:
+    """Train a net a fold and score all held-out predictions together.
+
+    output: folder with a run a fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
+        are not trained again. settings.split.validation is taken from the training folds.
+    Raises InputError for images without labels and UsageError for an impossible number of folds.
+    """
+    target = make_target(task, images.table) if task != "types" else None
+    if target is None:
+        raise UsageError("crossval: the task 'types' has no labels of its own", "choose votes, lens or flavor")
+    images = images.select(target.known)
+    target = make_target(task, images.table)
+    if not len(images):
+        raise InputError("the pack has no labelled images", "give a pack with labels")
+    groups = images.table["group"].to_numpy()
+    labels = np.zeros(len(images)) if task == "votes" else target.values.numpy()
+    fold = deal_folds(labels, groups, folds, seed=settings.seed)
+    answer: np.ndarray | None = None
+    for number in range(folds):
+        held_out = fold == number
+        parts = np.where(held_out, "test", "train").astype(object)
+        share = settings.split.validation
+        parts[~held_out] = split_groups(groups[~held_out], (1 - share, share, 0.0), seed=settings.seed)
+        run = RunFolder(output / f"fold{number}")
+        if force or not run.is_finished:
+            fit(
+                images,
+                settings,
+                run.path,
+                tasks=(task,),
+                parent=parent,
+                parts=parts,
+                device=device,
+                force=True,
+                progress=None if progress is None else lambda moment, number=number: progress(number, moment),
+            )
+        part = Predictor(run.path, device=device, views=views).answer(images.images[np.flatnonzero(held_out)])[task]
+        if answer is None:
+            answer = np.zeros((len(images), *part.shape[1:]), np.float32)
+        answer[held_out] = part
+    assert answer is not None
+    table = to_table(images.table["id"].tolist(), {task: answer}, {task: target.classes})
+    table.insert(1, "fold", fold)
+    path = output / "predictions.csv"
+    write_table(path, table, force=True)
+    scores = {task: score_task(task, target, answer, images.table, seed=settings.seed)}
+    return CrossValidation(folds, len(images), path, scores)
+
+
