@@ -18,9 +18,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A table of the settings file."""
+    """A table of the settings file; the text ``none`` switches a setting off, since TOML has no word for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switch_off(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        off = {name for name, value in values.items() if isinstance(value, str) and value.strip().lower() == "none"}
+        return {name: None if name in off else value for name, value in values.items()}
 
 
 class NetSettings(Section):
@@ -50,6 +58,17 @@ class NetSettings(Section):
     def _stages_agree(self) -> NetSettings:
         if len(self.widths) != len(self.depths):
             raise ValueError(f"widths has {len(self.widths)} stages and depths {len(self.depths)}; they must agree")
+        return self
+
+    @model_validator(mode="after")
+    def _backbone_can_be_built(self) -> NetSettings:
+        if self.backbone == "plain":
+            if self.input_px % self.patch_px:
+                raise ValueError(f"input_px is {self.input_px}, expected a multiple of patch_px, {self.patch_px}")
+            if self.encoder_weights is not None:
+                raise ValueError("encoder_weights needs a resnet or convnext, found the backbone plain")
+        if self.backbone.startswith("convnext") and self.input_px < 32:
+            raise ValueError(f"input_px is {self.input_px}, expected at least 32 for {self.backbone}")
         return self
 
 
@@ -126,7 +145,7 @@ class SplitSettings(Section):
 class Settings(Section):
     """Everything that a run can be told; equal settings, data and seed give equal weights on one machine."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     net: NetSettings = NetSettings()
     augment: AugmentSettings = AugmentSettings()
     train: TrainSettings = TrainSettings()
@@ -154,7 +173,7 @@ def load_settings(path: Path | None, changes: Sequence[str] = (), base: Settings
         if not equals or not name:
             raise UsageError(f"--set: found '{change}', expected NAME=VALUE", "write e.g. --set train.epochs=12")
         try:
-            value = None if text.strip().lower() == "none" else tomllib.loads(f"value = {text}")["value"]
+            value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
         *tables, key = name.strip().split(".")
@@ -167,27 +186,35 @@ def load_settings(path: Path | None, changes: Sequence[str] = (), base: Settings
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
+        if first["type"] == "value_error":  # settings that do not go together; the message names them
+            reason = str(first["ctx"]["error"])
+        elif first["type"] == "extra_forbidden":
+            reason = "there is no such setting"
+        else:
+            reason = f"found {first['input']!r}, {first['msg'][0].lower()}{first['msg'][1:]}"
         raise InputError(
-            f"{where}: {place}: found {first['input']!r}, {first['msg'].lower()}",
-            "see docs/using.md for the names and the allowed values",
+            f"{where}: {place}: {reason}", "see docs/using.md for the names and the allowed values"
         ) from None
 
 
 def write_settings(settings: Settings) -> str:
-    """The settings as TOML text; what is switched off (None) is left out, which reads back as the default None."""
-    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    """The settings as TOML text, all of them; what is switched off is ``none``."""
+    return tomli_w.dumps(_name_none(_to_tree(settings)))
 
 
 def read_settings(text: str) -> Settings:
     """Settings from the text that write_settings made."""
-    tree = tomllib.loads(text)
-    if "train" in tree:
-        tree["train"].setdefault("average", None)
-    return Settings.model_validate(tree)
+    return Settings.model_validate(tomllib.loads(text))
 
 
 def _to_tree(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
+
+
+def _name_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _name_none(inner) for name, inner in value.items()}
+    return "none" if value is None else value
 
 
 def _merge(tree: dict[str, Any], branch: dict[str, Any]) -> None:

@@ -100,7 +100,7 @@ def test_plain_table_tells_its_columns(name: str) -> None:
     assert found.kind == "table"
     assert found.tables[0].rows == (
         ("name", "text", 0, "2 different, e.g. NGC 1300"),
-        ("ra_deg", "number", 0, "49.9212 to 202.47"),
+        ("ra_deg", "number", 0, "49.9213 to 202.47"),
         ("arms", "whole number", 0, "2 to 2"),
     )
 

@@ -7,6 +7,7 @@ import pytest
 from astropy import constants, units
 from astropy.cosmology import FlatLambdaCDM
 
+from convnet_galaxies.simulate.distances import comoving_distance_mpc
 from convnet_galaxies.simulate.lens import (
     DarkHalo,
     Isothermal,

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from convnet_galaxies import __version__
-from convnet_galaxies.cli import data_commands, predict_commands, train_commands
+from convnet_galaxies.cli import data_commands, predict_commands, simulate_commands, train_commands
 from convnet_galaxies.errors import GalaxyError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
+simulate_commands.register(app)
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from convnet_galaxies.decision_tree import QUESTIONS
+from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Figure
-from convnet_galaxies.measure.scores import FlavorScores, LensScores, VoteScores
+from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import Evaluation
 
 NAMES = {

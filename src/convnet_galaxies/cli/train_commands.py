@@ -157,7 +157,9 @@ def crossval(
             parent=parent,
             device=device.value,
             force=force,
-            progress=lambda fold, moment: update(fold * moment.steps + moment.step, folds * moment.steps, f"fold {fold + 1}"),
+            progress=lambda fold, moment: update(
+                fold * moment.steps + moment.step, folds * moment.steps, f"fold {fold + 1}"
+            ),
         )
     if as_json:
         show_json(result)

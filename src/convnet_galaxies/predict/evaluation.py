@@ -11,11 +11,10 @@ import pandas as pd
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.scores import (
-    FlavorScores,
     LensScores,
     VoteScores,
-    confuse_flavors,
     evaluate_lenses,
     evaluate_votes,
 )

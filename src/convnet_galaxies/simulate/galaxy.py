@@ -170,7 +170,7 @@ def _arm_pattern(galaxy: Galaxy, canvas: _Canvas, rng: np.random.Generator) -> n
         wobble += np.float32(a) * np.cos(
             order * canvas.azimuth + np.float32(2.5 * b) * log_radius * 2 + rng.uniform(0, 6.28)
         )
-    phase = phase + np.float32(0.35 + 0.5 * galaxy.flocculence) * wobble
+    phase = phase + np.float32(0.5 + 0.5 * galaxy.flocculence) * wobble
     sharpness = 1.2 / (galaxy.arm_width * 2) ** 2
     arms = np.exp(sharpness * (np.cos(phase) - 1))
     arms *= 1 / float(np.exp(sharpness * (np.cos(np.linspace(0, 2 * np.pi, 64, endpoint=False)) - 1)).mean())
@@ -183,6 +183,11 @@ def _arm_pattern(galaxy: Galaxy, canvas: _Canvas, rng: np.random.Generator) -> n
             )
         floccules = np.exp(0.55 * patches) / 1.45
         arms = (1 - 0.75 * galaxy.flocculence) * arms + 0.75 * galaxy.flocculence * floccules
+    # no two arms are alike, nor is one along its length
+    uneven = 0.35 * np.cos(
+        canvas.azimuth - np.float32(0.5 / max(tangent, 0.15)) * log_radius + np.float32(rng.uniform(0, 6.28))
+    )
+    arms = arms * (1 + uneven)
     rise = 1 - _inside(radius, galaxy.arm_start, 25)
     return 1 + (arms - 1) * rise
 

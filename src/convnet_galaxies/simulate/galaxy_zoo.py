@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -118,12 +119,14 @@ def _is_simulated(folder: Path) -> bool:
 
 def _simulate_all(number: int, seed: int, workers: int | None) -> Iterator[SimulatedGalaxy]:
     """All galaxies in order; at most a few chunks wait in memory."""
-    workers = workers or os.cpu_count() or 1
+    workers = min(workers or os.cpu_count() or 1, -(-number // CHUNK))
     if workers == 1:
         yield from (simulate_one(index, seed) for index in range(number))
         return
     # spawn: forking a process in which torch or a thread pool is alive may hang
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+    ) as pool:
         starts = iter(range(0, number, CHUNK))
         work = partial(_simulate_chunk, number=number, seed=seed)
         waiting = [pool.submit(work, start) for start, _ in zip(starts, range(2 * workers), strict=False)]
@@ -134,6 +137,10 @@ def _simulate_all(number: int, seed: int, workers: int | None) -> Iterator[Simul
                 yield from chunk
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _simulate_chunk(start: int, *, number: int, seed: int) -> list[SimulatedGalaxy]:

@@ -7,12 +7,12 @@ the centre of the lens, x along columns, y along rows; angles are counter-clockw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, Camera, add_photon_noise, convolve
+from convnet_galaxies.simulate.distances import angular_distance_mpc, critical_density_msun_mpc3, distance_ratio
 from convnet_galaxies.simulate.lens_source import Source
 
 if TYPE_CHECKING:
@@ -92,30 +92,6 @@ class LensSystem:
         }
 
 
-@lru_cache(maxsize=1)
-def _distances() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from astropy.cosmology import FlatLambdaCDM
-
-    cosmology = FlatLambdaCDM(H0=70, Om0=0.3)
-    redshift = np.linspace(0, 6, 601)
-    return (
-        redshift,
-        cosmology.comoving_distance(redshift).value,
-        cosmology.critical_density(redshift).to("Msun / Mpc3").value,
-    )
-
-
-def comoving_distance_mpc(redshift: np.ndarray | float) -> np.ndarray:
-    """In a flat universe with H0 = 70 km/s/Mpc and Omega_m = 0.3, for redshifts to 6."""
-    table = _distances()
-    return np.interp(redshift, table[0], table[1])
-
-
-def distance_ratio(lens_redshift: float, source_redshift: float) -> float:
-    """D_ls / D_s, by which a physical deflection becomes a reduced one."""
-    return float(1 - comoving_distance_mpc(lens_redshift) / comoving_distance_mpc(source_redshift))
-
-
 def deflect(system: LensSystem, x_arcsec: np.ndarray, y_arcsec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Reduced deflection in arcsec at the given positions (any shape, float32 or float64, which is kept)."""
     import torch
@@ -141,16 +117,12 @@ def _deflect(system: LensSystem, x: torch.Tensor, y: torch.Tensor) -> tuple[torc
     ax, ay = ax + bx, ay + by
     if system.dark_halo is not None:
         halo = system.dark_halo
-        table = _distances()
-        density = float(np.interp(system.lens_redshift, table[0], table[2]))
-        distance = float(comoving_distance_mpc(system.lens_redshift)) / (1 + system.lens_redshift)
+        numbers = (halo.mass_msun, halo.concentration, critical_density_msun_mpc3(system.lens_redshift))
         bx, by = func.physical_deflection_angle_nfw(
             halo.x_arcsec,
             halo.y_arcsec,
-            torch.tensor(halo.mass_msun, dtype=torch.float64),
-            torch.tensor(halo.concentration, dtype=torch.float64),
-            torch.tensor(density, dtype=torch.float64),
-            distance,
+            *(torch.tensor(number, dtype=torch.float64) for number in numbers),
+            angular_distance_mpc(system.lens_redshift),
             x + 1e-6,
             y,
         )
@@ -209,7 +181,7 @@ def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: 
 def _find_triangles(
     system: LensSystem, x_arcsec: float, y_arcsec: float, x0: float, y0: float, half: float, size: int
 ) -> tuple[np.ndarray, float]:
-    """Centres, float64 [n, 2], of a grid's triangles that contain the point once mapped to the source plane, and the step."""
+    """Centres, float64 [n, 2], of a grid's triangles that hold the point once in the source plane, and the step."""
     axis = np.linspace(-half, half, size)
     x, y = np.meshgrid(axis + x0, axis + y0)
     ax, ay = deflect(system, x.astype(np.float32), y.astype(np.float32))

@@ -9,14 +9,13 @@ import numpy as np
 
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC
+from convnet_galaxies.simulate.distances import comoving_distance_mpc, distance_ratio
 from convnet_galaxies.simulate.lens import (
     FLAVORS,
     DarkHalo,
     Isothermal,
     LensSystem,
-    comoving_distance_mpc,
     deflect,
-    distance_ratio,
     trace,
     with_images,
 )

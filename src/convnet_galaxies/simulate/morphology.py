@@ -22,7 +22,7 @@ KIND_SHARES = {
 }
 """Kind of galaxy and its share of the population."""
 
-RADII_PER_SCALE = 2.7
+RADII_PER_SCALE = 2.5
 """Scale lengths of a disk in its Petrosian 90 % radius, fitted to how real disks fill their cutouts."""
 
 
@@ -104,14 +104,14 @@ def _draw_elliptical(rng: np.random.Generator, r90_arcsec: float, angle_rad: flo
     return Galaxy(
         kind="elliptical",
         r90_arcsec=r90_arcsec,
-        mag_r=magnitude_of(r90_arcsec, rng.normal(20.9, 0.42), 1.8),
+        mag_r=magnitude_of(r90_arcsec, rng.normal(20.9, 0.42), 1.65),
         g_r=g_r,
         r_i=0.4 * g_r + rng.normal(0.06, 0.03),
         axis_ratio=ratio,
         angle_rad=angle_rad,
         bulge_fraction=1.0,
         bulge_index=float(rng.choice([1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0])),
-        bulge_size=float(rng.uniform(0.45, 0.68)),
+        bulge_size=float(rng.uniform(0.48, 0.75)),
     )
 
 
@@ -122,7 +122,7 @@ def _draw_disk(rng: np.random.Generator, r90_arcsec: float, angle_rad: float, ki
     return Galaxy(
         kind=kind,
         r90_arcsec=r90_arcsec,
-        mag_r=magnitude_of(r90_arcsec, 21.5 - 0.5 * red + rng.normal(0, 0.45), 1.65),
+        mag_r=magnitude_of(r90_arcsec, 21.5 - 0.5 * red + rng.normal(0, 0.45), 1.5),
         g_r=g_r,
         r_i=0.4 * g_r + rng.normal(0.04, 0.03),
         axis_ratio=float(np.sqrt(cosine**2 + 0.03)) / np.sqrt(1.03),
@@ -155,7 +155,7 @@ def _draw_spiral(rng: np.random.Generator, r90_arcsec: float, angle_rad: float) 
         pitch_rad=np.deg2rad(pitch_deg),
         arm_width=float(rng.uniform(0.14, 0.36)),
         arm_start=float(rng.uniform(0.12, 0.28)),
-        flocculence=float(rng.beta(1.2, 1.6)),
+        flocculence=float(0.1 + 0.9 * rng.beta(1.2, 1.6)),
         clumpiness=float(np.clip(rng.beta(1.5, 4) * (1.3 - galaxy.g_r), 0, 1)),
         dust_depth=float(0.5 * rng.beta(1.2, 2)),
         lopsidedness=float(abs(rng.normal(0, 0.05))),

@@ -21,9 +21,9 @@ CAMERA_PIXEL_ARCSEC = 0.396
 SKY_NOISE = np.array([0.0165, 0.0235, 0.034])
 """Standard deviation of the sky in g, r, i, nanomaggies a camera pixel."""
 ELECTRONS_PER_NANOMAGGY = np.array([850.0, 950.0, 800.0])
-COMPOSITE_SCALES = np.array([1.36, 1.0, 0.85])
+COMPOSITE_SCALES = np.array([1.44, 1.0, 0.89])
 """Weights of g, r, i in the composite, so that a galaxy of mean colour is nearly grey."""
-SLOPE, SOFTENING = 1.75, 5.6
+SLOPE, SOFTENING = 1.75, 6.0
 MARGIN_PX = 12
 
 

@@ -28,7 +28,7 @@ FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 # showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
 LOOKS = {(1, "sim"): 150, (1, "dud"): 150, (2, "sim"): 150, (2, "dud"): 215, (2, "test"): 46}
 # On sims people mark more things besides: whoever marks the lens too weighs half on each.
-EAGERNESS = {(1, "sim"): 2.6, (1, "dud"): 1.2, (2, "sim"): 7.5, (2, "dud"): 2.6, (2, "test"): 7.0}
+EAGERNESS = {(1, "sim"): 3.2, (1, "dud"): 1.0, (2, "sim"): 10.0, (2, "dud"): 2.3, (2, "test"): 8.0}
 # Stage 1 passes on what enough people marked.
 TRIAGE_LOOKS, TRIAGE_MARKS, TRIAGE_TRIES = 30, 4, 3
 

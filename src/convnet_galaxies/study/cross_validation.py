@@ -39,7 +39,9 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int)
     """Fold of each image (int [n]), whole groups only, the classes of labels spread evenly. Raises UsageError."""
     count = len(np.unique(groups))
     if not 2 <= folds <= count:
-        raise UsageError(f"--folds {folds}: the pack has {count} groups, expected 2 to {count} folds", "choose fewer folds")
+        raise UsageError(
+            f"--folds {folds}: the pack has {count} groups, expected 2 to {count} folds", "choose fewer folds"
+        )
     dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(labels), int)
     for number, (_, rows) in enumerate(dealer.split(labels, labels, groups)):
@@ -106,5 +108,3 @@ def cross_validate(
     write_table(path, table, force=True)
     scores = {task: score_task(task, target, answer, images.table, seed=settings.seed)}
     return CrossValidation(folds, len(images), path, scores)
-
-

@@ -72,7 +72,7 @@ def fit(
     checkpoint = load_checkpoint(run, plan.identity) if resume else None
     if not resume and fabric.is_global_zero:
         run.create(force=force)
-        run.settings.write_text(write_settings(settings), "utf-8")
+        run.settings.write_text(write_settings(settings.model_copy(update={"net": plan.net.settings})), "utf-8")
         run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
         write_split(run.split, plan.split)
     _train(fabric, plan, settings, run, checkpoint, progress)
@@ -81,7 +81,7 @@ def fit(
 
 def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
     wanted = settings.train
-    net = to_channels_last(plan.net)
+    net = to_channels_last(plan.net).to(fabric.device)  # before the optimizers, which keep views of the kernels
     optimizers = make_optimizers(net, wanted, inherited=plan.has_parent)
     model, *wrapped = fabric.setup(net, *optimizers)
     batches = Batches(

@@ -20,15 +20,19 @@ class Rates:
     """The learning rate of every parameter group at every step: warm-up, then a cosine down to zero."""
 
     def __init__(self, optimizers: Iterable[torch.optim.Optimizer], steps: int, warmup: float) -> None:
-        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        self.height = [group["lr"] for group in self.groups]
+        # The groups are asked for at each step: restoring an optimizer's state gives it new ones.
+        self.optimizers = tuple(optimizers)
+        self.height = [group["lr"] for group in self._groups()]
         self.steps, self.rise = steps, max(1, round(warmup * steps))
 
     def set(self, step: int) -> None:
         """Set the rates for a step, counted from 0."""
         share = min(1.0, (step + 1) / self.rise) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        for group, height in zip(self.groups, self.height, strict=True):
+        for group, height in zip(self._groups(), self.height, strict=True):
             group["lr"] = height * share
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
 
 class ConvMuon(torch.optim.Muon):

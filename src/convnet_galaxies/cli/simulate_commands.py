@@ -1,0 +1,131 @@
+"""simulate and cutouts: both data sets in their real formats, and clicks to cutouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, progress_bar, show_json
+
+simulate_app = typer.Typer(
+    no_args_is_help=True, help="Simulate data in the surveys' real formats, with the truth beside them."
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.add_typer(simulate_app, name="simulate")
+    app.command()(cutouts)
+
+
+@simulate_app.command("galaxy-zoo")
+def galaxy_zoo(
+    output: Folder,
+    number: Annotated[int, typer.Option(help="Galaxies, training and test images together.")] = 2000,
+    test_share: Annotated[float, typer.Option(help="Share of them that are test images.")] = 0.2,
+    seed: Seed = 0,
+    workers: Workers = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate the Galaxy Challenge: Kaggle's zips of 424 px JPEGs, and the votes of about 40 people a galaxy.
+
+    Example: `convnet-galaxies simulate galaxy-zoo data --number 2000`
+    """
+    from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
+
+    with progress_bar("Simulating galaxies", quiet=quiet) as update:
+        summary = simulate_galaxy_zoo(
+            output, number=number, seed=seed, workers=workers, test_fraction=test_share, progress=update, force=force
+        )
+    show_json(summary) if as_json else typer.echo(f"{output}: {number:,} galaxies")
+
+
+@simulate_app.command("space-warps")
+def space_warps(
+    output: Folder,
+    number: Annotated[int, typer.Option(help="Cutouts in the catalogue (with --onto: fields).")] = 2000,
+    onto: Annotated[Path | None, typer.Option(help="Folder of fields (PNG or gri FITS) to paint lenses into.")] = None,
+    unknown_prevalence: Annotated[float, typer.Option(help="Share of lenses among the test cutouts.")] = 0.03,
+    seed: Seed = 0,
+    workers: Workers = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate Space Warps: fields, volunteers' clicks, cutouts and their catalogue, in the published proportions.
+
+    With --onto, lenses are painted round the red galaxies of fields that you have, as Space Warps did.
+
+    Example: `convnet-galaxies simulate space-warps data --number 2000`
+    """
+    from convnet_galaxies.simulate.injection import inject
+    from convnet_galaxies.simulate.space_warps import simulate_space_warps
+
+    with progress_bar("Simulating fields", quiet=quiet) as update:
+        if onto is not None:
+            truth = inject(onto, output, number, seed, progress=update, force=force)
+            text, result = f"{output}: {len(truth):,} fields with a lens each", {"fields": len(truth), "path": output}
+        else:
+            summary = simulate_space_warps(
+                output,
+                number=number,
+                seed=seed,
+                workers=workers,
+                unknown_prevalence=unknown_prevalence,
+                progress=update,
+                force=force,
+            )
+            text, result = f"{output}: {number:,} cutouts", summary
+    show_json(result) if as_json else typer.echo(text)
+
+
+@simulate_app.command("survey")
+def survey(
+    output: Folder,
+    number: Annotated[int, typer.Option(help="Lenses in the mosaic.")] = 40,
+    size: Annotated[int, typer.Option(min=64, help="Side of the mosaic in pixels of 0.186 arcsec.")] = 4096,
+    separate: Annotated[bool, typer.Option("--separate", help="Three files instead of one cube.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate a gri FITS mosaic with WCS, noise, and lenses at known positions; memory does not grow with its size.
+
+    Example: `convnet-galaxies simulate survey mosaic --number 40 --size 4096`
+    """
+    from convnet_galaxies.simulate.survey import simulate_survey
+
+    with progress_bar("Simulating tiles", quiet=quiet) as update:
+        truth = simulate_survey(output, number, seed, size_px=size, separate=separate, force=force, progress=update)
+    show_json({"path": output, "lenses": len(truth)}) if as_json else typer.echo(f"{output}: {len(truth):,} lenses")
+
+
+def cutouts(
+    fields: Annotated[Path, typer.Argument(help="Folder of field images (PNG).")],
+    markers: Annotated[Path, typer.Argument(help="CSV of clicks: ZooID, volunteer, x, y; optional stage, skill.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the catalogue and its cutouts.")],
+    table: Annotated[
+        Path | None, typer.Option("--fields", help="CSV with category, kind, flavor, truth, stage by field.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Cluster volunteers' clicks and cut a 96 px stamp round each cluster, with its catalogue.
+
+    Example: `convnet-galaxies cutouts fields markers.csv -o data`
+    """
+    from convnet_galaxies.data.markers import cut_markers
+
+    with progress_bar("Cutting", quiet=quiet) as update:
+        catalog = cut_markers(fields, markers, output, fields=table, progress=update, force=force)
+    show_json({"path": output, "cutouts": len(catalog)}) if as_json else typer.echo(
+        f"{output}: {len(catalog):,} cutouts"
+    )

@@ -1,0 +1,164 @@
+"""The whole line on simulated data: simulate, pack, train, transfer, fine-tune, predict, evaluate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.pack import read_pack, write_pack
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import Records
+from convnet_galaxies.data.space_warps import read_space_warps
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.predict.stream import predict_file
+from convnet_galaxies.settings import Settings
+from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
+from convnet_galaxies.simulate.space_warps import simulate_space_warps
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.fit import fit
+
+ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
+LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large the demo is; the defaults take about four minutes on two cores.
+
+    galaxies, cutouts: simulated. zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of stage 1, of stage 2.
+    """
+
+    galaxies: int = 1200
+    cutouts: int = 1600
+    zoo_epochs: int = 30
+    lens_epochs: int = 30
+    fine_epochs: int = 15
+
+
+@dataclass
+class DemoResult:
+    """What the demo found and wrote.
+
+    figures: rows of (what, figure). mean_votes_rmse: RMSE of always guessing the mean votes, on the same galaxies.
+    paths: what was written, by what it is. seconds: by step.
+    """
+
+    figures: list[tuple[str, Figure]] = field(default_factory=list)
+    mean_votes_rmse: float = float("nan")
+    paths: dict[str, Path] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_demo(
+    output: Path,
+    settings: Settings,
+    *,
+    size: DemoSize | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> DemoResult:
+    """Run the whole line into a folder; finished steps are made again, since their sizes may have changed."""
+    size, result = size or DemoSize(), DemoResult()
+    step = _Steps(result, progress or (lambda done, total, text: None))
+    zoo_data, lens_data = output / "galaxy-zoo", output / "space-warps"
+    with step("simulating galaxies and their votes"):
+        simulate_galaxy_zoo(
+            zoo_data, number=size.galaxies, seed=seed, workers=workers, force=True, test_fraction=0.1, progress=step.update
+        )
+    with step("simulating fields, lenses and clicks"):
+        simulate_space_warps(
+            lens_data, number=size.cutouts, seed=seed, workers=workers, force=True, progress=step.update
+        )
+    with step("packing"):
+        zoo_pack = _pack(read_galaxy_zoo(zoo_data), ZOO_PIXELS, output / "zoo.pack")
+        lens_pack = _pack(read_space_warps(lens_data), LENS_PIXELS, output / "lenses.pack")
+    zoo, lenses = read_pack(zoo_pack), read_pack(lens_pack)
+
+    runs = output / "runs"
+
+    def train(name: str, epochs: int, *, parent: str | None = None, stage: int | None = None) -> Path:
+        longer = settings.model_copy(update={"train": settings.train.model_copy(update={"epochs": epochs}), "seed": seed})
+        images, task = (zoo, "votes") if stage is None else (lenses, "lens")
+        with step(f"training {name}"):
+            fit(
+                images,
+                longer,
+                runs / name,
+                tasks=(task,),
+                parent=None if parent is None else runs / parent,
+                stage=stage,
+                device=device,
+                force=True,
+                progress=lambda moment: step.update(moment.step, moment.steps),
+            )
+        result.paths[name] = runs / name
+        return runs / name
+
+    train("zoo", size.zoo_epochs)
+    train("stage1-scratch", size.lens_epochs, stage=1)
+    train("stage1-from-zoo", size.lens_epochs, parent="zoo", stage=1)
+    train("stage2-scratch", size.fine_epochs, parent="stage1-scratch", stage=2)
+    train("stage2-from-zoo", size.fine_epochs, parent="stage1-from-zoo", stage=2)
+
+    with step("evaluating"):
+        votes = evaluate(Predictor(runs / "zoo", device=device, views=8), runs / "zoo", zoo).scores["votes"]
+        assert isinstance(votes, VoteScores)
+        result.figures.append(("Galaxy Zoo, RMSE of the votes", votes.rmse))
+        truth = zoo.table.loc[held_out_rows(zoo, runs / "zoo", "test")[0], list(VOTE_COLUMNS)].to_numpy()
+        result.mean_votes_rmse = float(np.sqrt(np.mean((truth - truth.mean(axis=0)) ** 2)))
+        for stage in (1, 2):
+            for start in ("scratch", "from-zoo"):
+                run = runs / f"stage{stage}-{start}"
+                found = evaluate(Predictor(run, device=device, views=8), run, lenses, part="heldout", stage=stage)
+                scores = found.scores["lens"]
+                assert isinstance(scores, LensScores)
+                for name in ("auroc", "log_loss"):
+                    label = {"auroc": "AUROC", "log_loss": "log loss"}[name]
+                    result.figures.append((f"stage {stage}, {start.replace('-', ' ')}, {label}", scores.overall[name]))
+    with step("predicting"):
+        for name, source in (("zoo", zoo_pack), ("stage2-from-zoo", lens_pack)):
+            path = output / f"predictions-{name}.csv"
+            predict_file(Predictor(runs / name, device=device), source, path, force=True)
+            result.paths[path.stem] = path
+    return result
+
+
+def _pack(records: Records, preprocess: Preprocess, path: Path) -> Path:
+    write_pack(records, preprocess, path, force=True)
+    return path
+
+
+class _Steps:
+    """Times the steps of the demo and passes their progress on."""
+
+    def __init__(self, result: DemoResult, progress: Progress) -> None:
+        self.result, self.progress = result, progress
+        self.name, self.started = "", 0.0
+
+    def __call__(self, name: str) -> _Steps:
+        self.name = name
+        return self
+
+    def __enter__(self) -> None:
+        self.started = time.monotonic()
+        self.update(0, 1)
+
+    def __exit__(self, *error: object) -> None:
+        self.result.seconds[self.name] = time.monotonic() - self.started
+
+    def update(self, done: int, total: int) -> None:
+        """Pass on how far the step is."""
+        self.progress(done, total, self.name)
