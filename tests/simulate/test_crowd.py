@@ -43,8 +43,8 @@ def test_other_things_are_marked_by_their_appeal_and_the_eagerness_of_all() -> N
 
 def test_clicks_lie_in_the_field_and_survive_a_table_of_two_decimals() -> None:
     rng = np.random.default_rng(2)
-    places = rng.uniform(0, 440, (2, 60))
-    many = Scene(*places, np.full(60, 9.0), np.full(60, 0.5), np.empty((0, 2)), 0.0, (440, 440))  # type: ignore[misc]
+    x, y = rng.uniform(0, 440, (2, 60))
+    many = Scene(x, y, np.full(60, 9.0), np.full(60, 0.5), np.empty((0, 2)), 0.0, (440, 440))
     looks = look(rng, draw_crowd(rng), many, looks=200)
     xy = np.column_stack([looks.x_px, looks.y_px])
     assert ((xy >= 0) & (xy <= 439)).all()

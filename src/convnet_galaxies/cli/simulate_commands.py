@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, progress_bar, show_json
+from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, as_plain, progress_bar, show_json
 
 simulate_app = typer.Typer(
     no_args_is_help=True, help="Simulate data in the surveys' real formats, with the truth beside them."
@@ -81,7 +81,7 @@ def space_warps(
                 progress=update,
                 force=force,
             )
-            text, result = f"{output}: {number:,} cutouts", summary
+            text, result = f"{output}: {number:,} cutouts", as_plain(summary)
     show_json(result) if as_json else typer.echo(text)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
@@ -65,7 +66,8 @@ class ModelCard:
                 type_centres=tree["type_centres"],
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{name}: is no model card ({error})", "give a finished run folder") from None
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{name}: is no model card ({reason})", "give a finished run folder") from None
 
 
 def run_path(run: str | Path) -> Path:
@@ -88,10 +90,20 @@ def run_path(run: str | Path) -> Path:
     return path
 
 
+def read_card(run: str | Path) -> ModelCard:
+    """The card of a run. Raises InputError."""
+    path = run_path(run) / "model.json"
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
+    return ModelCard.loads(text, path)
+
+
 def load_net(run: str | Path) -> tuple[GalaxyNet, ModelCard]:
     """The net of a run, in evaluation mode on the CPU, and its card. Raises InputError."""
     path = run_path(run)
-    card = ModelCard.loads((path / "model.json").read_text("utf-8"), path / "model.json")
+    card = read_card(run)
     net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=card.classes)
     load_weights(net, path / "weights.safetensors")
     return net.eval(), card
@@ -114,9 +126,8 @@ def load_weights(net: torch.nn.Module, path: Path) -> None:
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write weights through a temporary name, so that a reader never sees half of them."""
-    temporary = path.with_name(path.name + ".part")
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, temporary)
-    temporary.replace(path)
+    with new_file(path, force=True) as temporary:
+        temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
 
 
 def fingerprint(path: Path) -> str:

@@ -124,9 +124,7 @@ def score_task(
             "stage": table["stage"].to_numpy()[known] if "stage" in table else None,
         }
         return evaluate_lenses(values == 1, answer, groups, **columns, seed=seed)
-    names = target.classes
-    picked = np.array(names)
-    return confuse_flavors(picked[values], picked[answer.argmax(axis=1)], groups, names=names, seed=seed)
+    return confuse_flavors(values, answer.argmax(axis=1), groups, names=target.classes, seed=seed)
 
 
 def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | None:

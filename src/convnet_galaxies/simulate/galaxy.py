@@ -36,7 +36,10 @@ def nanomaggies(mag_r: float, g_r: float, r_i: float) -> np.ndarray:
 
 
 def render_galaxy(galaxy: Galaxy, side_px: int, pixel_arcsec: float, rng: np.random.Generator) -> Light:
-    """The galaxy at the centre of a square of side_px pixels; its fluxes add to its magnitudes."""
+    """The galaxy on pixel side_px // 2 of a square of side_px pixels (row y, column x).
+
+    Its r flux is that of mag_r; bulge and companion redden or blue its mean colours a little.
+    """
     canvas = _Canvas(galaxy, side_px, pixel_arcsec)
     array = np.zeros((3, side_px, side_px), np.float32)
     profiles: list[tuple[galsim.GSObject, np.ndarray]] = []
@@ -231,7 +234,7 @@ def _edge_on(
     along = np.exp(-RADII_PER_SCALE * np.hypot(u, 0.04)) * _inside(np.abs(u), 1.2, 12)
     along = along * (1 + np.float32(2 * galaxy.lopsidedness) * np.tanh(2 * u))
     shape = _unit(along / np.cosh(np.minimum(np.abs(height / thickness), 30)) ** 2)
-    stars = _knots(shape, galaxy.clumpiness, rng) * np.float32(1)
+    stars = _knots(shape, galaxy.clumpiness, rng)
     power = 2 + 2 * galaxy.bulge_boxiness
     flat = np.float32(0.75 - 0.15 * galaxy.bulge_boxiness)
     size = np.float32(galaxy.bulge_size * (1 + 0.5 * galaxy.bulge_boxiness))
@@ -244,7 +247,7 @@ def _edge_on(
         lane = np.exp(-0.5 * ((height - offset) / lane_height) ** 2) * _inside(np.abs(u), 0.75, 10)
         total = layers.sum(axis=(1, 2), keepdims=True)
         layers = layers * np.exp(-galaxy.dust_depth * DUST_CURVE[:, None, None] * lane[None])
-        layers *= total / layers.sum(axis=(1, 2), keepdims=True) * 1.0
+        layers *= total / layers.sum(axis=(1, 2), keepdims=True)  # magnitudes are those that are observed
     return layers.astype(np.float32)
 
 

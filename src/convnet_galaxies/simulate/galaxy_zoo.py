@@ -9,7 +9,7 @@ import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,10 @@ def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     galaxy = draw_galaxy(rng)
     observation = draw_observation(galaxy.r90_arcsec, rng)
-    around = draw_surroundings(galaxy, rng, side_arcmin=observation.side_px * observation.pixel_arcsec / 60)
+    around = draw_surroundings(rng, side_arcmin=observation.side_px * observation.pixel_arcsec / 60)
     light = render_galaxy(galaxy, observation.scene_px, observation.pixel_arcsec, rng)
-    crowding = add_objects(light.array, galaxy, around, observation, rng)
+    around = add_objects(light.array, galaxy, around, observation, rng)
     image = add_flaws(expose(light, observation, rng), around, observation, rng)
-    around = replace(around, crowding=crowding)
     fractions, seen, volunteers = vote(galaxy, observation, around, rng)
     truth = {
         **asdict(galaxy),

@@ -127,10 +127,9 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
     index = float(rng.uniform(0.6, 1.5))
     blobs = [Blob(0.0, 0.0, radius, axis_ratio, angle, index, _counts(24.0, g_r, r_i, float(body)))]
     if bulge_share:
-        bulge = float(to_counts(24.0)) * bulge_share
-        blobs.append(
-            Blob(0.0, 0.0, max(0.3 * radius, 1.3 * SMALLEST_BLOB_ARCSEC), max(axis_ratio, 0.7), angle, 1.5, _counts(24.0, g_r + 0.25, r_i + 0.1, bulge))
-        )
+        bulge = _counts(24.0, g_r + 0.25, r_i + 0.1, float(to_counts(24.0)) * bulge_share)
+        size = max(0.3 * radius, 1.3 * SMALLEST_BLOB_ARCSEC)
+        blobs.append(Blob(0.0, 0.0, size, max(axis_ratio, 0.7), angle, 1.5, bulge))
     weights = rng.dirichlet(np.full(knots, 1.5)) if knots else np.empty(0)
     phase, winding = rng.uniform(0, 2 * math.pi), rng.uniform(1.5, 3.5)
     for k, weight in enumerate(weights):

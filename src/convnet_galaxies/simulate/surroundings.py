@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,26 +19,26 @@ GALAXIES_PER_ARCMIN2 = 5.0
 class Surroundings:
     """What the volunteers notice beside the galaxy.
 
-    neighbours, stars: numbers drawn. crowding: light of the brightest of them near the galaxy, as a share of its own.
-    glare: strength of a bright star's halo, trail: a satellite's or aeroplane's, bad_column: all 0 when absent.
+    neighbours, stars: numbers drawn. glare: strength of a bright star's halo, trail: of a satellite's or aeroplane's
+    line, bad_column: all 0 when absent. crowding: r flux of the brightest object within 1.5 r90, as a share of the
+    galaxy's own.
     """
 
     neighbours: int
     stars: int
-    crowding: float
     glare: float
     trail: float
     bad_column: float
+    crowding: float = 0.0
 
 
-def draw_surroundings(galaxy: Galaxy, rng: np.random.Generator, *, side_arcmin: float) -> Surroundings:
+def draw_surroundings(rng: np.random.Generator, *, side_arcmin: float) -> Surroundings:
     """Numbers and flaws of one cutout."""
     field = float(np.exp(rng.normal(0, 0.5)))
     area = side_arcmin**2
     return Surroundings(
         neighbours=min(int(rng.poisson(GALAXIES_PER_ARCMIN2 * area * np.exp(rng.normal(0, 0.4)))), 80),
         stars=min(int(rng.poisson(STARS_PER_ARCMIN2 * area * field)), 80),
-        crowding=0.0,
         glare=float(rng.random() < 0.025) * float(rng.uniform(0.15, 1)),
         trail=float(rng.random() < 0.012) * float(rng.uniform(0.3, 1)),
         bad_column=float(rng.random() < 0.008),
@@ -47,10 +47,10 @@ def draw_surroundings(galaxy: Galaxy, rng: np.random.Generator, *, side_arcmin: 
 
 def add_objects(
     array: np.ndarray, galaxy: Galaxy, around: Surroundings, observation: Observation, rng: np.random.Generator
-) -> float:
+) -> Surroundings:
     """Adds stars and galaxies to a scene (float32 [3, n, n], nanomaggies, changed in place).
 
-    Returns the light of the brightest object within 1.5 r90 of the centre, as a share of the galaxy's r flux.
+    Returns the surroundings with their crowding.
     """
     n, pixel = array.shape[1], observation.pixel_arcsec
     own = 10 ** (-0.4 * (galaxy.mag_r - 22.5))
@@ -83,7 +83,7 @@ def add_objects(
         red = rng.random()
         flux = nanomaggies(galaxy.mag_r, 0.4 + red, 0.15 + 0.6 * red) * galaxy.overlap
         add_star(array, flux, n // 2 + distance * np.cos(angle), n // 2 + distance * np.sin(angle))
-    return crowding
+    return replace(around, crowding=crowding)
 
 
 def add_star(array: np.ndarray, flux: np.ndarray, x_px: float, y_px: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def cross_validate(
                 parts=parts,
                 device=device,
                 force=True,
-                progress=None if progress is None else lambda moment, number=number: progress(number, moment),
+                progress=partial(progress, number) if progress else None,
             )
         part = Predictor(run.path, device=device, views=views).answer(images.images[np.flatnonzero(held_out)])[task]
         if answer is None:

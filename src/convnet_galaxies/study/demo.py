@@ -76,7 +76,13 @@ def run_demo(
     zoo_data, lens_data = output / "galaxy-zoo", output / "space-warps"
     with step("simulating galaxies and their votes"):
         simulate_galaxy_zoo(
-            zoo_data, number=size.galaxies, seed=seed, workers=workers, force=True, test_fraction=0.1, progress=step.update
+            zoo_data,
+            number=size.galaxies,
+            seed=seed,
+            workers=workers,
+            force=True,
+            test_fraction=0.1,
+            progress=step.update,
         )
     with step("simulating fields, lenses and clicks"):
         simulate_space_warps(
@@ -90,7 +96,9 @@ def run_demo(
     runs = output / "runs"
 
     def train(name: str, epochs: int, *, parent: str | None = None, stage: int | None = None) -> Path:
-        longer = settings.model_copy(update={"train": settings.train.model_copy(update={"epochs": epochs}), "seed": seed})
+        longer = settings.model_copy(
+            update={"train": settings.train.model_copy(update={"epochs": epochs}), "seed": seed}
+        )
         images, task = (zoo, "votes") if stage is None else (lenses, "lens")
         with step(f"training {name}"):
             fit(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.run_folder import RunFolder
@@ -25,13 +26,13 @@ class Checkpoint:
 
     def restore(
         self, net: nn.Module, optimizers: list[torch.optim.Optimizer], average: WeightAverage
-    ) -> tuple[int, float, float]:
-        """Fill all parts; returns steps done, best validation loss, seconds trained."""
+    ) -> tuple[int, float, float, float]:
+        """Fill all parts; returns steps done, best validation loss, seconds trained, sum of the epoch's losses."""
         net.load_state_dict(self.state["net"])
         average.net.load_state_dict(self.state["average"])
         for optimizer, saved in zip(optimizers, self.state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        return self.state["step"], self.state["best"], self.state["spent"]
+        return self.state["step"], self.state["best"], self.state["spent"], self.state["gathered"]
 
 
 def save_checkpoint(
@@ -44,6 +45,7 @@ def save_checkpoint(
     step: int,
     best: float,
     spent: float,
+    gathered: float,
 ) -> None:
     """Write all that is needed to go on, through a temporary name."""
     state = {
@@ -54,10 +56,10 @@ def save_checkpoint(
         "step": step,
         "best": best,
         "spent": spent,
+        "gathered": gathered,
     }
-    temporary = run.checkpoint.with_name(run.checkpoint.name + ".part")
-    torch.save(state, temporary)
-    temporary.replace(run.checkpoint)
+    with new_file(run.checkpoint, force=True) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)  # given a name, torch reports a full disk as a RuntimeError
 
 
 def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from convnet_galaxies.data.output import DISK_FULL, new_file
 from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.losses import LOSSES
@@ -60,7 +62,7 @@ def fit(
     tasks: of ``votes``, ``lens``, ``flavor``, ``types``; a head each.
     parent: run whose backbone, and whose heads for the same tasks, are the start.
     stage: only images of this Space Warps stage are trained on; the split is of all of them.
-    parts: part of each image (str [n]) when the split is settled elsewhere, as in cross-validation.
+    parts: part of each image (str [n], empty for none) when the split is settled elsewhere, as in cross-validation.
     resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
@@ -70,13 +72,23 @@ def fit(
     fabric.seed_everything(settings.seed, verbose=False)
     plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
     checkpoint = load_checkpoint(run, plan.identity) if resume else None
-    if not resume and fabric.is_global_zero:
-        run.create(force=force)
-        run.settings.write_text(write_settings(settings.model_copy(update={"net": plan.net.settings})), "utf-8")
-        run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
-        write_split(run.split, plan.split)
-    _train(fabric, plan, settings, run, checkpoint, progress)
+    try:
+        if not resume and fabric.is_global_zero:
+            _begin(run, plan, settings, fabric, force=force)
+        _train(fabric, plan, settings, run, checkpoint, progress)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise InputError(f"{output}: the disk is full", "make room, then continue with --resume") from None
     return run
+
+
+def _begin(run: RunFolder, plan: Plan, settings: Settings, fabric: Fabric, *, force: bool) -> None:
+    run.create(force=force)
+    settings = settings.model_copy(update={"net": plan.net.settings})  # a parent settles the net
+    run.settings.write_text(write_settings(settings), "utf-8")
+    run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
+    write_split(run.split, plan.split)
 
 
 def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
@@ -98,19 +110,23 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
     steps = batches.steps * wanted.epochs
     rates = Rates(optimizers, steps, wanted.warmup)
     average = WeightAverage(net, wanted.average, steps)
-    step, best, spent = 0, math.inf, 0.0
+    step, best, spent, gathered = 0, math.inf, 0.0, 0.0
     figures: dict[str, float] = {}
     if checkpoint is not None:
-        step, best, spent = checkpoint.restore(net, optimizers, average)
+        step, best, spent, gathered = checkpoint.restore(net, optimizers, average)
         run.keep_metrics_until(step // batches.steps)
+
+    def save() -> None:
+        save_checkpoint(
+            run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent, gathered=gathered
+        )
 
     with Interrupts() as interrupts:
         for epoch in range(step // batches.steps, wanted.epochs):
             started = time.monotonic()
-            losses = torch.zeros((), device=fabric.device)
-            first = step % batches.steps
+            losses = torch.tensor(gathered, device=fabric.device)  # of an epoch that was interrupted, else 0
             freeze(net, wanted, epoch, inherited=plan.has_parent)
-            for batch in batches.epoch(epoch, first_step=first):
+            for batch in batches.epoch(epoch, first_step=step % batches.steps):
                 torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout follows from the step alone
                 rates.set(step)
                 outputs = model(fabric.to_device(batch.views))
@@ -124,42 +140,47 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 losses += loss.detach()
                 step += 1
                 if progress is not None and (step % 10 == 0 or step == steps):
-                    progress(
-                        Moment(
-                            step, steps, epoch + 1, losses.item() / ((step - 1) % batches.steps - first + 1), figures
-                        )
-                    )
+                    mean = losses.item() / ((step - 1) % batches.steps + 1)
+                    progress(Moment(step, steps, epoch + 1, mean, figures))
                 if interrupts.caught and step % batches.steps:
                     break
-            if interrupts.caught and step % batches.steps:
-                spent += time.monotonic() - started
-                break
             spent += time.monotonic() - started
+            gathered = losses.item()
+            _require_finite(gathered, epoch)
+            if interrupts.caught and step % batches.steps:
+                break
             if (epoch + 1) % wanted.validate_every == 0 or epoch + 1 == wanted.epochs:
                 figures = validate(fabric, average.net, plan) if len(plan.validation_rows) else {}
                 score = figures.get("validation_loss", -float(epoch))
+                _require_finite(score, epoch)
                 if fabric.is_global_zero:
-                    row = {
-                        "epoch": epoch + 1,
-                        "train_seconds": spent,
-                        "train_loss": losses.item() / (batches.steps - first),
-                    }
+                    row = {"epoch": epoch + 1, "train_seconds": spent, "train_loss": gathered / batches.steps}
                     run.append_metrics({**row, **figures})
                     if score < best:
                         save_weights(average.net.state_dict(), run.weights)
                 best = min(best, score)
-            if fabric.is_global_zero:
-                save_checkpoint(run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent)
+            gathered = 0.0
+            if fabric.is_global_zero and step < steps and not interrupts.caught:
+                save()
             if interrupts.caught:
                 break
     if step < steps:
         if fabric.is_global_zero:
-            save_checkpoint(run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent)
+            save()
         raise KeyboardInterrupt
     fabric.barrier()
     if fabric.is_global_zero:
-        run.card.write_text(plan.card().dumps(), "utf-8")
+        with new_file(run.card, force=True) as temporary:
+            temporary.write_text(plan.card().dumps(), "utf-8")
         run.checkpoint.unlink(missing_ok=True)
+
+
+def _require_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise InputError(
+            f"training: the loss of epoch {epoch + 1} is {loss}, expected a finite number: it diverged",
+            "lower train.learning_rate, or set train.precision=fp32",
+        )
 
 
 @torch.no_grad()

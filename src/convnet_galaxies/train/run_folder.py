@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +63,33 @@ class RunFolder:
         return self.card.is_file()
 
     def create(self, *, force: bool) -> None:
-        """Make the folder. Raises OutputExistsError unless it is new, empty, or a run and force is given."""
+        """Make the folder. Raises OutputExistsError unless it is new, empty, or a run and force is given.
+
+        Only a run's own files are ever removed; a folder that holds anything else is refused.
+        """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             if not force:
                 raise OutputExistsError(self.path)
-            if not self.settings.is_file():
-                raise InputError(f"{self.path}: is not a run, so it is not replaced", "choose another output")
-            shutil.rmtree(self.path)
+            self._remove_files()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be made ({error.strerror})", "choose another output") from None
+
+    def _remove_files(self) -> None:
+        if not self.path.is_dir() or not is_run(self.path):
+            raise InputError(f"{self.path}: is not a run, so it is not replaced", "choose another output")
+        own = (self.settings, self.weights, self.card, self.metrics, self.split, self.environment, self.checkpoint)
+        left_over = [path for one in own for path in self.path.glob(f".{one.name}.unfinished-*")]
+        strangers = sorted(path.name for path in self.path.iterdir() if path not in (*own, *left_over))
+        if strangers:
+            raise InputError(
+                f"{self.path}: holds {strangers[0]}, which is no file of a run, so it is not replaced",
+                "move it away, or choose another output",
+            )
+        # model.json goes first: what is left when this is cut off is no finished run.
+        for path in (self.card, *own, *left_over):
+            path.unlink(missing_ok=True)
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:
         """Record versions and machine."""
@@ -116,14 +131,19 @@ def is_run(path: Path) -> bool:
 
 
 def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
-    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``."""
-    columns = [column for column in link_columns if column in table.columns] or ["id"]
+    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id."""
     keys: list[list[str]] = [[] for _ in range(len(table))]
-    for column in columns:
-        for row, value in enumerate(table[column]):
-            if not pd.isna(value) and str(value) != "":
-                keys[row].append(f"{column}={value}")
-    return keys
+    for column in link_columns:
+        if column in table.columns:
+            for row, value in enumerate(table[column]):
+                if not pd.isna(value) and str(value) != "":
+                    keys[row].append(f"{column}={_plain_number(value)}")
+    return [found or [f"id={name}"] for found, name in zip(keys, table["id"], strict=True)]
+
+
+def _plain_number(value: object) -> object:
+    """Joining tables turns 100008 into 100008.0 where some rows have none; the galaxy stays the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def write_split(path: Path, table: pd.DataFrame) -> None:
@@ -145,13 +165,24 @@ def read_split_of(run: str | Path) -> pd.DataFrame | None:
     return read_split(path) if path.is_file() or not str(run).startswith(BUILTIN) else None
 
 
-def trained_keys(split: pd.DataFrame) -> set[str]:
-    """Keys of all images that the run or an ancestor was trained on."""
-    rows = split[(split["part"] == "train") & split["used"]]
+def used_keys(split: pd.DataFrame, part: str) -> set[str]:
+    """Keys of all images that the run or an ancestor used in a part, ``train`` or ``validation``."""
+    rows = split[(split["part"] == part) & split["used"]]
     return {key for keys in rows["keys"] for key in keys}
 
 
 def was_trained_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame) -> np.ndarray:
-    """Mask [n] of the images that share an id, a galaxy, a field or an image file with the run's training images."""
-    seen = trained_keys(split)
-    return np.array([any(key in seen for key in keys) for keys in link_keys(table, link_columns)], dtype=bool)
+    """Mask [n] of the images whose group shares a galaxy, a field, an image file or an id with the training images."""
+    return _shares_key(table, link_columns, split, "train")
+
+
+def was_validated_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame) -> np.ndarray:
+    """The same mask for the images by which the run's or an ancestor's best weights were chosen."""
+    return _shares_key(table, link_columns, split, "validation")
+
+
+def _shares_key(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame, part: str) -> np.ndarray:
+    seen = used_keys(split, part)
+    own = [any(key in seen for key in keys) for keys in link_keys(table, link_columns)]
+    # Whole groups: an image may be linked to a training image by a third one that was not used itself.
+    return pd.Series(own, dtype=bool).groupby(table["group"].to_numpy()).transform("any").to_numpy()

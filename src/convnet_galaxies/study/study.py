@@ -1,0 +1,190 @@
+"""The user's plan, all arms at several numbers of labels and over several seeds, on the same leak-safe splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.fit import fit
+from convnet_galaxies.train.run_folder import RunFolder
+
+SPLIT_SEED = 0
+"""The split is the same for all training seeds, so that differences between arms are paired image by image."""
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study is asked to do.
+
+    zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of training on stage 1 or on stage 2 alone, and of
+    fine-tuning on stage 2. A smaller share f of the labels is trained on for f^-1/2 times the epochs, at most
+    10^1/2 times: few labels need more passes, but not as many steps.
+    """
+
+    seeds: int = 5
+    fractions: tuple[float, ...] = (0.05, 0.2, 1.0)
+    zoo_epochs: int = 60
+    lens_epochs: int = 20
+    fine_epochs: int = 10
+    views: int = 8
+
+
+@dataclass(frozen=True)
+class Job:
+    """One net of the study."""
+
+    name: str
+    seed: int
+    fraction: float
+    arm: Arm | None
+
+    @property
+    def folder(self) -> str:
+        """Its folder within the study's."""
+        text = self.name.replace(", ", "_").replace(" ", "-")
+        return f"{text}/labels-{self.fraction:g}/seed-{self.seed}"
+
+
+def study_jobs(plan: StudyPlan) -> list[Job]:
+    """All nets in the order in which they can be trained, those with all labels first."""
+    jobs = [Job("zoo", seed, 1.0, None) for seed in range(plan.seeds)]
+    for fraction in sorted(plan.fractions, reverse=True):
+        jobs += [Job(arm.name, seed, fraction, arm) for arm in ARMS for seed in range(plan.seeds)]
+    jobs += [Job("flavors", seed, 1.0, Arm("flavors", 1, "zoo")) for seed in range(plan.seeds)]
+    jobs += [Job("leaking random split", seed, 1.0, Arm("leaking random split", 1, None)) for seed in range(plan.seeds)]
+    return jobs
+
+
+def run_study(
+    zoo: ImageSet,
+    lenses: ImageSet,
+    settings: Settings,
+    output: Path,
+    *,
+    plan: StudyPlan | None = None,
+    device: Device = "auto",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Train all nets and predict the held-out cutouts with each; returns the file of predictions.
+
+    output: folder; a net whose predictions are there is not trained again, so a study that was cut off goes on where
+        it was. Its ``study.json`` holds the plan; another plan for the same folder is refused.
+    Raises InputError when the packs lack votes, lenses or stages.
+    """
+    plan = plan or StudyPlan()
+    for image_set, column in ((zoo, "Class1.1"), (lenses, "lens"), (lenses, "stage"), (lenses, "flavor_label")):
+        if column not in image_set.table.columns:
+            raise InputError(
+                f"pack: found no column '{column}'", "give --zoo a Galaxy Zoo pack, --space-warps a catalogue's"
+            )
+    _settle(output, plan, settings, zoo, lenses)
+    parts = study_parts(lenses, settings.split.shares, seed=SPLIT_SEED)
+    jobs = study_jobs(plan)
+    for number, job in enumerate(jobs):
+        if progress is not None:
+            progress(number, len(jobs), f"{job.name}, {job.fraction:.0%} of the labels, seed {job.seed}")
+        if not (output / job.folder / "predictions.parquet").is_file():
+            _do(job, zoo, lenses, parts, settings, output, plan, device)
+    path = output / "predictions.parquet"
+    tables = [pd.read_parquet(output / job.folder / "predictions.parquet") for job in jobs if job.arm is not None]
+    with new_file(path, force=True) as temporary:
+        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+    return path
+
+
+def _do(  # one net: trained, and asked about the held-out cutouts
+    job: Job,
+    zoo: ImageSet,
+    lenses: ImageSet,
+    parts: np.ndarray,
+    settings: Settings,
+    output: Path,
+    plan: StudyPlan,
+    device: Device,
+) -> None:
+    run = RunFolder(output / job.folder)
+    if job.arm is None:
+        if not run.is_finished:
+            fit(
+                zoo,
+                _with_epochs(settings, plan.zoo_epochs, 1.0, job.seed),
+                run.path,
+                tasks=("votes",),
+                device=device,
+                force=True,
+            )
+        pd.DataFrame().to_parquet(run.path / "predictions.parquet")
+        return
+    groups = lenses.table["group"].to_numpy()
+    own_parts = keep_share(parts, groups, job.fraction, seed=SPLIT_SEED)
+    if job.name == "leaking random split":
+        draw = np.random.default_rng(job.seed).random(len(lenses))
+        shares = settings.split.shares
+        own_parts = np.select([draw < shares[0], draw < shares[0] + shares[1]], ["train", "validation"], "test").astype(
+            object
+        )
+    task = "flavor" if job.name == "flavors" else "lens"
+    parent = None
+    if job.arm.parent is not None:
+        fraction = 1.0 if job.arm.parent == "zoo" else job.fraction
+        parent = output / Job(job.arm.parent, job.seed, fraction, None).folder
+    epochs = plan.fine_epochs if job.arm.stage == 2 and job.arm.parent not in (None, "zoo") else plan.lens_epochs
+    if not run.is_finished:
+        wanted = _with_epochs(settings, epochs, job.fraction, job.seed)
+        fit(
+            lenses,
+            wanted,
+            run.path,
+            tasks=(task,),
+            parent=parent,
+            stage=job.arm.stage,
+            parts=own_parts,
+            device=device,
+            force=True,
+        )
+    rows = np.flatnonzero((own_parts == "test") & lenses.table["lens"].notna().to_numpy())
+    answer = Predictor(run.path, device=device, views=plan.views).answer(lenses.images[rows])[task]  # type: ignore[arg-type]
+    table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
+    table = table.assign(arm=job.name, seed=job.seed, fraction=job.fraction)
+    if task == "lens":
+        table["lens_probability"] = answer
+    else:
+        names = Predictor(run.path, device=device).classes["flavor"]
+        table["predicted_flavor"] = np.array(names)[answer.argmax(axis=1)]
+    with new_file(run.path / "predictions.parquet", force=True) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _with_epochs(settings: Settings, epochs: int, fraction: float, seed: int) -> Settings:
+    longer = round(epochs * min(10.0, 1 / fraction) ** 0.5)
+    train = settings.train.model_copy(update={"epochs": longer, "validate_every": longer})
+    return settings.model_copy(update={"train": train, "seed": seed})
+
+
+def _settle(output: Path, plan: StudyPlan, settings: Settings, zoo: ImageSet, lenses: ImageSet) -> None:
+    facts = {
+        "plan": {**plan.__dict__, "fractions": list(plan.fractions)},
+        "settings": write_settings(settings),
+        "images": [len(zoo), len(lenses)],
+    }
+    path = output / "study.json"
+    if path.is_file():
+        if json.loads(path.read_text("utf-8")) != facts:
+            raise UsageError(f"{output}: holds a study of another plan, settings or packs", "choose another output")
+        return
+    if output.exists() and any(output.iterdir()):
+        raise UsageError(f"{output}: holds something else than a study", "choose another output")
+    output.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
