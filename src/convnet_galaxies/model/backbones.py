@@ -70,7 +70,8 @@ class PlainBlock(nn.Module):
         if stride != 1 or inputs != outputs:
             # Averaging before a 1 x 1 convolution uses all pixels where a strided one drops three of four.
             self.shortcut = nn.Sequential(
-                nn.AvgPool2d(stride) if stride > 1 else nn.Identity(),
+                # Odd sizes are rounded up, as the strided convolution beside it does.
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
                 nn.Conv2d(inputs, outputs, 1, bias=False),
                 nn.BatchNorm2d(outputs),
             )

@@ -41,7 +41,7 @@ class ConvNeXt(Backbone):
             )
         )
         self.head = nn.Sequential()
-        self.head.add_module("norm", nn.LayerNorm(widths[-1], eps=1e-6))
+        self.head.add_module("norm", FeatureNorm(widths[-1], eps=1e-6))
         self.features = widths[-1]
 
     def parts(self) -> list[nn.Module]:
@@ -94,6 +94,13 @@ class Mlp(nn.Module):
         if self.convolutional:
             return self.fc2(F.gelu(self.fc1(x)))
         return self.fc2(F.gelu(self.fc1(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+
+
+class FeatureNorm(nn.LayerNorm):
+    """Layer norm of float32 features, in whatever precision its weights are kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
 
 
 class ChannelNorm(nn.LayerNorm):

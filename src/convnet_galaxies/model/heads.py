@@ -35,7 +35,7 @@ class VoteHead(nn.Module):
     def votes(self, scores: Tensor) -> Tensor:
         """Any real scores [n, 37] to vote fractions [n, 37], computed in float32."""
         scores = scores.float()
-        padded = torch.cat([scores, scores.new_full((len(scores), 1), -1e4)], dim=1)
+        padded = torch.cat([scores, scores.new_full((len(scores), 1), -torch.inf)], dim=1)
         shares = Entmax.apply(padded[:, self.slot])  # [n, 11, 7]
         columns: list[Tensor] = [scores.new_empty(0)] * len(VOTE_COLUMNS)
         for question in ASKING_ORDER:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ from convnet_galaxies.measure.scores import (
     evaluate_lenses,
     evaluate_votes,
 )
-from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 from convnet_galaxies.train.plan import stage_rows
-from convnet_galaxies.train.run_folder import link_keys, read_split_of, was_trained_on
+from convnet_galaxies.train.run_folder import read_split_of, was_trained_on, was_validated_on
 from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
 
 Part = Literal["test", "validation", "heldout"]
-Scores = VoteScores | LensScores | FlavorScores
+Scores: TypeAlias = VoteScores | LensScores | FlavorScores
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
     if split is None:
         return np.arange(len(images)), 0
     trained = was_trained_on(images.table, images.link_columns, split)
-    validated = was_validated_on(images, split)
+    validated = was_validated_on(images.table, images.link_columns, split)
     wanted = {"test": ~validated, "validation": validated, "heldout": np.ones(len(images), bool)}[part]
     rows = np.flatnonzero(~trained & wanted)
     if not len(rows):
@@ -64,13 +64,6 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
             "evaluate on other images, or choose another --part",
         )
     return rows, int(trained.sum())
-
-
-def was_validated_on(images: ImageSet, split: pd.DataFrame) -> np.ndarray:
-    """Mask [n] of the images by which the run's or an ancestor's best weights were chosen."""
-    rows = split[(split["part"] == "validation") & split["used"]]
-    seen = {key for keys in rows["keys"] for key in keys}
-    return np.array([any(key in seen for key in keys) for keys in link_keys(images.table, images.link_columns)], bool)
 
 
 def evaluate(
@@ -86,6 +79,7 @@ def evaluate(
 
     Raises InputError when the pack does not fit the run, has no labels for its tasks, or nothing is held out.
     """
+    require_preprocess("the pack", images.preprocess, predictor.preprocess)
     rows, refused = held_out_rows(images, run, part)
     if stage is not None:
         rows = rows[stage_rows(images.table, stage)[rows]]
@@ -96,7 +90,8 @@ def evaluate(
             f"the pack has no labels for what {run} answers ({', '.join(predictor.classes)})",
             "pack it with its table of labels, or use `predict`",
         )
-    known = np.any([target.known for target in targets.values()], axis=0)
+    targets = {task: target for task, target in targets.items() if target.known.any()}
+    known = np.any([np.zeros(len(rows), bool), *(target.known for target in targets.values())], axis=0)
     if not known.any():
         raise InputError(f"none of the {len(rows)} held-out images has a known label", "evaluate on labelled images")
     rows, table = rows[known], table[known].reset_index(drop=True)
@@ -108,9 +103,7 @@ def evaluate(
     return Evaluation(str(run), part, len(rows), refused, len(predictor.warps), scores)
 
 
-def score_task(
-    task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int
-) -> Scores:
+def score_task(task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int) -> Scores:
     """Scores of one task's answers against its target; rows without a label are passed over."""
     known = target.known
     groups = table["group"].to_numpy()[known]

@@ -22,6 +22,21 @@ from convnet_galaxies.train.plan import field_px
 Views = Literal[1, 8, 16]
 
 
+def require_preprocess(where: object, found: Preprocess, expected: Preprocess) -> None:
+    """Raises InputError unless pixels that were made as found are what a run expects; an unknown scale passes."""
+    scales = (found.pixel_scale_arcsec, expected.pixel_scale_arcsec)
+    differences = [
+        f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
+        for name in ("size_px", "bands", "crop_px", "pixel_scale_arcsec", "stretch")
+        if getattr(found, name) != getattr(expected, name) and not (name == "pixel_scale_arcsec" and None in scales)
+    ]
+    if differences:
+        raise InputError(
+            f"{where}: found images made of {found}, expected {expected} as in the run ({'; '.join(differences)})",
+            "pack the images again in the run's way (--crop, --size, --bands), or give the images themselves",
+        )
+
+
 class Predictor:
     """Answers of a run's net, averaged over fixed views of each image.
 

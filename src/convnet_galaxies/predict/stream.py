@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ import pyarrow.parquet as pq
 
 from convnet_galaxies.data.archive import list_images
 from convnet_galaxies.data.decoding import decode_batches
+from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.pack import is_pack, read_pack
+from convnet_galaxies.data.pack import DESCRIPTION, read_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.tables import table_format, write_table
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import to_table
-from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def predict_file(
     Raises InputError for bad sources, BadImageError for a bad image unless skip_bad.
     """
     form = table_format(output)
+    if output.exists() and not force:
+        raise OutputExistsError(output)
     skipped: list[str] = []
     count = 0
     with closing(
@@ -60,7 +64,8 @@ def predict_file(
             return Summary(len(table), tuple(skipped))
         with new_file(output, force=force) as temporary:
             if form == "CSV":
-                with temporary.open("w", encoding="utf-8", newline="") as file:
+                is_packed = output.name.lower().endswith(".gz")
+                with (gzip.open if is_packed else open)(temporary, "wt", encoding="utf-8", newline="") as file:
                     for table in tables:
                         table.to_csv(file, index=False, header=count == 0, float_format="%.7g")
                         count += len(table)
@@ -107,41 +112,23 @@ def predict_tables(
         )
 
 
-def image_ids(files: tuple[ImageFile, ...]) -> list[str]:
-    """The id of each image: its file name without its ending. Raises InputError when two are alike."""
-    ids = [file.name.removesuffix(".gz").rsplit(".", 1)[0] for file in files]
-    if len(set(ids)) < len(ids):
-        first: dict[str, ImageFile] = {}
-        for name, file in zip(ids, files, strict=True):
-            if name in first:
-                raise InputError(
-                    f"{file}: found the same name as {first[name]}, expected one image a name",
-                    "rename one of them, or give one folder at a time",
-                )
-            first[name] = file
-    return ids
-
-
 Blocks = Generator[tuple[list[str], np.ndarray]]
 
 
 def _open(
     preprocess: Preprocess, source: Path, *, batch: int, skip_bad: bool, limit: int | None, skipped: list[str] | None
 ) -> tuple[Blocks, int]:
-    if source.is_dir() and is_pack(source):
+    if (source / DESCRIPTION).is_file():
         pack = read_pack(source)
-        if pack.preprocess != preprocess:
-            raise InputError(
-                f"{source}: found images made as [{pack.preprocess}], expected [{preprocess}] as in the run",
-                "pack them again in this way, or give the images themselves",
-            )
+        require_preprocess(source, pack.preprocess, preprocess)
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
         return (
             (ids[a : min(a + batch, total)], pack.images[a : min(a + batch, total)]) for a in range(0, total, batch)
         ), total
-    files = list_images(source)[:limit]
-    return _decode(files, image_ids(files), preprocess, skip_bad=skip_bad, skipped=skipped), len(files)
+    index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
+    files = tuple(index.values())
+    return _decode(files, list(index), preprocess, skip_bad=skip_bad, skipped=skipped), len(files)
 
 
 def _decode(

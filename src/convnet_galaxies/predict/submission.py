@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnet_galaxies.data.vote_table import write_submission
+from convnet_galaxies.data.tables import table_format
+from convnet_galaxies.data.vote_table import read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.predictor import Predictor
@@ -30,8 +31,12 @@ def submit(
     if "votes" not in predictor.classes:
         have = ", ".join(predictor.classes)
         raise InputError(f"the run answers {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")
+    if table_format(output) != "CSV":
+        raise InputError(f"{output}: found another ending, expected .csv, which Kaggle takes", "rename the output")
     if output.exists() and not force:
         raise OutputExistsError(output)
+    if sample is not None:
+        read_votes(sample)  # a sample at fault is told before the hours of prediction
     table = pd.concat(list(predict_tables(predictor, images, progress=progress)), ignore_index=True)
     votes = table[list(VOTE_COLUMNS)].to_numpy(float)
     write_submission(output, table["id"].tolist(), votes, sample=sample, force=force)

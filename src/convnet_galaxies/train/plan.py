@@ -18,7 +18,7 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
 from convnet_galaxies.settings import NetSettings, Settings, write_settings
 from convnet_galaxies.train.run_folder import link_keys, read_split_of, was_trained_on
-from convnet_galaxies.train.targets import Target, find_types, make_target
+from convnet_galaxies.train.targets import Target, find_types, make_target, vote_columns
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,8 @@ def make_plan(
     centres = None
     if "types" in tasks:
         kept = None if card is None else card.type_centres
-        votes = images.table.filter(regex=r"^Class\d+\.\d+$").to_numpy(float)
-        centres = (
-            np.array(kept) if kept else find_types(votes[parts == "train"], settings.train.types, seed=settings.seed)
-        )
+        votes = vote_columns(images.table, "types")[parts == "train"]
+        centres = np.array(kept) if kept else find_types(votes, settings.train.types, seed=settings.seed)
     targets = {
         task: make_target(
             task, images.table, classes=() if card is None else card.classes.get(task, ()), centres=centres
@@ -129,8 +127,10 @@ def make_plan(
     text = "\n".join(
         [write_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
     )
-    identity = hashlib.sha256(text.encode()).hexdigest()
-    return Plan(images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity)
+    identity = hashlib.sha256(text.encode())
+    for target in targets.values():
+        identity.update(target.values.numpy().tobytes())
+    return Plan(images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity.hexdigest())
 
 
 def deal_parts(
@@ -163,9 +163,10 @@ def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
     """Mask of the images of a stage. Raises InputError when the pack has no such stage."""
     if "stage" not in table.columns:
         raise InputError("--stage: the pack has no column 'stage'", "leave out --stage")
-    mask = (table["stage"].astype(float) == stage).to_numpy()
+    stages = pd.to_numeric(table["stage"], errors="coerce")
+    mask = (stages == stage).to_numpy()
     if not mask.any():
-        found = ", ".join(f"{value:g}" for value in sorted(table["stage"].astype(float).unique()))
+        found = ", ".join(f"{value:g}" for value in sorted(stages.dropna().unique())) or "none"
         raise InputError(f"--stage {stage}: found only stages {found}", "choose one of these")
     return mask
 
@@ -185,7 +186,14 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
             "pack with the same bands, or train from scratch",
         )
     fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
-    return settings.model_copy(update={"net": settings.net.model_copy(update={**fixed, "encoder_weights": None})})
+    try:
+        net = NetSettings.model_validate({**settings.net.model_dump(), **fixed, "encoder_weights": None})
+    except ValueError:
+        raise InputError(
+            f"settings: net.input_px is {settings.net.input_px}, which the net of the parent run cannot take",
+            f"pass --set net.input_px={card.net.input_px}, as the parent has",
+        ) from None
+    return settings.model_copy(update={"net": net})
 
 
 def _check_held_out(images: ImageSet, parts: np.ndarray, inherited: pd.DataFrame) -> None:
@@ -205,6 +213,10 @@ def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
     for task, target in targets.items():
         rows = train_rows[target.known[train_rows]]
         values = target.values[torch.from_numpy(rows)]
+        if not len(rows):
+            raise InputError(
+                f"pack: none of the training images has a label for '{task}'", "leave out this task, or label images"
+            )
         if task != "votes" and len(values.unique()) < 2:
             raise InputError(
                 f"pack: all {len(rows)} training images with a label for '{task}' have the same one, "

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
-from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.errors import InputError
 
 FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
 """Classes of the flavor head; ``dud`` is a cutout without a lens."""
@@ -40,13 +40,11 @@ class Target:
 
 
 def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
-    """The task that a table's columns are made for: votes, else lens, else flavor. Raises UsageError when none."""
+    """The task that a table's columns are made for: votes, else lens, else flavor. Raises InputError when none."""
     for task in ("votes", "lens", "flavor"):
         if COLUMN_OF_TASK[task] in table.columns:
             return (task,)
-    raise UsageError(
-        "train: the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels"
-    )
+    raise InputError("the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels")
 
 
 def make_target(
@@ -61,20 +59,20 @@ def make_target(
             f"choose a task that the pack has labels for: {', '.join(have) or 'none'}",
         )
     if task == "votes":
-        votes = table[list(VOTE_COLUMNS)].to_numpy(np.float32, copy=True)
-        return Target(torch.from_numpy(votes), ~np.isnan(votes).any(axis=1))
+        votes = vote_columns(table, task).astype(np.float32)
+        return Target(torch.from_numpy(votes), np.isfinite(votes.sum(axis=1)))
     if task == "lens":
         lens = table["lens"].to_numpy(np.float32, copy=True)
         return Target(torch.from_numpy(lens), ~np.isnan(lens))
     if task == "types":
         if centres is None:
             raise ValueError("types need their centres")
-        numbers = nearest_type(table[list(VOTE_COLUMNS)].to_numpy(float), centres)
+        numbers = nearest_type(vote_columns(table, task), centres)
         names = classes or tuple(f"type {number}" for number in range(len(centres)))
         return Target(torch.from_numpy(numbers), numbers >= 0, names)
     labels = table[column]
     names = classes or _class_names(labels)
-    numbers = pd.Categorical(labels, categories=list(names)).codes.astype(np.int64)
+    numbers = pd.Index(names).get_indexer(labels).astype(np.int64)
     strangers = labels[labels.notna().to_numpy() & (numbers < 0)]
     if len(strangers):
         raise InputError(
@@ -82,6 +80,17 @@ def make_target(
             "train the flavors anew, or correct the table",
         )
     return Target(torch.from_numpy(numbers), numbers >= 0, names)
+
+
+def vote_columns(table: pd.DataFrame, task: str) -> np.ndarray:
+    """The votes as float64 [n, 37] in the order of VOTE_COLUMNS. Raises InputError when a column is missing."""
+    missing = [column for column in VOTE_COLUMNS if column not in table.columns]
+    if missing:
+        raise InputError(
+            f"pack: found no column '{missing[0]}', expected the 37 votes for the task '{task}'",
+            "choose another task, or pack the images with their votes",
+        )
+    return table[list(VOTE_COLUMNS)].to_numpy(float, copy=True)
 
 
 def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
