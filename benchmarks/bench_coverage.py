@@ -6,9 +6,9 @@ scores of non-lenses and of three flavors of lens are logits of different width 
 recalibration is exact. Columns of the result: method; shift (by how much lower the logits of the unknown lenses are);
 n_unknown; prevalence; trials; coverage of the population's fraction; above and below, how often the interval lies
 wholly on that side of it; coverage of the number of lenses among the very images; coverage of each flavor's fraction;
-median width; flagged, how often the trust check (on scores) tells known from unknown images.
+median width; flagged, how often the trust check tells known from unknown images.
 
-    python benchmarks/bench_coverage.py [--trials 200] [--out benchmarks/results/coverage.csv]
+    python benchmarks/bench_coverage.py [--trials 120] [--out benchmarks/results/coverage.csv]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
-from convnet_galaxies.measure.shift import tell_apart, weigh_known
+from convnet_galaxies.measure.shift import check_trust
 
 CLASSES = ("non-lens", "lensed galaxy", "lensed quasar", "lensing cluster")
 MIX = np.array([0.45, 0.25, 0.30])
@@ -71,24 +71,24 @@ def holds(answer: Prevalence, name: str, fraction: float, number: int) -> tuple[
     )
 
 
-def is_flagged(images: ScoredImages, answer: Prevalence) -> bool:
-    """Whether a two-sample test on the logits, known images weighted to the estimated prevalence, sees a difference."""
-    fraction = answer.fraction["lens"].value
-    logits = [
-        np.log(np.clip(side[:, 1], 1e-7, 1)) - np.log(np.clip(side[:, 0], 1e-7, 1))
-        for side in (images.posteriors, images.unknown_posteriors)
+def is_flagged(images: ScoredImages, answer: Prevalence, unknown: np.ndarray, seed: int, *, harder: float) -> bool:
+    """Whether the trust check sees a difference, in the logit and in a second feature that the net does not use.
+
+    The second feature has unit variance and is moved by as many units as the logits of the lenses are lower: a net's
+    features show more of a lens than its score.
+    """
+    rng = np.random.default_rng([seed, 1])
+    sides = zip((images.posteriors, images.unknown_posteriors), (0.0, harder * (unknown > 0)), strict=True)
+    features = [
+        np.column_stack(
+            [np.log(np.clip(side[:, 1], 1e-7, 1) / np.clip(side[:, 0], 1e-7, 1)), rng.normal(size=len(side)) + moved]
+        )
+        for side, moved in sides
     ]
-    check = tell_apart(
-        *logits,
-        images.groups,
-        images.unknown_groups,
-        known_weights=weigh_known(images.truth, np.array([1 - fraction, fraction])),
-        model="boosting",
-        folds=3,
-        seed=0,
-        n_permutations=99,
-    )
-    return check.verdict != "alike"
+    fraction = answer.fraction["lens"].value
+    checks = check_trust(images, *features, np.array([1 - fraction, fraction]), seed=seed, n_permutations=99)
+    # Two tests, each at half of 5 %.
+    return any(check.p_value < 0.05 / len(checks) for check in checks.values())
 
 
 def run_cell(
@@ -104,7 +104,7 @@ def run_cell(
         if flavors:
             by_flavor += [holds(answer, CLASSES[k], fractions[k], int((unknown == k).sum()))[0] for k in (1, 2, 3)]
         elif method == "mixture" and n_unknown == 1000 and trial < TRUST_TRIALS:
-            flagged.append(is_flagged(images, answer))
+            flagged.append(is_flagged(images, answer, unknown, trial, harder=harder))
     means = np.mean(rows, axis=0)
     return {
         "method": method + (" by flavor" if flavors else ""),
@@ -112,23 +112,23 @@ def run_cell(
         "n_unknown": n_unknown,
         "prevalence": prevalence,
         "trials": trials,
-        "coverage": means[0],
-        "above": means[1],
-        "below": means[2],
-        "coverage_of_number": means[3],
-        "coverage_by_flavor": np.mean(by_flavor) if flavors else np.nan,
-        "median_width": np.median([row[4] for row in rows]),
-        "flagged": np.mean(flagged) if flagged else np.nan,
+        "coverage": float(means[0]),
+        "above": float(means[1]),
+        "below": float(means[2]),
+        "coverage_of_number": float(means[3]),
+        "coverage_by_flavor": float(np.mean(by_flavor)) if flavors else np.nan,
+        "median_width": float(np.median([row[4] for row in rows])),
+        "flagged": float(np.mean(flagged)) if flagged else np.nan,
     }
 
 
 def main() -> None:
     """Runs all cells, prints and writes the table."""
     parser = argparse.ArgumentParser(description="How often the interval of the prevalence holds the truth.")
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=120)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
     arguments = parser.parse_args()
-    start, trials = time.perf_counter(), arguments.trials
+    start, trials = time.process_time(), arguments.trials
     cells = [("mixture", n, p, trials, {}) for n in (300, 1000, 3000) for p in PREVALENCES]
     cells += [("mixture", 1000, p, trials // 2, {"flavors": True}) for p in PREVALENCES]
     cells += [("emq", 1000, p, trials // 4, {}) for p in PREVALENCES]
@@ -137,11 +137,11 @@ def main() -> None:
     rows = []
     for method, n_unknown, prevalence, n, options in cells:
         rows.append(run_cell(method, n_unknown, prevalence, max(n, 1), **options))
-        print(f"{time.perf_counter() - start:5.0f} s  {rows[-1]}", flush=True)
+        print(f"{time.process_time() - start:5.0f} s", *rows[-1].values(), flush=True)
     header = (
         f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
         f"scikit-learn {version('scikit-learn')}, quapy {version('quapy')}; one process, "
-        f"seeds 0 to trials - 1; {time.perf_counter() - start:.0f} s\n"
+        f"seeds 0 to trials - 1; {time.process_time() - start:.0f} s of processor time\n"
     )
     table = pd.DataFrame(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

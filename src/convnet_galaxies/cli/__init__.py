@@ -6,15 +6,36 @@ Results go to standard output, progress and remarks to standard error. Exit code
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from convnet_galaxies import __version__
 from convnet_galaxies.cli import data_commands, predict_commands, simulate_commands, train_commands
 from convnet_galaxies.errors import GalaxyError
 
+
+class Commands(TyperGroup):
+    """All commands; ends in our way what typer would end in its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader of our output (head, less) has gone, which is its right; Python would flush once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     name="convnet-galaxies",
     help="Convolutional neural networks for images of galaxies: Galaxy Zoo votes and Space Warps lenses.",
     no_args_is_help=True,
@@ -45,10 +66,3 @@ def main() -> None:
     except GalaxyError as error:
         typer.echo(f"Error: {error.message}\nFix: {error.fix}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; that is its right.
-        sys.stderr.close()
-        sys.exit(0)

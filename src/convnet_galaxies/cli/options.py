@@ -21,7 +21,7 @@ class DeviceChoice(StrEnum):
     CUDA = "cuda"
 
 
-Seed = Annotated[int, typer.Option(help="Seed of all randomness; the same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; the same seed gives the same result.")]
 Device = Annotated[DeviceChoice, typer.Option(help="Processor that computes; auto takes a GPU when there is one.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first so many images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

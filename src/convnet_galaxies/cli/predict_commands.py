@@ -40,6 +40,14 @@ class PartChoice(StrEnum):
     HELDOUT = "heldout"
 
 
+class ByChoice(StrEnum):
+    """What figures can be broken down by."""
+
+    QUESTION = "question"
+    FLAVOR = "flavor"
+    STAGE = "stage"
+
+
 Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
 ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
 
@@ -87,7 +95,7 @@ def evaluate(
         PartChoice, typer.Option(help="Which held-out images: test, validation, or both.")
     ] = PartChoice.TEST,
     stage: Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")] = None,
-    by: Annotated[list[str] | None, typer.Option(help="Break figures down by: question, flavor, stage.")] = None,
+    by: Annotated[list[ByChoice] | None, typer.Option(help="Break figures down; may be repeated.")] = None,
     views: ViewOption = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
@@ -106,7 +114,7 @@ def evaluate(
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = evaluate_run(predictor, run, read_pack(pack), part=part.value, stage=stage, seed=seed)
-    show_json(result) if as_json else typer.echo(render_evaluation(result, by=tuple(by or ())))
+    show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in by or ()]))
 
 
 def submit(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Limit, Quiet, progress_bar, show_json
+
+if TYPE_CHECKING:  # pydantic is imported where it is used
+    from convnet_galaxies.settings import Settings
 
 
 class TaskChoice(StrEnum):
@@ -35,6 +38,19 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(train)
     app.command()(crossval)
+    app.command()(doctor)
+
+
+def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | None, parent: str | None) -> Settings:
+    """The settings of a run; what is not said about the net is as in the parent."""
+    from convnet_galaxies.settings import Settings, load_settings
+
+    base = None
+    if parent is not None:
+        from convnet_galaxies.model.weights import read_card
+
+        base = Settings(net=read_card(parent).net)
+    return load_settings(path, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], base)
 
 
 def train(
@@ -65,11 +81,10 @@ def train(
 
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
-    from convnet_galaxies.settings import load_settings
     from convnet_galaxies.train.fit import Moment, fit
     from convnet_galaxies.train.targets import guess_tasks
 
-    chosen = load_settings(settings, [*(changes or []), *([] if seed is None else [f"seed={seed}"])])
+    chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
     if limit is not None and limit < len(images):
         images = images.select(np.arange(limit))
@@ -142,10 +157,9 @@ def crossval(
     from convnet_galaxies.cli.tables import render_scores
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
-    from convnet_galaxies.settings import load_settings
     from convnet_galaxies.study.cross_validation import cross_validate
 
-    chosen = load_settings(settings, [*(changes or []), *([] if seed is None else [f"seed={seed}"])])
+    chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
     with progress_bar("Cross-validating", quiet=quiet) as update:
         result = cross_validate(
@@ -167,3 +181,28 @@ def crossval(
     typer.echo(f"{output}: {result.images:,} images in {folds} folds; predictions in {result.predictions}")
     for line in render_scores(result.scores[task.value], by=("flavor", "stage")):
         typer.echo(line)
+
+
+def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:
+    """Say what this machine offers, what will be used, and how long training takes; measures for two seconds.
+
+    Example: `convnet-galaxies doctor`
+    """
+    from convnet_galaxies.train.doctor import CHALLENGE_GALAXIES, diagnose
+
+    found = diagnose(device=device.value)
+    if as_json:
+        show_json(found)
+        return
+    bf16 = "native" if found.native_bf16 else "emulated, so not used"
+    lines = [
+        f"processor    {found.threads} threads, {found.cpu_capability}, bf16 {bf16}",
+        f"GPU          {found.gpu or 'none that torch can use'}",
+        f"used         {found.device} in {found.precision}",
+        f"matrix peak  {found.matmul_gflops['bf16']:,.0f} GFLOP/s in bf16, {found.matmul_gflops['fp32']:,.0f} in fp32",
+        f"default net  {found.net_mflop:.0f} MFLOP an image forward",
+        f"training     {found.train_images_per_s:,.0f} images/s, {found.utilisation:.0%} of the matrix peak",
+        f"prediction   {found.predict_images_per_s:,.0f} images/s, one view",
+        f"Galaxy Zoo   {found.epoch_minutes:.1f} minutes an epoch of {CHALLENGE_GALAXIES:,} galaxies",
+    ]
+    typer.echo("\n".join(lines))

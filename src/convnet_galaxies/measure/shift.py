@@ -1,8 +1,8 @@
-"""Whether to believe a prevalence: can known and unknown images be told apart, and what follows if they can.
+"""Whether to believe a prevalence: can known and unknown images be told apart?
 
-The estimates of prevalence.py assume that lenses look alike on both sides and non-lenses too. The first function asks
-the images (classifier two-sample test: Lopez-Paz & Oquab 2017, arXiv:1610.06545); the second says what range of
-prevalences remains when real lenses are harder than simulated ones, and the non-lenses harder than the known ones.
+The estimates of prevalence.py assume that lenses look alike on both sides, and non-lenses too. A classifier two-sample
+test (Lopez-Paz & Oquab 2017, arXiv:1610.06545) asks the images. What range remains when they differ is in
+prevalence_bounds.py.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import (
+    FEW,
     Figure,
     bootstrap_groups,
-    check_level,
-    draw_groups,
     encode_groups,
 )
 from convnet_galaxies.measure.prevalence import ScoredImages
@@ -55,35 +54,6 @@ class ShiftCheck:
     sentence: str
     n_known: int
     n_unknown: int
-
-
-@dataclass(frozen=True)
-class PrevalenceBounds:
-    """Range of the prevalence under stated assumptions.
-
-    completeness_ratio: (least, most) completeness for real lenses, in units of that for the known ones;
-    false_positive_ratio: (least, most) false positive rate for the unknown non-lenses, in units of that for the known;
-    as_measured: with both ratios 1; low, high: over all pairs within the ratios, statistical interval included;
-    widened_by_completeness, widened_by_false_positives: the (low, high) when only that assumption is relaxed;
-    threshold: lens probability from which an image counts as flagged.
-    """
-
-    completeness_ratio: tuple[float, float]
-    false_positive_ratio: tuple[float, float]
-    as_measured: Figure
-    low: float
-    high: float
-    widened_by_completeness: tuple[float, float]
-    widened_by_false_positives: tuple[float, float]
-    threshold: float
-
-    def __str__(self) -> str:
-        a, b = self.completeness_ratio
-        c, d = self.false_positive_ratio
-        return (
-            f"{self.low:.3g} to {self.high:.3g} if the net finds {a:g} to {b:g} times as many of the real lenses as of "
-            f"the known ones, and {c:g} to {d:g} times as many false positives"
-        )
 
 
 def tell_apart(
@@ -151,64 +121,46 @@ def weigh_known(truth: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     return np.divide(fractions, shares, out=np.zeros_like(fractions), where=shares > 0)[truth]
 
 
-def bound_prevalence(
+def check_trust(
     images: ScoredImages,
+    known: np.ndarray,
+    unknown: np.ndarray,
+    fractions: np.ndarray,
     *,
-    completeness_ratio: tuple[float, float] = (0.5, 1.0),
-    false_positive_ratio: tuple[float, float] = (1.0, 1.0),
-    threshold: float = 0.5,
+    model: Literal["logistic", "boosting"] = "logistic",
     seed: int,
-    level: float = 0.9,
-    n_resamples: int = 500,
-) -> PrevalenceBounds:
-    """The prevalence of lenses if the net is better or worse on the unknown images by stated factors.
+    level: float = 0.95,
+    n_permutations: int = 500,
+) -> dict[str, ShiftCheck]:
+    """The two-sample test on "all" images and, where lenses are rare and would drown, on the "candidates" alone.
 
-    With q the flagged fraction of the unknown images, C the completeness and F the false positive rate on the known
-    ones, rho and phi the ratios: ``pi = (q - phi F) / (rho C - phi F)``, cut to 0..1 (Rogan & Gladen 1978, Am. J.
-    Epidemiol. 107, 71). It rises as rho or phi falls (while the net flags lenses more often than non-lenses), so
-    that the ends of the range lie at the ends of the ratios. The interval of each comes from resampled groups of all
-    three rates, joined by exact binomial intervals where a rate is 0 or 1.
+    known: float [n, features]; unknown: [m, features]; fractions: [k], the estimated ones, by which the known images
+    are weighted. Candidates are the images whose lens probability is at least the median of the known lenses; under
+    prior shift alone they are alike as well. They are left out with fewer than FEW groups on either side.
     """
-    check_level(level)
-    for name, (least, most) in (("completeness", completeness_ratio), ("false positive", false_positive_ratio)):
-        if not 0 < least <= most:
-            raise UsageError(
-                f"shift: found {name} ratios {least:g} to {most:g}, expected 0 < least <= most", "use e.g. 0.5 and 1"
-            )
-    lens = images.truth > 0
-    known_flag, flag = 1 - images.posteriors[:, 0] >= threshold, 1 - images.unknown_posteriors[:, 0] >= threshold
-    rng = np.random.default_rng(seed)
-    sets = (
-        (flag, images.unknown_groups),
-        (known_flag[lens], images.groups[lens]),
-        (known_flag[~lens], images.groups[~lens]),
-    )
-    best = tuple(float(flags.mean()) for flags, _ in sets)
-    q, c, f = (_draw_rate(flags, groups, n_resamples, rng) for flags, groups in sets)
-
-    def interval(rho: float, phi: float) -> tuple[float, float]:
-        low, high = np.quantile(
-            _solve(q, np.minimum(rho * c, 1), np.minimum(phi * f, 1)), [(1 - level) / 2, (1 + level) / 2]
+    weights = weigh_known(images.truth, fractions)
+    threshold = np.median(1 - images.posteriors[images.truth > 0, 0])
+    rows = [1 - side[:, 0] >= threshold for side in (images.posteriors, images.unknown_posteriors)]
+    subsets = {"all": [np.ones(len(side), bool) for side in rows], "candidates": rows}
+    sizes = [
+        encode_groups(ids[side])[1] for ids, side in zip((images.groups, images.unknown_groups), rows, strict=True)
+    ]
+    if min(sizes) < FEW:
+        del subsets["candidates"]
+    return {
+        name: tell_apart(
+            known[ours],
+            unknown[theirs],
+            images.groups[ours],
+            images.unknown_groups[theirs],
+            known_weights=weights[ours],
+            model=model,
+            seed=seed,
+            level=level,
+            n_permutations=n_permutations,
         )
-        return float(low), float(high)
-
-    def span(rhos: tuple[float, float], phis: tuple[float, float]) -> tuple[float, float]:
-        return interval(rhos[1], phis[1])[0], interval(rhos[0], phis[0])[1]
-
-    value = float(_solve(*(np.array([rate]) for rate in best))[0])
-    low, high = interval(1, 1)
-    warning = None if best[1] > best[2] else "the net flags no more lenses than non-lenses: the data say nothing"
-    total = span(completeness_ratio, false_positive_ratio)
-    return PrevalenceBounds(
-        completeness_ratio=completeness_ratio,
-        false_positive_ratio=false_positive_ratio,
-        as_measured=Figure("lens", value, min(low, value), max(high, value), level, warning),
-        low=total[0],
-        high=total[1],
-        widened_by_completeness=span(completeness_ratio, (1.0, 1.0)),
-        widened_by_false_positives=span((1.0, 1.0), false_positive_ratio),
-        threshold=threshold,
-    )
+        for name, (ours, theirs) in subsets.items()
+    }
 
 
 def _hold_out(
@@ -241,17 +193,3 @@ def _permute(
         truth = rng.permutation(side_of_group)[codes]
         higher += measure_auroc(*Ranking(truth, score, codes, weights).accumulate(once))[0] >= observed
     return float((higher + 1) / (n + 1))
-
-
-def _draw_rate(flags: np.ndarray, groups: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    codes, n_groups = encode_groups(groups)
-    if flags.all() or not flags.any():  # no resample varies: the draws of a rate of which nothing was seen (Jeffreys)
-        return rng.beta(flags.any() * n_groups + 0.5, (not flags.any()) * n_groups + 0.5, size=n_resamples)
-    draws = draw_groups(n_groups, n_resamples, rng)
-    return draws @ np.bincount(codes, flags, n_groups) / (draws @ np.bincount(codes, minlength=n_groups))
-
-
-def _solve(flagged: np.ndarray, completeness: np.ndarray, false_positive_rate: np.ndarray) -> np.ndarray:
-    span = completeness - false_positive_rate
-    value = np.divide(flagged - false_positive_rate, span, out=np.ones_like(span), where=span > 0)
-    return np.clip(value, 0, 1)
