@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import typer
 
 from convnet_galaxies.cli import app
+from convnet_galaxies.settings import Section, Settings, write_settings
 
 HEAD = """# Commands
 
@@ -27,7 +30,7 @@ def write_reference() -> str:
     """The whole page as Markdown."""
     root = typer.main.get_command(app)
     sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
-    return "\n".join([HEAD, *sections]).rstrip() + "\n"
+    return "\n".join([HEAD, *sections, *_describe_settings()]).rstrip() + "\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -64,6 +67,17 @@ def _describe(name: str, command: Any) -> Iterator[str]:
     for row in rows:
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
     yield ""
+
+
+def _describe_settings() -> Iterator[str]:
+    yield "## Settings\n"
+    yield f"{inspect.getdoc(Settings)}\n\nThe defaults:\n\n```toml\n{write_settings(Settings())}```\n"
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            first, _, rest = str(inspect.getdoc(field.annotation)).partition("\n\n")
+            yield f"### `[{name}]`\n\n{first}\n"
+            entries = re.sub(r"\n(?![a-z_, ]+: )", " ", rest)  # one line an entry
+            yield "\n".join(f"- {line.strip()}" for line in entries.splitlines() if line.strip()) + "\n"
 
 
 def _argument(parameter: Any) -> str:

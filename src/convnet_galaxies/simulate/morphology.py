@@ -117,7 +117,7 @@ def _draw_elliptical(rng: np.random.Generator, r90_arcsec: float, angle_rad: flo
 
 def _draw_disk(rng: np.random.Generator, r90_arcsec: float, angle_rad: float, kind: str, red: float) -> Galaxy:
     """A disk with a bulge and nothing else; red: 1 for a passive disk, 0 for a young one."""
-    g_r = 0.46 + 0.32 * red + rng.normal(0, 0.07)
+    g_r = 0.37 + 0.40 * red + rng.normal(0, 0.10)
     cosine = rng.uniform(0.3, 1.0)
     return Galaxy(
         kind=kind,

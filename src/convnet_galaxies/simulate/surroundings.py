@@ -127,7 +127,7 @@ def add_flaws(
     if around.trail > 0:
         angle, offset = rng.uniform(0, np.pi), rng.uniform(-0.35, 0.35)
         across = (axis[:, None] * np.cos(angle) - axis[None, :] * np.sin(angle) - offset) * n
-        line = 0.5 * around.trail * np.exp(-0.5 * (across / (1.5 / observation.pixel_arcsec * 0.4 + 0.5)) ** 2)
+        line = 0.25 * around.trail * np.exp(-0.5 * (across / (1.5 / observation.pixel_arcsec * 0.4 + 0.5)) ** 2)
         band = int(rng.integers(3))  # the bands are read one after another, so that a moving thing crosses only one
         image = image.copy()
         image[band] += line * unit
