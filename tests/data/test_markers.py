@@ -195,8 +195,8 @@ def test_a_table_beside_the_markers_is_found_and_locations_name_the_files(fields
         (lambda m, f: (m, f[f["stage"] == 1]), r"clicks on field ASW0000002 of stage 2, expected it in the table"),
         (lambda m, f: (m.assign(x=m["x"] + 300), f), r"found a click at x=500, y=100, expected 0 to 439"),
         (lambda m, f: (m.assign(y=-m["y"]), f), r"field ASW0000001: found a click at x=200, y=-100"),
-        (lambda m, f: (m.assign(x="left"), f), r"row 2, x: found 'left', expected a number"),
-        (lambda m, f: (m.replace({"ZooID": {"ASW0000002": None}}), f), r"row 10: found no ZooID"),
+        (lambda m, f: (m.assign(x="left"), f), r"row 1, column x: found 'left', expected a number"),
+        (lambda m, f: (m.replace({"ZooID": {"ASW0000002": None}}), f), r"row 9: found no ZooID"),
         (lambda m, f: (m, pd.concat([f, f])), r"field ASW0000001 twice in one stage"),
         (
             lambda m, f: (m.replace("ASW0000002", "ASW0000003"), f.replace("ASW0000002", "ASW0000003")),

@@ -16,7 +16,7 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.simulate.space_warps_plan import plan_rows
 
-NUMBER, SEED, PREVALENCE = 30, 3, 0.2
+NUMBER, SEED, PREVALENCE = 24, 3, 0.2
 
 
 @pytest.fixture(scope="module")

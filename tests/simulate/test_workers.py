@@ -27,8 +27,13 @@ def test_a_fault_in_a_worker_is_raised_where_its_result_is_asked_for(workers: in
             next(results)
 
 
-def test_an_interrupt_ends_the_workers_and_leaves_waiting_work_undone() -> None:
-    with pytest.raises(KeyboardInterrupt, match="by the user"), worker_pool(2) as run:
+def interrupt_after_the_first() -> None:
+    with worker_pool(2) as run:
         for _ in run(math.factorial, range(10_000)):
             raise KeyboardInterrupt("by the user")
+
+
+def test_an_interrupt_ends_the_workers_and_leaves_waiting_work_undone() -> None:
+    with pytest.raises(KeyboardInterrupt, match="by the user"):
+        interrupt_after_the_first()
     assert multiprocessing.active_children() == []

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from convnet_galaxies.data.json_values import as_plain
 
 
 class DeviceChoice(StrEnum):
@@ -34,23 +34,6 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; 
 def show_json(result: Any) -> None:
     """Print a dataclass, dict or list as JSON on standard output."""
     typer.echo(json.dumps(as_plain(result), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def as_plain(result: Any) -> Any:
-    """Dataclasses, paths, arrays and tuples as what JSON knows; what is not finite becomes null."""
-    if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        return {field.name: as_plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
-    if isinstance(result, dict):
-        return {str(key): as_plain(value) for key, value in result.items()}
-    if isinstance(result, list | tuple):
-        return [as_plain(value) for value in result]
-    if isinstance(result, Path):
-        return str(result)
-    if hasattr(result, "tolist"):  # numpy arrays and scalars
-        return as_plain(result.tolist())
-    if isinstance(result, float) and result - result != 0:
-        return None
-    return result
 
 
 def remark(text: str, *, quiet: bool = False) -> None:

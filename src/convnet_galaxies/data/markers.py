@@ -13,6 +13,7 @@ from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.click_clusters import CATALOG_COLUMNS, cut_clusters, measure_clusters
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.preprocess import PIL_FAULTS
+from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import BadImageError, InputError
 
 CATALOG_NAME = "cluster_catalog.csv"
@@ -50,9 +51,9 @@ def cut_markers(
     """Cluster the clicks of every field, cut the stamps and write the catalogue; returns the catalogue.
 
     fields_dir: folder of field images (PNG), named as in column ``location``, or ``<ZooID>.png``.
-    markers: table (or its CSV) of one row a click: ``ZooID``, ``volunteer``, ``x``, ``y`` (pixels, 0-based from the
+    markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row a click: ``ZooID``, ``volunteer``, ``x``, ``y`` (pixels, 0-based from the
         top left corner); optional ``stage`` (1) and ``skill`` (bits; 1).
-    fields: table (or its CSV) of one row a field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``, ``stage``;
+    fields: table (or its file) of one row a field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``, ``stage``;
         optional ``ID``, ``location``, ``mean_probability``, ``state``, ``status``, ``people_looking_at_field`` (else
         those who clicked are counted). Without it ``fields.csv`` in fields_dir or beside the markers is taken; when
         there is none all fields are test fields of unknown truth.
@@ -94,12 +95,13 @@ def read_markers(markers: pd.DataFrame | Path) -> tuple[pd.DataFrame, str]:
     table, source = _read_table(markers, "markers")
     _require_columns(table, ("ZooID", "volunteer", "x", "y"), source)
     table = table.assign(**{name: value for name, value in (("stage", 1), ("skill", 1.0)) if name not in table})
-    for column in ("x", "y", "skill", "stage"):
-        table[column] = _as_numbers(table[column], source)
+    for column in ("x", "y", "skill"):
+        table[column] = numbers(table, column, source)
+    table["stage"] = _read_stages(table, source)
     for column in ("ZooID", "volunteer"):
         if table[column].isna().any():
             raise InputError(
-                f"{source}, row {int(table[column].isna().argmax()) + 2}: found no {column}", "fill the column"
+                f"{source}, row {int(table[column].isna().argmax()) + 1}: found no {column}", "fill the column"
             )
     table["ZooID"] = table["ZooID"].astype(str)
     return table, source
@@ -117,7 +119,7 @@ def read_fields_table(
         table, source = _read_table(fields, "fields")
         _require_columns(table, ("ZooID", "category", "kind", "flavor", "truth", "stage"), source)
     table = table.assign(**{name: value for name, value in _DEFAULTS.items() if name not in table})
-    table["ZooID"], table["stage"] = table["ZooID"].astype(str), _as_numbers(table["stage"], source)
+    table["ZooID"], table["stage"] = table["ZooID"].astype(str), _read_stages(table, source)
     twice = table.duplicated(["ZooID", "stage"])
     if twice.any():
         raise InputError(
@@ -177,11 +179,8 @@ def _places_of_fields(fields_dir: Path, markers: pd.DataFrame | Path) -> tuple[P
 
 def _read_table(table: pd.DataFrame | Path, name: str) -> tuple[pd.DataFrame, str]:
     if isinstance(table, pd.DataFrame):
-        return table.copy(), name
-    try:
-        return pd.read_csv(table, dtype={"ZooID": str, "volunteer": str}), str(table)
-    except (OSError, ValueError) as error:  # pandas' parser errors and wrong encodings are ValueErrors
-        raise InputError(f"{table}: cannot be read as CSV ({error})", "give a CSV file with a header line") from None
+        return table.reset_index(drop=True), name
+    return read_table(Path(table), text_columns=(*TEXT_COLUMNS, "zooid", "volunteer", "location")), str(table)
 
 
 def _require_columns(table: pd.DataFrame, wanted: tuple[str, ...], source: str) -> None:
@@ -193,13 +192,9 @@ def _require_columns(table: pd.DataFrame, wanted: tuple[str, ...], source: str) 
         )
 
 
-def _as_numbers(values: pd.Series, source: str) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce")
-    bad = ~np.isfinite(numbers.to_numpy(float))
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            f"{source}, row {row + 2}, {values.name}: found {values.iloc[row]!r}, expected a number",
-            "correct the value",
-        )
-    return numbers
+def _read_stages(table: pd.DataFrame, source: str) -> np.ndarray:
+    """int [n], of which one names a showing of a field together with its ZooID."""
+    stages = numbers(table, "stage", source)
+    if (stages % 1 != 0).any():
+        raise InputError(f"{source}, column stage: found {stages[stages % 1 != 0][0]:g}, expected 1 or 2", "correct it")
+    return stages.astype(int)

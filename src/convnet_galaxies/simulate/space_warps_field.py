@@ -22,7 +22,7 @@ from convnet_galaxies.simulate.sky_population import SkyObject
 POOLS = (*FLAVORS, "dud", "test", "test lens")
 FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 
-# Looks at a field, and how eager all are, chosen so that the clusters per field come near those of the real project:
+# Mean number of looks at a field, and how eager all are, chosen so that the clusters per field come near those of the real project:
 # 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2 (the catalogue's rows
 # over the 5,712, 4,500, 152, 201 and 3,679 fields of its reports). Stage 2 took about 150, 215 and 46 looks; stage 1
 # showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
@@ -105,7 +105,8 @@ def _crowd(seed: int) -> Crowd:
 def _shown(
     rng: np.random.Generator, crowd: Crowd, pixels: np.ndarray, stage: int, kind: str, subject: Subject
 ) -> Subject:
-    looks = look(rng, crowd, subject.scene, looks=LOOKS[stage, kind], eagerness=EAGERNESS[stage, kind])
+    number = int(rng.poisson(LOOKS[stage, kind]))
+    looks = look(rng, crowd, subject.scene, looks=number, eagerness=EAGERNESS[stage, kind])
     labels = cluster_clicks(looks.x_px, looks.y_px, looks.volunteer)
     order = list(dict.fromkeys(labels[labels >= 0].tolist()))
     members = [labels == label for label in order]

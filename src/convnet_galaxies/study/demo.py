@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.data.records import Records
+from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.measure.intervals import Figure
-from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
@@ -127,21 +128,45 @@ def run_demo(
         result.figures.append(("Galaxy Zoo, RMSE of the votes", votes.rmse))
         truth = zoo.table.loc[held_out_rows(zoo, runs / "zoo", "test")[0], list(VOTE_COLUMNS)].to_numpy()
         result.mean_votes_rmse = float(np.sqrt(np.mean((truth - truth.mean(axis=0)) ** 2)))
+        sealed = pd.read_csv(lens_data / "sealed" / "test_truth.csv")
+        for start in ("scratch", "from-zoo"):
+            run = runs / f"stage1-{start}"
+            found = evaluate(Predictor(run, device=device, views=8), run, lenses, part="heldout", stage=1)
+            add_lens_figures(result, f"stage 1, {start.replace('-', ' ')}, held out", found.scores["lens"])
         for stage in (1, 2):
             for start in ("scratch", "from-zoo"):
                 run = runs / f"stage{stage}-{start}"
-                found = evaluate(Predictor(run, device=device, views=8), run, lenses, part="heldout", stage=stage)
-                scores = found.scores["lens"]
-                assert isinstance(scores, LensScores)
-                for name in ("auroc", "log_loss"):
-                    label = {"auroc": "AUROC", "log_loss": "log loss"}[name]
-                    result.figures.append((f"stage {stage}, {start.replace('-', ' ')}, {label}", scores.overall[name]))
+                scores = score_unknown(Predictor(run, device=device, views=8), run, lenses, sealed, seed=seed)
+                add_lens_figures(
+                    result, f"stage {stage}, {start.replace('-', ' ')}, UNKNOWN by their sealed truth", scores
+                )
     with step("predicting"):
         for name, source in (("zoo", zoo_pack), ("stage2-from-zoo", lens_pack)):
             path = output / f"predictions-{name}.csv"
             predict_file(Predictor(runs / name, device=device), source, path, force=True)
             result.paths[path.stem] = path
     return result
+
+
+def score_unknown(predictor: Predictor, run: Path, lenses: ImageSet, sealed: pd.DataFrame, *, seed: int) -> LensScores:
+    """Scores on the cutouts of unknown truth, by the truth that only a simulation has.
+
+    sealed: columns cutoutname and shows_lens. Cutouts whose image file the run was trained on are left out.
+    """
+    truth = sealed.set_index(sealed["cutoutname"].str.removesuffix(".png"))["shows_lens"]
+    allowed, _ = held_out_rows(lenses, run, "heldout")
+    unknown = lenses.table["lens"].isna().to_numpy()
+    rows = allowed[unknown[allowed]]
+    table = lenses.table.iloc[rows]
+    answer = predictor.answer(lenses.images[rows])["lens"]
+    return evaluate_lenses(truth.loc[table["id"]].to_numpy() == 1, answer, table["group"].to_numpy(), seed=seed)
+
+
+def add_lens_figures(result: DemoResult, label: str, scores: object) -> None:
+    """Add AUROC and log loss to the table."""
+    assert isinstance(scores, LensScores)
+    for name, text in (("auroc", "AUROC"), ("log_loss", "log loss")):
+        result.figures.append((f"{label}: {text}", scores.overall[name]))
 
 
 def _pack(records: Records, preprocess: Preprocess, path: Path) -> Path:

@@ -1,0 +1,270 @@
+"""What a study found: figures of each arm, the paired answers to its questions, flavors, and what leaking flatters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from convnet_galaxies.data.json_values import write_json
+from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.tables import read_table
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.comparisons import compare_lenses
+from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.scores import score_lenses
+from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
+from convnet_galaxies.study.arms import ARMS, QUESTIONS, Question
+from convnet_galaxies.study.study import Job
+from convnet_galaxies.train.run_folder import read_split
+from convnet_galaxies.train.targets import FLAVORS
+
+LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
+HONEST = "scratch, stage 1"
+RESULTS, TEXT, PREDICTIONS = "results.json", "results.txt", "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """Figures of one arm at one share of the labels on the held-out images of one stage.
+
+    labels: labelled images that it was trained on in its last step, mean over seeds; None when not recorded.
+    figures: by the names of LENS_FIGURES; the interval holds groups and seeds.
+    """
+
+    arm: str
+    stage: int
+    fraction: float
+    labels: int | None
+    seeds: int
+    n_images: int
+    n_lenses: int
+    figures: dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question at one share of the labels: figures of arm minus those of other, paired."""
+
+    question: str
+    arm: str
+    other: str
+    stage: int
+    fraction: float
+    differences: dict[str, Figure]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Flattery:
+    """Figures on stage 1 from a split by cutout, those from whole fields, and the first minus the second."""
+
+    leaking: dict[str, Figure]
+    honest: dict[str, Figure]
+    difference: dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All of it.
+
+    flavors: confusion over the held-out images of stage 1, all seeds added; None when that net is missing.
+    sources: paths of the packs, by what they are, where they were given. remarks: what could not be measured and why.
+    """
+
+    arms: tuple[ArmFigures, ...]
+    answers: tuple[Answer, ...]
+    flavors: FlavorScores | None
+    flattery: Flattery | None
+    sources: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is a study, finished or not."""
+    return (folder / "study.json").is_file()
+
+
+def summarize_study(
+    folder: Path,
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    n_resamples: int = 500,
+    sources: Mapping[str, Path] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> StudyResults:
+    """Figures and answers from a study's predictions. Raises InputError when they are missing or damaged."""
+    table = read_predictions(folder)
+    lens = table[~table["arm"].isin([LEAKING, FLAVOR_ARM])]
+    seeds_of = lens.groupby(["arm", "fraction"])["seed"].nunique()
+    settings = {"seed": seed, "level": level, "n_resamples": n_resamples}
+    remarks: list[str] = []
+    arms, answers = [], []
+    fractions = sorted(lens["fraction"].unique(), reverse=True)
+    tasks = [(arm, fraction, stage) for fraction in fractions for arm in ARMS for stage in (1, 2) if stage >= arm.stage]
+    asked = [(question, fraction) for fraction in fractions for question in QUESTIONS]
+    for number, (arm, fraction, stage) in enumerate(tasks):
+        _tell(progress, number, len(tasks) + len(asked))
+        if (arm.name, fraction) not in seeds_of.index:
+            continue
+        try:
+            truth, probability, groups = stack_seeds(lens, arm.name, fraction, stage)
+            figures = score_seeds(truth, probability, groups, **settings)
+        except InputError as error:
+            remarks.append(f"{arm.name}, stage {stage}, {fraction:.0%} of the labels: {error.message}")
+            continue
+        labels = _count_labels(folder, arm.name, fraction, len(probability))
+        n_lenses = int(truth.sum())
+        arms.append(
+            ArmFigures(arm.name, stage, float(fraction), labels, len(probability), len(truth), n_lenses, figures)
+        )
+    for number, (question, fraction) in enumerate(asked):
+        _tell(progress, len(tasks) + number, len(tasks) + len(asked))
+        if not {(question.arm, fraction), (question.other, fraction)} <= set(seeds_of.index):
+            continue
+        try:
+            answers.append(answer_question(lens, question, float(fraction), **settings))
+        except InputError as error:
+            remarks.append(f"{question.text} ({fraction:.0%} of the labels): {error.message}")
+    flavors = confuse_arm(table[table["arm"] == FLAVOR_ARM], seed=seed, level=level)
+    flattery = measure_flattery(table, **settings)
+    named = {name: str(path) for name, path in (sources or {}).items()}
+    return StudyResults(tuple(arms), tuple(answers), flavors, flattery, named, tuple(remarks))
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """The table of all predictions on held-out images, see study.run_study. Raises InputError."""
+    path = folder / PREDICTIONS
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: found no {PREDICTIONS}, expected that of a finished study",
+            "let `study` finish: the same command goes on where it was",
+        )
+    table = read_table(path)
+    columns = ("id", "group", "lens", "stage", "arm", "seed", "fraction", "lens_probability")
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{path}: found no column {missing[0]}, expected that of a study", "run `study` again")
+    return table
+
+
+def stack_seeds(
+    table: pd.DataFrame, arm: str, fraction: float, stage: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of an arm on one stage.
+
+    Raises InputError when the seeds did not predict the same images, which cannot be paired then.
+    """
+    rows = table[(table["arm"] == arm) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)]
+    by_seed = rows.pivot_table(index="id", columns="seed", values="lens_probability", dropna=False)
+    if not len(rows) or by_seed.isna().any(axis=None):
+        raise InputError(
+            f"{arm}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
+            "expected one an image and seed",
+            "run `study` again",
+        )
+    first = rows.drop_duplicates("id").set_index("id").loc[by_seed.index]
+    return first["lens"].to_numpy() == 1, by_seed.to_numpy().T, first["group"].to_numpy()
+
+
+def answer_question(
+    table: pd.DataFrame, question: Question, fraction: float, *, seed: int, level: float, n_resamples: int
+) -> Answer:
+    """The answer at one share of the labels. Raises InputError when a class is missing or the arms do not pair."""
+    truth, a, groups = stack_seeds(table, question.arm, fraction, question.stage)
+    other_truth, b, _ = stack_seeds(table, question.other, fraction, question.stage)
+    if a.shape != b.shape or (truth != other_truth).any():
+        raise InputError(f"{question.text}: the arms predicted different images or seeds", "run `study` again")
+    differences = compare_lenses(truth, a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
+    sentence = phrase_answer(question, fraction, differences["auroc"])
+    return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
+
+
+def phrase_answer(question: Question, fraction: float, difference: Figure) -> str:
+    """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
+    found = re.match(r"Does (.+?) help", question.text)
+    subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
+    low, high = difference.low, difference.high
+    verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
+    return (
+        f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
+        f"at {100 * fraction:g} % of the labels: {verdict}"
+        + (f" ({difference.warning})" if difference.warning else "")
+        + "."
+    )
+
+
+def confuse_arm(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:
+    """Confusion of the flavor nets on stage 1, all seeds added; None without them."""
+    rows = table[table["stage"].astype(float) == 1] if len(table) else table
+    if not len(rows) or "predicted_flavor" not in rows or rows["group"].nunique() < 2:
+        return None
+    names = sorted(set(rows["flavor_label"]) | set(rows["predicted_flavor"]), key=lambda name: (name != "dud", name))
+    names = list(FLAVORS) if set(names) <= set(FLAVORS) else names
+    truth, predicted = (pd.Categorical(rows[column], names).codes for column in ("flavor_label", "predicted_flavor"))
+    return confuse_flavors(truth, predicted, rows["group"].to_numpy(), names=names, seed=seed, level=level)
+
+
+def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resamples: int) -> Flattery | None:
+    """How much a random split by cutout flatters on stage 1; None when one side is missing or lacks a class."""
+    leaking = table[(table["arm"] == LEAKING) & (table["stage"].astype(float) == 1)]
+    by_split = []
+    try:
+        for _, rows in leaking.groupby("seed"):
+            columns = (rows[name].to_numpy() for name in ("lens", "lens_probability", "group"))
+            by_split.append(score_lenses(*columns, seed=seed, level=level, n_resamples=n_resamples))
+        if not by_split:
+            return None
+        truth, probability, groups = stack_seeds(table, HONEST, 1.0, 1)
+        honest = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
+    except InputError:
+        return None
+    most = {name: np.inf if name == "log_loss" else 1.0 for name in honest}
+    flattered = {name: average_splits(name, [one[name] for one in by_split], most=most[name]) for name in honest}
+    difference = {name: subtract_unpaired(name, flattered[name], honest[name]) for name in honest}
+    return Flattery(flattered, honest, difference)
+
+
+def write_results(folder: Path, results: StudyResults) -> None:
+    """Write results.json and results.txt beside the predictions."""
+    from convnet_galaxies.study.results_text import render_results
+
+    write_json(folder / RESULTS, results, force=True)
+    with new_file(folder / TEXT, force=True) as temporary:
+        temporary.write_text(render_results(results) + "\n", "utf-8")
+
+
+def read_results(folder: Path) -> StudyResults:
+    """Results as write_results wrote them; measured anew when they are missing or older than the predictions."""
+    path, predictions = folder / RESULTS, folder / PREDICTIONS
+    if not path.is_file() or (predictions.is_file() and predictions.stat().st_mtime > path.stat().st_mtime):
+        return summarize_study(folder)
+    try:
+        return TypeAdapter(StudyResults).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: is damaged ({error.errors()[0]['msg']})", "delete it; `report` makes it anew"
+        ) from None
+
+
+def _count_labels(folder: Path, arm: str, fraction: float, seeds: int) -> int | None:
+    counts = []
+    for seed in range(seeds):
+        path = folder / Job(arm, seed, fraction, None).folder / "split.parquet"
+        if not path.is_file():
+            return None
+        split = read_split(path)
+        counts.append(int(((split["part"] == "train") & split["used"] & (split["origin"] == "this run")).sum()))
+    return round(float(np.mean(counts)))
+
+
+def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total)

@@ -1,0 +1,98 @@
+"""A study's results as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.study.results import StudyResults
+
+SHOWN = ("auroc", "average_precision", "tpr0", "tpr10", "log_loss", "accuracy")
+NAMES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "tpr0": "TPR0",
+    "tpr10": "TPR10",
+    "log_loss": "log loss",
+    "accuracy": "accuracy",
+    "always_no_accuracy": "accuracy of always no",
+}
+
+
+def render_results(results: StudyResults) -> str:
+    """Answers first, then the figures of every arm, flavors, the leaking split and remarks."""
+    lines = ["Answers (paired by image, resample and seed)"]
+    for question in dict.fromkeys(answer.question for answer in results.answers):
+        lines += ["", question]
+        lines += [f"  {answer.sentence}" for answer in results.answers if answer.question == question]
+    for stage in (1, 2):
+        rows = [one for one in results.arms if one.stage == stage]
+        if not rows:
+            continue
+        lines += ["", f"Held-out images of stage {stage}: {rows[0].n_lenses} lenses among {rows[0].n_images}"]
+        head = ["arm", "labels", "seeds", *(NAMES[name] for name in SHOWN)]
+        lines += align(
+            [
+                head,
+                *(
+                    [
+                        one.arm,
+                        f"{100 * one.fraction:g} %",
+                        str(one.seeds),
+                        *(brief(one.figures[name]) for name in SHOWN),
+                    ]
+                    for one in rows
+                ),
+            ]
+        )
+    if results.flavors is not None:
+        lines += ["", f"Flavors, stage 1: accuracy {brief(results.flavors.accuracy)}; rows true, columns predicted"]
+        lines += align(
+            [
+                ["", *results.flavors.names],
+                *(
+                    [name, *map(str, row)]
+                    for name, row in zip(results.flavors.names, results.flavors.counts, strict=True)
+                ),
+            ]
+        )
+    if results.flattery is not None:
+        lines += ["", "What a random split by cutout flatters (stage 1, from scratch, all labels)"]
+        lines += align(
+            [
+                ["", "leaking split", "whole fields held out", "difference"],
+                *(
+                    [
+                        NAMES[name],
+                        brief(results.flattery.leaking[name]),
+                        brief(results.flattery.honest[name]),
+                        brief(results.flattery.difference[name], signed=True),
+                    ]
+                    for name in SHOWN
+                ),
+            ]
+        )
+    if results.remarks:
+        lines += ["", *results.remarks]
+    if any(figure.warning for one in results.arms for figure in one.figures.values()):
+        lines += ["", "* few groups or one seed: the interval is rough"]
+    return "\n".join(lines)
+
+
+def brief(figure: Figure, *, signed: bool = False, digits: int = 3) -> str:
+    """A figure with its interval, e.g. ``0.981 (0.962 to 0.991)``; a star where there is a warning."""
+    sign = "+" if signed else ""
+    star = " *" if figure.warning else ""
+    return f"{figure.value:{sign}.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f}){star}"
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as aligned columns, the first to the left, the others to the right."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if k == 0 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

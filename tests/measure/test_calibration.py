@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit, softmax
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, measure_reliability, stack_binary
+from convnet_galaxies.measure.conformal import predict_sets
+
+
+def make(seed: int, n: int, *, prevalence: float = 0.3, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and lens probability of scores whose log-odds are sharpness times too large."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(n) < prevalence).astype(int)
+    score = rng.normal(size=n) + 2.0 * truth - 1.0
+    return truth, expit(sharpness * (2.0 * score + logit(prevalence)))
+
+
+def test_temperature_recovers_by_how_much_the_log_odds_are_too_large():
+    truth, probability = make(0, 20_000)
+    scaling = fit_temperature(stack_binary(probability), truth)
+    assert scaling.temperature == pytest.approx(2.0, rel=0.05)
+    assert scaling.bias == (0.0, 0.0)
+
+
+def test_temperature_with_bias_is_logistic_regression_on_the_logit():
+    truth, probability = make(1, 3000)
+    scaling = fit_temperature(stack_binary(probability), truth, bias=True)
+    theirs = LogisticRegression(C=1e8, tol=1e-8).fit(logit(probability)[:, None], truth)
+    assert 1 / scaling.temperature == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
+    assert scaling.bias[1] == pytest.approx(theirs.intercept_[0], abs=1e-3)
+
+
+def test_temperature_undoes_itself_for_several_classes():
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    truth = np.array([rng.choice(4, p=row) for row in softmax(logits, axis=1)])
+    scaling = fit_temperature(softmax(logits * 3 + [0, 1, -1, 0.5], axis=1), truth, bias=True)
+    assert scaling.temperature == pytest.approx(3, rel=0.05)
+    assert np.array(scaling.bias) * 3 == pytest.approx([0, -1, 1, -0.5], abs=0.2)
+
+
+def test_weights_of_a_fit_act_as_repetitions():
+    truth, probability = make(3, 400)
+    times = np.random.default_rng(0).integers(0, 3, 400)
+    weighted = fit_temperature(stack_binary(probability), truth, bias=True, weights=times)
+    rows = np.repeat(np.arange(400), times)
+    repeated = fit_temperature(stack_binary(probability[rows]), truth[rows], bias=True)
+    assert weighted.temperature == pytest.approx(repeated.temperature, rel=1e-4)
+
+
+def test_a_perfect_separation_keeps_the_temperature_finite():
+    truth = np.array([0, 0, 1, 1])
+    scaling = fit_temperature(stack_binary(np.array([0.1, 0.2, 0.8, 0.9])), truth, bias=True)
+    assert scaling.temperature == pytest.approx(0.1)
+    assert np.isfinite(scaling.apply(stack_binary(np.array([0.0, 1.0])))).all()
+
+
+def test_isotonic_map_is_that_of_scikit_learn():
+    truth, probability = make(4, 500)
+    theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, truth)
+    new = np.linspace(0, 1, 77)
+    ours = fit_isotonic(probability, truth).apply(stack_binary(new))[:, 1]
+    np.testing.assert_allclose(ours, theirs.predict(new), atol=1e-12)
+
+
+def test_calibration_without_a_class_is_refused():
+    with pytest.raises(InputError, match="found no image of class 1 among 3"):
+        fit_temperature(np.full((3, 2), 0.5), np.zeros(3))
+
+
+def test_calibration_lowers_the_calibration_error_to_that_of_a_perfect_net():
+    truth, probability = make(5, 6000)
+    scaling = fit_temperature(stack_binary(probability), truth, bias=True)
+    new_truth, new = make(6, 4000)
+    groups = np.arange(4000)
+    before = measure_reliability(new_truth, new, groups, seed=0)
+    after = measure_reliability(new_truth, scaling.apply(stack_binary(new))[:, 1], groups, seed=0)
+    assert before.expected_calibration_error.low > 2 * before.error_if_perfect
+    assert after.expected_calibration_error.value < 2 * after.error_if_perfect
+    inside = [figure.low <= p <= figure.high for figure, p in zip(after.observed, after.predicted, strict=True)]
+    assert sum(inside) >= 9
+    assert sum(after.counts) == 4000
+
+
+def test_reliability_of_tied_probabilities_has_one_bin_for_each():
+    truth = np.random.default_rng(0).random(100) < 0.3
+    curve = measure_reliability(truth, np.where(np.arange(100) < 60, 0.2, 0.7), np.arange(100), seed=0)
+    assert curve.predicted == pytest.approx((0.2, 0.7))
+    assert curve.counts == (60, 40)
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_conformal_sets_hold_the_truth_as_often_as_promised(by_class: bool):
+    hits = []
+    for seed in range(30):
+        truth, known = make(seed, 800, prevalence=0.1)
+        new_truth, new = make(seed + 1000, 800, prevalence=0.1)
+        sets = predict_sets(stack_binary(known), truth, stack_binary(new), coverage=0.85, by_class=by_class)
+        held = sets.members[np.arange(800), new_truth]
+        hits.append(held[new_truth == 1].mean() if by_class else held.mean())
+    assert np.mean(hits) == pytest.approx(0.85, abs=0.025)
+
+
+def test_conformal_sets_ask_for_enough_images_and_a_coverage_within_0_to_1():
+    truth, known = np.arange(50) < 5, stack_binary(np.linspace(0, 1, 50))
+    with pytest.raises(InputError, match="found 5 known images of class 1, expected more than 9"):
+        predict_sets(known, truth, known, coverage=0.9)
+    with pytest.raises(UsageError, match="found level 1.5"):
+        predict_sets(known, truth, known, coverage=1.5)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from convnet_galaxies.decision_tree import QUESTION_SLICES
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.comparisons import compare_lenses, compare_votes
+from convnet_galaxies.measure.confusion import confuse_flavors
+from convnet_galaxies.measure.scores import LENS_FIGURES, evaluate_lenses, evaluate_votes, score_lenses
+
+
+def make_lenses(seed: int, n: int = 600, share: float = 0.25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.random(n) < share
+    probability = 1 / (1 + np.exp(-(rng.normal(size=n) + 3 * truth - 2)))
+    return truth, probability, np.arange(n) // 3
+
+
+def test_rmse_is_that_of_scikit_learn_overall_and_by_question():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.random((90, 37)), rng.random((90, 37))
+    scores = evaluate_votes(truth, predicted, np.arange(90), seed=0, n_resamples=100)
+    assert scores.rmse.value == pytest.approx(metrics.root_mean_squared_error(truth.ravel(), predicted.ravel()))
+    for number, columns in enumerate(QUESTION_SLICES, start=1):
+        theirs = metrics.root_mean_squared_error(truth[:, columns].ravel(), predicted[:, columns].ravel())
+        assert scores.by_question[f"question {number}"].value == pytest.approx(theirs)
+
+
+def test_lens_figures_are_those_of_scikit_learn():
+    truth, probability, groups = make_lenses(1)
+    figures = score_lenses(truth, probability, groups, seed=0, n_resamples=100)
+    assert tuple(figures) == LENS_FIGURES
+    assert figures["auroc"].value == pytest.approx(metrics.roc_auc_score(truth, probability))
+    assert figures["average_precision"].value == pytest.approx(metrics.average_precision_score(truth, probability))
+    assert figures["log_loss"].value == pytest.approx(metrics.log_loss(truth, probability))
+    assert figures["accuracy"].value == pytest.approx(metrics.accuracy_score(truth, probability >= 0.5))
+    assert figures["always_no_accuracy"].value == pytest.approx(metrics.accuracy_score(truth, np.zeros_like(truth)))
+
+
+def test_interval_of_auroc_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    expected = 0.9610  # Phi(2.5 / sqrt(2)) for unit normal scores 2.5 apart
+    held = 0
+    for trial in range(200):
+        truth = np.arange(330) < 30
+        score = 1 / (1 + np.exp(-(rng.normal(size=330) + 2.5 * truth)))
+        figure = score_lenses(truth, score, np.arange(330), seed=trial, level=0.9, n_resamples=200)["auroc"]
+        held += figure.low <= expected <= figure.high
+    assert 0.84 <= held / 200 <= 0.97
+
+
+def test_a_flavor_is_scored_against_all_non_lenses_and_a_stage_within_itself():
+    truth, probability, groups = make_lenses(2)
+    flavor = np.where(truth, np.where(np.arange(600) % 2, "quasar", "galaxy"), "dud")
+    stage = np.where(np.arange(600) < 300, 1, 2)
+    scores = evaluate_lenses(truth, probability, groups, flavor=flavor, stage=stage, seed=0, n_resamples=50)
+    assert set(scores.by_flavor) == {"galaxy", "quasar"}
+    rows = ~truth | (flavor == "quasar")
+    quasar = metrics.roc_auc_score(truth[rows], probability[rows])
+    assert scores.by_flavor["quasar"]["auroc"].value == pytest.approx(quasar)
+    second = metrics.roc_auc_score(truth[300:], probability[300:])
+    assert scores.by_stage["2"]["auroc"].value == pytest.approx(second)
+    assert json.loads(json.dumps(asdict(scores)))["n_lenses"] == int(truth.sum())
+
+
+def test_a_stage_without_lenses_is_left_out_and_named():
+    truth, probability, groups = make_lenses(3)
+    stage = np.where(truth, 1, np.arange(600) % 2 + 1)
+    scores = evaluate_lenses(truth, probability, groups, stage=stage, seed=0, n_resamples=50)
+    assert set(scores.by_stage) == {"1"}
+    assert scores.remarks[0].startswith("stage 2 is left out: scores: found 0 lenses")
+
+
+def test_few_lenses_have_a_wide_interval_and_a_warning():
+    rng = np.random.default_rng(0)
+    truth = np.arange(500) < 4
+    figures = score_lenses(truth, np.where(truth, 0.9, rng.random(500) * 0.8), np.arange(500), seed=0, n_resamples=100)
+    assert figures["auroc"].value == 1
+    assert figures["auroc"].low < 0.5
+    assert "only 4 groups" in str(figures["auroc"].warning)
+    assert all(np.isfinite([figure.low, figure.high]).all() for figure in figures.values())
+
+
+def test_certain_and_wrong_probabilities_have_a_finite_log_loss():
+    truth = np.arange(40) < 20
+    figures = score_lenses(truth, (~truth).astype(float), np.arange(40), seed=0, n_resamples=50)
+    assert figures["log_loss"].value == pytest.approx(-np.log(1e-7))
+
+
+@pytest.mark.parametrize(
+    ("truth", "probability", "message"),
+    [
+        ([0, 0, 0], [0.1, 0.2, 0.3], "found 0 lenses among 3 images"),
+        ([1, 1, 1], [0.1, 0.2, 0.3], "found 3 lenses among 3 images"),
+        ([0, 1, 1], [0.1, np.nan, 0.3], "found 1 probabilities that are NaN or outside 0 to 1"),
+        ([0, 1, 1], [0.1, 1.2, -0.3], "found 2 probabilities that are NaN or outside 0 to 1"),
+        ([0, 1], [0.1, 0.2, 0.3], r"found \(2,\) truths"),
+    ],
+)
+def test_unfit_scores_are_refused(truth: list, probability: list, message: str):
+    with pytest.raises(InputError, match=message):
+        score_lenses(np.array(truth), np.array(probability), np.arange(3), seed=0)
+
+
+def test_unfit_votes_are_refused():
+    with pytest.raises(InputError, match=r"expected \[5, 37\] twice"):
+        evaluate_votes(np.zeros((5, 36)), np.zeros((5, 36)), np.arange(5), seed=0)
+    with pytest.raises(InputError, match="found NaN or infinite votes"):
+        evaluate_votes(np.zeros((5, 37)), np.full((5, 37), np.nan), np.arange(5), seed=0)
+
+
+def test_paired_difference_of_equal_scores_is_exactly_zero():
+    truth, probability, groups = make_lenses(4)
+    for figure in compare_lenses(truth, probability, probability, groups, seed=0, n_resamples=50).values():
+        assert (figure.value, figure.low, figure.high) == (0, 0, 0)
+
+
+def test_pairing_makes_the_interval_of_a_difference_narrower_than_its_parts():
+    truth, probability, groups = make_lenses(5)
+    better = np.clip(probability + 0.02 * truth, 0, 1)
+    difference = compare_lenses(truth, better, probability, groups, seed=0, n_resamples=200)["auroc"]
+    alone = score_lenses(truth, better, groups, seed=0, n_resamples=200)["auroc"]
+    assert difference.low > 0
+    assert difference.high - difference.low < 0.3 * (alone.high - alone.low)
+
+
+def test_vote_difference_over_seeds_is_the_mean_of_the_differences():
+    rng = np.random.default_rng(0)
+    truth, a, b = rng.random((60, 37)), rng.random((3, 60, 37)), rng.random((3, 60, 37)) * 1.2
+    figure = compare_votes(truth, a, b, np.arange(60), seed=0, n_resamples=50)
+    by_seed = [
+        metrics.root_mean_squared_error(truth.ravel(), x.ravel()) - metrics.root_mean_squared_error(truth.ravel(), y.ravel())
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert figure.value == pytest.approx(np.mean(by_seed))
+    assert figure.low < figure.value < figure.high
+
+
+def test_confusion_counts_and_completeness_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 3, 200), rng.integers(0, 3, 200)
+    scores = confuse_flavors(truth, predicted, np.arange(200), names=("a", "b", "c", "absent"), seed=0)
+    np.testing.assert_array_equal(np.array(scores.counts)[:3, :3], metrics.confusion_matrix(truth, predicted))
+    recalls = metrics.recall_score(truth, predicted, average=None)
+    assert [scores.completeness[name].value for name in "abc"] == pytest.approx(list(recalls))
+    assert "absent" not in scores.completeness
