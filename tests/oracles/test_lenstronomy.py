@@ -12,7 +12,6 @@ from convnet_galaxies.simulate.lens import (
     DarkHalo,
     Isothermal,
     LensSystem,
-    comoving_distance_mpc,
     deflect,
     solve_images,
 )

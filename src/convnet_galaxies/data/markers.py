@@ -51,8 +51,8 @@ def cut_markers(
     """Cluster the clicks of every field, cut the stamps and write the catalogue; returns the catalogue.
 
     fields_dir: folder of field images (PNG), named as in column ``location``, or ``<ZooID>.png``.
-    markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row a click: ``ZooID``, ``volunteer``, ``x``, ``y`` (pixels, 0-based from the
-        top left corner); optional ``stage`` (1) and ``skill`` (bits; 1).
+    markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row a click: ``ZooID``, ``volunteer``, ``x``,
+        ``y`` (pixels, 0-based from the top left corner); optional ``stage`` (1) and ``skill`` (bits; 1).
     fields: table (or its file) of one row a field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``, ``stage``;
         optional ``ID``, ``location``, ``mean_probability``, ``state``, ``status``, ``people_looking_at_field`` (else
         those who clicked are counted). Without it ``fields.csv`` in fields_dir or beside the markers is taken; when
@@ -66,11 +66,12 @@ def cut_markers(
     fields_dir = Path(fields_dir)
     clicks, source = read_markers(markers)
     table = read_fields_table(fields, places=_places_of_fields(fields_dir, markers), clicks=clicks)
+    clicked = list(_pair(table, clicks, source))
     rows: list[pd.DataFrame] = []
     with new_folder(Path(output), force=force, is_ours=holds_cutouts) as folder:
         (folder / CUTOUTS_NAME).mkdir()
         number = 0
-        for done, (field, own) in enumerate(_pair(table, clicks, source), start=1):
+        for done, (field, own) in enumerate(clicked, start=1):
             image = read_field(_field_path(fields_dir, field))
             _require_inside(own, image.shape, field["ZooID"], source)
             clusters = measure_clusters(own)
@@ -79,7 +80,7 @@ def cut_markers(
                 number += len(clusters)
                 rows.append(cut_clusters(image, clusters, field, folder / CUTOUTS_NAME))
             if progress is not None:
-                progress(done, len(table))
+                progress(done, len(clicked))
         catalog = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=CATALOG_COLUMNS)
         catalog.to_csv(folder / CATALOG_NAME, index=False)
     return catalog

@@ -11,7 +11,6 @@ from convnet_galaxies.simulate.bright_stars import add_glare, saturate
 from convnet_galaxies.simulate.camera import (
     FIELD_SIZE_PX,
     Camera,
-    add_photon_noise,
     convolve,
     draw_camera,
     draw_sky,
@@ -24,7 +23,7 @@ from convnet_galaxies.simulate.structured import add_structured, is_structured
 
 # Objects this far beyond the edge still shine into the field.
 MARGIN_PX = 24
-SKY_OFFSET_SIGMA = 0.04
+SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA = -0.03, 0.035  # in units of the sky noise
 SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "irregular": 1.0, "star": 0.5}
 
 
@@ -86,10 +85,17 @@ def draw_field(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Fie
 def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """Light as the stacked exposures show it: Poisson noise, sky noise, saturation. float32 [3, h, w] counts."""
     shape = light.shape[1:]
-    sky = draw_sky(camera, shape, rng) * draw_noise_map(camera, shape, rng)
-    # The subtracted sky is never quite the sky; the composite tints accordingly.
-    offset = rng.normal(0, SKY_OFFSET_SIGMA, 3) * np.array(camera.sky_sigma_counts)
-    gri = add_photon_noise(light, camera, rng) + sky + offset[:, None, None].astype(np.float32)
+    sigma, gain = (
+        np.array(three, np.float32)[:, None, None] for three in (camera.sky_sigma_counts, camera.electrons_per_count)
+    )
+    noise = draw_sky(camera, shape, rng) * draw_noise_map(camera, shape, rng)
+    # Photons of objects and of the sky add in variance; where objects count, both are many and Gaussian.
+    noise *= np.sqrt(1 + light / (gain * sigma**2))
+    # The pipeline takes faint galaxies and wide halos for sky, and subtracts them, but never quite.
+    level = (
+        np.median(light[:, ::4, ::4], axis=(1, 2)) - rng.normal(SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA, 3) * sigma[:, 0, 0]
+    )
+    gri = light + noise - level[:, None, None].astype(np.float32)
     saturate(gri, [o for o in objects if o.kind == "star"], camera.full_well_counts)
     return gri
 

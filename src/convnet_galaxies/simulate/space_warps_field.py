@@ -22,14 +22,14 @@ from convnet_galaxies.simulate.sky_population import SkyObject
 POOLS = (*FLAVORS, "dud", "test", "test lens")
 FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 
-# Mean number of looks at a field, and how eager all are, chosen so that the clusters per field come near those of the real project:
-# 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2 (the catalogue's rows
-# over the 5,712, 4,500, 152, 201 and 3,679 fields of its reports). Stage 2 took about 150, 215 and 46 looks; stage 1
-# showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
+# Mean number of looks at a field, and how eager all are, chosen so that the clusters per field come near those of the
+# real project: 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2 (the
+# catalogue's rows over the 5,712, 4,500, 152, 201 and 3,679 fields of its reports). Stage 2 took about 150, 215 and 46
+# looks; stage 1 showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
 LOOKS = {(1, "sim"): 150, (1, "dud"): 150, (2, "sim"): 150, (2, "dud"): 215, (2, "test"): 46}
 # On sims people mark more things besides: whoever marks the lens too weighs half on each.
 EAGERNESS = {(1, "sim"): 3.2, (1, "dud"): 1.0, (2, "sim"): 10.0, (2, "dud"): 2.3, (2, "test"): 8.0}
-# Stage 1 passes on what enough people marked.
+# Stage 1 passes on what so many of so many marked; what it does not is drawn again, at most so often in all.
 TRIAGE_LOOKS, TRIAGE_MARKS, TRIAGE_TRIES = 30, 4, 3
 
 # In the published files the painted features are opaque (255) and the rest is a hair less.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,12 @@ from convnet_galaxies.train.targets import FLAVORS
 LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
 HONEST = "scratch, stage 1"
 RESULTS, TEXT, PREDICTIONS = "results.json", "results.txt", "predictions.parquet"
+
+
+class _Sampling(TypedDict):
+    seed: int
+    level: float
+    n_resamples: int
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def summarize_study(
     table = read_predictions(folder)
     lens = table[~table["arm"].isin([LEAKING, FLAVOR_ARM])]
     seeds_of = lens.groupby(["arm", "fraction"])["seed"].nunique()
-    settings = {"seed": seed, "level": level, "n_resamples": n_resamples}
+    settings = _Sampling(seed=seed, level=level, n_resamples=n_resamples)
     remarks: list[str] = []
     arms, answers = [], []
     fractions = sorted(lens["fraction"].unique(), reverse=True)

@@ -1,0 +1,145 @@
+"""Reads what other eyes said: expert grades and the crowd's probabilities by subject, as Space Warps publishes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.archive import require_path
+from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
+from convnet_galaxies.errors import InputError
+
+ID_COLUMNS = ("zooid", "subject", "id")
+GRADE_COLUMNS = ("expert_grade", "grade")
+CROWD_COLUMNS = ("crowd_probability", "crowd", "p")
+"""Columns of a grades table (in any case), the first that is there is taken."""
+
+HIGHEST_GRADE = 3.0
+_ZOO_ID = re.compile(r"(?:^|_)(ASW[0-9a-z]{7})(?:$|_|@)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """Grades and crowd probabilities by subject, each subject once.
+
+    ids: str [s]; grade: float [s], mean of its grades, 0 (no lens) to 3 (certain lens), NaN where nobody graded;
+    crowd: float [s], probability of a lens, NaN where the crowd's is not known.
+    """
+
+    ids: np.ndarray
+    grade: np.ndarray
+    crowd: np.ndarray
+
+
+def read_grades(path: Path) -> pd.DataFrame:
+    """A table of grades (``candidates.csv`` of Space Warps, or what ``inspect`` exports): subject, grade, crowd.
+
+    Columns that are not there are NaN. Raises InputError for a table without ids or without any judgement, and for
+    values outside 0 to 3 or 0 to 1.
+    """
+    given = read_table(path, text_columns=(*TEXT_COLUMNS, *ID_COLUMNS))
+    names = {name.lower(): name for name in given}
+
+    def find(columns: Sequence[str]) -> str | None:
+        return next((names[column] for column in columns if column in names), None)
+
+    subject, grade, crowd = find(ID_COLUMNS), find(GRADE_COLUMNS), find(CROWD_COLUMNS)
+    if subject is None or (grade is None and crowd is None):
+        raise InputError(
+            f"{path}: found columns {', '.join(given)}, expected one of {', '.join(ID_COLUMNS)} and one of "
+            f"{', '.join((*GRADE_COLUMNS, *CROWD_COLUMNS))}",
+            "name the columns so",
+        )
+    empty = np.full(len(given), np.nan)
+    return pd.DataFrame(
+        {
+            "subject": given[subject].astype("str").str.strip(),
+            "grade": empty
+            if grade is None
+            else numbers(given, grade, path, missing=True, low=0, high=HIGHEST_GRADE, row_name=subject),
+            "crowd": empty
+            if crowd is None
+            else numbers(given, crowd, path, missing=True, low=0, high=1, row_name=subject),
+        }
+    )
+
+
+def read_crowd(path: Path) -> pd.DataFrame:
+    """A list of the crowd's: lines ``ZooID P Nclass image-file``, or the ZooID alone for what it dismissed (P = 0).
+
+    Lines that begin with # and empty lines are passed over. Gives subject, grade (all NaN) and crowd.
+    Raises InputError naming the line that is neither.
+    """
+    require_path(path)
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "give a text file of the crowd's catalogue") from None
+    subjects, crowd = [], []
+    for number, line in enumerate(lines, start=1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        probability = _parse_probability(words)
+        if probability is None:
+            raise InputError(
+                f"{path}, line {number}: found '{line.strip()[:60]}', expected `ZooID P Nclass image-file` with P from "
+                "0 to 1, or a ZooID alone",
+                "give the crowd's catalogue as it was published",
+            )
+        subjects.append(words[0])
+        crowd.append(probability)
+    if not subjects:
+        raise InputError(f"{path}: found no subject, expected a line for each", "give the crowd's catalogue")
+    return pd.DataFrame({"subject": subjects, "grade": np.nan, "crowd": crowd})
+
+
+def join_eyes(grades: Sequence[Path], crowd: Sequence[Path]) -> Eyes:
+    """All files together; of a subject that stands in several, the mean of its grades and of its probabilities.
+
+    Raises InputError when no file is given or one is at fault.
+    """
+    tables = [*map(read_grades, grades), *map(read_crowd, crowd)]
+    if not tables:
+        raise InputError("grades: found no file, expected at least one", "give --grades or --crowd")
+    means = pd.concat(tables, ignore_index=True).groupby("subject", sort=True).mean()
+    return Eyes(means.index.to_numpy().astype(str), means["grade"].to_numpy(float), means["crowd"].to_numpy(float))
+
+
+def name_subjects(table: pd.DataFrame, wanted: np.ndarray) -> np.ndarray:
+    """The subject of each image (str [n]), by whichever of the table's names matches the wanted ids (str [s]) best.
+
+    Tried are ZooID, id, and the ZooID within the id (``<object>_<ZooID>``). Raises InputError when none matches.
+    """
+    names = {}
+    if "ZooID" in table:
+        names["ZooID"] = table["ZooID"].astype("str").to_numpy().astype(str)
+    names["id"] = table["id"].astype("str").to_numpy().astype(str)
+    within = table["id"].astype("str").str.extract(_ZOO_ID)[0]
+    if within.notna().any():
+        names["ZooID within the id"] = within.fillna("").to_numpy().astype(str)
+    matches = {name: int(np.isin(values, wanted).sum()) for name, values in names.items()}
+    best = max(matches, key=lambda name: matches[name])
+    if not matches[best]:
+        seen = "; ".join(f"{name}: {values[0]}, ..." for name, values in names.items())
+        raise InputError(
+            f"grades: found none of the {len(wanted):,} subjects ({wanted[0]}, ...) among the images ({seen}), "
+            "expected the same ids in both",
+            "give grades by the ids of these images, e.g. their ZooID",
+        )
+    return names[best]
+
+
+def _parse_probability(words: list[str]) -> float | None:
+    if len(words) == 1:
+        return 0.0
+    try:
+        probability = float(words[1])
+    except ValueError:
+        return None
+    return probability if 0 <= probability <= 1 else None

@@ -1,0 +1,106 @@
+"""The net beside experts and crowd on the same subjects, and what either missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.agreement import Agreement, Subjects, compare_eyes, gather_subjects, list_missed
+from convnet_galaxies.study.grades import HIGHEST_GRADE, Eyes, name_subjects
+
+GRADED = "subjects that experts graded"
+EVERYONE = "all subjects of grades or crowd, those that nobody graded as no lens"
+CROWD_ALONE = "the crowd instead of experts (lens from probability 2/3, none below 1/3)"
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A subject on which net and experts disagree.
+
+    id: of its best cutout; rank: that the net gives the cutout among the unknown images; probability: the net's;
+    grade: of the experts; crowd: the crowd's probability, None when it is not known.
+    """
+
+    subject: str
+    id: str
+    rank: int
+    probability: float
+    grade: float
+    crowd: float | None
+
+
+@dataclass(frozen=True)
+class EyesReport:
+    """Agreement by set of subjects, and the disagreements, worst first.
+
+    missed: graded as lenses, ranked low by the net; overrated: graded as none, ranked high. remarks: sentences.
+    """
+
+    agreement: dict[str, Agreement]
+    missed: tuple[Disagreement, ...]
+    overrated: tuple[Disagreement, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, *, seed: int) -> EyesReport:
+    """Compare the net's probabilities, float [n], of the images of a table with grades and crowd.
+
+    Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
+    sets are reported. Raises InputError when no id matches; a set in which a class is missing gives a remark.
+    """
+    subjects = name_subjects(table, eyes.ids)
+    graded = np.isfinite(eyes.grade)
+    remarks = [
+        f"{int(np.isin(eyes.ids, subjects).sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
+        f"{len(np.unique(subjects[np.isin(subjects, eyes.ids)])):,} subjects are compared."
+    ]
+    sets: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    if graded.any():
+        sets[GRADED] = graded, eyes.grade, eyes.crowd
+        if not graded.all():
+            sets[EVERYONE] = np.ones(len(graded), bool), np.where(graded, eyes.grade, 0.0), eyes.crowd
+    else:
+        sets[CROWD_ALONE] = np.ones(len(graded), bool), HIGHEST_GRADE * eyes.crowd, np.full(len(graded), np.nan)
+    agreement: dict[str, Agreement] = {}
+    missed: tuple[Disagreement, ...] = ()
+    overrated: tuple[Disagreement, ...] = ()
+    for name, (rows, grade, crowd) in sets.items():
+        try:
+            joined = gather_subjects(subjects, probability, eyes.ids[rows], grade[rows], crowd=crowd[rows])
+            if not agreement:
+                missed, overrated = _list(table, subjects, probability, joined)
+            agreement[name] = compare_eyes(joined, seed=seed)
+        except InputError as error:
+            remarks.append(f"Not compared on {name}: {error.message}.")
+    return EyesReport(agreement, missed, overrated, tuple(remarks))
+
+
+def _list(
+    table: pd.DataFrame, cutout_subjects: np.ndarray, probability: np.ndarray, subjects: Subjects
+) -> tuple[tuple[Disagreement, ...], tuple[Disagreement, ...]]:
+    order = np.argsort(-probability, kind="stable")
+    best: dict[str, tuple[int, int]] = {}  # the first cutout of a subject in the ranking is its best one
+    for rank, row in enumerate(order, start=1):
+        best.setdefault(str(cutout_subjects[row]), (rank, int(row)))
+
+    def describe(number: int) -> Disagreement:
+        subject = str(subjects.ids[number])
+        rank, row = best[subject]
+        crowd = float(subjects.crowd[number])
+        return Disagreement(
+            subject,
+            str(table["id"].iloc[row]),
+            rank,
+            float(probability[row]),
+            float(subjects.grade[number]),
+            crowd if np.isfinite(crowd) else None,
+        )
+
+    found = list_missed(subjects)
+    return (
+        tuple(describe(int(number)) for number in found.high_grade_low_score),
+        tuple(describe(int(number)) for number in found.low_grade_high_score),
+    )

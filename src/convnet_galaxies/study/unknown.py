@@ -1,0 +1,268 @@
+"""Images of unknown truth: how many lenses, which ones, whether to believe it, and what other eyes say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.calibration import Reliability, fit_temperature, measure_reliability
+from convnet_galaxies.measure.intervals import FEW, Figure, encode_groups
+from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
+from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
+from convnet_galaxies.measure.shift import ShiftCheck, tell_apart, weigh_known
+from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.study.other_eyes import EyesReport
+
+SHOWN_TOP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+MOST_FEATURES = 3000
+"""Images a side in the two-sample test; more would change its verdict little and take minutes."""
+PURE = 0.7
+"""Expected purity down to which the best unknown images are compared with known lenses."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run says of a set of images.
+
+    table: one row an image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
+    flavor: float [n, k] or None; flavor_names: of its columns, the first that of no lens.
+    """
+
+    table: pd.DataFrame
+    lens: np.ndarray
+    features: np.ndarray
+    flavor: np.ndarray | None = None
+    flavor_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopFigure:
+    """Expected purity and completeness of the k best of the unknown images."""
+
+    k: int
+    purity: Figure
+    completeness: Figure
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Temperature and bias of the lens log odds fitted on the known images, and reliability before and after.
+
+    after: of probabilities that were calibrated by other groups; None when there are too few groups for that.
+    """
+
+    temperature: float
+    bias: float
+    before: Reliability
+    after: Reliability | None
+
+
+@dataclass(frozen=True)
+class UnknownResult:
+    """The answer.
+
+    flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
+    lens_shift: known lenses against the best unknown images at the same scores; None when they are too few.
+    eyes: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
+    """
+
+    run: str
+    pack: str
+    known_pack: str
+    n_unknown: int
+    n_known: int
+    n_known_lenses: int
+    calibration: Calibration
+    prevalence: Prevalence
+    flavors: Prevalence | None
+    top: tuple[TopFigure, ...]
+    shift: ShiftCheck
+    lens_shift: ShiftCheck | None
+    bounds: PrevalenceBounds
+    eyes: EyesReport | None = None
+    remarks: tuple[str, ...] = field(default=())
+
+    @property
+    def sentence(self) -> str:
+        """How many lenses, in one sentence."""
+        count = self.prevalence.count["lens"]
+        return (
+            f"Among {self.n_unknown:,} images of unknown truth there are about {count.value:,.0f} lenses "
+            f"({count.low:,.0f} to {count.high:,.0f}, {count.level:.0%} interval)."
+        )
+
+
+def choose_known(
+    images: ImageSet, rows: np.ndarray, unknown: pd.DataFrame, *, stage: int | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Which held-out images are the known ones (int [n]), and remarks.
+
+    rows: held-out rows of images. Known are those with a label, of the given stage; by default of the stage that the
+    unknown images are of, if enough are left: people saw other things in another stage. Raises InputError.
+    """
+    if "lens" not in images.table:
+        raise InputError(
+            "known images: found a pack without labels, expected held-out images whose truth is known",
+            "give --known PACK, the pack that the run was trained from",
+        )
+    rows = rows[images.table["lens"].notna().to_numpy()[rows]]
+    remarks: list[str] = []
+    if "stage" in images.table:
+        of_rows = images.table["stage"].to_numpy(float)[rows]
+        if stage is not None:
+            rows = rows[of_rows == stage]
+        elif "stage" in unknown and len(set(unknown["stage"])) == 1:
+            own = float(unknown["stage"].iloc[0])
+            same = rows[of_rows == own]
+            if _count_least(images.table.iloc[same]) >= FEW:
+                rows = same
+            elif (of_rows != own).any():
+                remarks.append(
+                    f"Fewer than {FEW} groups of held-out lenses or others are of stage {own:g}, that of the unknown "
+                    "images: the known images are of all stages, which may differ from it."
+                )
+    labels = images.table["lens"].to_numpy(float)[rows]
+    if not len(rows) or labels.all() or not labels.any():
+        raise InputError(
+            f"known images: found {int(labels.sum())} lenses among {len(rows)} held-out images, expected lenses and "
+            "others that the run was not trained on",
+            "give --known PACK with more labelled images, leave out --stage, or train with a larger held-out share",
+        )
+    return rows, remarks
+
+
+def answer_unknown(
+    known: Scored,
+    unknown: Scored,
+    *,
+    seed: int,
+    level: float = 0.9,
+    completeness_ratio: tuple[float, float] = (0.5, 1.0),
+    false_positive_ratio: tuple[float, float] = (0.5, 2.0),
+    names: tuple[str, str, str] = ("", "", ""),
+    remarks: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> tuple[UnknownResult, TopRanked]:
+    """All but the other eyes, and the expectations for every k.
+
+    known.table has lens (0 or 1), and flavor_label where flavors are to be counted. names: of run, pack and known pack.
+    Raises InputError for no unknown images or known ones of one kind only.
+    """
+    tell = progress or (lambda text: None)
+    if not len(unknown.lens):
+        raise InputError(
+            "unknown images: found none, expected images whose truth is not known",
+            "give a pack whose column lens is empty for some images, or a pack without labels and --known PACK",
+        )
+    truth = (known.table["lens"].to_numpy(float) == 1).astype(int)
+    groups, unknown_groups = known.table["group"].to_numpy(), unknown.table["group"].to_numpy()
+    images = join_scores(truth, known.lens, groups, unknown.lens, unknown_groups)
+    notes = list(remarks)
+    tell("counting lenses")
+    prevalence = quantify(images, seed=seed, level=level)
+    tell("counting flavors")
+    flavors = _count_flavors(known, unknown, seed=seed, level=level, notes=notes)
+    tell("expecting the top")
+    top = expect_top(images, seed=seed, level=level)
+    tell("comparing known and unknown")
+    shift, lens_shift = _check_shift(known, unknown, truth, prevalence.fraction["lens"].value, top, seed=seed)
+    bounds = bound_prevalence(
+        images,
+        completeness_ratio=completeness_ratio,
+        false_positive_ratio=false_positive_ratio,
+        seed=seed,
+        level=level,
+    )
+    result = UnknownResult(
+        *names,
+        n_unknown=len(unknown.lens),
+        n_known=len(truth),
+        n_known_lenses=int(truth.sum()),
+        calibration=_calibrate(images, seed=seed),
+        prevalence=prevalence,
+        flavors=flavors,
+        top=tuple(_top_figure(top, k) for k in (*(k for k in SHOWN_TOP if k < len(top.order)), len(top.order))),
+        shift=shift,
+        lens_shift=lens_shift,
+        bounds=bounds,
+        remarks=tuple(notes),
+    )
+    return result, top
+
+
+def _count_least(table: pd.DataFrame) -> int:
+    lens, groups = table["lens"].to_numpy(float) == 1, table["group"].to_numpy()
+    return min(len(np.unique(groups[side].astype(str))) for side in (lens, ~lens))
+
+
+def _count_flavors(known: Scored, unknown: Scored, *, seed: int, level: float, notes: list[str]) -> Prevalence | None:
+    if known.flavor is None or unknown.flavor is None:
+        return None
+    if "flavor_label" not in known.table:
+        notes.append("The known images have no flavors, so that the flavors of the unknown are not counted.")
+        return None
+    codes = pd.Categorical(known.table["flavor_label"], list(known.flavor_names)).codes
+    rows = codes >= 0
+    try:
+        images = join_scores(
+            codes[rows],
+            known.flavor[rows],
+            known.table["group"].to_numpy()[rows],
+            unknown.flavor,
+            unknown.table["group"].to_numpy(),
+        )
+    except InputError as error:
+        notes.append(f"Flavors are not counted: {error.message}.")
+        return None
+    return quantify(images, classes=known.flavor_names, seed=seed, level=level, methods=("mixture", "emq"))
+
+
+def _check_shift(
+    known: Scored, unknown: Scored, truth: np.ndarray, fraction: float, top: TopRanked, *, seed: int
+) -> tuple[ShiftCheck, ShiftCheck | None]:
+    rng = np.random.default_rng(seed)
+    groups, unknown_groups = known.table["group"].to_numpy(), unknown.table["group"].to_numpy()
+    weights = weigh_known(truth, np.array([1 - fraction, fraction]))
+    a, b = (np.sort(rng.permutation(len(side.lens))[:MOST_FEATURES]) for side in (known, unknown))
+    shift = tell_apart(
+        known.features[a], unknown.features[b], groups[a], unknown_groups[b], known_weights=weights[a], seed=seed
+    )
+    pure = int((top.purity >= PURE).sum())
+    best = top.order[:pure]
+    if pure < 2 * FEW:
+        return shift, None
+    lenses = np.flatnonzero((truth == 1) & (known.lens >= unknown.lens[best].min()))
+    if min(encode_groups(groups[lenses])[1], encode_groups(unknown_groups[best])[1]) < FEW:
+        return shift, None
+    alike = tell_apart(known.features[lenses], unknown.features[best], groups[lenses], unknown_groups[best], seed=seed)
+    return shift, alike
+
+
+def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
+    lens, groups = images.posteriors[:, 1], images.groups
+    scaling = fit_temperature(images.posteriors, images.truth, bias=True)
+    before = measure_reliability(images.truth == 1, lens, groups, seed=seed)
+    codes, n_groups = encode_groups(groups)
+    fold = np.random.default_rng(seed).permutation(np.arange(n_groups) % 5)[codes]
+    calibrated = np.empty(len(lens))
+    for number in range(5):
+        held_out = fold == number
+        if len(np.unique(images.truth[~held_out])) < 2:
+            return Calibration(scaling.temperature, scaling.bias[1], before, None)
+        other = fit_temperature(images.posteriors[~held_out], images.truth[~held_out], bias=True)
+        calibrated[held_out] = other.apply(images.posteriors[held_out])[:, 1]
+    after = measure_reliability(images.truth == 1, calibrated, groups, seed=seed)
+    return Calibration(scaling.temperature, scaling.bias[1], before, after)
+
+
+def _top_figure(top: TopRanked, k: int) -> TopFigure:
+    def figure(name: str) -> Figure:
+        value, low, high = (float(getattr(top, name + ending)[k - 1]) for ending in ("", "_low", "_high"))
+        return Figure(name, value, low, high, top.level)
+
+    return TopFigure(k, figure("purity"), figure("completeness"))

@@ -1,0 +1,187 @@
+"""From a run and packs to the answer about images of unknown truth, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from convnet_galaxies.data.json_values import write_json
+from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.tables import write_table
+from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.measure.top_ranked import TopRanked
+from convnet_galaxies.predict.evaluation import held_out_rows
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.study.grades import Eyes, join_eyes, name_subjects
+from convnet_galaxies.study.other_eyes import compare_with_eyes
+from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
+from convnet_galaxies.study.unknown_text import render_unknown
+from convnet_galaxies.train.run_folder import read_split_of, was_trained_on
+
+RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
+NO_LENS = "dud"
+
+
+def is_unknown(folder: Path) -> bool:
+    """Whether a folder holds an answer about images of unknown truth."""
+    return (folder / RESULT).is_file() and (folder / RANKED).is_file()
+
+
+def study_unknown(
+    run: str | Path,
+    pack: Path,
+    output: Path,
+    *,
+    known: Path | None = None,
+    stage: int | None = None,
+    grades: Sequence[Path] = (),
+    crowd: Sequence[Path] = (),
+    completeness_ratio: tuple[float, float] = (0.5, 1.0),
+    false_positive_ratio: tuple[float, float] = (0.5, 2.0),
+    predictor: Predictor,
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> UnknownResult:
+    """Answer for the images of a pack whose truth is unknown, and write the folder output.
+
+    pack: images without a label (column lens empty, or missing). known: pack with the run's held-out labelled
+    images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see study.grades.
+    Writes unknown.json, unknown.txt, ranked.csv (best first) and known.csv.
+    Raises InputError for grades that match no image, no unknown images, or known ones of one kind only.
+    """
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    tell = progress or (lambda text: None)
+    eyes = join_eyes(grades, crowd) if grades or crowd else None
+    images = read_pack(pack)
+    labelled = images if known is None else read_pack(known)
+    table = images.table
+    rows = np.flatnonzero(table["lens"].isna()) if "lens" in table else np.arange(len(images))
+    if not len(rows):
+        raise InputError(
+            f"{pack}: found no image of unknown truth, all {len(images):,} have a label",
+            "give a pack with UNKNOWN images, or without labels",
+        )
+    unknown_table = table.iloc[rows].reset_index(drop=True)
+    if eyes is not None:
+        name_subjects(unknown_table, eyes.ids)  # before the nets work, since it may be the wrong file
+    held_out, _ = held_out_rows(labelled, run, "heldout")
+    known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)
+    remarks += _remark_on_pack(images, labelled, rows, run)
+    tell("asking the net about known images")
+    known_scored = ask(predictor, labelled, known_rows)
+    tell("asking the net about unknown images")
+    unknown_scored = ask(predictor, images, rows)
+    result, top = answer_unknown(
+        known_scored,
+        unknown_scored,
+        seed=seed,
+        completeness_ratio=completeness_ratio,
+        false_positive_ratio=false_positive_ratio,
+        names=(str(run), str(pack), str(known or pack)),
+        remarks=remarks,
+        progress=progress,
+    )
+    if eyes is not None:
+        tell("comparing with other eyes")
+        result = replace(result, eyes=compare_with_eyes(unknown_table, unknown_scored.lens, eyes, seed=seed))
+    with new_folder(output, force=force, is_ours=is_unknown) as folder:
+        write_table(folder / RANKED, rank_images(unknown_scored, top, eyes))
+        columns = [name for name in ("id", "group", "stage", "lens", "flavor_label") if name in known_scored.table]
+        write_table(folder / KNOWN, known_scored.table[columns].assign(lens_probability=known_scored.lens))
+        write_json(folder / RESULT, result)
+        (folder / TEXT).write_text(render_unknown(result) + "\n", "utf-8")
+    return result
+
+
+def ask(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
+    """What the net says of the given rows. Raises InputError when it knows neither lenses nor flavors."""
+    classes = predictor.classes
+    if not {"lens", "flavor"} & set(classes):
+        raise InputError(
+            f"the run answers {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
+        )
+    blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
+    answers = [predictor.answer(images.images[block]) for block in blocks]
+    features = np.concatenate([predictor.features(images.images[block]) for block in blocks])
+    flavor, names = None, classes.get("flavor", ())
+    if "flavor" in classes and NO_LENS in names:
+        order = [names.index(NO_LENS), *(k for k, name in enumerate(names) if name != NO_LENS)]
+        flavor = np.concatenate([answer["flavor"] for answer in answers]).astype(float)[:, order]
+        flavor /= flavor.sum(axis=1, keepdims=True)
+        names = tuple(names[k] for k in order)
+    if "lens" in classes:
+        lens = np.concatenate([answer["lens"] for answer in answers]).astype(float)
+    elif flavor is not None:
+        lens = 1 - flavor[:, 0]
+    else:
+        raise InputError(
+            f"the run's flavors are {', '.join(names)}, expected '{NO_LENS}' among them", "train on lenses"
+        )
+    return Scored(images.table.iloc[rows].reset_index(drop=True), lens, features, flavor, names)
+
+
+def rank_images(unknown: Scored, top: TopRanked, eyes: Eyes | None) -> pd.DataFrame:
+    """One row an unknown image, best first.
+
+    lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and
+    completeness: expected of the list down to this row, with their intervals.
+    """
+    order = top.order
+    table = unknown.table.iloc[order].reset_index(drop=True)
+    names = [name for name in ("id", "ZooID", "group", "stage", "x", "y", "ra_deg", "dec_deg") if name in table]
+    ranked = table[names].copy()
+    ranked.insert(0, "rank", np.arange(1, len(table) + 1))
+    ranked["lens_probability"] = unknown.lens[order]
+    for name in (
+        "probability",
+        "purity",
+        "purity_low",
+        "purity_high",
+        "completeness",
+        "completeness_low",
+        "completeness_high",
+    ):
+        ranked[name] = getattr(top, name)
+    if unknown.flavor is not None:
+        ranked["flavor"] = np.array(unknown.flavor_names)[1 + unknown.flavor[order, 1:].argmax(axis=1)]
+    if eyes is not None:
+        of_image = pd.DataFrame({"grade": eyes.grade, "crowd": eyes.crowd}, index=eyes.ids)
+        seen = of_image.reindex(name_subjects(unknown.table, eyes.ids)[order])
+        ranked["expert_grade"], ranked["crowd_probability"] = seen["grade"].to_numpy(), seen["crowd"].to_numpy()
+    return ranked
+
+
+def read_unknown(folder: Path) -> UnknownResult:
+    """The result that study_unknown wrote. Raises InputError."""
+    path = folder / RESULT
+    try:
+        return TypeAdapter(UnknownResult).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "run `unknown` again") from None
+
+
+def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run: str | Path) -> list[str]:
+    remarks = []
+    if images.preprocess != labelled.preprocess:
+        remarks.append(
+            f"The unknown images were made as [{images.preprocess}], the known ones as [{labelled.preprocess}]: "
+            "a difference between them may come from that."
+        )
+    split = read_split_of(run)
+    if split is not None:
+        shared = int(was_trained_on(images.table, images.link_columns, split)[rows].sum())
+        if shared:
+            remarks.append(
+                f"{shared:,} unknown images share a field or image file with images that the run was trained on: "
+                "it may know them."
+            )
+    return remarks

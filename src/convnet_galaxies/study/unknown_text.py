@@ -1,0 +1,107 @@
+"""The answer about images of unknown truth as plain text."""
+
+from __future__ import annotations
+
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.prevalence import Prevalence
+from convnet_galaxies.study.other_eyes import EyesReport
+from convnet_galaxies.study.results_text import align, brief
+from convnet_galaxies.study.unknown import UnknownResult
+
+METHODS = {
+    "mixture": "Bayesian mixture",
+    "emq": "expectation maximization (EMQ)",
+    "pacc": "adjusted classify and count (PACC)",
+}
+
+
+def render_unknown(result: UnknownResult) -> str:
+    """How many, whether to believe it, what to expect of the top, and what other eyes say."""
+    lines = [result.sentence, f"Known: {result.n_known_lenses:,} lenses among {result.n_known:,} held-out images.", ""]
+    lines += _render_prevalence(result.prevalence)
+    if result.flavors is not None:
+        lines += ["", "By flavor", *_render_prevalence(result.flavors)]
+    lines += ["", "Whether to believe it", f"  {result.shift.sentence}"]
+    lines.append(
+        f"  AUROC of telling unknown from known images {brief(result.shift.auroc)}, p {result.shift.p_value:.3g}"
+    )
+    if result.lens_shift is not None:
+        lines.append(f"  Known lenses against the best unknown images: AUROC {brief(result.lens_shift.auroc)}")
+    lines.append(f"  Range of the fraction: {result.bounds}.")
+    lines += ["", "What to expect of the k best"]
+    lines += align(
+        [
+            ["k", "purity", "completeness"],
+            *([f"{one.k:,}", brief(one.purity), brief(one.completeness)] for one in result.top),
+        ]
+    )
+    if result.eyes is not None:
+        lines += ["", *_render_eyes(result.eyes)]
+    notes = [*result.remarks, *result.prevalence.remarks]
+    return "\n".join([*lines, *([""] if notes else []), *(f"Note: {text}" for text in notes)])
+
+
+def percent(figure: Figure) -> str:
+    """A fraction in percent with its interval, e.g. ``3.1 % (2.0 to 4.4)``."""
+    star = " *" if figure.warning else ""
+    return f"{100 * figure.value:.3g} % ({100 * figure.low:.3g} to {100 * figure.high:.3g}){star}"
+
+
+def _render_prevalence(prevalence: Prevalence) -> list[str]:
+    names = [name for name in prevalence.fraction if name != "non-lens" and name != "dud"]
+    head = ["", "number", *(METHODS.get(method, method) for method in prevalence.by_method)]
+    rows = [
+        [
+            name,
+            _count(prevalence.count[name]),
+            *(percent(figures[name]) for figures in prevalence.by_method.values()),
+        ]
+        for name in names
+    ]
+    warnings = {figure.warning for figures in prevalence.by_method.values() for figure in figures.values()} - {None}
+    return [*align([head, *rows]), *(f"* {text}" for text in sorted(str(one) for one in warnings))]
+
+
+def _count(figure: Figure) -> str:
+    return f"{figure.value:,.0f} ({figure.low:,.0f} to {figure.high:,.0f})"
+
+
+def _render_eyes(eyes: EyesReport) -> list[str]:
+    lines: list[str] = []
+    for name, agreement in eyes.agreement.items():
+        lines += [f"Against {name}: {agreement.n_lenses} of grade >= 2, {agreement.n_others} of grade < 1"]
+        columns = {**agreement.judges, **agreement.differences}
+        figures = next(iter(agreement.judges.values()))
+        lines += align(
+            [
+                ["", *columns],
+                *(
+                    [figure, *(brief(found[figure], signed=" - " in judge) for judge, found in columns.items())]
+                    for figure in figures
+                ),
+            ]
+        )
+        lines += [*agreement.remarks, ""]
+    for title, found in (
+        ("Missed: graded as lenses, ranked low", eyes.missed),
+        ("Graded as none, ranked high", eyes.overrated),
+    ):
+        if found:
+            lines.append(title)
+            lines += align(
+                [
+                    ["image", "rank", "net", "grade", "crowd"],
+                    *(
+                        [
+                            one.id,
+                            f"{one.rank:,}",
+                            f"{one.probability:.3f}",
+                            f"{one.grade:.1f}",
+                            "" if one.crowd is None else f"{one.crowd:.3f}",
+                        ]
+                        for one in found[:10]
+                    ),
+                ]
+            )
+            lines.append("")
+    return [*lines, *eyes.remarks]
