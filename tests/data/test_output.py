@@ -67,11 +67,20 @@ def test_full_disk_is_one_clear_error(tmp_path: Path, code: int) -> None:
 
 def test_writing_to_a_full_device_is_one_clear_error(tmp_path: Path) -> None:
     full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
+    if not full.is_char_device():
+        pytest.skip("this system has no device /dev/full")
     with pytest.raises(InputError, match="the disk is full"):
         _write_to(full, new_file(tmp_path / "a.csv"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_device_is_never_replaced_even_with_force() -> None:
+    null = Path("/dev/null")
+    if not null.is_char_device():
+        pytest.skip("this system has no device /dev/null")
+    with pytest.raises(InputError, match="is no ordinary file"), new_file(null, force=True):
+        pass
+    assert null.is_char_device()
 
 
 def test_place_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:

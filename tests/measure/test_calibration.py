@@ -109,5 +109,5 @@ def test_conformal_sets_ask_for_enough_images_and_a_coverage_within_0_to_1():
     truth, known = np.arange(50) < 5, stack_binary(np.linspace(0, 1, 50))
     with pytest.raises(InputError, match="found 5 known images of class 1, expected more than 9"):
         predict_sets(known, truth, known, coverage=0.9)
-    with pytest.raises(UsageError, match="found level 1.5"):
+    with pytest.raises(UsageError, match=r"found level 1\.5"):
         predict_sets(known, truth, known, coverage=1.5)

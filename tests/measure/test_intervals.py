@@ -46,7 +46,8 @@ def test_images_of_one_group_count_as_one():
 def test_equal_seeds_give_equal_intervals_and_other_seeds_others():
     values = np.random.default_rng(2).normal(size=50)
     first, again, other = (
-        bootstrap_groups(mean_of(values, np.arange(50)), np.arange(50), ["mean"], seed=seed)["mean"] for seed in (3, 3, 4)
+        bootstrap_groups(mean_of(values, np.arange(50)), np.arange(50), ["mean"], seed=seed)["mean"]
+        for seed in (3, 3, 4)
     )
     assert first == again
     assert first.low != other.low
@@ -72,7 +73,13 @@ def test_interval_of_a_proportion_holds_the_truth_as_often_as_it_says():
     for trial in range(400):
         hits = (rng.random(60) < 0.93).astype(float)
         figure = bootstrap_groups(
-            mean_of(hits, np.arange(60)), np.arange(60), ["rate"], seed=trial, level=0.9, n_resamples=300, proportion=True
+            mean_of(hits, np.arange(60)),
+            np.arange(60),
+            ["rate"],
+            seed=trial,
+            level=0.9,
+            n_resamples=300,
+            proportion=True,
         )["rate"]
         assert 0 <= figure.low <= figure.value <= figure.high <= 1
         held += figure.low <= 0.93 <= figure.high
@@ -80,9 +87,9 @@ def test_interval_of_a_proportion_holds_the_truth_as_often_as_it_says():
 
 
 def test_a_proportion_without_spread_has_the_exact_binomial_interval():
-    figure = bootstrap_groups(
-        mean_of(np.ones(30), np.arange(30)), np.arange(30), ["rate"], seed=0, proportion=True
-    )["rate"]
+    figure = bootstrap_groups(mean_of(np.ones(30), np.arange(30)), np.arange(30), ["rate"], seed=0, proportion=True)[
+        "rate"
+    ]
     assert figure.high == 1
     assert figure.low == pytest.approx(0.025 ** (1 / 30))
 

@@ -154,7 +154,9 @@ def test_settings_without_randomness_give_the_identity() -> None:
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(pixels) -> None:
     def views(seed: int) -> bytes:
         generator = torch.Generator().manual_seed(seed)
-        return random_views(pixels, AugmentSettings(), generator, field_px=10, output_px=8).contiguous().numpy().tobytes()
+        return (
+            random_views(pixels, AugmentSettings(), generator, field_px=10, output_px=8).contiguous().numpy().tobytes()
+        )
 
     assert views(3) == views(3)
     assert views(3) != views(4)

@@ -30,7 +30,7 @@ def bisect_entmax(scores: np.ndarray) -> np.ndarray:
     return np.clip(half - low, 0, None) ** 2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     weights=hnp.arrays(np.float32, (len(VOTE_COLUMNS), FEATURES), elements=st.floats(-1e4, 1e4, width=32)),
     bias=hnp.arrays(np.float32, len(VOTE_COLUMNS), elements=st.floats(-1e6, 1e6, width=32)),
@@ -80,7 +80,7 @@ def test_gradient_reaches_a_parent_through_its_childrens_votes() -> None:
     assert scores.grad[0, parent] > 0
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 7)), elements=st.floats(-30, 30)))
 def test_entmax_agrees_with_bisection_of_its_definition(scores) -> None:
     found = entmax(torch.from_numpy(scores)).numpy()

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.space_warps_plan import FEWEST, choose_rows, plan_rows, share_out
+from convnet_galaxies.simulate.space_warps_plan import (
+    FEWEST,
+    choose_rows,
+    count_lacking,
+    padded_bounds,
+    plan_rows,
+    share_out,
+)
 
 
 def test_the_published_number_gives_the_published_counts() -> None:
@@ -59,16 +66,38 @@ def test_numbers_that_cannot_be_met_are_refused(number: int, prevalence: float, 
         plan_rows(number, unknown_prevalence=prevalence)
 
 
-def test_padding_tells_nothing_about_the_label_after_the_choice() -> None:
+def test_padding_tells_nothing_about_the_label_once_no_cell_lacks_any() -> None:
     rng = np.random.default_rng(0)
-    cells = [(1, "dud", 0)] * 600 + [(1, "lensed quasar", 1)] * 600
-    padded = np.concatenate([rng.random(600) < 0.5, rng.random(600) < 0.3])
-    wanted = {(1, "dud", 0): 300, (1, "lensed quasar", 1): 400}
+    wanted = {(1, "dud", 0): 300, (1, "lensed quasar", 1): 200, (2, "lensed quasar", 1): 4}
+    odds = dict(zip(wanted, (0.45, 0.15, 0.3), strict=True))
+    cells: list[tuple[int, str, int]] = []
+    padded = np.empty(0, bool)
+    for cell, count in wanted.items():
+        own = np.empty(0, bool)
+        while any(count_lacking(count, own)):
+            own = np.append(own, rng.random() < odds[cell])
+        cells, padded = cells + [cell] * len(own), np.append(padded, own)
     taken = choose_rows(rng, cells, padded, wanted)
-    assert taken[:600].sum() == 300
-    assert taken[600:].sum() == 400
-    assert padded[:600][taken[:600]].mean() == pytest.approx(padded.mean(), abs=0.005)
-    assert padded[600:][taken[600:]].mean() == pytest.approx(padded.mean(), abs=0.005)
+    for cell, count in wanted.items():
+        rows = taken & np.array([one == cell for one in cells])
+        fewest, most = padded_bounds(count)
+        assert rows.sum() == count
+        assert fewest <= padded[rows].sum() <= most
+
+
+@given(count=st.integers(0, 5000))
+def test_bounds_of_padded_stamps_lie_within_half_of_chance_scatter_of_a_quarter(count: int) -> None:
+    fewest, most = padded_bounds(count)
+    assert 0 <= fewest <= 0.25 * count + 0.5
+    assert 0.25 * count - 0.5 <= most <= count
+    assert most - fewest <= 2 * (0.5 * np.sqrt(0.1875 * count) + 1)
+
+
+def test_what_is_lacking_is_counted_by_hand() -> None:
+    # Of 100 cutouts 22 to 28 may be padded: 25 and half of sqrt(100 * 0.25 * 0.75) = 4.33, rounded up.
+    assert padded_bounds(100) == (22, 28)
+    assert count_lacking(100, np.array([True] * 10 + [False] * 70)) == (20, 12, 2)
+    assert count_lacking(100, np.array([True] * 22 + [False] * 78)) == (0, 0, 0)
 
 
 def test_the_wanted_number_comes_first_when_padded_ones_are_few() -> None:

@@ -14,7 +14,7 @@ from convnet_galaxies.data.markers import cut_markers
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
-from convnet_galaxies.simulate.space_warps_plan import plan_rows
+from convnet_galaxies.simulate.space_warps_plan import padded_bounds, plan_rows
 
 NUMBER, SEED, PREVALENCE = 24, 3, 0.2
 
@@ -140,6 +140,19 @@ def test_a_cutout_that_shows_a_lens_lies_at_the_lens(catalog: pd.DataFrame, data
     reach_px = 48 * np.sqrt(2) + 4 * lens["einstein_radius_arcsec"].to_numpy() / 0.186 + 5 / 0.186
     distance_px = np.hypot(shown["x"].to_numpy() - lens["x_px"], shown["y"].to_numpy() - lens["y_px"])
     assert (distance_px < reach_px).all()
+
+
+def test_every_sort_of_training_cutout_has_its_share_of_padded_stamps(data_set: Path, catalog: pd.DataFrame) -> None:
+    start = np.floor(catalog[["x", "y"]] - 48)
+    padded = ((start < 0) | (start + 96 > 440)).any(axis=1)
+    training = catalog["kind"] != "test"
+    for _, own in padded[training].groupby([catalog[name][training] for name in ("stage", "flavor", "alpha")]):
+        fewest, most = padded_bounds(len(own))
+        assert fewest <= own.sum() <= most
+    for name in catalog.loc[padded, "cutoutname"]:
+        with Image.open(data_set / "cutouts_good" / name) as stamp:
+            shown = np.asarray(stamp)[..., :3].any(axis=2)
+        assert not (shown.any(axis=0)[[0, -1]].all() and shown.any(axis=1)[[0, -1]].all())
 
 
 def test_cutting_the_clicks_again_gives_the_catalogue_and_what_was_left_out(

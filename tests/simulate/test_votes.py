@@ -14,7 +14,8 @@ from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, QUESTI
 from convnet_galaxies.simulate.morphology import Galaxy, draw_galaxy
 from convnet_galaxies.simulate.sdss import Observation, draw_observation
 from convnet_galaxies.simulate.surroundings import Surroundings
-from convnet_galaxies.simulate.votes import answer_probabilities, cast_votes, measure_visibility, vote
+from convnet_galaxies.simulate.visibility import kept_contrast, measure_visibility
+from convnet_galaxies.simulate.votes import answer_probabilities, cast_votes, vote
 
 NOTHING_ELSE = Surroundings(neighbours=0, stars=0, crowding=0.0, glare=0.0, trail=0.0, bad_column=0.0)
 SPIRAL = Galaxy(
@@ -91,6 +92,14 @@ def test_faint_small_twin_of_a_spiral_is_voted_smooth() -> None:
     votes = mean_votes(replace(SPIRAL, mag_r=21.0, r90_arcsec=4.0))
     assert share(votes, "Class1.1") > 0.6
     assert share(votes, "Class4.1") < 0.15
+
+
+def test_psf_leaves_of_a_wave_what_convolving_it_leaves() -> None:
+    x = np.arange(-400, 400) * 0.05
+    sigma, wavelength = 0.6, 2.5
+    psf = np.exp(-0.5 * (x / sigma) ** 2)
+    blurred = np.convolve(np.cos(2 * np.pi * x / wavelength), psf / psf.sum(), mode="same")
+    assert kept_contrast(wavelength, sigma) == pytest.approx(blurred[300:500].max(), rel=1e-3)
 
 
 def test_spiral_votes_never_rise_when_a_galaxy_fades() -> None:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from convnet_galaxies import __version__
-from convnet_galaxies.cli import data_commands, predict_commands, simulate_commands, train_commands
+from convnet_galaxies.cli import data_commands, predict_commands, simulate_commands, study_commands, train_commands
 from convnet_galaxies.errors import GalaxyError
 
 
@@ -57,6 +57,7 @@ data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
 simulate_commands.register(app)
+study_commands.register(app)
 
 
 def main() -> None:

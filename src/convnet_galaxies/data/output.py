@@ -23,6 +23,8 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected the name of a file to write", "choose another output")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no ordinary file but a device, expected a file to write", "choose another output")
     if path.exists() and not force:
         raise OutputExistsError(path)
     with _beside(path) as temporary:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Figure, bootstrap_groups, encode_groups
 
 
@@ -35,11 +36,18 @@ def confuse_flavors(
     level: float = 0.95,
 ) -> FlavorScores:
     """Confusion matrix of flavors, both int [n], indices into names; a flavor without images has no completeness."""
+    truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)
+    if not len(truth) == len(predicted) == len(groups):
+        raise InputError(
+            f"flavors: found {len(truth)} true flavors, {len(predicted)} predicted ones and {len(groups)} groups, "
+            "expected one of each an image",
+            "predict the same images that the truth is given for",
+        )
     counts = confusion_matrix(truth, predicted, labels=np.arange(len(names)))
     codes, n_groups = encode_groups(groups)
     hits = np.zeros((n_groups, len(names)))
     sizes = np.zeros((n_groups, len(names)))
-    np.add.at(hits, (codes, truth), np.asarray(truth) == np.asarray(predicted))
+    np.add.at(hits, (codes, truth), truth == predicted)
     np.add.at(sizes, (codes, truth), 1)
     present = np.flatnonzero(sizes.sum(axis=0))
 

@@ -3,10 +3,11 @@
 Cutouts of one field share its sky, its seeing and often its lens, so that they are not independent; a bootstrap
 over images would give intervals that are too narrow. Two intervals are made of the resamples:
 
-- proportions (AUROC, average precision, TPR0, accuracy): ``logit(value) +- t * se / (value * (1 - value))`` with se the
-  standard deviation of the resamples and t Student's for the groups of the rarer class, times sqrt(n / (n - 1)).
-  It stays within 0 and 1. On AUROC with 12, 30 and 150 positive fields a 95 % percentile interval held the truth in
-  87, 91 and 93 % of simulations, this one in 92, 95 and 96 %.
+- proportions (AUROC, average precision, TPR0, accuracy): the exact binomial interval of as many trials as would give
+  the standard deviation of the resamples, ``n = p (1 - p) / se^2``, corrected for the few groups by Student's t (Korn &
+  Graubard 1998, Survey Methodology 24, 193). It stays within 0 and 1 and is skew as it must be near them. On AUROC
+  with 12, 30 and 150 positive fields a 90 % interval held the truth in 86, 88 and 90 % of simulations, where a
+  normal interval of the logit held it in 86, 84 and 88 %, and a percentile interval less.
 - everything else (RMSE, log loss, differences): the *expanded percentile* interval (Hesterberg 2015, The American
   Statistician 69, 371; arXiv:1411.5279): percentiles at the tail probability
   ``Phi(-sqrt(n / (n - 1)) * t(1 - alpha / 2, n - 1))`` instead of alpha / 2, which repairs the narrowness of the plain
@@ -22,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
 from convnet_galaxies.errors import InputError, UsageError
 
@@ -149,7 +150,7 @@ def summarize(
         raise InputError(f"{name}: undefined for these images", "give images of both classes from several groups")
     if proportion:
         error = float(np.hypot(defined.std(), extra_error))
-        low, high = _bound_logit(float(value), error, n_effective, level)
+        low, high = _bound_by_error(float(value), error, n_effective, level)
     else:
         tail = _expand_tail((1 - level) / 2, n_effective)
         low, high = (float(end) for end in np.quantile(defined, [tail, 1 - tail]))
@@ -223,13 +224,12 @@ def bound_proportion(successes: float, trials: float, *, level: float = 0.95) ->
     return low, high
 
 
-def _bound_logit(value: float, error: float, n: int, level: float) -> tuple[float, float]:
+def _bound_by_error(value: float, error: float, n: int, level: float) -> tuple[float, float]:
     if error == 0 or n < 2:
         return value, value
-    inside = float(np.clip(value, 1 / (4 * n), 1 - 1 / (4 * n)))
-    reach = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt(n / (n - 1)) * error / (inside * (1 - inside))
-    low, high = (float(special.expit(special.logit(inside) + side * reach)) for side in (-1, 1))
-    return min(low, value), max(high, value)
+    normal, student = stats.norm.ppf((1 + level) / 2), stats.t.ppf((1 + level) / 2, n - 1)
+    trials = value * (1 - value) / error**2 * (normal / student) ** 2 * (n - 1) / n
+    return bound_proportion(value * trials, trials, level=level)
 
 
 def _expand_tail(tail: float, n: int) -> float:

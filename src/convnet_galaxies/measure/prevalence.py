@@ -193,7 +193,7 @@ def _by_bootstrap(estimate: Callable[..., np.ndarray]) -> Callable[[ScoredImages
             fault = str(caught[0].message)
         elif len(draws) < 0.9 * n_resamples:
             fault = f"{n_resamples - len(draws)} of {n_resamples} resamples lack a class"
-        fractions = np.array(draws)
+        fractions = np.array(draws or [value])
         return fractions, value, fractions * len(unknown_codes), fault
 
     return run

@@ -43,7 +43,27 @@ class MixtureDraws:
     mixing: float
 
 
-def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> _Cells:
+@dataclass(frozen=True)
+class Cells:
+    """Into which scores are sorted. edges: float [bins - 1], rising; n_classes: k of the posteriors [n, k]."""
+
+    edges: np.ndarray
+    n_classes: int
+
+    @property
+    def number(self) -> int:
+        """How many cells there are."""
+        return (len(self.edges) + 1) * max(1, self.n_classes - 1)
+
+    def assign(self, posteriors: np.ndarray) -> np.ndarray:
+        """Cell of each image, int [n]."""
+        bins = np.searchsorted(self.edges, _score(posteriors), side="left")
+        if self.n_classes == 2:
+            return bins
+        return bins * (self.n_classes - 1) + np.argmax(posteriors[:, 1:], axis=1)
+
+
+def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> Cells:
     """Cells that cut the score 1 - P(class 0) into bins of equal mass, every class counting alike.
 
     With more than two classes each bin is cut again by the most likely class among 1..k-1.
@@ -54,24 +74,7 @@ def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) ->
     order = np.argsort(score, kind="stable")
     below = np.cumsum(mass[order]) / mass.sum()
     cuts = score[order][np.minimum(np.searchsorted(below, np.arange(1, n_bins) / n_bins), len(order) - 1)]
-    return _Cells(np.unique(cuts), posteriors.shape[1])
-
-
-@dataclass(frozen=True)
-class _Cells:
-    edges: np.ndarray
-    n_classes: int
-
-    @property
-    def number(self) -> int:
-        return (len(self.edges) + 1) * max(1, self.n_classes - 1)
-
-    def assign(self, posteriors: np.ndarray) -> np.ndarray:
-        """Cell of each image, int [n]."""
-        bins = np.searchsorted(self.edges, _score(posteriors), side="left")
-        if self.n_classes == 2:
-            return bins
-        return bins * (self.n_classes - 1) + np.argmax(posteriors[:, 1:], axis=1)
+    return Cells(np.unique(cuts), posteriors.shape[1])
 
 
 def measure_design_effect(values: np.ndarray, groups: np.ndarray) -> float:

@@ -94,6 +94,8 @@ def tell_apart(
     weights = np.ones(len(x))
     if known_weights is not None:
         weights[~is_unknown] = known_weights
+        if not (weights >= 0).all() or weights[~is_unknown].sum() == 0:
+            raise InputError("shift: found no known image with a positive weight, expected some", "check the fractions")
     score = _hold_out(x, is_unknown, groups, weights, model, min(folds, n_least), seed)
     codes, _ = encode_groups(groups)
     ranking = Ranking(is_unknown, score, codes, weights)
@@ -145,7 +147,7 @@ def check_trust(
     sizes = [
         encode_groups(ids[side])[1] for ids, side in zip((images.groups, images.unknown_groups), rows, strict=True)
     ]
-    if min(sizes) < FEW:
+    if min(sizes) < FEW or weights[rows[0]].sum() == 0:
         del subsets["candidates"]
     return {
         name: tell_apart(

@@ -23,7 +23,7 @@ from convnet_galaxies.simulate.structured import add_structured, is_structured
 
 # Objects this far beyond the edge still shine into the field.
 MARGIN_PX = 24
-SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA = -0.03, 0.035  # in units of the sky noise
+SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA = -0.08, 0.035  # in units of the sky noise
 SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "irregular": 1.0, "star": 0.5}
 
 

@@ -122,7 +122,7 @@ def _disk(galaxy: Galaxy, canvas: _Canvas, flux: np.ndarray, rng: np.random.Gene
     if galaxy.bar_strength > 0:
         bar, outside = _bar(galaxy, canvas)
         old *= 1 - 0.55 * galaxy.bar_strength * outside
-        old += bar * (0.9 * galaxy.bar_strength * float(old.sum()) * 0.28 / max(float(bar.sum()), 1e-9))
+        old += bar * (0.9 * galaxy.bar_strength * float(old.sum()) * 0.4 / max(float(bar.sum()), 1e-9))
     young = np.exp(-0.8 * RADII_PER_SCALE * _shifted_radius(galaxy, canvas)) * _inside(radius, 1.4, 10)
     if pattern is not None:
         old *= 1 + 0.75 * galaxy.arm_contrast * (pattern - 1)
@@ -205,7 +205,7 @@ def _bar(galaxy: Galaxy, canvas: _Canvas) -> tuple[np.ndarray, np.ndarray]:
     """The bar's light, and where the disk is emptied beside it (0 to 1)."""
     cosine, sine = np.float32(np.cos(galaxy.bar_angle_rad)), np.float32(np.sin(galaxy.bar_angle_rad))
     along = (canvas.u * cosine + canvas.v * sine) / np.float32(galaxy.bar_length)
-    across = (canvas.v * cosine - canvas.u * sine) / np.float32(galaxy.bar_length * 0.3)
+    across = (canvas.v * cosine - canvas.u * sine) / np.float32(galaxy.bar_length * 0.27)
     reach = (np.abs(along) ** 2.5 + np.abs(across) ** 2.5) ** np.float32(0.4)
     bar = np.exp(-0.6 * reach) * _inside(reach, 1, 9)
     inside = _inside(canvas.radius / galaxy.bar_length, 1.05, 9)

@@ -43,7 +43,7 @@ def inject_lens_gri(
     rng: np.random.Generator,
     flavor: str,
     *,
-    saturated: np.ndarray | None = None,
+    cut_bands: np.ndarray | None = None,
     margin_px: int = 16,
 ) -> tuple[np.ndarray, np.ndarray, Truth] | None:
     """Paint a lens of the flavor round a red galaxy of float32 [3, h, w] counts (g, r, i, AB zero point 30).
@@ -52,7 +52,7 @@ def inject_lens_gri(
     with the light added, the mask bool [h, w] of what shows, and the row of the truth table; None when the image has
     no red galaxy.
     """
-    hosts = find_red_galaxies(gri, np.array(camera.sky_sigma_counts), saturated=saturated, margin_px=margin_px)
+    hosts = find_red_galaxies(gri, np.array(camera.sky_sigma_counts), cut_bands=cut_bands, margin_px=margin_px)
     if flavor == "lensing cluster":
         sizes = pd.Series([host.group for host in hosts]).value_counts()
         hosts = [host for host in hosts if sizes[host.group] > 2] or hosts
@@ -78,7 +78,7 @@ def inject_lens(
     gri = composite_to_linear(rgb, rng)
     camera = camera_of(rgb)
     full = rgb == 255
-    injected = inject_lens_gri(gri, camera, rng, flavor, saturated=full.sum(axis=2) > 1, margin_px=margin_px)
+    injected = inject_lens_gri(gri, camera, rng, flavor, cut_bands=full.sum(axis=2), margin_px=margin_px)
     if injected is None:
         return None
     painted, mask, truth = injected

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 KIND_SHARES = {
-    "elliptical": 0.27,
-    "lenticular": 0.14,
-    "spiral": 0.39,
-    "edge_on": 0.14,
+    "elliptical": 0.3,
+    "lenticular": 0.15,
+    "spiral": 0.35,
+    "edge_on": 0.125,
     "irregular": 0.04,
     "merger": 0.022,
     "star": 0.008,
@@ -178,7 +178,7 @@ def _draw_edge_on(rng: np.random.Generator, r90_arcsec: float, angle_rad: float)
         g_r=galaxy.g_r + 0.12,
         axis_ratio=float(rng.uniform(0.05, 0.2)),
         bulge_fraction=bulge,
-        bulge_size=float(rng.uniform(0.08, 0.16)),
+        bulge_size=float(rng.uniform(0.1, 0.24)),
         bulge_boxiness=float(rng.random() < 0.2) * float(rng.uniform(0.4, 1)),
         disk_thickness=float(rng.uniform(0.035, 0.085)),
         dust_depth=float(rng.random() < 0.35) * float(rng.uniform(0.3, 2.0)),

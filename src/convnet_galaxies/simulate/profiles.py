@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 
 # Every profile is blurred by a Gaussian of this width before it meets the pixels; the camera divides it out again.
 SOFTENING_PX = 0.7
-STAMP_HALF_PX = (5, 8, 13, 21, 34, 55, 90)
+STAMP_HALF_PX = (5, 8, 13, 21, 34, 55, 90, 144)
 INDICES = (0.5, 1.0, 2.0, 4.0)
 
 

@@ -14,41 +14,42 @@ from convnet_galaxies.simulate.sky_population import RED_G_R, REDSHIFTS, SkyObje
 DETECTION_SIGMA = 6.0
 SMOOTHING_PX = 1.5
 REDDEST_SEQUENCE = 6  # REDSHIFTS up to 0.6, beyond which g - r turns round
-BLUEST_G_R = 1.05
+BLUEST_G_R = 1.0
 BLUEST_R_I = 0.3
-R_MAG_RANGE = (17.0, 22.6)
+R_MAG_RANGE = (17.0, 23.0)
 APERTURE_PX = 7
-# Half-light radius of a star relative to sigma of a Gaussian of the seeing, with room for the wings.
-EXTENDED = 1.3
+# Variance of the light relative to a star's; cores that were cut look wider than they are.
+EXTENDED, EXTENDED_WHEN_CUT = 1.3, 1.9
 GROUP_ARCSEC, GROUP_COLOUR_MAG = 25.0, 0.25
 MARGIN_PX = 16
 
 
 def find_red_galaxies(
-    gri: np.ndarray, sky_sigma_counts: np.ndarray, *, saturated: np.ndarray | None = None, margin_px: int = MARGIN_PX
+    gri: np.ndarray, sky_sigma_counts: np.ndarray, *, cut_bands: np.ndarray | None = None, margin_px: int = MARGIN_PX
 ) -> list[SkyObject]:
     """Red, extended objects of float32 [3, h, w] counts (g, r, i), strongest possible lens first.
 
     sky_sigma_counts: float [3]. Redshifts are read off the red sequence; galaxies of one colour within 25 arcsec share
-    a group number. Objects closer than margin_px to the edge are left out.
+    a group number. cut_bands: int [h, w], in how many bands a pixel is saturated; where all are, there is no telling a
+    galaxy from a star. Objects closer than margin_px to the edge are left out.
     """
     red_light = (gri[1] / sky_sigma_counts[1] + gri[2] / sky_sigma_counts[2]) / np.sqrt(2)
     smooth = ndimage.gaussian_filter(red_light, SMOOTHING_PX)
     noise = 1 / (2 * np.sqrt(np.pi) * SMOOTHING_PX)
     peaks = (smooth == ndimage.maximum_filter(smooth, 9)) & (smooth > DETECTION_SIGMA * noise)
-    if saturated is not None:
-        peaks &= ~ndimage.binary_dilation(saturated, iterations=2)
+    cut = np.zeros(smooth.shape, int) if cut_bands is None else ndimage.maximum_filter(cut_bands, 5)
+    peaks &= cut < 3
     h, w = smooth.shape
     found = []
     for row, column in zip(*np.nonzero(peaks), strict=True):
         if margin_px <= row < h - margin_px and margin_px <= column < w - margin_px:
-            galaxy = _measure(gri, int(column), int(row))
+            galaxy = _measure(gri, int(column), int(row), EXTENDED_WHEN_CUT if cut[row, column] > 1 else EXTENDED)
             if galaxy is not None:
                 found.append(galaxy)
     return _grouped(sorted(found, key=lambda o: -o.einstein_radius_arcsec))
 
 
-def _measure(gri: np.ndarray, column: int, row: int) -> SkyObject | None:
+def _measure(gri: np.ndarray, column: int, row: int, extended: float) -> SkyObject | None:
     """The object round a peak, or None when it is not red, not extended, or not of the right brightness."""
     half = 2 * APERTURE_PX
     stamp = gri[:, row - half : row + half + 1, column - half : column + half + 1]
@@ -74,7 +75,7 @@ def _measure(gri: np.ndarray, column: int, row: int) -> SkyObject | None:
     seeing_px = SEEING_FWHM_ARCSEC[1] / PIXEL_SCALE_ARCSEC / 2.355
     # The weighting by a Gaussian of 4 px narrows what is measured: 1 / v = 1 / v_true + 1 / 16.
     long, short, star = (1 / max(1 / v - 1 / 16, 0.01) for v in (long, short, 1 / (1 / seeing_px**2 + 1 / 16)))
-    if np.sqrt(long * short) < EXTENDED * star:
+    if np.sqrt(long * short) < extended * star:
         return None
     axis_ratio = float(np.clip(np.sqrt(max(short - star, 0.2) / max(long - star, 0.2)), 0.3, 0.98))
     redshift = float(np.interp(g - r, RED_G_R[: REDDEST_SEQUENCE + 1], REDSHIFTS[: REDDEST_SEQUENCE + 1]))

@@ -58,7 +58,7 @@ def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, densit
     arcmin2 = shape[0] * shape[1] * (PIXEL_SCALE_ARCSEC / 60) ** 2
     objects: list[SkyObject] = []
     slope, bright, faint = 0.37, 16.0, 26.4
-    total = 13.5 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
+    total = 12.0 / (slope * np.log(10)) * 10 ** (slope * (faint - 24))
     number = rng.poisson(density * total * arcmin2)
     mags = (
         24
@@ -85,7 +85,7 @@ def _draw_galaxy(rng: np.random.Generator, r_mag: float, x: float, y: float) -> 
         return red_galaxy(rng, r_mag, min(redshift, 1.1), x, y)
     g_r = np.interp(redshift, REDSHIFTS, BLUE_G_R) + rng.normal(0, 0.16) - 0.1 * max(0.0, r_mag - 24)
     r_i = np.interp(redshift, REDSHIFTS, BLUE_R_I) + rng.normal(0, 0.12)
-    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26.5], [0.75, 0.4, 0.1, -0.18, -0.42, -0.65])
+    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26.5], [0.75, 0.4, 0.1, -0.2, -0.48, -0.78])
     kinds, shares = ("spiral", "ring", "merger", "irregular"), np.array([0.72, 0.06, 0.06, 0.16])
     kind = str(rng.choice(kinds, p=shares))
     radius = size * np.exp(0.3 * rng.normal()) / PIXEL_SCALE_ARCSEC

@@ -14,7 +14,6 @@ import pandas as pd
 
 from convnet_galaxies.data.click_clusters import (
     FIELD_COLUMNS,
-    STAMP_PX,
     cut_clusters,
     expected_information_bits,
     measure_clusters,
@@ -22,7 +21,7 @@ from convnet_galaxies.data.click_clusters import (
 from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts, read_field
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.space_warps_field import hex_name
+from convnet_galaxies.simulate.space_warps_field import hex_name, leaves_field
 from convnet_galaxies.simulate.space_warps_gather import Pools, Showing, gather
 from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
 from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
@@ -94,7 +93,7 @@ def simulate_space_warps(
         showings, verdicts = gather(Pools(seed, folder / IMAGES_NAME, counted, population), wanted)
         cells = [cell for showing in showings for cell in showing.cells]
         centres = np.concatenate([showing.subject.clusters for showing in showings])
-        taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, _leaves_field(centres), wanted)
+        taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, leaves_field(centres), wanted)
         table = _list_showings(seed, showings, taken, verdicts)
         clicks = _list_clicks(table, verdicts)
         catalog = _cut(folder, table, clicks, run)
@@ -229,12 +228,6 @@ def _name_fields(seed: int, showings: list[Showing]) -> dict[tuple[str, int, boo
 
 def _base36(number: int) -> str:
     return np.base_repr(number, 36).lower().zfill(7)
-
-
-def _leaves_field(centres_px: np.ndarray, size_px: int = 440) -> np.ndarray:
-    """bool [n]: the stamp round the centre (float [n, 2]) is padded."""
-    start = np.floor(centres_px - STAMP_PX / 2)
-    return np.any((start < 0) | (start + STAMP_PX > size_px), axis=1)
 
 
 def _is_ours(folder: Path) -> bool:

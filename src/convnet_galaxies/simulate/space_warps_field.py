@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnet_galaxies.data.click_clusters import cluster_clicks, cut_stamp, shows_painted
+from convnet_galaxies.data.click_clusters import STAMP_PX, cluster_clicks, cut_stamp, shows_painted
 from convnet_galaxies.data.markers import read_field
-from convnet_galaxies.simulate.camera import linear_to_composite, to_counts
+from convnet_galaxies.simulate.camera import FIELD_SIZE_PX, linear_to_composite, to_counts
 from convnet_galaxies.simulate.crowd import RIM_PX, Crowd, Looks, Scene, draw_crowd, lens_spots, lens_visibility, look
 from convnet_galaxies.simulate.field import Field, as_host, draw_field
 from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, paint_lens
@@ -28,7 +28,7 @@ FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 # looks; stage 1 showed training fields several hundred times, for which 150 looks of a livelier crowd stand here.
 LOOKS = {(1, "sim"): 150, (1, "dud"): 150, (2, "sim"): 150, (2, "dud"): 215, (2, "test"): 46}
 # On sims people mark more things besides: whoever marks the lens too weighs half on each.
-EAGERNESS = {(1, "sim"): 3.2, (1, "dud"): 1.0, (2, "sim"): 10.0, (2, "dud"): 2.3, (2, "test"): 8.0}
+EAGERNESS = {(1, "sim"): 3.2, (1, "dud"): 1.0, (2, "sim"): 10.0, (2, "dud"): 2.8, (2, "test"): 6.0}
 # Stage 1 passes on what so many of so many marked; what it does not is drawn again, at most so often in all.
 TRIAGE_LOOKS, TRIAGE_MARKS, TRIAGE_TRIES = 30, 4, 3
 
@@ -91,6 +91,12 @@ def show_again(seed: int, subject: Subject, *, folder: Path, kind: str) -> Subje
     """The same field before the crowd of stage 2, as a sim that returns or as a test field that became a dud."""
     rng = np.random.default_rng([seed, len(POOLS), POOLS.index(subject.pool), subject.index])
     return _shown(rng, _crowd(seed), read_field(folder / subject.image), 2, kind, subject)
+
+
+def leaves_field(centres_px: np.ndarray, size_px: int = FIELD_SIZE_PX) -> np.ndarray:
+    """bool [n]: the stamp round the centre (float [n, 2]) is padded with zeros."""
+    start = np.floor(centres_px - STAMP_PX / 2)
+    return np.any((start < 0) | (start + STAMP_PX > size_px), axis=1)
 
 
 def hex_name(seed: int, pool: str, index: int, what: str) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from convnet_galaxies.simulate.lens import FLAVORS
-from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, show_again
-from convnet_galaxies.simulate.space_warps_plan import Cell
+from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, leaves_field, show_again
+from convnet_galaxies.simulate.space_warps_plan import PADDED_SHARE, Cell, count_lacking
 from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, judge
 from convnet_galaxies.simulate.workers import Run
 
@@ -167,19 +167,26 @@ def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
 
 
 def _fill(wanted: dict[Cell, int], sort: tuple[int, str], expected: tuple[float, float], draw: Draw) -> list[Showing]:
-    """Showings until their clusters are as many as wanted of both cells of a sort (stage, flavor)."""
+    """Showings until both cells of a sort (stage, flavor) have as many clusters as wanted, padded ones and others.
+
+    expected: clusters a field in each cell, by which the first batch is sized; later ones go by what was found.
+    """
     need = [wanted.get((*sort, shows), 0) for shows in (0, 1)]
     found: list[Showing] = []
+    shares = np.array([1, PADDED_SHARE, 1 - PADDED_SHARE])
     while True:
-        have = [sum(int((s.subject.shows_lens == shows).sum()) for s in found) for shows in (0, 1)]
-        lacking = [max(want - got, 0) for want, got in zip(need, have, strict=True)]
-        if not any(lacking):
+        shows = np.concatenate([np.empty(0, int), *(one.subject.shows_lens for one in found)])
+        padded = np.concatenate([np.empty(0, bool), *(leaves_field(one.subject.clusters) for one in found)])
+        lacking = np.array([count_lacking(need[cell], padded[shows == cell]) for cell in (0, 1)])
+        if not lacking.any():
             return found
         if len(found) > MOST_FIELDS_PER_ROW * (sum(need) + 10):
-            raise RuntimeError(f"{len(found)} fields of {sort} gave {have} clusters, {need} are wanted")
-        rates = [max(got / len(found), LOWEST_RATE) for got in have] if found else list(expected)
-        number = max(math.ceil(lack / rate) for lack, rate in zip(lacking, rates, strict=True) if lack)
-        found += draw(number)
+            raise RuntimeError(f"{len(found)} fields of {sort} gave {np.bincount(shows)} clusters, {need} are wanted")
+        rates = np.array(expected)
+        if found:
+            rates = np.maximum(np.bincount(shows, minlength=2) / len(found), LOWEST_RATE)
+        per_field = np.maximum(np.outer(rates, shares), 1e-9)
+        found += draw(math.ceil((lacking / per_field).max()))
 
 
 def _shuffled(rng: np.random.Generator, subjects: list[Subject]) -> Iterator[Subject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ PUBLISHED_ROWS = {
     (2, "test", 0): 9030,
 }
 PUBLISHED_FLAVORS = dict(zip(FLAVORS, (5983, 5271, 5308), strict=True))
+# Share of the cutouts whose stamp leaves the field; about what clicks anywhere in a field give.
+PADDED_SHARE = 0.25
 # Below this, a sort of cutout would be missing.
 FEWEST = 24
 
@@ -72,15 +75,35 @@ def share_out(total: int, weights: Sequence[float], *, least: int = 0) -> list[i
     return counts.tolist()
 
 
+def padded_bounds(count: int) -> tuple[int, int]:
+    """Fewest and most padded stamps that ``count`` cutouts of one cell may have.
+
+    The zeros where a stamp leaves its field must not tell the label, so all cells get PADDED_SHARE of them, to within
+    half of the chance scatter of so many draws (a binomial's), which no net can make use of.
+    """
+    wanted = round(PADDED_SHARE * count)
+    slack = math.ceil(0.5 * math.sqrt(PADDED_SHARE * (1 - PADDED_SHARE) * count))
+    return max(wanted - slack, 0), min(wanted + slack, count)
+
+
+def count_lacking(count: int, padded: np.ndarray) -> tuple[int, int, int]:
+    """How many cutouts a cell of ``count`` still lacks: of any sort, padded ones, and others.
+
+    padded: bool [n], whether the stamp leaves its field, of those found.
+    """
+    fewest, most = padded_bounds(count)
+    at_edge = int(padded.sum())
+    return max(count - len(padded), 0), max(fewest - at_edge, 0), max(count - most - (len(padded) - at_edge), 0)
+
+
 def choose_rows(
     rng: np.random.Generator, cells: Sequence[Cell], padded: np.ndarray, wanted: Mapping[Cell, int]
 ) -> np.ndarray:
-    """Which cutouts are taken, bool [n]: of each cell as many as wanted, the share of padded ones alike in all.
+    """Which cutouts are taken, bool [n]: of each cell as many as wanted, and PADDED_SHARE of them padded where enough
+    are found, else as near as those found allow.
 
-    cells: of each cutout. padded: bool [n], the stamp leaves its field; the zeros there must not tell the label, so
-    every cell gets the share that all cutouts together have, as far as its own allow.
+    cells: of each cutout. padded: bool [n], the stamp leaves its field.
     """
-    share = float(padded.mean()) if len(padded) else 0.0
     taken = np.zeros(len(padded), bool)
     members: dict[Cell, list[int]] = {}
     for row, cell in enumerate(cells):
@@ -88,7 +111,7 @@ def choose_rows(
     for cell, count in wanted.items():
         rows = rng.permutation(np.array(members.get(cell, []), int))
         at_edge, inside = rows[padded[rows]], rows[~padded[rows]]
-        edge = min(max(round(count * share), count - len(inside)), len(at_edge))
+        edge = min(max(round(PADDED_SHARE * count), count - len(inside)), len(at_edge))
         taken[at_edge[:edge]] = True
         taken[inside[: count - edge]] = True
     return taken

@@ -1,0 +1,98 @@
+"""The peers' own environment, and peers as processes that wait for their turn.
+
+Lightning's Trainer and timm are no dependencies of this project, so they live in a virtual environment of their own
+(.venv-peers beside the project's), which sees the packages of the running one and adds what is missing. Where it
+cannot be made (no network), the scripts fall back to what they name in their output.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ENVIRONMENT = HERE.parent / ".venv-peers"
+ANSWER = "SECONDS "
+
+
+@cache
+def find_peer_python(*, make: bool = True) -> tuple[str, str]:
+    """The interpreter for peers, and a remark, empty when it has Lightning and timm.
+
+    make: build the environment when it is not there.
+    """
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        if not make:
+            return sys.executable, "no environment for peers"
+        try:
+            _make_environment(python)
+        except (subprocess.CalledProcessError, OSError) as error:
+            (ENVIRONMENT / "bin" / "python").unlink(missing_ok=True)
+            print(f"the environment for peers cannot be made: {error}", file=sys.stderr)
+            return sys.executable, "the environment for peers cannot be made"
+    return str(python), ""
+
+
+def _make_environment(python: Path) -> None:
+    print(f"making {ENVIRONMENT} with lightning and timm", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT], check=True)
+    (folder,) = (ENVIRONMENT / "lib").glob("python*/site-packages")
+    (folder / "packages_of_the_project.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    constraints = ENVIRONMENT / "constraints.txt"
+    constraints.write_text(f"torch=={version('torch')}\nnumpy=={version('numpy')}\n")
+    install = ["install", "--quiet", "--disable-pip-version-check", "-c", constraints, "lightning", "timm"]
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True, stdout=sys.stderr)
+
+
+class Peer:
+    """A script in another process that works one turn for each line it is sent and answers with its seconds.
+
+    remark: what the script says about itself before its first turn (which library it runs on).
+    """
+
+    def __init__(self, script: str, arguments: Sequence[object], *, python: str = sys.executable) -> None:
+        self.process = subprocess.Popen(
+            [python, HERE / script, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.remark = self._read("REMARK ")
+
+    def __call__(self) -> float:
+        """One turn; returns the seconds that it took."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return float(self._read(ANSWER))
+
+    def _read(self, prefix: str) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(prefix):
+                return line.removeprefix(prefix).strip()
+        raise RuntimeError(f"a peer ended with exit code {self.process.wait()}; see its message above")
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def wait_for_turn() -> bool:
+    """In the peer's process: block until the next turn; False when there is none."""
+    return sys.stdin.readline().strip() == "go"
+
+
+def answer(seconds: float) -> None:
+    """In the peer's process: say how long the turn took."""
+    print(f"{ANSWER}{seconds}", flush=True)

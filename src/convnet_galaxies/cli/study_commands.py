@@ -1,0 +1,245 @@
+"""study, unknown, report, demo: the user's questions, their answers, and pages that show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convnet_galaxies.cli.options import (
+    Device,
+    DeviceChoice,
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Workers,
+    progress_bar,
+    remark,
+    show_json,
+)
+from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
+from convnet_galaxies.cli.train_commands import Changes, SettingsFile
+from convnet_galaxies.errors import OutputExistsError, UsageError
+
+Pair = tuple[float, float]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.command()(study)
+    app.command()(unknown)
+    app.command()(report)
+    app.command()(demo)
+
+
+def study(
+    zoo: Annotated[Path, typer.Option("--zoo", help="Galaxy Zoo pack with votes.")],
+    space_warps: Annotated[Path, typer.Option("--space-warps", help="Space Warps pack with both stages.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; goes on if it is there.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of every arm.")] = 5,
+    fractions: Annotated[str, typer.Option(help="Shares of the labels, with commas between.")] = "0.05,0.2,1",
+    zoo_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the Galaxy Zoo net.")] = None,
+    lens_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs on stage 1, or on stage 2 alone.")] = None,
+    fine_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning on stage 2.")] = None,
+    settings: SettingsFile = None,
+    changes: Changes = None,
+    device: Device = DeviceChoice.AUTO,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare scratch, fine-tuning and transfer: all arms, at several numbers of labels, over several seeds.
+
+    One split keeps whole fields together for all arms; differences are paired. A study that was cut off goes on
+    where it was with the same command. `report` makes its page.
+
+    Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
+    """
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.settings import load_settings
+    from convnet_galaxies.study.results import summarize_study, write_results
+    from convnet_galaxies.study.results_text import render_results
+    from convnet_galaxies.study.study import StudyPlan, run_study
+
+    chosen = load_settings(settings, changes or [])
+    epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
+    given: dict[str, Any] = {name: number for name, number in epochs.items() if number is not None}
+    plan = StudyPlan(seeds=seeds, fractions=_read_shares(fractions), **given)
+    with progress_bar("Study", quiet=quiet) as update:
+        run_study(
+            read_pack(zoo), read_pack(space_warps), chosen, output, plan=plan, device=device.value, progress=update
+        )
+    with progress_bar("Measuring", quiet=quiet) as update:
+        results = summarize_study(output, sources={"zoo": zoo, "space_warps": space_warps}, progress=update)
+    write_results(output, results)
+    show_json(results) if as_json else typer.echo(render_results(results))
+
+
+def unknown(
+    run: Run,
+    pack: Annotated[Path, typer.Argument(help="Pack with UNKNOWN images, or with images that have no label at all.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the answer.")],
+    known: Annotated[
+        Path | None, typer.Option("--known", help="Pack with the run's held-out labelled images; default: PACK.")
+    ] = None,
+    stage: Annotated[int | None, typer.Option(min=1, help="Take known images of this stage only.")] = None,
+    grades: Annotated[
+        list[Path] | None, typer.Option("--grades", help="CSV of expert grades by ZooID (candidates.csv). Repeat.")
+    ] = None,
+    crowd: Annotated[
+        list[Path] | None, typer.Option("--crowd", help="The crowd's list: ZooID P Nclass image-file. Repeat.")
+    ] = None,
+    completeness_ratio: Annotated[
+        Pair, typer.Option(help="Assumed completeness for real lenses over that for the known ones, least and most.")
+    ] = (0.5, 1.0),
+    false_positive_ratio: Annotated[
+        Pair, typer.Option(help="Assumed false positive rate of the unknown over that of the known, least and most.")
+    ] = (0.5, 2.0),
+    views: ViewOption = ViewChoice.EIGHT,
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Say how many lenses are among images of unknown truth, which ones, and whether to believe it.
+
+    Known images that the run was not trained on tell how its scores are distributed; the unknown ones are a mix of
+    these. With grades or the crowd's probabilities, the net is compared with them subject by subject.
+
+    Example: `convnet-galaxies unknown stage2 lenses.pack --grades candidates.csv -o unknown`
+    """
+    from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.study.unknown_run import study_unknown
+    from convnet_galaxies.study.unknown_text import render_unknown
+
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    result = study_unknown(
+        run,
+        pack,
+        output,
+        known=known,
+        stage=stage,
+        grades=grades or (),
+        crowd=crowd or (),
+        completeness_ratio=completeness_ratio,
+        false_positive_ratio=false_positive_ratio,
+        predictor=predictor,
+        seed=seed,
+        force=force,
+        progress=lambda text: remark(f"{text} ...", quiet=quiet),
+    )
+    show_json(result) if as_json else typer.echo(render_unknown(result))
+
+
+def report(
+    source: Annotated[str, typer.Argument(help="Run, study, folder of `demo`, or folder of `unknown`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page, an HTML file.")],
+    pack: Annotated[
+        Path | None, typer.Option("--pack", help="Pack of the images: a run needs it for figures and galleries.")
+    ] = None,
+    part: Annotated[PartChoice, typer.Option(help="Which held-out images of a run are scored.")] = PartChoice.TEST,
+    stage: Annotated[int | None, typer.Option(min=1, help="Score only images of this stage.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="truth.csv of a simulation, for completeness by Einstein radius and magnitude.")
+    ] = None,
+    lenses: Annotated[float, typer.Option(help="Lenses in the survey that purity is stated for.")] = 90.0,
+    fields: Annotated[int, typer.Option(help="Images in that survey.")] = 430_000,
+    views: ViewOption = ViewChoice.EIGHT,
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make one HTML page of a run, a study, a demo, or an answer about unknown images; it loads nothing from elsewhere.
+
+    Example: `convnet-galaxies report stage1 --pack lenses.pack -o report.html`
+    """
+    from convnet_galaxies.show.lens_sections import Survey
+    from convnet_galaxies.show.report import write_report
+
+    summary = write_report(
+        source,
+        output,
+        pack=pack,
+        part=part.value,
+        stage=stage,
+        views=int(views.value),  # type: ignore[arg-type]
+        device=device.value,
+        truth=truth,
+        survey=Survey(lenses, fields),
+        seed=seed,
+        force=force,
+    )
+    if as_json:
+        show_json(summary)
+    else:
+        typer.echo(
+            f"{output}: report of a {summary.kind}, {len(summary.sections)} sections, {summary.size_bytes / 1e6:.1f} MB"
+        )
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of everything that is made.")] = Path(
+        "demo-output"
+    ),
+    settings: SettingsFile = None,
+    changes: Changes = None,
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run the whole line on simulated data and make its report: a few minutes on two cores.
+
+    Example: `convnet-galaxies demo`
+    """
+    import time
+
+    from convnet_galaxies.cli.tables import columns
+    from convnet_galaxies.settings import load_settings
+    from convnet_galaxies.show.report import write_report
+    from convnet_galaxies.study.demo import run_demo
+
+    with progress_bar("Demo", quiet=quiet) as update:
+        result = run_demo(
+            output,
+            load_settings(settings, changes or []),
+            seed=seed,
+            device=device.value,
+            workers=workers,
+            progress=update,
+        )
+        started = time.monotonic()
+        update(0, 1, "writing the report")
+        page = write_report(output, output / "report.html", device=device.value, seed=seed, force=True)
+    result.seconds["writing the report"] = time.monotonic() - started
+    result.paths["report"] = page.path
+    if as_json:
+        show_json(result)
+        return
+    rows = [["", "value", "95 % interval"]]
+    for name, figure in result.figures:
+        rows.append([name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}"])
+        if "RMSE" in name:
+            rows.append(["  always the mean votes", f"{result.mean_votes_rmse:.4f}", ""])
+    times = [[name, f"{seconds:.0f} s"] for name, seconds in result.seconds.items()]
+    times.append(["together", f"{sum(result.seconds.values()):.0f} s"])
+    for line in (*columns(rows), "", *columns(times), "", *(f"{name}: {path}" for name, path in result.paths.items())):
+        typer.echo(line)
+
+
+def _read_shares(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(dict.fromkeys(float(word) for word in text.replace(",", " ").split()))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise UsageError(
+            f"--fractions: found '{text}', expected numbers above 0 and at most 1", "write e.g. --fractions 0.05,0.2,1"
+        )
+    return shares

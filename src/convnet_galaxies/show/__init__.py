@@ -1,0 +1,1 @@
+"""Results as pages that a browser shows without network."""

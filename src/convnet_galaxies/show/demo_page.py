@@ -1,0 +1,127 @@
+"""The report of the demo: every step on simulated data, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from convnet_galaxies.data.pack import is_pack, read_pack
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.show.figures import plot_learning
+from convnet_galaxies.show.lens_sections import Survey, lens_sections
+from convnet_galaxies.show.page import Block, Card, Page, Section, Table, Text, section
+from convnet_galaxies.show.provenance import count_images, list_commands, list_settings, list_versions
+from convnet_galaxies.show.run_page import card
+from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
+from convnet_galaxies.show.unknown_page import unknown_sections
+from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
+from convnet_galaxies.study.demo import score_unknown
+from convnet_galaxies.study.results_text import brief
+from convnet_galaxies.study.unknown_run import is_unknown
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.run_folder import RunFolder, is_run
+
+LENS_RUNS = {
+    "stage1-scratch": "stage 1, from scratch",
+    "stage1-from-zoo": "stage 1, from zoo",
+    "stage2-scratch": "stage 2 after stage 1, from scratch",
+    "stage2-from-zoo": "stage 2 after stage 1, from zoo",
+}
+SHOWN = ("auroc", "tpr0", "log_loss", "accuracy")
+
+
+def is_demo(folder: Path) -> bool:
+    """Whether a folder holds what `demo` writes."""
+    return (folder / "runs").is_dir() and is_pack(folder / "lenses.pack") and is_pack(folder / "zoo.pack")
+
+
+def demo_page(
+    folder: Path, *, views: Views = 8, device: Device = "auto", survey: Survey | None = None, seed: int = 0
+) -> Page:
+    """The whole line on one page. Raises InputError when a run of the demo is not finished."""
+    runs = folder / "runs"
+    for name in ("zoo", *LENS_RUNS):
+        if not (is_run(runs / name) and RunFolder(runs / name).is_finished):
+            raise InputError(f"{runs / name}: found no finished run, expected those of a demo", "run `demo` again")
+    zoo, lenses = read_pack(folder / "zoo.pack"), read_pack(folder / "lenses.pack")
+    votes = score_held_out(Predictor(runs / "zoo", device=device, views=views), runs / "zoo", zoo, seed=seed)[0]
+    nets: dict[str, ScoredTask] = {}
+    for name in ("stage1-scratch", "stage1-from-zoo"):
+        predictor = Predictor(runs / name, device=device, views=views)
+        (nets[LENS_RUNS[name]],) = score_held_out(predictor, runs / name, lenses, part="heldout", stage=1, seed=seed)
+    truth = folder / "space-warps" / "truth.csv"
+    lens_table = pd.read_csv(truth) if truth.is_file() else None
+    sealed = _sealed_table(folder, device=device, views=views, seed=seed)
+    sections: list[Section | None] = [
+        *votes_sections(votes),
+        *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
+        section("On the images of unknown truth, opened", [sealed]),
+    ]
+    cards = []
+    if isinstance(votes.scores, VoteScores):
+        cards.append(card("RMSE of the votes", votes.scores.rmse, f"mean votes: {mean_votes_rmse(votes.values):.4f}"))
+    for name, one in nets.items():
+        if isinstance(one.scores, LensScores):
+            cards.append(card(f"AUROC, {name}", one.scores.overall["auroc"]))
+    first = next(iter(nets.values())).scores
+    if isinstance(first, LensScores):
+        cards.append(card("accuracy, stage 1, from scratch", first.overall["accuracy"], "first user: 0.975"))
+    if is_unknown(folder / "unknown"):
+        more, result = unknown_sections(folder / "unknown", pack=folder / "lenses.pack")
+        sections += more
+        count = result.prevalence.count["lens"]
+        cards.append(
+            Card("lenses among the UNKNOWN", f"{count.value:,.0f}", f"{count.low:,.0f} to {count.high:,.0f} estimated")
+        )
+    names = {"zoo": "zoo, votes", **LENS_RUNS}
+    metrics = {text: pd.read_csv(RunFolder(runs / name).metrics) for name, text in names.items()}
+    sections += [
+        section(
+            "Training",
+            [
+                plot_learning({"zoo, votes": metrics.pop("zoo, votes")}),
+                plot_learning(metrics),
+            ],
+        ),
+        section(
+            "Data, settings, versions, how to make it again",
+            [
+                count_images(zoo, "Simulated galaxies"),
+                count_images(lenses, "Simulated cutouts"),
+                list_settings(runs / "stage1-scratch"),
+                list_versions(runs / "stage1-scratch"),
+                list_commands([f"convnet-galaxies demo -o {folder}"]),
+            ],
+        ),
+    ]
+    lead = (
+        "The whole line on simulated data: galaxies with votes and cutouts with lenses are drawn, packed, learned from "
+        "scratch and by transfer, fine-tuned, and judged on fields that no net was trained on.",
+        "Everything here is simulated: the figures show that the line works, not how well it does on the sky.",
+    )
+    return Page("Demo", lead, tuple(cards), tuple(one for one in sections if one))
+
+
+def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> Block | None:
+    path = folder / "space-warps" / "sealed" / "test_truth.csv"
+    if not path.is_file():
+        return None
+    sealed, lenses = pd.read_csv(path), read_pack(folder / "lenses.pack")
+    rows, scores = [], None
+    for name, text in LENS_RUNS.items():
+        run = folder / "runs" / name
+        try:
+            scores = score_unknown(Predictor(run, device=device, views=views), run, lenses, sealed, seed=seed)
+        except InputError as error:
+            return Text(f"Not scored: {error.message}.", True)
+        rows.append((text, *(brief(scores.overall[name]) for name in SHOWN)))
+    assert scores is not None
+    return Table(
+        f"UNKNOWN cutouts by their sealed truth: {scores.n_lenses:,} lenses among {scores.n_images:,}",
+        ("", "AUROC", "TPR0", "log loss", "accuracy"),
+        tuple(rows),
+        ("Only a simulation has this truth; no net was trained on it.",),
+    )

@@ -1,0 +1,143 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.measure.confusion import FlavorScores
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.model.weights import read_card, run_path
+from convnet_galaxies.predict.evaluation import Part
+from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.show.figures import plot_learning
+from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections, stage_one
+from convnet_galaxies.show.page import Card, Page, Section, Text, section
+from convnet_galaxies.show.provenance import (
+    count_images,
+    count_split,
+    guess_training,
+    list_commands,
+    list_settings,
+    list_versions,
+)
+from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
+from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.run_folder import RunFolder
+
+METRICS = {"auroc": "AUROC", "tpr0": "TPR0", "log_loss": "log loss"}
+
+
+def run_page(
+    run: str | Path,
+    pack: Path | None,
+    *,
+    part: Part = "test",
+    stage: int | None = None,
+    views: Views = 8,
+    device: Device = "auto",
+    survey: Survey | None = None,
+    lens_table: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> Page:
+    """What a run learned and, with a pack, how well it does on held-out images. Raises InputError."""
+    folder, card = run_path(run), read_card(run)
+    images = None if pack is None else read_pack(pack)
+    scored: list[ScoredTask] = []
+    if images is not None:
+        predictor = Predictor(run, device=device, views=views)
+        scored = score_held_out(predictor, run, images, part=part, stage=stage, seed=seed)
+    sections: list[Section | None] = []
+    for one in scored:
+        if one.task == "votes":
+            sections += votes_sections(one)
+        elif one.task == "lens":
+            name = folder.name
+            sections += lens_sections({name: one}, survey=survey or Survey(), lens_table=lens_table, seed=seed)
+        else:
+            sections.append(flavor_section(one.scores if isinstance(one.scores, FlavorScores) else None, one.fault))
+    metrics = RunFolder(folder).metrics
+    size = f"{card.net.backbone} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
+    descent = [f"It descends from {one['run']} ({', '.join(one['tasks'])})." for one in card.ancestry]
+    sections += [
+        section("Training", [plot_learning({folder.name: pd.read_csv(metrics)})] if metrics.is_file() else []),
+        section(
+            "Data, settings, versions",
+            [
+                count_images(images, f"Images of {pack}") if images is not None else None,
+                count_split(folder),
+                list_settings(folder),
+                list_versions(folder),
+            ],
+        ),
+        section(
+            "How to make it again",
+            [
+                list_commands(
+                    [
+                        guess_training(folder, pack or "PACK", images, tuple(card.classes)),
+                        " ".join(
+                            [
+                                f"convnet-galaxies report {run}",
+                                *([f"--pack {pack} --part {part} --views {views} --seed {seed}"] if pack else []),
+                                *([f"--stage {stage}"] if stage is not None else []),
+                                "-o report.html",
+                            ]
+                        ),
+                    ]
+                ),
+                None
+                if pack
+                else Text("Without --pack the report has no figures on held-out images and no galleries.", True),
+            ],
+        ),
+    ]
+    lead = (f"{size[0].upper()}{size[1:]}.", *descent, *_say(scored))
+    return Page(f"Run {folder.name}", lead, tuple(cards_of(scored)), tuple(one for one in sections if one))
+
+
+def cards_of(scored: list[ScoredTask]) -> list[Card]:
+    """The figures that the eye meets first."""
+    cards = []
+    for one in scored:
+        if isinstance(one.scores, VoteScores):
+            rmse = one.scores.rmse
+            cards.append(card("RMSE of the votes", rmse, f"mean votes: {mean_votes_rmse(one.values):.4f}"))
+        elif isinstance(one.scores, LensScores):
+            cards += [card(text, one.scores.overall[name]) for name, text in METRICS.items()]
+            on_stage = stage_one(one.scores)
+            cards.append(card("accuracy on stage 1", on_stage["accuracy"], "first user: 0.975"))
+        elif isinstance(one.scores, FlavorScores):
+            cards.append(card("accuracy of flavors", one.scores.accuracy))
+    return cards
+
+
+def card(label: str, figure: Figure, more: str = "", digits: int = 4) -> Card:
+    """A card of a figure and its interval."""
+    star = " *" if figure.warning else ""
+    detail = f"{figure.low:.{digits}f} to {figure.high:.{digits}f}{star}"
+    return Card(label, f"{figure.value:.{digits}f}", f"{detail}; {more}" if more else detail)
+
+
+def _say(scored: list[ScoredTask]) -> list[str]:
+    sentences = []
+    for one in scored:
+        if isinstance(one.scores, LensScores):
+            auroc = one.scores.overall["auroc"]
+            sentences.append(
+                f"On {one.scores.n_images:,} held-out images with {one.scores.n_lenses:,} lenses its AUROC is "
+                f"{auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f}); no field or image file of theirs was "
+                "trained on."
+            )
+        elif isinstance(one.scores, VoteScores):
+            rmse = one.scores.rmse
+            sentences.append(
+                f"On {one.scores.n_images:,} held-out galaxies the RMSE of the 37 votes is {rmse.value:.4f} "
+                f"({rmse.low:.4f} to {rmse.high:.4f}); always answering the mean votes gives "
+                f"{mean_votes_rmse(one.values):.4f}."
+            )
+    return sentences

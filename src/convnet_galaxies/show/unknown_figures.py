@@ -1,0 +1,117 @@
+"""Drawings about images of unknown truth: scores, prevalence, the top of the list, other eyes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.measure.agreement import Agreement
+from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.show.canvas import draw, look
+from convnet_galaxies.show.figures import plot_intervals
+from convnet_galaxies.show.page import Plot
+from convnet_galaxies.study.unknown import UnknownResult
+from convnet_galaxies.study.unknown_text import METHODS
+
+_LIMIT = 1e-6
+
+
+def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
+    """Distribution of the net's log odds among known lenses, known others and unknown images."""
+    sides = {
+        "known, no lens": known.loc[known["lens"] == 0, "lens_probability"],
+        "known lenses": known.loc[known["lens"] == 1, "lens_probability"],
+        "unknown": ranked["lens_probability"],
+    }
+    odds = {name: _log_odds(values.to_numpy(float)) for name, values in sides.items()}
+    everything = np.concatenate(list(odds.values()))
+    edges = np.linspace(everything.min() - 1e-3, everything.max() + 1e-3, 31)
+    with draw("lens probability of the net", "share of the images") as drawing:
+        for number, (name, values) in enumerate(odds.items()):
+            shares = np.histogram(values, edges)[0] / len(values)
+            drawing.axes.stairs(shares, edges, label=f"{name} ({len(values):,})", **look(number))
+        ticks = [
+            p for p in (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999) if edges[0] <= _odds(p) <= edges[-1]
+        ]
+        drawing.axes.set_xticks([_odds(p) for p in ticks], [f"{p:g}" for p in ticks], rotation=30)
+        drawing.axes.legend(loc="upper center")
+    words = "; ".join(f"{name}: median probability {np.median(values):.3g}" for name, values in sides.items())
+    return drawing.plot(
+        f"Distribution of lens probabilities. {words}",
+        "Scores on a logit axis. The estimate asks in which mix the two known distributions make the unknown one.",
+    )
+
+
+def plot_prevalence(result: UnknownResult) -> Plot:
+    """The fraction of lenses by each method, and the range under stated assumptions."""
+    rows: list[tuple[str, Figure]] = [
+        (METHODS.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
+    ]
+    bounds = result.bounds
+    low, high = bounds.completeness_ratio
+    middle = bounds.as_measured
+    rows += [
+        ("flagged, corrected", middle),
+        (
+            "range under assumptions",
+            Figure("range", min(max(middle.value, bounds.low), bounds.high), bounds.low, bounds.high, middle.level),
+        ),
+    ]
+    return plot_intervals(
+        [(name, _in_percent(figure)) for name, figure in rows],
+        "lenses among the unknown, %",
+        "Estimates of the share of lenses.",
+        f"Share of lenses by method, {middle.level:.0%} intervals. The last line is the range if the net finds {low:g} "
+        f"to {high:g} times as many of the real lenses as of the known ones, and {bounds.false_positive_ratio[0]:g} to "
+        f"{bounds.false_positive_ratio[1]:g} times as many false positives.",
+    )
+
+
+def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
+    """Expected purity and completeness of the k best, for every k."""
+    n = len(ranked)
+    at = np.unique(np.geomspace(1, n, min(n, 160)).astype(int)) - 1
+    with draw("k best of the unknown images", "fraction") as drawing:
+        for number, name in enumerate(("purity", "completeness")):
+            style = look(number)
+            drawing.axes.plot(at + 1, ranked[name].to_numpy()[at], label=f"expected {name}", **style)
+            low, high = (ranked[f"{name}_{end}"].to_numpy()[at] for end in ("low", "high"))
+            drawing.axes.fill_between(at + 1, low, high, color=style["color"], alpha=0.15, linewidth=0)
+        drawing.axes.set_xscale("log")
+        drawing.axes.set_xlim(1, max(n, 2))
+        drawing.axes.set_ylim(0, 1.02)
+        drawing.axes.legend(loc="center left")
+    words = ", ".join(f"purity {ranked['purity'].iloc[k - 1]:.2f} for k = {k}" for k in (10, 50, 200) if k <= n)
+    return drawing.plot(
+        f"Expected purity and completeness of the top k. {words}",
+        f"What to expect of the k best; bands: {level:.0%} intervals, of what is found among these very images.",
+    )
+
+
+def plot_eyes(agreement: Agreement, name: str) -> Plot:
+    """AUROC, average precision and rank correlation of each judge."""
+    labels = {"auroc": "AUROC", "average_precision": "average precision", "spearman": "rank correlation"}
+    rows = [
+        (f"{text}: {judge}", figures[figure])
+        for figure, text in labels.items()
+        for judge, figures in agreement.judges.items()
+    ]
+    return plot_intervals(
+        rows,
+        "value",
+        f"Net, crowd and both against {name}.",
+        f"Against {name}: {agreement.n_lenses} of grade 2 or more, {agreement.n_others} below 1; 95 % intervals.",
+    )
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    kept = np.clip(probability, _LIMIT, 1 - _LIMIT)
+    return np.log(kept / (1 - kept))
+
+
+def _odds(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))
+
+
+def _in_percent(figure: Figure) -> Figure:
+    return Figure(figure.name, 100 * figure.value, 100 * figure.low, 100 * figure.high, figure.level, figure.warning)

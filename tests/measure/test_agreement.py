@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.agreement import Subjects, combine_held_out, compare_eyes, gather_subjects, list_missed
+
+
+def make(seed: int, *, n: int = 150, skill: float = 1.0) -> Subjects:
+    rng = np.random.default_rng(seed)
+    grade = np.round(rng.uniform(0, 3, n) ** 2 / 3, 1)
+    net, crowd = (1 / (1 + np.exp(-(skill * (grade - 1) + rng.normal(size=n)))) for _ in range(2))
+    ids = np.array([f"ASW{k:05d}" for k in range(n)])
+    return Subjects(ids, net, crowd, grade, ids)
+
+
+def test_a_subject_has_the_score_of_its_best_cutout_and_only_graded_ones_count():
+    subjects = gather_subjects(
+        np.array(["b", "a", "a", "c"]),
+        np.array([0.3, 0.2, 0.7, 0.9]),
+        np.array(["a", "b", "x", "c"]),
+        np.array([2.0, 0.5, 3.0, np.nan]),
+        crowd=np.array([0.4, np.nan, 0.1, 0.2]),
+    )
+    assert list(subjects.ids) == ["a", "b"]
+    assert list(subjects.net) == [0.7, 0.3]
+    assert list(subjects.grade) == [2.0, 0.5]
+    assert subjects.crowd[0] == 0.4
+    assert np.isnan(subjects.crowd[1])
+
+
+def test_a_subject_graded_twice_has_the_mean_grade():
+    subjects = gather_subjects(np.array(["a"]), np.array([0.5]), np.array(["a", "a"]), np.array([1.0, 2.0]))
+    assert subjects.grade[0] == 1.5
+
+
+def test_grades_that_match_no_image_are_refused_with_examples_of_both():
+    with pytest.raises(InputError, match=r"graded: ASW1, \.\.\.; images: field_7"):
+        gather_subjects(np.array(["field_7"]), np.array([0.5]), np.array(["ASW1"]), np.array([1.0]))
+
+
+def test_figures_are_those_of_scikit_learn_and_scipy():
+    subjects = make(0)
+    result = compare_eyes(subjects, top=(10,), seed=0, n_resamples=60)
+    decided = (subjects.grade >= 2) | (subjects.grade < 1)
+    truth = subjects.grade[decided] >= 2
+    for judge, score in (("net", subjects.net), ("crowd", subjects.crowd)):
+        figures = result.judges[judge]
+        assert figures["auroc"].value == pytest.approx(roc_auc_score(truth, score[decided]))
+        assert figures["average_precision"].value == pytest.approx(average_precision_score(truth, score[decided]))
+        assert figures["spearman"].value == pytest.approx(spearmanr(score, subjects.grade).statistic)
+        best = np.argsort(-score[decided])[:10]
+        assert figures["precision in top 10"].value == pytest.approx(truth[best].mean())
+    assert result.n_lenses == truth.sum()
+
+
+def test_the_same_eyes_differ_by_exactly_nothing():
+    subjects = make(1)
+    same = Subjects(subjects.ids, subjects.net, subjects.net, subjects.grade, subjects.groups)
+    for figure in compare_eyes(same, seed=0, n_resamples=50).differences["net - crowd"].values():
+        assert (figure.value, figure.low, figure.high) == (0, 0, 0)
+
+
+def test_figures_do_not_change_under_a_rising_transform_of_the_score():
+    subjects = make(2)
+    bent = Subjects(subjects.ids, subjects.net**3, subjects.crowd, subjects.grade, subjects.groups)
+    plain, other = (compare_eyes(one, seed=0, n_resamples=50).judges["net"] for one in (subjects, bent))
+    assert {name: figure.value for name, figure in plain.items()} == pytest.approx(
+        {name: figure.value for name, figure in other.items()}
+    )
+
+
+def test_two_independent_eyes_together_see_more():
+    gains = []
+    for seed in range(5):
+        differences = compare_eyes(make(seed, n=400), seed=0, n_resamples=20).differences
+        gains.append(differences["both - net"]["auroc"].value)
+    assert np.mean(gains) > 0.02
+
+
+def test_combining_noise_with_noise_does_not_flatter():
+    areas = []
+    for seed in range(30):
+        subjects = make(seed, n=90, skill=0.0)
+        decided = (subjects.grade >= 2) | (subjects.grade < 1)
+        areas.append(roc_auc_score(subjects.grade[decided] >= 2, combine_held_out(subjects, seed=seed)[decided]))
+    assert np.mean(areas) < 0.54
+
+
+def test_missed_lists_begin_with_the_worst_disagreement():
+    subjects = make(3)
+    net, grade = subjects.net.copy(), subjects.grade.copy()
+    net[[4, 9]], grade[[4, 9]] = (1e-6, 1 - 1e-6), (3.0, 0.0)
+    missed = list_missed(Subjects(subjects.ids, net, subjects.crowd, grade, subjects.groups), number=5)
+    assert missed.high_grade_low_score[0] == 4
+    assert missed.low_grade_high_score[0] == 9
+    assert len(missed.high_grade_low_score) == 5
+
+
+def test_grades_of_one_kind_only_are_refused():
+    subjects = make(4)
+    only_low = Subjects(subjects.ids, subjects.net, subjects.crowd, np.minimum(subjects.grade, 1.5), subjects.groups)
+    with pytest.raises(InputError, match=r"found 0 subjects of grade >= 2 and"):
+        compare_eyes(only_low, seed=0)
+
+
+def test_subjects_without_a_crowd_probability_are_left_out_of_all_and_counted():
+    subjects = make(5)
+    crowd = np.where(np.arange(150) < 10, np.nan, subjects.crowd)
+    result = compare_eyes(
+        Subjects(subjects.ids, subjects.net, crowd, subjects.grade, subjects.groups), seed=0, n_resamples=20
+    )
+    assert result.n_subjects == 140
+    assert result.remarks == ("10 graded subjects without a crowd probability are left out of all figures",)
+    alone = compare_eyes(
+        Subjects(subjects.ids, subjects.net, np.full(150, np.nan), subjects.grade, subjects.groups),
+        seed=0,
+        n_resamples=20,
+    )
+    assert set(alone.judges) == {"net"}
+
+
+@pytest.mark.shared_data
+def test_the_crowds_auroc_on_the_real_candidates_is_the_published_one(shared_data: Path):
+    table = pd.read_csv(shared_data / "space-warps" / "candidates.csv")
+    decided = table[(table.expert_grade >= 2) | (table.expert_grade < 1)]
+    assert len(decided) == 43 + 129
+    subjects = Subjects(
+        table.file.to_numpy(str),
+        table.crowd_probability.to_numpy(),
+        table.crowd_probability.to_numpy(),
+        table.expert_grade.to_numpy(),
+        table.zooid.to_numpy(str),
+    )
+    crowd = compare_eyes(subjects, seed=0).judges["crowd"]
+    assert crowd["auroc"].value == pytest.approx(0.833, abs=0.001)
+    assert crowd["auroc"].low < 0.8 < 0.87 < crowd["auroc"].high

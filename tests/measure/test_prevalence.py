@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from quapy.method.aggregative import EMQ, PACC
+from scipy.special import expit, logit
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.calibration import stack_binary
+from convnet_galaxies.measure.conformal import GivenPosteriors
+from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
+from convnet_galaxies.measure.score_mixture import measure_design_effect, sample_mixture
+from convnet_galaxies.measure.top_ranked import adjust_prior, expect_top
+
+
+def draw(rng: np.random.Generator, n: int, prevalence: float, *, known: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and a lens probability that is calibrated for the prevalence `known`."""
+    truth = rng.random(n) < prevalence
+    return truth, expit(3.0 * (rng.normal(size=n) + 3.0 * truth - 1.5) + logit(known))
+
+
+def make(seed: int, prevalence: float, *, n: int = 1000, n_unknown: int = 1000) -> tuple[ScoredImages, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth, probability = draw(rng, n, 0.2)
+    unknown, unknown_probability = draw(rng, n_unknown, prevalence)
+    return join_scores(truth, probability, np.arange(n), unknown_probability, np.arange(n_unknown)), unknown
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.1, 0.6])
+def test_every_method_recovers_a_known_prevalence_that_differs_from_the_labelled_one(prevalence: float):
+    images, unknown = make(1, prevalence, n=3000, n_unknown=4000)
+    answer = quantify(images, seed=0, n_resamples=30)
+    for method, figures in answer.by_method.items():
+        assert figures["lens"].value == pytest.approx(prevalence, rel=0.08, abs=0.006), method
+        assert figures["lens"].value + figures["non-lens"].value == pytest.approx(1, abs=0.01)
+    assert answer.count["lens"].low <= unknown.sum() <= answer.count["lens"].high
+    assert json.loads(json.dumps(asdict(answer)))["method"] == "mixture"
+
+
+@pytest.mark.parametrize("prevalence", [0.005, 0.1])
+def test_interval_of_the_prevalence_holds_the_truth_as_often_as_it_says(prevalence: float):
+    held, held_number = 0, 0
+    for seed in range(60):
+        images, unknown = make(seed, prevalence, n=800, n_unknown=600)
+        answer = quantify(images, seed=seed, methods=("mixture",))
+        held += answer.fraction["lens"].low <= prevalence <= answer.fraction["lens"].high
+        held_number += answer.count["lens"].low <= unknown.sum() <= answer.count["lens"].high
+    assert held / 60 >= 0.83
+    assert held_number / 60 >= 0.83
+
+
+def test_without_lenses_the_interval_touches_zero():
+    touches = dict.fromkeys(METHODS, 0)
+    for seed in range(12):
+        images, _ = make(seed, 0.0, n=600, n_unknown=400)
+        answer = quantify(images, seed=seed, n_resamples=40)
+        assert answer.count["lens"].low == 0
+        for method, figures in answer.by_method.items():
+            touches[method] += figures["lens"].low < 5e-4
+            assert 0 <= figures["lens"].low <= figures["lens"].value <= figures["lens"].high < 0.1
+    assert min(touches.values()) >= 10
+
+
+def test_emq_and_pacc_are_quapys_on_the_whole_sample():
+    images, _ = make(3, 0.05)
+    answer = quantify(images, seed=0, methods=("pacc",), n_resamples=5)
+    model = GivenPosteriors(2)
+    theirs = PACC(model, fit_classifier=False, val_split=None).fit(images.posteriors, images.truth)
+    assert answer.fraction["lens"].value == pytest.approx(theirs.predict(images.unknown_posteriors)[1])
+    emq = EMQ(model, fit_classifier=False).fit(images.posteriors, images.truth).predict(images.unknown_posteriors)
+    ours = quantify(images, seed=0, methods=("emq",), n_resamples=5).fraction["lens"].value
+    assert ours == pytest.approx(emq[1], rel=0.2)  # ours is recalibrated first
+
+
+def test_prevalence_by_flavor_adds_up_and_holds_the_mix():
+    rng = np.random.default_rng(0)
+
+    def posteriors(truth: np.ndarray) -> np.ndarray:
+        raw = np.exp(rng.normal(size=(len(truth), 4)) + 3.5 * np.eye(4)[truth])
+        return raw / raw.sum(axis=1, keepdims=True)
+
+    names, shares = ("dud", "galaxy", "quasar", "cluster"), (0.88, 0.08, 0.03, 0.01)
+    held: dict[str, list[bool]] = {method: [] for method in METHODS}
+    for seed in range(5):
+        truth, unknown = rng.choice(4, 1000, p=[0.7, 0.1, 0.1, 0.1]), rng.choice(4, 800, p=shares)
+        images = join_scores(truth, posteriors(truth), np.arange(1000), posteriors(unknown), np.arange(800))
+        answer = quantify(images, classes=names, seed=seed, n_resamples=40)
+        for method, figures in answer.by_method.items():
+            held[method] += [
+                figures[name].low <= share <= figures[name].high for name, share in zip(names, shares, strict=True)
+            ]
+            assert figures["any lens"].value == pytest.approx(sum(figures[name].value for name in names[1:]))
+    assert min(np.mean(one) for one in held.values()) >= 0.8
+
+
+def test_few_labelled_lenses_widen_the_interval_and_are_warned_of():
+    rng = np.random.default_rng(4)
+    truth = np.arange(400) < 6
+    probability = expit(rng.normal(size=400) + 4.0 * truth - 3)
+    unknown = expit(rng.normal(size=300) + 4.0 * (np.arange(300) < 30) - 3)
+    few = quantify(
+        join_scores(truth, probability, np.arange(400), unknown, np.arange(300)), seed=0, methods=("mixture",)
+    )
+    assert "only 6 labelled groups of class lens" in str(few.fraction["lens"].warning)
+    many = quantify(
+        join_scores(*(np.repeat(x, 20) for x in (truth, probability)), np.arange(8000), unknown, np.arange(300)),
+        seed=0,
+        methods=("mixture",),
+    )
+    width = [answer.fraction["lens"].high - answer.fraction["lens"].low for answer in (few, many)]
+    assert width[0] > 1.2 * width[1]
+
+
+def test_repeating_every_image_within_its_group_does_not_narrow_the_interval():
+    images, _ = make(5, 0.1, n=500, n_unknown=300)
+    five = ScoredImages(*(np.repeat(part, 5, axis=0) for part in vars(images).values()))
+    once, repeated = (quantify(one, seed=0, methods=("mixture",)).fraction["lens"] for one in (images, five))
+    assert repeated.high - repeated.low == pytest.approx(once.high - once.low, rel=0.25)
+
+
+def test_design_effect_is_one_for_single_images_and_the_group_size_for_copies():
+    values = np.random.default_rng(0).normal(size=(400, 2))
+    assert measure_design_effect(values, np.arange(400)) == pytest.approx(1, abs=0.01)
+    copies = measure_design_effect(np.repeat(values, 3, axis=0), np.repeat(np.arange(400), 3))
+    assert copies == pytest.approx(3, rel=0.01)
+
+
+def test_mixture_of_certain_cells_is_the_beta_posterior_of_a_count():
+    draws = sample_mixture(np.diag([1e7, 1e7]), np.array([180, 20]), rng=np.random.default_rng(0))
+    assert (draws.counts == [180, 20]).all()
+    expected = 20.5 / 201
+    assert draws.fractions[:, 1].mean() == pytest.approx(expected, rel=0.01)
+    assert draws.fractions[:, 1].std() == pytest.approx(np.sqrt(expected * (1 - expected) / 202), rel=0.03)
+
+
+def test_mixture_draws_settle_and_repeat():
+    images, _ = make(6, 0.03)
+    first, again = (draw_mixture(images, seed=1)[0] for _ in range(2))
+    assert first.mixing < 1.05
+    np.testing.assert_array_equal(first.fractions, again.fractions)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"unknown_probability": np.empty(0), "unknown_groups": np.empty(0)}, "found no images of unknown truth"),
+        ({"truth": np.zeros(4)}, "found no labelled image of class 1"),
+        ({"probability": np.array([0.1, np.nan, 0.2, 0.3])}, "found 1 rows among the labelled images"),
+        ({"unknown_probability": np.array([0.1, 1.4])}, "found 1 rows among the images of unknown truth"),
+        ({"groups": np.arange(3)}, "expected one truth and one group an image"),
+    ],
+)
+def test_unfit_images_are_refused(change: dict, message: str):
+    given = {
+        "truth": np.array([0, 0, 1, 1]),
+        "probability": np.full(4, 0.5),
+        "groups": np.arange(4),
+        "unknown_probability": np.full(2, 0.5),
+        "unknown_groups": np.arange(2),
+    }
+    with pytest.raises(InputError, match=message):
+        join_scores(**(given | change))
+
+
+def test_unknown_methods_levels_and_names_are_refused():
+    images, _ = make(0, 0.1, n=60, n_unknown=20)
+    with pytest.raises(UsageError, match="found method 'magic', expected one of mixture, emq, pacc"):
+        quantify(images, seed=0, methods=("magic",))
+    with pytest.raises(UsageError, match="found level 90"):
+        quantify(images, seed=0, level=90)
+    with pytest.raises(UsageError, match="found 3 class names for 2 classes"):
+        quantify(images, seed=0, classes=("a", "b", "c"))
+
+
+def test_adjusted_posteriors_follow_bayes_and_undo_themselves():
+    posteriors = stack_binary(np.array([0.2, 0.5, 0.9]))
+    adjusted = adjust_prior(posteriors, np.array([0.5, 0.5]), np.array([0.9, 0.1]))
+    assert adjusted[:, 1] == pytest.approx([0.02 / 0.74, 0.1, 0.5])
+    back = adjust_prior(adjusted, np.array([0.9, 0.1]), np.array([0.5, 0.5]))
+    np.testing.assert_allclose(back, posteriors)
+
+
+@pytest.mark.parametrize("fractions", [[1.5, -0.5], [0.4, 0.4], [np.nan, 0.5]])
+def test_a_prevalence_outside_0_to_1_is_refused(fractions: list):
+    with pytest.raises(UsageError, match="expected numbers between 0 and 1 that add to 1"):
+        adjust_prior(np.full((2, 2), 0.5), np.array([0.5, 0.5]), np.array(fractions))
+
+
+def test_expected_purity_and_completeness_of_the_top_hold_what_is_found():
+    held = []
+    for seed in range(8):
+        images, unknown = make(seed, 0.05, n_unknown=800)
+        top = expect_top(images, seed=seed, n_draws=60)
+        found = np.cumsum(unknown[top.order])
+        for k in (10, 40, 200):
+            held.append(top.purity_low[k - 1] <= found[k - 1] / k <= top.purity_high[k - 1])
+            held.append(top.completeness_low[k - 1] <= found[k - 1] / found[-1] <= top.completeness_high[k - 1])
+        assert (np.diff(top.completeness) >= 0).all()
+        assert top.completeness[-1] == pytest.approx(1)
+    assert np.mean(held) >= 0.85

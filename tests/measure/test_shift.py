@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.prevalence import join_scores
+from convnet_galaxies.measure.prevalence_bounds import bound_prevalence
+from convnet_galaxies.measure.ranking import Ranking, measure_auroc
+from convnet_galaxies.measure.shift import check_trust, tell_apart, weigh_known
+
+
+def features(rng: np.random.Generator, n: int, *, moved: float = 0.0) -> np.ndarray:
+    """Three features, one common value for each group of 3."""
+    return rng.normal(size=(n, 3)) + np.repeat(rng.normal(size=(n // 3, 3)), 3, axis=0) + [moved, 0, 0]
+
+
+@pytest.mark.parametrize("model", ["logistic", "boosting"])
+def test_images_that_differ_are_told_apart(model: str):
+    rng = np.random.default_rng(0)
+    groups = np.arange(300) // 3
+    check = tell_apart(
+        features(rng, 300), features(rng, 300, moved=2.0), groups, groups, model=model, seed=0, n_permutations=60
+    )
+    assert check.verdict == "differ"
+    assert check.auroc.low > 0.6
+    assert check.p_value < 0.03
+
+
+def test_alike_images_are_seldom_told_apart_though_their_groups_are_alike_inside():
+    rng = np.random.default_rng(1)
+    groups = np.arange(120) // 3
+    flags = [
+        tell_apart(features(rng, 120), features(rng, 120), groups, groups, seed=s, n_permutations=60).p_value < 0.05
+        for s in range(40)
+    ]
+    assert np.mean(flags) <= 0.15
+
+
+def test_a_mere_difference_of_prevalence_is_not_flagged_when_known_images_are_weighted():
+    rng = np.random.default_rng(2)
+    truth, unknown = rng.random(900) < 0.5, rng.random(900) < 0.1
+    known_score, unknown_score = (rng.normal(size=900) + 3 * side for side in (truth, unknown))
+    groups = np.arange(900)
+    plain = tell_apart(known_score, unknown_score, groups, groups, seed=0, n_permutations=60)
+    weights = weigh_known(truth.astype(int), np.array([0.9, 0.1]))
+    weighted = tell_apart(known_score, unknown_score, groups, groups, known_weights=weights, seed=0, n_permutations=60)
+    assert plain.verdict == "differ"
+    assert weighted.verdict == "alike"
+    assert np.bincount(truth, weights) / weights.sum() == pytest.approx([0.9, 0.1])
+
+
+def test_weighted_auroc_is_that_of_scikit_learn():
+    rng = np.random.default_rng(3)
+    truth, score, weights = rng.random(80) < 0.4, rng.normal(size=80).round(1), rng.random(80)
+    ours = measure_auroc(*Ranking(truth, score, np.arange(80), weights).accumulate(np.ones((1, 80))))[0]
+    assert ours == pytest.approx(roc_auc_score(truth, score, sample_weight=weights))
+
+
+def test_lenses_that_look_different_are_seen_among_the_candidates_though_they_drown_among_all():
+    rng = np.random.default_rng(4)
+    truth, unknown = np.arange(1500) < 300, np.arange(1500) < 60
+    probability, unknown_probability = (
+        1 / (1 + np.exp(-(rng.normal(size=1500) + 5 * s - 2.5))) for s in (truth, unknown)
+    )
+    images = join_scores(truth, probability, np.arange(1500), unknown_probability, np.arange(1500))
+    style, unknown_style = rng.normal(size=(1500, 2)), rng.normal(size=(1500, 2)) + 2 * unknown[:, None]
+    checks = check_trust(images, style, unknown_style, np.array([0.96, 0.04]), seed=0, n_permutations=100)
+    assert checks["candidates"].verdict == "differ"
+    assert checks["candidates"].auroc.value > checks["all"].auroc.value + 0.2
+
+
+def test_empty_unequal_or_broken_features_are_refused():
+    ones, groups = np.ones((5, 2)), np.arange(5)
+    for other in (np.empty((0, 2)), np.ones((5, 3)), np.full((5, 2), np.nan)):
+        with pytest.raises(InputError, match="expected images on both sides with the same finite features"):
+            tell_apart(ones, other, groups, np.arange(len(other)), seed=0)
+
+
+def make_images(seed: int = 0, prevalence: float = 0.1):
+    rng = np.random.default_rng(seed)
+    truth, unknown = np.arange(2000) < 500, rng.random(2000) < prevalence
+    probability, unknown_probability = (
+        1 / (1 + np.exp(-2 * (rng.normal(size=2000) + 3 * s - 1.5))) for s in (truth, unknown)
+    )
+    return join_scores(truth, probability, np.arange(2000), unknown_probability, np.arange(2000))
+
+
+def test_bounds_without_doubt_are_rogan_and_gladens_estimate():
+    images = make_images()
+    bounds = bound_prevalence(images, completeness_ratio=(1, 1), false_positive_ratio=(1, 1), seed=0)
+    flags = images.posteriors[:, 1] >= 0.5
+    flagged, completeness = (images.unknown_posteriors[:, 1] >= 0.5).mean(), flags[:500].mean()
+    rate = flags[500:].mean()
+    assert bounds.as_measured.value == pytest.approx((flagged - rate) / (completeness - rate))
+    assert (bounds.low, bounds.high) == (bounds.as_measured.low, bounds.as_measured.high)
+    assert bounds.low < 0.1 < bounds.high
+
+
+def test_halved_completeness_about_doubles_the_upper_end_and_leaves_the_lower():
+    images = make_images()
+    sure = bound_prevalence(images, completeness_ratio=(1, 1), seed=0)
+    doubtful = bound_prevalence(images, completeness_ratio=(0.5, 1), seed=0)
+    assert doubtful.low == sure.low
+    assert doubtful.high == pytest.approx(2 * sure.high, rel=0.15)
+    assert doubtful.widened_by_false_positives == (sure.low, sure.high)
+
+
+def test_more_false_positives_lower_the_lower_end_to_zero_at_most():
+    images = make_images(prevalence=0.03)
+    bounds = bound_prevalence(images, completeness_ratio=(1, 1), false_positive_ratio=(1, 5), seed=0)
+    assert bounds.low == 0
+    assert bounds.widened_by_completeness[0] > 0
+    assert "1 to 5 times as many false positives" in str(bounds)
+
+
+@pytest.mark.parametrize("ratio", [(0.0, 1.0), (0.9, 0.5)])
+def test_impossible_ratios_are_refused(ratio: tuple):
+    with pytest.raises(UsageError, match="expected 0 < least <= most"):
+        bound_prevalence(make_images(), completeness_ratio=ratio, seed=0)
+
+
+def test_no_estimated_lens_leaves_out_the_candidates():
+    images = make_images()
+    weights_of_lenses = weigh_known(images.truth, np.array([1.0, 0.0]))
+    assert (weights_of_lenses[:500] == 0).all()
+    with pytest.raises(InputError, match="found no known image with a positive weight"):
+        tell_apart(
+            np.zeros(500), np.ones(9), np.arange(500), np.arange(9), known_weights=weights_of_lenses[:500], seed=0
+        )

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
+from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path, save_weights
+from convnet_galaxies.settings import NetSettings
+
+CARD = ModelCard(
+    NetSettings(widths=(4, 8), depths=(1, 1), patch_px=2, input_px=32),
+    Preprocess(crop_px=30, size_px=32, pixel_scale_arcsec=0.186),
+    {"votes": (), "flavor": ("dud", "arc")},
+    {"flavor": 1.5},
+    ({"run": "zoo", "tasks": ["votes"], "weights_sha256": "ab"},),
+    [[0.5, 0.25]],
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    net = to_channels_last(GalaxyNet(CARD.net, bands=3, classes=CARD.classes))
+    save_weights(net.state_dict(), tmp_path / "weights.safetensors")
+    (tmp_path / "model.json").write_text(CARD.dumps())
+    return tmp_path
+
+
+def test_card_survives_its_own_text() -> None:
+    assert ModelCard.loads(CARD.dumps(), "card") == CARD
+
+
+def test_weights_survive_the_round_trip_and_leave_no_other_file(run: Path) -> None:
+    torch.manual_seed(0)
+    expected = GalaxyNet(CARD.net, bands=3, classes=CARD.classes).state_dict()
+    net, card = load_net(run)
+    assert card == CARD
+    assert not net.training
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in net.state_dict().items())
+    assert sorted(path.name for path in run.iterdir()) == ["model.json", "weights.safetensors"]
+
+
+def test_equal_weights_are_equal_bytes(run: Path, tmp_path: Path) -> None:
+    net, _ = load_net(run)
+    save_weights(net.state_dict(), tmp_path / "again.safetensors")
+    assert fingerprint(tmp_path / "again.safetensors") == fingerprint(run / "weights.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, -50])
+def test_damaged_weights_are_refused(run: Path, keep) -> None:
+    path = run / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"weights\.safetensors: cannot be read"):
+        load_net(run)
+
+
+def test_weights_of_another_net_are_refused(run: Path) -> None:
+    other = GalaxyNet(CARD.net.model_copy(update={"widths": (4, 16)}), bands=3, classes=CARD.classes)
+    save_weights(other.state_dict(), run / "weights.safetensors")
+    with pytest.raises(InputError, match=r"weights\.safetensors: does not fit the net"):
+        load_net(run)
+
+
+def test_missing_weights_are_refused(run: Path) -> None:
+    (run / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors: cannot be read"):
+        load_net(run)
+
+
+def _without(key: str) -> str:
+    tree = json.loads(CARD.dumps())
+    del tree[key]
+    return json.dumps(tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps(json.loads(CARD.dumps()) | {"format": 99}), "found an unknown format, expected 1"),
+        ("[]", "is no model card"),
+        ("{", "is no model card"),
+        (_without("format"), "is no model card"),
+        (_without("preprocess"), "is no model card"),
+        (CARD.dumps().replace('"plain"', '"unheard_of"'), "is no model card"),
+    ],
+)
+def test_a_card_of_a_wrong_format_is_one_line_of_error(run: Path, text, message) -> None:
+    (run / "model.json").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load_net(run)
+    assert "model.json" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_card_that_is_no_text_is_refused(run: Path) -> None:
+    (run / "model.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"model\.json: cannot be read"):
+        load_net(run)
+
+
+def test_what_is_no_run_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such folder, expected a finished run"):
+        run_path(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"found no model.json in it"):
+        run_path(tmp_path)
+    with pytest.raises(InputError, match=r"builtin:nothing: no such built-in weights; there are: "):
+        run_path("builtin:nothing")
