@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+from small_sets import make_lens_set, make_vote_set, tiny
+
+from convnet_galaxies.cli.tables import render_evaluation
+from convnet_galaxies.data.records import ImageSet, join_sets
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.confusion import FlavorScores
+from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.train.fit import fit
+from convnet_galaxies.train.run_folder import read_split
+
+
+def make(world, run: str, **options) -> Predictor:
+    return Predictor(world / run, **{"device": "cpu", "precision": "fp32", **options})
+
+
+def rename(images: ImageSet, start: int) -> ImageSet:
+    """The same pixels as other galaxies or fields."""
+    table = images.table.copy()
+    if "GalaxyID" in table:
+        table["GalaxyID"] += start
+        table["id"], table["group"] = table["GalaxyID"].astype(str), "GalaxyID=" + table["GalaxyID"].astype(str)
+    else:
+        table["ZooID"] = table["ZooID"].str.replace("ASW", f"ASX{start}")
+        table["id"], table["group"] = table["id"] + f"_{start}", "ZooID=" + table["ZooID"]
+    return replace(images, table=table)
+
+
+def test_rmse_is_that_of_the_held_out_galaxies_alone(world, vote_set) -> None:
+    predictor = make(world, "zoo")
+    result = evaluate(predictor, world / "zoo", vote_set)
+    held_out = (read_split(world / "zoo" / "split.parquet")["part"] == "test").to_numpy()
+    votes = vote_set.table[list(VOTE_COLUMNS)].to_numpy()[held_out]
+    answer = predictor.answer(vote_set.images[held_out])["votes"]
+    scores = result.scores["votes"]
+    assert isinstance(scores, VoteScores)
+    assert scores.rmse.value == pytest.approx(np.sqrt(np.mean((answer - votes) ** 2)), rel=1e-5)
+    assert (result.images, result.refused) == (
+        held_out.sum(),
+        (read_split(world / "zoo" / "split.parquet")["part"] == "train").sum(),
+    )
+
+
+def test_lens_scores_agree_with_scikit_learn_on_the_same_images(world, lens_set) -> None:
+    predictor = make(world, "both", views=8)
+    others = rename(lens_set, 1)
+    result = evaluate(predictor, world / "both", others)
+    known = lens_set.table["lens"].notna().to_numpy()
+    truth = lens_set.table["lens"].to_numpy()[known] == 1
+    probability = predictor.answer(lens_set.images[known])["lens"]
+    scores = result.scores["lens"]
+    assert isinstance(scores, LensScores)
+    assert (result.images, result.refused, result.views) == (known.sum(), 0, 8)
+    assert scores.overall["auroc"].value == pytest.approx(roc_auc_score(truth, probability), abs=1e-6)
+    assert scores.overall["log_loss"].value == pytest.approx(log_loss(truth, probability), rel=1e-5)
+    assert set(scores.by_stage) == {"1", "2"}
+    assert set(scores.by_flavor) == {"lensed galaxy", "lensed quasar"}
+
+
+def test_flavors_are_confused_as_counted_by_hand(world, lens_set) -> None:
+    predictor = make(world, "both")
+    result = evaluate(predictor, world / "both", rename(lens_set, 1))
+    scores = result.scores["flavor"]
+    assert isinstance(scores, FlavorScores)
+    known = lens_set.table["flavor_label"].notna().to_numpy()
+    names = np.array(predictor.classes["flavor"])
+    picked = names[predictor.answer(lens_set.images[known])["flavor"].argmax(1)]
+    truth = lens_set.table["flavor_label"].to_numpy()[known]
+    assert scores.accuracy.value == pytest.approx((picked == truth).mean())
+    expected = [[int(((truth == one) & (picked == other)).sum()) for other in names] for one in names]
+    assert [list(row) for row in scores.counts] == expected
+
+
+def test_trained_images_of_the_run_and_of_its_ancestor_are_refused(world, vote_set, lens_set) -> None:
+    rows, refused = held_out_rows(lens_set, world / "lens", "test")
+    split = read_split(world / "lens" / "split.parquet")
+    own = split[split["origin"] == "this run"].reset_index(drop=True)
+    used = own[(own["part"] == "train") & own["used"]]
+    fields = set(lens_set.table.iloc[used.index]["ZooID"])
+    assert not set(lens_set.table.iloc[rows]["ZooID"]) & fields
+    assert refused == lens_set.table["ZooID"].isin(fields).sum()
+    # The lens run never saw the galaxies, but its ancestor did.
+    zoo = read_split(world / "zoo" / "split.parquet")
+    rows, refused = held_out_rows(vote_set, world / "lens", "test")
+    assert set(vote_set.table["id"].iloc[rows]) == set(zoo["id"][zoo["part"] == "test"])
+    assert refused == (zoo["part"] == "train").sum()
+
+
+def test_an_image_file_under_another_field_is_refused_as_well(world, tmp_path) -> None:
+    images = make_lens_set(48)
+    table = images.table.assign(image_file=[f"{row // 2}.png" for row in range(48)])
+    images = replace(images, table=table, link_columns=("ZooID", "image_file"))
+    fit(images, tiny("train.epochs=1"), tmp_path / "run", tasks=("lens",))
+    elsewhere = rename(images, 7)
+    _, refused_before = held_out_rows(images, tmp_path / "run", "heldout")
+    _, refused = held_out_rows(elsewhere, tmp_path / "run", "heldout")
+    assert refused == refused_before > 0
+
+
+def test_galaxies_trained_on_in_a_joined_set_are_refused_alone(tmp_path) -> None:
+    zoo, lenses = make_vote_set(40), make_lens_set(40)
+    fit(join_sets([zoo, lenses]), tiny("train.epochs=1"), tmp_path / "run", tasks=("votes", "lens"))
+    split = read_split(tmp_path / "run" / "split.parquet").iloc[:40]
+    _, refused = held_out_rows(zoo, tmp_path / "run", "test")
+    assert refused == (split["part"] == "train").sum() > 0
+
+
+def test_parts_do_not_overlap_and_make_up_what_is_held_out(world, vote_set) -> None:
+    test, validation, both = (
+        set(held_out_rows(vote_set, world / "zoo", part)[0]) for part in ("test", "validation", "heldout")
+    )
+    assert test | validation == both
+    assert not test & validation
+    assert test
+    assert validation
+
+
+def test_nothing_held_out_is_one_message(world, vote_set) -> None:
+    split = read_split(world / "zoo" / "split.parquet")
+    trained = vote_set.select((split["part"] == "train").to_numpy())
+    with pytest.raises(InputError, match=r"was trained on 77 of these 77 images and 0 are held out"):
+        evaluate(make(world, "zoo"), world / "zoo", trained)
+
+
+def test_a_pack_without_the_runs_labels_or_without_known_ones_is_refused(world, vote_set, lens_set) -> None:
+    with pytest.raises(InputError, match=r"the pack has no labels for what .* answers \(votes\)"):
+        evaluate(make(world, "zoo"), world / "zoo", lens_set)
+    unknown = replace(lens_set, table=lens_set.table.assign(lens=np.nan))
+    with pytest.raises(InputError, match="held-out images has a known label"):
+        evaluate(make(world, "lens"), world / "lens", unknown)
+
+
+def test_a_task_whose_labels_are_all_unknown_is_passed_over(world, lens_set) -> None:
+    table = rename(lens_set, 1).table
+    table["flavor_label"] = None
+    result = evaluate(make(world, "both"), world / "both", replace(lens_set, table=table))
+    assert list(result.scores) == ["lens"]
+
+
+def test_a_pack_of_another_size_is_refused_before_it_is_scored(world, vote_set) -> None:
+    other = replace(vote_set, preprocess=vote_set.preprocess.model_copy(update={"crop_px": 20}))
+    with pytest.raises(InputError, match="crop_px 20 instead of None"):
+        evaluate(make(world, "zoo"), world / "zoo", other)
+
+
+def test_stage_chooses_images_of_that_stage(world, lens_set) -> None:
+    others = rename(lens_set, 1)
+    result = evaluate(make(world, "both"), world / "both", others, stage=2)
+    expected = (lens_set.table["stage"] == 2) & lens_set.table["lens"].notna()
+    assert result.images == expected.sum()
+    with pytest.raises(InputError, match="--stage 3: found only stages 1, 2"):
+        evaluate(make(world, "both"), world / "both", others, stage=3)
+
+
+def test_table_shows_every_figure_with_its_interval(world, vote_set, lens_set) -> None:
+    text = render_evaluation(evaluate(make(world, "zoo"), world / "zoo", vote_set), by=("question",))
+    assert text.splitlines()[0].endswith(f"held-out images (test), 1 view")
+    assert "77 images refused" in text
+    assert text.count(" to ") >= 12
+    text = render_evaluation(evaluate(make(world, "both"), world / "both", rename(lens_set, 1)), by=("flavor", "stage"))
+    for name in (
+        "AUROC",
+        "TPR10",
+        "accuracy of always saying no",
+        "flavor lensed quasar",
+        "stage 2",
+        "true \\ predicted",
+    ):
+        assert name in text

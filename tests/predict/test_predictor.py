@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_sets import draw_pixels
+
+from convnet_galaxies.data.preprocess import Preprocess, Stretch
+from convnet_galaxies.data.vote_table import check_tree
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.augment import normalise
+from convnet_galaxies.model.galaxy_net import answers
+from convnet_galaxies.model.weights import load_net
+from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+
+PIXELS = draw_pixels(20, 3)
+
+
+def make(world: Path, run: str = "zoo", **options) -> Predictor:
+    return Predictor(world / run, **{"device": "cpu", "precision": "fp32", "batch": 16, **options})
+
+
+def test_one_view_is_the_answer_of_the_net_itself(world) -> None:
+    net, _ = load_net(world / "both")
+    with torch.inference_mode():
+        expected = answers(net(normalise(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float())))
+    found = make(world, "both").answer(PIXELS)
+    for task in ("lens", "flavor"):
+        np.testing.assert_allclose(found[task], expected[task].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("run", ["zoo", "both"])
+def test_eight_views_do_not_know_quarter_turns_and_flips_of_the_image(world, run) -> None:
+    predictor = make(world, run, views=8)
+    expected = predictor.answer(PIXELS)
+    for flip in (PIXELS, PIXELS[:, :, ::-1]):
+        for turn in range(4):
+            found = predictor.answer(np.ascontiguousarray(np.rot90(flip, turn, (1, 2))))
+            for task, values in expected.items():
+                np.testing.assert_allclose(found[task], values, atol=2e-6)
+    one = make(world, run).answer(PIXELS)
+    task = next(iter(expected))
+    assert np.abs(one[task] - expected[task]).max() > 1e-4, "views differ, or the test says nothing"
+
+
+@pytest.mark.parametrize("views", [1, 8, 16])
+def test_votes_obey_the_tree_for_any_number_of_views(world, views) -> None:
+    votes = make(world, views=views).answer(PIXELS)["votes"]
+    assert check_tree(votes.astype(float), tolerance=1e-5).is_sound
+
+
+def test_answers_do_not_depend_on_the_batch_or_on_the_neighbours(world) -> None:
+    whole = make(world, batch=256).answer(PIXELS)["votes"]
+    parts = np.concatenate([part["votes"] for part in make(world, batch=7).stream(PIXELS)])
+    alone = make(world).answer(PIXELS[4:5])["votes"]
+    np.testing.assert_allclose(parts, whole, atol=1e-6)
+    np.testing.assert_allclose(alone, whole[4:5], atol=1e-6)
+
+
+def test_bf16_answers_stay_near_those_of_float32(world) -> None:
+    exact, rough = (make(world, "both", precision=precision).answer(PIXELS)["lens"] for precision in ("fp32", "bf16"))
+    np.testing.assert_allclose(rough, exact, atol=0.02)
+
+
+def test_features_are_what_the_heads_see(world) -> None:
+    predictor = make(world, "both")
+    features = torch.from_numpy(predictor.features(PIXELS))
+    net, card = load_net(world / "both")
+    assert features.shape == (20, net.backbone.features)
+    with torch.inference_mode():
+        lens = torch.sigmoid(net.heads["lens"](features))
+    np.testing.assert_allclose(lens, predictor.answer(PIXELS)["lens"], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 48, 48, 3), (2, 32, 32, 1), (2, 32, 40, 3)])
+def test_pixels_of_another_size_or_bands_are_refused(world, shape) -> None:
+    _, h, w, bands = shape
+    message = f"found {h} x {w} px in {bands} bands, expected 32 x 32 px in 3 bands"
+    with pytest.raises(InputError, match=message):
+        make(world).answer(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size_px": 48}, "size_px 48 instead of 96"),
+        ({"bands": 1}, "bands 1 instead of 3"),
+        ({"crop_px": None}, "crop_px None instead of 207"),
+        ({"pixel_scale_arcsec": 0.4}, r"pixel_scale_arcsec 0\.4 instead of 0\.186"),
+        ({"stretch": Stretch(white_sigma=9)}, "stretch .*white_sigma=9"),
+    ],
+)
+def test_every_difference_in_how_pixels_were_made_is_named(change, message) -> None:
+    expected = Preprocess(crop_px=207, size_px=96, pixel_scale_arcsec=0.186)
+    with pytest.raises(InputError, match=message):
+        require_preprocess("zoo.pack", expected.model_copy(update=change), expected)
+    require_preprocess("zoo.pack", expected.model_copy(update={"pixel_scale_arcsec": None}), expected)
