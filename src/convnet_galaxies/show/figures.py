@@ -43,7 +43,7 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
                     axes.annotate(
                         f"{label} {value:.2f}",
                         (max(allowed / others, edge), value),
-                        xytext=(7, -11),
+                        xytext=(7, 4 if value < 0.1 else -11),
                         textcoords="offset points",
                         fontsize=8,
                     )
@@ -78,13 +78,13 @@ def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
                 )
         drawing.axes.set_xlim(-0.02, 1.02)
         drawing.axes.set_ylim(0, 1.02)
-        drawing.axes.legend(loc="lower left")
+        drawing.axes.legend(loc="upper right")
     best = {name: float(curve.completeness[curve.purity >= 0.15].max(initial=0)) for name, curve in curves.items()}
     return drawing.plot(
         "Completeness against purity. "
         + "; ".join(f"{n}: completeness {b:.2f} at 15 % purity" for n, b in best.items()),
         f"Completeness against purity in a survey with {first.n_lenses:,.0f} lenses among {first.n_fields:,} images; "
-        f"bands: {first.level:.0%} intervals, which stay wide until thousands of non-lenses are held out.",
+        f"bands: {100 * first.level:.0f} % intervals, which stay wide until thousands of non-lenses are held out.",
     )
 
 
@@ -178,13 +178,13 @@ def plot_confusion(scores: FlavorScores) -> Plot:
             axes.text(
                 column,
                 row,
-                f"{shares[row, column]:.0%}\n{counts[row, column]:.0f}",
+                f"{100 * shares[row, column]:.0f} %\n{counts[row, column]:.0f}",
                 ha="center",
                 va="center",
                 fontsize=8,
                 color="white" if shares[row, column] > 0.5 else "black",
             )
-    words = ", ".join(f"{name} {figure.value:.0%}" for name, figure in scores.completeness.items())
+    words = ", ".join(f"{name} {100 * figure.value:.0f} %" for name, figure in scores.completeness.items())
     return drawing.plot(
         f"Confusion matrix of flavors. Found as such: {words}",
         f"Which flavor is taken for which; rows add to 100 %. Accuracy {scores.accuracy.value:.3f} "

@@ -25,7 +25,7 @@ from convnet_galaxies.measure.selection import (
 from convnet_galaxies.show.figures import plot_confusion, plot_reliability, plot_roc, plot_selection, plot_survey
 from convnet_galaxies.show.galleries import lens_galleries
 from convnet_galaxies.show.page import Block, Section, Table, Text, section
-from convnet_galaxies.show.scored_images import ScoredTask
+from convnet_galaxies.show.scored_images import PARTS, ScoredTask
 from convnet_galaxies.study.results_text import NAMES, brief
 
 FIRST_USER = (
@@ -122,7 +122,7 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
         (NAMES[figure], *(brief(figures[figure], digits=4) for figures in columns.values())) for figure in LENS_FIGURES
     )
     caption = (
-        f"{name}: {scores.n_lenses:,} lenses among {scores.n_images:,} held-out images ({scored.part}) "
+        f"{name}: {scores.n_lenses:,} lenses among {scores.n_images:,} held-out images ({PARTS[scored.part]}) "
         f"in {scores.n_groups:,} groups"
     )
     level = scores.overall["auroc"].level
@@ -131,7 +131,7 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
         ("", *columns),
         rows,
         (
-            f"In brackets: {level:.0%} intervals, by resampling whole groups of fields. TPR0 and TPR10: completeness "
+            f"In brackets: {100 * level:.0f} % intervals, by resampling whole groups of fields. TPR0 and TPR10: completeness "
             "before the first and the tenth false positive.",
             *star_notes(figure for figures in columns.values() for figure in figures.values()),
             *scores.remarks,
@@ -146,7 +146,7 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
         k = int(np.argmin(np.abs(np.linspace(0.02, 1, len(curve.purity)) - wanted)))
         rows.append(
             (
-                f"{wanted:.0%}",
+                f"{100 * wanted:.0f} %",
                 f"{curve.threshold[k]:.4f}",
                 f"{curve.false_positives[k]:,.0f} ({curve.false_positives_low[k]:,.0f} to "
                 f"{curve.false_positives_high[k]:,.0f})",
@@ -201,9 +201,16 @@ def conformal_table(name: str, truth: np.ndarray, probability: np.ndarray, group
     for label, side in (("lenses", rest), ("others", ~rest)):
         kinds = [members[side, 1] & ~members[side, 0], members[side, 0] & ~members[side, 1], members[side].all(axis=1)]
         covered = members[side, 1 if label == "lenses" else 0]
-        rows.append((label, f"{int(side.sum()):,}", *(f"{kind.mean():.1%}" for kind in kinds), f"{covered.mean():.1%}"))
+        rows.append(
+            (
+                label,
+                f"{int(side.sum()):,}",
+                *(f"{100 * kind.mean():.1f} %" for kind in kinds),
+                f"{100 * covered.mean():.1f} %",
+            )
+        )
     return Table(
-        f"{name}: sets that hold the truth in {COVERAGE:.0%} of the images of each class",
+        f"{name}: sets that hold the truth in {100 * COVERAGE:.0f} % of the images of each class",
         ("", "images", "certainly a lens", "certainly none", "undecided", "held the truth"),
         tuple(rows),
         ("Conformal sets, calibrated on half of the held-out groups and counted on the other half.",),

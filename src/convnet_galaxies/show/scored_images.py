@@ -14,6 +14,8 @@ from convnet_galaxies.predict.evaluation import Part, Scores, held_out_rows, sco
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
 
+PARTS = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
+
 
 @dataclass(frozen=True)
 class ScoredTask:

@@ -94,8 +94,8 @@ def cards_of(result: UnknownResult) -> list[Card]:
         Card("lenses", f"{count.value:,.0f}", f"{count.low:,.0f} to {count.high:,.0f} of {result.n_unknown:,}"),
         Card(
             "range under assumptions",
-            f"{100 * bounds.low:.3g} to {100 * bounds.high:.3g} %",
-            f"measured {100 * bounds.as_measured.value:.3g} %",
+            f"{100 * bounds.low:.1f} to {100 * bounds.high:.1f} %",
+            f"measured {100 * bounds.as_measured.value:.1f} %",
         ),
         Card(
             "known against unknown, AUROC",
@@ -106,7 +106,11 @@ def cards_of(result: UnknownResult) -> list[Card]:
     at = next((one for one in result.top if one.k == 50), result.top[-1])
     purity = at.purity
     cards.append(
-        Card(f"purity of the top {at.k:,}", f"{purity.value:.0%}", f"{purity.low:.0%} to {purity.high:.0%} expected")
+        Card(
+            f"purity of the top {at.k:,}",
+            f"{100 * purity.value:.0f} %",
+            f"{100 * purity.low:.0f} % to {100 * purity.high:.0f} % expected",
+        )
     )
     return cards
 
@@ -124,7 +128,7 @@ def _prevalence_table(caption: str, found: Prevalence) -> Table:
     figures = [figures[name] for figures in found.by_method.values() for name in names]
     head = ("", f"number among {found.n_unknown:,}", *(METHODS.get(name, name) for name in found.by_method))
     level = figures[0].level
-    notes = (f"{level:.0%} intervals, which hold the uncertainty of the labelled images.", *star_notes(figures))
+    notes = (f"{100 * level:.0f} % intervals, which hold the uncertainty of the labelled images.", *star_notes(figures))
     return Table(caption, head, rows, notes)
 
 
@@ -163,7 +167,7 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
         Table(
             "Share of lenses under stated assumptions",
             ("", "from", "to"),
-            tuple((name, f"{100 * low:.3g} %", f"{100 * high:.3g} %") for name, low, high in widened),
+            tuple((name, f"{100 * low:.2f} %", f"{100 * high:.2f} %") for name, low, high in widened),
             (
                 f"Assumed: completeness for real lenses {c_low:g} to {c_high:g} times that for the known ones, false "
                 f"positive rate {f_low:g} to {f_high:g} times that for the known images.",

@@ -9,7 +9,7 @@ from convnet_galaxies.measure.scores import VoteScores
 from convnet_galaxies.show.figures import plot_intervals
 from convnet_galaxies.show.galleries import vote_galleries
 from convnet_galaxies.show.page import Section, Table, Text, section
-from convnet_galaxies.show.scored_images import ScoredTask
+from convnet_galaxies.show.scored_images import PARTS, ScoredTask
 from convnet_galaxies.study.results_text import brief
 
 PUBLISHED = (
@@ -30,7 +30,7 @@ def votes_sections(scored: ScoredTask) -> list[Section | None]:
         for question in QUESTIONS
     ]
     table = Table(
-        f"{scores.n_images:,} held-out galaxies ({scored.part})",
+        f"{scores.n_images:,} held-out galaxies ({PARTS[scored.part]})",
         ("", "RMSE"),
         (
             ("this net", brief(scores.rmse, digits=4)),

@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 # Every profile is blurred by a Gaussian of this width before it meets the pixels; the camera divides it out again.
 SOFTENING_PX = 0.7
 STAMP_HALF_PX = (5, 8, 13, 21, 34, 55, 90, 144)
+LARGE_HALF_PX = 55
 INDICES = (0.5, 1.0, 2.0, 4.0)
 
 
@@ -87,6 +88,9 @@ def _stamps(
         long = (variance * radius**2 + SOFTENING_PX**2).astype(np.float32)[:, None, None]
         short = (variance * (radius * axis_ratio) ** 2 + SOFTENING_PX**2).astype(np.float32)[:, None, None]
         out += np.float32(share / (2 * np.pi)) / np.sqrt(long * short) * np.exp(-0.5 * (u2 / long + v2 / short))
+    if half >= LARGE_HALF_PX:  # the faint outskirts of a bright galaxy must not end at the edges of a box
+        out *= np.clip((half - np.hypot(axis[None], axis[:, None])) / (0.25 * half), 0, 1).astype(np.float32)
+        out /= out.sum(axis=(1, 2), keepdims=True)
     return out
 
 

@@ -125,7 +125,7 @@ def summarize_study(
             truth, probability, groups = stack_seeds(lens, arm.name, fraction, stage)
             figures = score_seeds(truth, probability, groups, **settings)
         except InputError as error:
-            remarks.append(f"{arm.name}, stage {stage}, {fraction:.0%} of the labels: {error.message}")
+            remarks.append(f"{arm.name}, stage {stage}, {100 * fraction:.0f} % of the labels: {error.message}")
             continue
         labels = _count_labels(folder, arm.name, fraction, len(probability))
         n_lenses = int(truth.sum())
@@ -139,7 +139,7 @@ def summarize_study(
         try:
             answers.append(answer_question(lens, question, float(fraction), **settings))
         except InputError as error:
-            remarks.append(f"{question.text} ({fraction:.0%} of the labels): {error.message}")
+            remarks.append(f"{question.text} ({100 * fraction:.0f} % of the labels): {error.message}")
     flavors = confuse_arm(table[table["arm"] == FLAVOR_ARM], seed=seed, level=level)
     flattery = measure_flattery(table, **settings)
     named = {name: str(path) for name, path in (sources or {}).items()}

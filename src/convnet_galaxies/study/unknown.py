@@ -93,7 +93,7 @@ class UnknownResult:
         count = self.prevalence.count["lens"]
         return (
             f"Among {self.n_unknown:,} images of unknown truth there are about {count.value:,.0f} lenses "
-            f"({count.low:,.0f} to {count.high:,.0f}, {count.level:.0%} interval)."
+            f"({count.low:,.0f} to {count.high:,.0f}, {100 * count.level:.0f} % interval)."
         )
 
 

@@ -42,9 +42,15 @@ def render_unknown(result: UnknownResult) -> str:
 
 
 def percent(figure: Figure) -> str:
-    """A fraction in percent with its interval, e.g. ``3.1 % (2.0 to 4.4)``."""
+    """A fraction in percent with its interval, e.g. ``3.10 % (2.02 to 4.41)``."""
     star = " *" if figure.warning else ""
-    return f"{100 * figure.value:.3g} % ({100 * figure.low:.3g} to {100 * figure.high:.3g}){star}"
+    value, low, high = (_round(100 * number) for number in (figure.value, figure.low, figure.high))
+    return f"{value} % ({low} to {high}){star}"
+
+
+def _round(number: float) -> str:
+    """Two decimals: a share below 0.01 % of a few thousand images is none."""
+    return f"{number:.2f}" if number < 10 else f"{number:.1f}"
 
 
 def _render_prevalence(prevalence: Prevalence) -> list[str]:

@@ -1,0 +1,133 @@
+"""Made-up scores, studies and packs of known properties, for the tests of study and show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from convnet_galaxies.data.pack import write_pack
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.space_warps import read_space_warps
+from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.study.arms import ARMS
+from convnet_galaxies.study.results import FLAVOR_ARM, LEAKING
+from convnet_galaxies.study.unknown import Scored
+
+FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
+STRENGTH = {"scratch, stage 1": 1.5, "zoo, stage 1": 3.0}
+"""Distance of the mean logits of lenses and others; 2.0 for the arms not named."""
+
+
+def draw_scores(lens: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Lens probabilities float [n] whose logits of lenses (bool [n]) and others differ by strength, with unit scatter."""
+    return 1 / (1 + np.exp(-(rng.normal(size=len(lens)) + strength * lens - strength / 2)))
+
+
+def make_cutouts(n_fields: int, rng: np.random.Generator, *, lens_share: float = 0.3) -> pd.DataFrame:
+    """A table of cutouts, two a field, half of the fields in each stage."""
+    n = 2 * n_fields
+    lens = (rng.random(n) < lens_share).astype(float)
+    flavor = np.where(lens == 1, np.array(FLAVORS)[rng.integers(3, size=n)], "dud")
+    fields = np.arange(n) // 2
+    return pd.DataFrame(
+        {
+            "id": [f"{k}_ASW{field:07d}" for k, field in enumerate(fields)],
+            "group": [f"ZooID=ASW{field:07d}" for field in fields],
+            "lens": lens,
+            "stage": 1 + fields % 2,
+            "flavor": flavor,
+            "flavor_label": flavor,
+        }
+    )
+
+
+def make_study(folder: Path, cutouts: pd.DataFrame, *, seeds: int = 3, fractions: tuple[float, ...] = (0.2, 1.0)) -> Path:
+    """A study's folder: plan and predictions, of strengths as in STRENGTH whatever the share of the labels."""
+    rng = np.random.default_rng(0)
+    lens = cutouts["lens"].to_numpy() == 1
+    image_noise = draw_scores(lens, 0.0, rng)
+    tables = []
+
+    def add(arm: str, fraction: float, seed: int, **columns: np.ndarray) -> None:
+        tables.append(cutouts.assign(arm=arm, seed=seed, fraction=fraction, **columns))
+
+    for seed in range(seeds):
+        for fraction in fractions:
+            for arm in ARMS:
+                # Most of the noise belongs to the image, as it does for nets of one kind: that is what pairing uses.
+                logit = np.log(image_noise / (1 - image_noise)) + 0.2 * rng.normal(size=len(lens))
+                score = 1 / (1 + np.exp(-(logit + STRENGTH.get(arm.name, 2.0) * (lens - 0.5))))
+                add(arm.name, fraction, seed, lens_probability=score)
+        add(LEAKING, 1.0, seed, lens_probability=draw_scores(lens, 4.0, rng))
+        wrong = rng.random(len(lens)) < 0.2
+        flavors = cutouts["flavor_label"].to_numpy()
+        add(FLAVOR_ARM, 1.0, seed, predicted_flavor=np.where(wrong, "dud", flavors))
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_parquet(folder / "predictions.parquet", index=False)
+    plan = {"seeds": seeds, "fractions": list(fractions), "zoo_epochs": 1, "lens_epochs": 1, "fine_epochs": 1, "views": 1}
+    facts = {"plan": plan, "settings": write_settings(Settings()), "images": [100, len(cutouts)]}
+    (folder / "study.json").write_text(json.dumps(facts), "utf-8")
+    return folder
+
+
+def make_scored(
+    n_lenses: int, n_others: int, rng: np.random.Generator, *, prefix: str, strength: float = 4.0, with_flavors: bool = False
+) -> Scored:
+    """Made-up answers about lenses and others, each its own field."""
+    n = n_lenses + n_others
+    lens = np.arange(n) < n_lenses
+    flavor = np.where(lens, np.array(FLAVORS)[np.arange(n) % 3], "dud")
+    table = pd.DataFrame(
+        {
+            "id": [f"{prefix}{k}" for k in range(n)],
+            "group": [f"{prefix}{k}" for k in range(n)],
+            "lens": lens.astype(float),
+            "flavor_label": flavor,
+        }
+    )
+    score = draw_scores(lens, strength, rng)
+    features = rng.normal(size=(n, 4)).astype(np.float32)
+    features[:, 0] += np.log(score / (1 - score))
+    if not with_flavors:
+        return Scored(table, score, features)
+    among = rng.dirichlet(np.ones(3), size=n) * 0.3
+    among[np.arange(n), np.arange(n) % 3] += 0.7
+    posteriors = np.column_stack([1 - score, score[:, None] * among])
+    return Scored(table, score, features, posteriors, ("dud", *FLAVORS))
+
+
+def make_lens_pack(folder: Path, *, n_fields: int = 40, size_px: int = 20) -> Path:
+    """A small Space Warps catalogue, its cutouts and their pack; lenses are brighter, so that a net learns something."""
+    rng = np.random.default_rng(1)
+    rows, images = [], folder / "cutouts_good"
+    images.mkdir(parents=True)
+    for field in range(n_fields):
+        kind = ("sim", "dud", "test")[field % 3]
+        stage = 2 if kind == "test" else 1 + (field // 3) % 2
+        for number in range(2):
+            name = f"{2 * field + number}_ASW{field:07d}.png"
+            shows = kind == "sim" and number == 0
+            pixels = rng.integers(0, 90 + 120 * shows, size=(size_px, size_px, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(images / name)
+            rows.append(
+                {
+                    "ZooID": f"ASW{field:07d}",
+                    "category": "test" if kind == "test" else "training",
+                    "kind": kind,
+                    "flavor": {"sim": FLAVORS[(field // 3) % 3]}.get(kind, kind),
+                    "truth": {"sim": "LENS", "dud": "NOT", "test": "UNKNOWN"}[kind],
+                    "stage": stage,
+                    "alpha": int(shows),
+                    "cutoutname": name,
+                }
+            )
+    pd.DataFrame(rows).to_csv(folder / "cluster_catalog.csv", index=False)
+    lenses = [row["ZooID"] for row in rows if row["alpha"]]
+    truth = pd.DataFrame({"ZooID": lenses, "einstein_radius_arcsec": rng.uniform(1, 5, len(lenses))})
+    truth.assign(source_r_mag=rng.uniform(20, 25, len(lenses))).to_csv(folder / "truth.csv", index=False)
+    write_pack(read_space_warps(folder), Preprocess(crop_px=size_px, size_px=size_px), folder / "lenses.pack")
+    return folder / "lenses.pack"
