@@ -131,9 +131,9 @@ def main() -> None:
     start, trials = time.process_time(), arguments.trials
     cells = [("mixture", n, p, trials, {}) for n in (300, 1000, 3000) for p in PREVALENCES]
     cells += [("mixture", 1000, p, trials // 2, {"flavors": True}) for p in PREVALENCES]
-    cells += [("emq", 1000, p, trials // 8, {}) for p in PREVALENCES]
-    cells += [("pacc", 1000, p, trials // 3, {}) for p in PREVALENCES]
-    cells += [("mixture", 1000, p, trials // 6, {"harder": 3.0}) for p in PREVALENCES]
+    cells += [("emq", 1000, p, trials // 4, {}) for p in PREVALENCES]
+    cells += [("pacc", 1000, p, trials // 2, {}) for p in PREVALENCES]
+    cells += [("mixture", 1000, p, trials // 4, {"harder": 3.0}) for p in PREVALENCES]
     rows = []
     for method, n_unknown, prevalence, n, options in cells:
         rows.append(run_cell(method, n_unknown, prevalence, max(n, 1), **options))

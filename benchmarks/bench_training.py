@@ -18,17 +18,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from galaxy_files import GalaxyFiles, make_galaxy_files
+from galaxy_files import PIXELS, GalaxyFiles, make_galaxy_files
 from measuring import Options, Report, race, read_options
 from peers import Peer, find_peer_python
 from training_step import PARTS, TrainingStep
 
-from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.settings import Settings, load_settings
 from convnet_galaxies.train.fit import fit
-from galaxy_files import PIXELS
 
 MATRIX = 2048
 
@@ -120,7 +119,9 @@ def measure_utilisation(report: Report, options: Options, images: ImageSet, sett
     report.add(f"{name}, {MATRIX} x {MATRIX}", peak, "GFLOP/s")
     whole = {"against": name, "reference": peak}
     remark = f"{forward / len(rows) / 1e6:.1f} MFLOP an image forward, {backward / len(rows) / 1e6:.1f} backward"
-    report.add("arithmetic of a step, all parts", total / times["step"], "GFLOP/s", **whole, goal=">= 0.45", remark=remark)
+    report.add(
+        "arithmetic of a step, all parts", total / times["step"], "GFLOP/s", **whole, goal=">= 0.45", remark=remark
+    )
     mean = {part: np.array([found[part] / 10 for found in parts[1:]]) for part in PARTS}
     bare = sum(mean[part] for part in PARTS[2:])
     report.add("arithmetic of a bare step", total / bare, "GFLOP/s", **whole)
@@ -135,9 +136,7 @@ def main() -> None:
     options = read_options(__doc__, "training", rounds=5)
     report = Report("training", options)
     files = make_galaxy_files(128 if options.quick else 1536)
-    settings = load_settings(
-        None, ["train.epochs=1", "split.train=1", "split.validation=0", "split.test=0"]
-    )
+    settings = load_settings(None, ["train.epochs=1", "split.train=1", "split.validation=0", "split.test=0"])
     compare_epochs(report, options, files, settings)
     measure_utilisation(report, options, files.pack(), settings)
     report.finish()

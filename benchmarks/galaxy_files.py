@@ -96,7 +96,9 @@ def _write(folder: Path, source: Path, number: int) -> None:
     votes.iloc[rows].assign(GalaxyID=names).to_csv(folder / SOLUTIONS, index=False)
     (folder / "images_training_rev1").mkdir()
     with zipfile.ZipFile(source / ARCHIVE) as images, zipfile.ZipFile(folder / ARCHIVE, "w") as out:
-        members = {Path(name).stem: name for name in images.namelist() if name.endswith(".jpg") and "MACOSX" not in name}
+        members = {
+            Path(name).stem: name for name in images.namelist() if name.endswith(".jpg") and "MACOSX" not in name
+        }
         jpegs = [images.read(members[str(galaxy)]) for galaxy in votes["GalaxyID"]]
         for name, row in zip(names, rows, strict=True):
             out.writestr(zipfile.ZipInfo(f"images_training_rev1/{name}.jpg"), jpegs[row])

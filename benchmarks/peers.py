@@ -43,7 +43,9 @@ def _make_environment(python: Path) -> None:
     print(f"making {ENVIRONMENT} with lightning and timm", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT], check=True)
     (folder,) = (ENVIRONMENT / "lib").glob("python*/site-packages")
-    (folder / "packages_of_the_project.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # addsitedir also follows the link that an editable installation leaves there; a mere path would not.
+    seen = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+    (folder / "packages_of_the_project.pth").write_text(seen)
     constraints = ENVIRONMENT / "constraints.txt"
     constraints.write_text(f"torch=={version('torch')}\nnumpy=={version('numpy')}\n")
     install = ["install", "--quiet", "--disable-pip-version-check", "-c", constraints, "lightning", "timm"]

@@ -34,24 +34,21 @@ CROP_PX, SIZE_PX = 288, 108
 """As in galaxy_files.PIXELS: the net sees input_px of the 108 px to which the central 288 px of 424 are shrunk."""
 
 
-def random_view(image: Image.Image, output_px: int) -> Image.Image:
-    """A random view with the same rotations, zooms, shifts and flips as ours, by Pillow."""
+def random_view(image: Image.Image, side_px: float, output_px: int) -> Image.Image:
+    """A random view of about side_px of the image, rotated, zoomed, shifted and flipped as ours are, by Pillow."""
     image = image.rotate(random.uniform(0, 360), Image.Resampling.BILINEAR)
-    side = output_px * CROP_PX / SIZE_PX
-    half = side / 2 * math.exp(random.uniform(-math.log(1.25), math.log(1.25)))
-    x, y = (length / 2 + random.uniform(-0.03, 0.03) * side for length in image.size)
+    half = side_px / 2 * math.exp(random.uniform(-math.log(1.25), math.log(1.25)))
+    x, y = (length / 2 + random.uniform(-0.03, 0.03) * side_px for length in image.size)
     box = (max(0, x - half), max(0, y - half), min(image.width, x + half), min(image.height, y + half))
     image = image.resize((output_px, output_px), Image.Resampling.BILINEAR, box=box)
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image
 
 
-def central_view(image: Image.Image, output_px: int) -> Image.Image:
+def central_view(image: Image.Image, side_px: float, output_px: int) -> Image.Image:
     """The view that ours predicts from."""
-    half = output_px * CROP_PX / SIZE_PX / 2
+    half = side_px / 2
     x, y = image.width / 2, image.height / 2
-    return image.resize(
-        (output_px, output_px), Image.Resampling.BICUBIC, box=(x - half, y - half, x + half, y + half)
-    )
+    return image.resize((output_px, output_px), Image.Resampling.BICUBIC, box=(x - half, y - half, x + half, y + half))
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -152,12 +149,13 @@ def main() -> None:
     what, folder, votes, settings, batch, workers = sys.argv[1:]
     torch.manual_seed(0)
     net = GalaxyNet(NetSettings.model_validate_json(settings), bands=3, classes={"votes": ()})
-    side = net.settings.input_px
+    output_px = net.settings.input_px
+    side_px = output_px * CROP_PX / SIZE_PX
 
     def transform(image: Image.Image) -> Tensor:
         if what == "train":
-            return jitter(to_tensor(random_view(image, side)))
-        return to_tensor(central_view(image, side))
+            return jitter(to_tensor(random_view(image, side_px, output_px)))
+        return to_tensor(central_view(image, side_px, output_px))
 
     galaxies = Galaxies(Path(folder), Path(votes), transform)
     loader = DataLoader(galaxies, int(batch), shuffle=what == "train", num_workers=int(workers))

@@ -23,7 +23,7 @@ STRENGTH = {"scratch, stage 1": 1.5, "zoo, stage 1": 3.0}
 
 
 def draw_scores(lens: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Lens probabilities float [n] whose logits of lenses (bool [n]) and others differ by strength, with unit scatter."""
+    """Lens probabilities float [n] whose logits of lenses (bool [n]) and others differ by strength; scatter 1."""
     return 1 / (1 + np.exp(-(rng.normal(size=len(lens)) + strength * lens - strength / 2)))
 
 
@@ -45,7 +45,9 @@ def make_cutouts(n_fields: int, rng: np.random.Generator, *, lens_share: float =
     )
 
 
-def make_study(folder: Path, cutouts: pd.DataFrame, *, seeds: int = 3, fractions: tuple[float, ...] = (0.2, 1.0)) -> Path:
+def make_study(
+    folder: Path, cutouts: pd.DataFrame, *, seeds: int = 3, fractions: tuple[float, ...] = (0.2, 1.0)
+) -> Path:
     """A study's folder: plan and predictions, of strengths as in STRENGTH whatever the share of the labels."""
     rng = np.random.default_rng(0)
     lens = cutouts["lens"].to_numpy() == 1
@@ -68,14 +70,27 @@ def make_study(folder: Path, cutouts: pd.DataFrame, *, seeds: int = 3, fractions
         add(FLAVOR_ARM, 1.0, seed, predicted_flavor=np.where(wrong, "dud", flavors))
     folder.mkdir(parents=True, exist_ok=True)
     pd.concat(tables, ignore_index=True).to_parquet(folder / "predictions.parquet", index=False)
-    plan = {"seeds": seeds, "fractions": list(fractions), "zoo_epochs": 1, "lens_epochs": 1, "fine_epochs": 1, "views": 1}
+    plan = {
+        "seeds": seeds,
+        "fractions": list(fractions),
+        "zoo_epochs": 1,
+        "lens_epochs": 1,
+        "fine_epochs": 1,
+        "views": 1,
+    }
     facts = {"plan": plan, "settings": write_settings(Settings()), "images": [100, len(cutouts)]}
     (folder / "study.json").write_text(json.dumps(facts), "utf-8")
     return folder
 
 
 def make_scored(
-    n_lenses: int, n_others: int, rng: np.random.Generator, *, prefix: str, strength: float = 4.0, with_flavors: bool = False
+    n_lenses: int,
+    n_others: int,
+    rng: np.random.Generator,
+    *,
+    prefix: str,
+    strength: float = 4.0,
+    with_flavors: bool = False,
 ) -> Scored:
     """Made-up answers about lenses and others, each its own field."""
     n = n_lenses + n_others
@@ -101,7 +116,7 @@ def make_scored(
 
 
 def make_lens_pack(folder: Path, *, n_fields: int = 40, size_px: int = 20) -> Path:
-    """A small Space Warps catalogue, its cutouts and their pack; lenses are brighter, so that a net learns something."""
+    """A small Space Warps catalogue, its cutouts and their pack; lenses are brighter, which a net can learn."""
     rng = np.random.default_rng(1)
     rows, images = [], folder / "cutouts_good"
     images.mkdir(parents=True)

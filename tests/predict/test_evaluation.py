@@ -163,7 +163,7 @@ def test_stage_chooses_images_of_that_stage(world, lens_set) -> None:
 
 def test_table_shows_every_figure_with_its_interval(world, vote_set, lens_set) -> None:
     text = render_evaluation(evaluate(make(world, "zoo"), world / "zoo", vote_set), by=("question",))
-    assert text.splitlines()[0].endswith(f"held-out images (test), 1 view")
+    assert text.splitlines()[0].endswith("held-out images (test), 1 view")
     assert "77 images refused" in text
     assert text.count(" to ") >= 12
     text = render_evaluation(evaluate(make(world, "both"), world / "both", rename(lens_set, 1)), by=("flavor", "stage"))

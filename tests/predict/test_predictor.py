@@ -67,7 +67,7 @@ def test_bf16_answers_stay_near_those_of_float32(world) -> None:
 def test_features_are_what_the_heads_see(world) -> None:
     predictor = make(world, "both")
     features = torch.from_numpy(predictor.features(PIXELS))
-    net, card = load_net(world / "both")
+    net, _ = load_net(world / "both")
     assert features.shape == (20, net.backbone.features)
     with torch.inference_mode():
         lens = torch.sigmoid(net.heads["lens"](features))

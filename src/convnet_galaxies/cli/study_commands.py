@@ -177,9 +177,7 @@ def report(
     if as_json:
         show_json(summary)
     else:
-        typer.echo(
-            f"{output}: report of a {summary.kind}, {len(summary.sections)} sections, {summary.size_bytes / 1e6:.1f} MB"
-        )
+        typer.echo(f"{output}: {summary.kind}, {len(summary.sections)} sections, {summary.size_bytes / 1e6:.1f} MB")
 
 
 def demo(

@@ -94,5 +94,13 @@ class Bottleneck(nn.Module):
 
 
 def build_resnet(name: str, bands: int) -> ResNet:
-    """An untrained ResNet by timm's name."""
-    return ResNet(bands, *LAYOUTS[name])
+    """An untrained ResNet by timm's name, with the first weights of He et al. 2015 (arXiv:1502.01852)."""
+    net = ResNet(bands, *LAYOUTS[name])
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)  # a block begins as the identity
+        elif isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
+    return net

@@ -50,6 +50,16 @@ class Drawing:
         self.axes = axes
         self.svg = b""
 
+    def legend(self, place: str) -> None:
+        """A legend at a place within the axes; above them when it is long."""
+        handles, labels = self.axes.get_legend_handles_labels()
+        if len(labels) > 3:
+            options: Any = {"loc": "outside upper left", "ncols": 2, "fontsize": 7}
+            self.axes.figure.legend(handles, labels, **options)
+        elif labels:
+            options = {"loc": place}
+            self.axes.legend(**options)
+
     def plot(self, alt: str, caption: str) -> Plot:
         """The finished drawing with its words."""
         return Plot(self.svg, alt, caption)

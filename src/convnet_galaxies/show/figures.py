@@ -52,7 +52,7 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
         axes.set_xscale("log")
         axes.set_xlim(least, 1)
         axes.set_ylim(0, 1.02)
-        axes.legend(loc="lower right")
+        drawing.legend("lower right")
     return drawing.plot(
         "ROC curve. " + "; ".join(words),
         "ROC on a logarithmic axis; its left edge is no false positive. Circle: TPR0, the completeness before the "
@@ -78,7 +78,7 @@ def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
                 )
         drawing.axes.set_xlim(-0.02, 1.02)
         drawing.axes.set_ylim(0, 1.02)
-        drawing.axes.legend(loc="upper right")
+        drawing.legend("upper right")
     best = {name: float(curve.completeness[curve.purity >= 0.15].max(initial=0)) for name, curve in curves.items()}
     return drawing.plot(
         "Completeness against purity. "
@@ -102,7 +102,7 @@ def plot_reliability(found: Mapping[str, Reliability]) -> Plot:
             drawing.axes.errorbar(one.predicted, values, yerr=reach, linestyle="none", capsize=2, label=name, **style)
         drawing.axes.set_xlim(-0.02, 1.02)
         drawing.axes.set_ylim(-0.02, 1.02)
-        drawing.axes.legend(loc="upper left")
+        drawing.legend("upper left")
     words = [
         f"{name}: expected calibration error {one.expected_calibration_error.value:.3f}"
         f" ({one.error_if_perfect:.3f} would be that of perfect probabilities)"
@@ -154,8 +154,7 @@ def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> 
             if f"validation_{column}" in table:
                 drawing.axes.plot(table["epoch"], table[f"validation_{column}"], marker=marker, label=name, **style)
         drawing.axes.set_yscale("log")
-        if drawing.axes.get_legend_handles_labels()[0]:
-            drawing.axes.legend()
+        drawing.legend("upper right")
     last = {name: table.iloc[-1].to_dict() for name, table in metrics.items()}
     words = "; ".join(
         f"{name}: {int(row['epoch'])} epochs, {row['train_seconds']:.0f} s of training" for name, row in last.items()
@@ -192,18 +191,13 @@ def plot_confusion(scores: FlavorScores) -> Plot:
     )
 
 
-def plot_intervals(
-    rows: Sequence[tuple[str, Figure]], label: str, alt: str, caption: str, *, zero: bool = False
-) -> Plot:
-    """Figures with their intervals, one below the other; zero: a line at 0."""
+def plot_intervals(rows: Sequence[tuple[str, Figure]], label: str, alt: str, caption: str) -> Plot:
+    """Figures with their intervals, one below the other."""
     with draw(label, "", height_in=0.9 + 0.27 * len(rows)) as drawing:
         axes = drawing.axes
         for number, (_, figure) in enumerate(rows):
-            color = COLORS[0] if not zero or figure.low * figure.high <= 0 else COLORS[1]
-            axes.plot([figure.low, figure.high], [number, number], color=color, linewidth=1.6)
-            axes.plot(figure.value, number, "o", color=color)
-        if zero:
-            axes.axvline(0, color="black", linewidth=0.9)
+            axes.plot([figure.low, figure.high], [number, number], color=COLORS[0], linewidth=1.6)
+            axes.plot(figure.value, number, "o", color=COLORS[0])
         axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)

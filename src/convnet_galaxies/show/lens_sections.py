@@ -131,8 +131,8 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
         ("", *columns),
         rows,
         (
-            f"In brackets: {100 * level:.0f} % intervals, by resampling whole groups of fields. TPR0 and TPR10: completeness "
-            "before the first and the tenth false positive.",
+            f"In brackets: {100 * level:.0f} % intervals, by resampling whole groups of fields. TPR0 and TPR10: "
+            "completeness before the first and the tenth false positive.",
             *star_notes(figure for figures in columns.values() for figure in figures.values()),
             *scores.remarks,
         ),

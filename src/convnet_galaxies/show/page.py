@@ -32,6 +32,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether intervals stand below their values, to save width."""
+        return len(self.head) > 5
+
 
 @dataclass(frozen=True)
 class Plot:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 
-from convnet_galaxies.measure.intervals import Figure
-from convnet_galaxies.show.canvas import MARKERS, draw, look
-from convnet_galaxies.show.figures import plot_intervals
+from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
 from convnet_galaxies.show.page import Plot
 from convnet_galaxies.study.results import Answer, ArmFigures
 
@@ -19,7 +18,9 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
     if not of_stage:
         return None
     names = list(dict.fromkeys(one.arm for one in of_stage))
-    by_share = any(one.labels is None for one in of_stage) or len({one.arm.endswith("stage 1") for one in of_stage}) > 1
+    labels = {one.fraction: {other.labels for other in of_stage if other.fraction == one.fraction} for one in of_stage}
+    # Arms that were trained on another stage have other numbers of labels at one share.
+    by_share = any(len(found) > 1 or None in found for found in labels.values())
     words = []
     with draw("share of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}") as drawing:
         axes = drawing.axes
@@ -51,7 +52,10 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
         ticks = sorted({one.fraction if by_share or one.labels is None else one.labels for one in of_stage})
         axes.set_xticks(ticks, [f"{100 * tick:g} %" if by_share else f"{tick:,.0f}" for tick in ticks])
         axes.minorticks_off()
-        axes.legend(loc="lower right", fontsize=7)
+        sure = [one.figures["auroc"].low for one in of_stage if not one.figures["auroc"].warning]
+        values = [one.figures["auroc"].value for one in of_stage]
+        axes.set_ylim(max(0.0, min([*sure, *values]) - 0.03), 1.005)
+        drawing.legend("lower right")
     first = of_stage[0]
     return drawing.plot(
         f"AUROC on stage {stage} by number of labels. " + "; ".join(words),
@@ -64,17 +68,34 @@ def plot_answers(answers: Sequence[Answer], name: str = "auroc", label: str = "A
     """Differences with their intervals, a line a question and share of the labels; None without answers."""
     if not answers:
         return None
-    rows: list[tuple[str, Figure]] = []
-    for question in dict.fromkeys(answer.question for answer in answers):
+    questions = list(dict.fromkeys(answer.question for answer in answers))
+    shares = sorted({answer.fraction for answer in answers}, reverse=True)
+    named: set[float] = set()
+    with draw(f"difference of {label}", "", height_in=0.8 + 0.55 * len(questions)) as drawing:
+        axes = drawing.axes
         for answer in answers:
-            if answer.question == question:
-                text = question.removeprefix("Does ").removesuffix("?").replace(" help ", ": ", 1)
-                rows.append((f"{text}, {100 * answer.fraction:g} %", answer.differences[name]))
-    return plot_intervals(
-        rows,
-        f"difference of {label}",
-        f"Differences of {label}.",
-        f"What each step changes in {label}, by share of the labels; paired by image, resample and seed. Orange: the "
-        "interval leaves out 0.",
-        zero=True,
+            number, figure = shares.index(answer.fraction), answer.differences[name]
+            y = questions.index(answer.question) + 0.22 * (number - (len(shares) - 1) / 2)
+            is_settled = figure.low * figure.high > 0 and not figure.warning
+            color = COLORS[number % len(COLORS)]
+            axes.plot([figure.low, figure.high], [y, y], color=color, linewidth=1.4)
+            axes.plot(
+                figure.value,
+                y,
+                MARKERS[number % len(MARKERS)],
+                color=color,
+                markerfacecolor=color if is_settled else "white",
+                label=None if answer.fraction in named else f"{100 * answer.fraction:g} % of the labels",
+            )
+            named.add(answer.fraction)
+        axes.axvline(0, color="black", linewidth=0.9)
+        axes.set_yticks(range(len(questions)), [textwrap.fill(text, 22) for text in questions], fontsize=7.5)
+        axes.set_ylim(len(questions) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        drawing.legend("best")
+    words = "; ".join(answer.sentence for answer in answers) if name == "auroc" else ""
+    return drawing.plot(
+        f"Differences of {label}. {words}",
+        f"What each step changes in {label}, paired by image, resample and seed; 95 % intervals. Filled: the interval "
+        "leaves out 0 and rests on enough lenses.",
     )

@@ -35,7 +35,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
         ]
         drawing.axes.set_xticks([_odds(p) for p in ticks], [f"{p:g}" for p in ticks], rotation=30)
         drawing.axes.set_ylim(0, 1.3 * drawing.axes.get_ylim()[1])
-        drawing.axes.legend(loc="upper center")
+        drawing.legend("upper center")
     words = "; ".join(f"{name}: median probability {np.median(values):.3g}" for name, values in sides.items())
     return drawing.plot(
         f"Distribution of lens probabilities. {words}",
@@ -62,9 +62,9 @@ def plot_prevalence(result: UnknownResult) -> Plot:
         [(name, _in_percent(figure)) for name, figure in rows],
         "lenses among the unknown, %",
         "Estimates of the share of lenses.",
-        f"Share of lenses by method, {100 * middle.level:.0f} % intervals. The last line is the range if the net finds {low:g} "
-        f"to {high:g} times as many of the real lenses as of the known ones, and {bounds.false_positive_ratio[0]:g} to "
-        f"{bounds.false_positive_ratio[1]:g} times as many false positives.",
+        f"Share of lenses by method, {100 * middle.level:.0f} % intervals. The last line is the range if the net "
+        f"finds {low:g} to {high:g} times as many of the real lenses as of the known ones, and "
+        f"{bounds.false_positive_ratio[0]:g} to {bounds.false_positive_ratio[1]:g} times as many false positives.",
     )
 
 
@@ -81,11 +81,11 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
         drawing.axes.set_xscale("log")
         drawing.axes.set_xlim(1, max(n, 2))
         drawing.axes.set_ylim(0, 1.02)
-        drawing.axes.legend(loc="center left")
+        drawing.legend("center left")
     words = ", ".join(f"purity {ranked['purity'].iloc[k - 1]:.2f} for k = {k}" for k in (10, 50, 200) if k <= n)
     return drawing.plot(
         f"Expected purity and completeness of the top k. {words}",
-        f"What to expect of the k best; bands: {100 * level:.0f} % intervals, of what is found among these very images.",
+        f"What to expect of the k best; bands: {100 * level:.0f} % intervals, of what is found among these images.",
     )
 
 

@@ -94,7 +94,7 @@ def cards_of(result: UnknownResult) -> list[Card]:
         Card("lenses", f"{count.value:,.0f}", f"{count.low:,.0f} to {count.high:,.0f} of {result.n_unknown:,}"),
         Card(
             "range under assumptions",
-            f"{100 * bounds.low:.1f} to {100 * bounds.high:.1f} %",
+            f"{100 * bounds.low:.3g} to {100 * bounds.high:.2g} %",
             f"measured {100 * bounds.as_measured.value:.1f} %",
         ),
         Card(

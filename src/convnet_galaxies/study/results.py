@@ -196,15 +196,17 @@ def answer_question(
 
 def phrase_answer(question: Question, fraction: float, difference: Figure) -> str:
     """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
-    found = re.match(r"Does (.+?) help", question.text)
+    found = re.match(r"Does (.+?) help (.+)\?", question.text)
     subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
+    if found and found[2].removeprefix("on ") != f"stage {question.stage}":
+        subject += f" ({found[2]})"
     low, high = difference.low, difference.high
     verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
+    if difference.warning:
+        verdict = f"not settled ({difference.warning})"
     return (
         f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
-        f"at {100 * fraction:g} % of the labels: {verdict}"
-        + (f" ({difference.warning})" if difference.warning else "")
-        + "."
+        f"at {100 * fraction:g} % of the labels: {verdict}."
     )
 
 

@@ -1,0 +1,96 @@
+"""Peak memory of packing, training and predicting at 1, 4 and 16 times the number of images: flat is the claim.
+
+Each task runs in a process of its own, whose memory is read from /proc/PID/status every 5 ms. What counts is anonymous
+memory (RssAnon), which only this process holds and the system cannot take back. The pages of a memory-mapped pack are
+resident too (RssFile) but can be dropped at any time since they are on disk, and as many stay as there is room for; so
+peak RSS grows with the pack without meaning anything, and stands beside for completeness. Systems without /proc are
+not measured.
+
+    python benchmarks/bench_memory.py [--quick]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from galaxy_files import PIXELS, make_galaxy_files
+from measuring import Report, read_options
+
+
+def work(task: str, folder: Path, number: int) -> None:
+    """One task, in the process that is watched."""
+    files = make_galaxy_files(number)
+    if task == "pack":
+        from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+        from convnet_galaxies.data.pack import write_pack
+
+        write_pack(read_galaxy_zoo(files.archive, files.solutions), PIXELS, folder / f"pack{number}")
+    elif task == "train":
+        from convnet_galaxies.data.pack import read_pack
+        from convnet_galaxies.settings import load_settings
+        from convnet_galaxies.train.fit import fit
+
+        changes = ["train.epochs=1", "split.train=0.9", "split.validation=0.1", "split.test=0"]
+        fit(
+            read_pack(folder / f"pack{number}"), load_settings(None, changes), folder / f"run{number}", tasks=("votes",)
+        )
+    else:
+        from convnet_galaxies.predict.predictor import Predictor
+        from convnet_galaxies.predict.stream import predict_file
+
+        (run, *_) = sorted(folder.glob("run*"))
+        source = folder / f"pack{number}" if task == "predict pack" else files.archive
+        predict_file(Predictor(run), source, folder / "predictions.csv", force=True)
+
+
+def watch(arguments: list[str]) -> tuple[float, float]:
+    """Peaks of anonymous memory and of all resident memory, in MB, of this script called with arguments."""
+    process = subprocess.Popen([sys.executable, __file__, *arguments])
+    status = Path(f"/proc/{process.pid}/status")
+    anonymous = resident = 0.0
+    while process.poll() is None:
+        found = dict(
+            line.split(":", 1) for line in status.read_text().splitlines() if line.startswith(("Rss", "VmRSS"))
+        )
+        if "RssAnon" in found:  # absent for a moment when the process ends
+            anonymous = max(anonymous, float(found["RssAnon"].split()[0]) / 1024)
+            resident = max(resident, float(found["VmRSS"].split()[0]) / 1024)
+        time.sleep(0.005)
+    if process.returncode:
+        raise RuntimeError(f"{arguments} ended with exit code {process.returncode}")
+    return anonymous, resident
+
+
+def main() -> None:
+    """Measure and report."""
+    options = read_options(__doc__, "memory", rounds=1)
+    report = Report("memory", options)
+    if not Path("/proc/self/status").is_file():
+        print("not measured: this system has no /proc")
+        return
+    counts = (32, 64) if options.quick else (1000, 4000, 16000)
+    for number in counts:
+        make_galaxy_files(number)
+    with tempfile.TemporaryDirectory() as folder:
+        for task in ("pack", "train", "predict pack", "predict JPEG zip"):
+            first = 0.0
+            for number in counts:
+                anonymous, resident = watch(["--work", task, folder, str(number)])
+                first = first or anonymous
+                last = number == counts[-1]
+                report.add(
+                    f"{task}, {number:,} images", anonymous, "MB", against=f"{counts[0]:,} images", reference=first,
+                    goal="<= 1.1" if last and task != "pack" else "", remark=f"peak RSS {resident:.0f} MB",
+                )  # fmt: skip
+    report.finish()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--work"]:
+        work(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()

@@ -1,0 +1,103 @@
+"""Write the tables of results into a page, between its marks, from results/*.csv.
+
+    python benchmarks/table.py                 # into benchmarks/README.md
+    python benchmarks/table.py README.md       # into another page that has a pair of marks
+    python benchmarks/table.py --check         # only say whether the page is up to date
+
+A page has one or both of these pairs of lines; what stands between is replaced.
+
+    <!-- goals -->      <!-- end goals -->       what was asked for, and whether it is reached
+    <!-- results -->    <!-- end results -->     all rows, one table a benchmark
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from measuring import RESULTS
+
+COLUMNS = ("benchmark", "contestant", "value", "unit", "against", "ratio", "low", "high", "goal", "met", "remark")
+
+
+def read_results(folder: Path) -> dict[str, tuple[str, pd.DataFrame]]:
+    """Header line and rows of every result that has the common columns (others explain themselves)."""
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        header = path.read_text("utf-8").partition("\n")[0]
+        table = pd.read_csv(path, skiprows=1 if header.startswith("#") else 0, keep_default_na=True)
+        if set(COLUMNS) <= set(table):
+            text = table.fillna({"against": "", "goal": "", "met": "", "remark": ""})
+            found[path.stem] = (header.lstrip("# "), text)
+    return found
+
+
+def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
+    """A table of the rows with a goal."""
+    lines = ["| what | found | goal | reached |", "|---|---|---|---|"]
+    for _, table in results.values():
+        for row in table[table["goal"] != ""].to_dict("records"):
+            found = f"{row['ratio']:.3g} times {row['against']}" if row["against"] else show_value(row)
+            lines.append(f"| {row['benchmark']}: {row['contestant']} | {found} | {row['goal']} | {row['met']} |")
+    return "\n".join(lines)
+
+
+def render_results(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
+    """All rows, with the machine above each table."""
+    blocks = []
+    for name, (header, table) in results.items():
+        lines = [f"### {name}", "", header, "", "| what | median | ratio (lowest to highest round) | remark |"]
+        lines.append("|---|---|---|---|")
+        for row in table.to_dict("records"):
+            ratio = ""
+            if row["against"]:
+                ratio = f"{row['ratio']:.3g} ({row['low']:.3g} to {row['high']:.3g}) of {row['against']}"
+            lines.append(f"| {row['contestant']} | {show_value(row)} | {ratio} | {row['remark']} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def show_value(row: dict) -> str:  # type: ignore[type-arg]
+    """Value and unit with three digits, thousands in full."""
+    value = row["value"]
+    return f"{value:,.0f} {row['unit']}" if abs(value) >= 100 else f"{value:.3g} {row['unit']}"
+
+
+def fill(page: str, results: dict[str, tuple[str, pd.DataFrame]]) -> str:
+    """The page with everything between its marks written anew; raises ValueError when it has no marks."""
+    renderers: dict[str, Callable[[dict[str, tuple[str, pd.DataFrame]]], str]] = {
+        "goals": render_goals,
+        "results": render_results,
+    }
+    marked = False
+    for mark, render in renderers.items():
+        pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end {mark} -->)", re.DOTALL)
+        if pattern.search(page):
+            marked = True
+            text = f"\n{render(results)}\n\n" if results else "\nNot measured yet: `make bench`.\n\n"
+            page = pattern.sub(lambda found, text=text: found[1] + text + found[2], page)  # type: ignore[misc]
+    if not marked:
+        raise ValueError("the page has no marks like <!-- results --> and <!-- end results -->")
+    return page
+
+
+def main() -> None:
+    """Fill or check a page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path, nargs="?", default=Path(__file__).parent / "README.md")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--check", action="store_true")
+    given = parser.parse_args()
+    old = given.page.read_text("utf-8")
+    new = fill(old, read_results(given.results))
+    if given.check:
+        sys.exit(0 if old == new else f"{given.page} is out of date: run python benchmarks/table.py {given.page}")
+    given.page.write_text(new, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_results import FLAVORS, draw_scores, make_scored
+
+from convnet_galaxies.data.json_values import as_plain
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.top_ranked import TopRanked
+from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
+from convnet_galaxies.study.unknown_run import rank_images
+from convnet_galaxies.study.unknown_text import render_unknown
+
+N_LENSES = 30
+
+
+@pytest.fixture(scope="module")
+def answered() -> tuple[UnknownResult, TopRanked, Scored]:
+    rng = np.random.default_rng(11)
+    known = make_scored(60, 340, rng, prefix="k", with_flavors=True)
+    unknown = make_scored(N_LENSES, 570, rng, prefix="u", with_flavors=True)
+    return *answer_unknown(known, unknown, seed=0), unknown
+
+
+def test_the_intervals_hold_the_number_of_lenses(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+    result, _, _ = answered
+    count = result.prevalence.count["lens"]
+    assert count.low <= N_LENSES <= count.high
+    assert count.high < 3 * N_LENSES
+    for method in ("mixture", "emq", "pacc"):
+        figure = result.prevalence.by_method[method]["lens"]
+        assert figure.low <= N_LENSES / 600 <= figure.high
+    assert result.flavors is not None
+    assert set(result.flavors.count) == {"dud", *FLAVORS, "any lens"}
+    for flavor in FLAVORS:
+        assert result.flavors.count[flavor].low <= N_LENSES / 3 <= result.flavors.count[flavor].high
+
+
+def test_images_of_one_kind_are_not_told_apart_and_the_range_holds_the_estimate(
+    answered: tuple[UnknownResult, TopRanked, Scored],
+) -> None:
+    result, _, _ = answered
+    assert result.shift.verdict != "differ"
+    assert result.bounds.low <= N_LENSES / 600 <= result.bounds.high
+
+
+def test_expected_purity_is_what_is_found(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+    _, top, unknown = answered
+    lens = unknown.table["lens"].to_numpy()[top.order]
+    for k in (5, 20, 50, 200):
+        assert top.purity_low[k - 1] <= lens[:k].mean() <= top.purity_high[k - 1]
+
+
+def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+    _, top, unknown = answered
+    ranked = rank_images(unknown, top, None)
+    assert sorted(ranked["id"]) == sorted(unknown.table["id"])
+    assert (np.diff(ranked["lens_probability"]) <= 0).all()
+    assert ranked["rank"].tolist() == list(range(1, 601))
+    assert ((ranked["purity_low"] <= ranked["purity"]) & (ranked["purity"] <= ranked["purity_high"])).all()
+    assert ranked["completeness"].iloc[-1] == pytest.approx(1)
+    assert set(ranked["flavor"]) <= set(FLAVORS)
+
+
+def test_the_answer_has_no_null_but_what_was_not_asked(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+    result, _, _ = answered
+    text = json.dumps(as_plain(result) | {"eyes": "", "lens_shift": ""})
+    assert "null" not in text.replace('"warning": null', "")
+    assert result.sentence in render_unknown(result)
+
+
+def test_few_labelled_lenses_give_a_wide_interval_with_a_warning() -> None:
+    rng = np.random.default_rng(2)
+    known, unknown = make_scored(3, 60, rng, prefix="k"), make_scored(10, 190, rng, prefix="u")
+    result, _ = answer_unknown(known, unknown, seed=0)
+    fraction = result.prevalence.fraction["lens"]
+    assert fraction.warning == "only 3 labelled groups of class lens: the interval is rough"
+    assert fraction.low <= 0.05 <= fraction.high
+    assert "only 3 labelled groups of class lens" in render_unknown(result)
+
+
+def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
+    rng = np.random.default_rng(7)
+    known, unknown = make_scored(60, 340, rng, prefix="k"), make_scored(30, 370, rng, prefix="u")
+    features = unknown.features.copy()
+    features[:, 1] += 2
+    shifted = Scored(unknown.table, unknown.lens, features)
+    result, _ = answer_unknown(known, shifted, seed=0)
+    assert result.shift.verdict == "differ"
+    assert "rests on an assumption that does not hold" in render_unknown(result)
+
+
+def test_no_unknown_image_and_impossible_assumptions_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    known, unknown = make_scored(20, 80, rng, prefix="k"), make_scored(20, 80, rng, prefix="u")
+    nothing = Scored(unknown.table[:0], unknown.lens[:0], unknown.features[:0])
+    with pytest.raises(InputError, match="unknown images: found none"):
+        answer_unknown(known, nothing, seed=0)
+    with pytest.raises(UsageError, match="found completeness ratios 0 to 1, expected 0 < least <= most"):
+        answer_unknown(known, unknown, seed=0, completeness_ratio=(0.0, 1.0))
+
+
+def make_set(stage: np.ndarray, lens: np.ndarray) -> ImageSet:
+    n = len(lens)
+    ids = [str(k) for k in range(n)]
+    table = pd.DataFrame({"id": ids, "group": ids, "lens": lens, "stage": stage})
+    return ImageSet(np.zeros((n, 1, 1, 3), np.uint8), table, Preprocess(size_px=16))
+
+
+def test_known_images_are_of_the_stage_of_the_unknown_ones_when_they_are_enough() -> None:
+    stage = np.repeat([1.0, 2.0], 60)
+    lens = np.tile([1.0, 0.0, np.nan], 40)
+    unknown = pd.DataFrame({"id": ["u"], "stage": [2.0]})
+    rows, remarks = choose_known(make_set(stage, lens), np.arange(120), unknown)
+    assert set(stage[rows]) == {2.0}
+    assert np.isfinite(lens[rows]).all()
+    assert not remarks
+    rows, remarks = choose_known(make_set(stage, lens), np.arange(0, 80), unknown)
+    assert set(stage[rows]) == {1.0, 2.0}
+    assert remarks[0].startswith("Fewer than 10 groups of held-out lenses or others are of stage 2")
+    rows, _ = choose_known(make_set(stage, lens), np.arange(120), unknown, stage=1)
+    assert set(stage[rows]) == {1.0}
+
+
+def test_known_images_of_one_kind_are_refused() -> None:
+    stage, unknown = np.ones(30), pd.DataFrame({"id": ["u"]})
+    with pytest.raises(InputError, match="found 0 lenses among 30 held-out images"):
+        choose_known(make_set(stage, np.zeros(30)), np.arange(30), unknown)
+    blank = make_set(stage, np.zeros(30))
+    blank.table.drop(columns="lens", inplace=True)  # noqa: PD002
+    with pytest.raises(InputError, match="found a pack without labels"):
+        choose_known(blank, np.arange(30), unknown)
+
+
+def test_scores_that_separate_completely_still_have_an_interval() -> None:
+    rng = np.random.default_rng(1)
+    known, unknown = make_scored(15, 85, rng, prefix="k"), make_scored(5, 95, rng, prefix="u")
+    sure = [Scored(one.table, draw_scores(one.table["lens"] == 1, 40.0, rng), one.features) for one in (known, unknown)]
+    result, _ = answer_unknown(*sure, seed=0)
+    fraction = result.prevalence.fraction["lens"]
+    assert fraction.low < 0.05 < fraction.high
+    assert Path  # the module is imported for type annotations only

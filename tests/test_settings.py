@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.settings import (
+    AugmentSettings,
+    NetSettings,
+    Settings,
+    SplitSettings,
+    TrainSettings,
+    load_settings,
+    read_settings,
+    write_settings,
+)
+
+stages = st.integers(1, 4).flatmap(
+    lambda n: st.tuples(*(st.lists(st.integers(1, 64), min_size=n, max_size=n).map(tuple) for _ in range(2)))
+)
+nets = st.builds(
+    lambda sizes, patch, cells, field, dropout: NetSettings(
+        widths=sizes[0], depths=sizes[1], patch_px=patch, input_px=patch * cells, field_px=field, dropout=dropout
+    ),
+    stages,
+    st.integers(1, 5),
+    st.integers(16, 40),
+    st.none() | st.floats(1, 500),
+    st.floats(0, 0.9),
+)
+trainings = st.builds(
+    TrainSettings,
+    epochs=st.integers(1, 500),
+    learning_rate=st.floats(1e-6, 10),
+    average=st.none() | st.floats(0.001, 0.999),
+    precision=st.sampled_from(["auto", "bf16", "fp32"]),
+)
+all_settings = st.builds(
+    Settings,
+    seed=st.integers(0, 2**32 - 1),
+    net=nets,
+    augment=st.builds(AugmentSettings, rotate=st.booleans(), zoom=st.floats(1, 3), colour=st.floats(0, 1)),
+    train=trainings,
+    split=st.sampled_from([SplitSettings(), SplitSettings(train=1, validation=0, test=0)]),
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(all_settings)
+def test_settings_survive_their_own_text(wanted) -> None:
+    text = write_settings(wanted)
+    assert read_settings(text) == wanted
+
+
+def test_what_a_run_wrote_is_read_back_over_any_defaults(tmp_path: Path) -> None:
+    wanted = Settings(train=TrainSettings(average=None), net=NetSettings(field_px=None))
+    (tmp_path / "settings.toml").write_text(write_settings(wanted))
+    base = Settings(train=TrainSettings(average=0.5), net=NetSettings(field_px=33.0))
+    assert load_settings(tmp_path / "settings.toml", base=base) == wanted
+
+
+def test_changes_stand_over_the_file_and_the_file_over_the_base(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("seed = 5\n[train]\nepochs = 7\nbatch = 9\n")
+    base = Settings(seed=1, train=TrainSettings(epochs=2, batch=3, types=4))
+    found = load_settings(tmp_path / "s.toml", ["train.batch=11", "net.backbone=resnet18"], base)
+    assert (found.seed, found.train.epochs, found.train.batch, found.train.types) == (5, 7, 11, 4)
+    assert found.net.backbone == "resnet18"
+    assert found.net.widths == base.net.widths
+
+
+@pytest.mark.parametrize("word", ["none", "None", '"none"', " none "])
+def test_none_switches_off(word) -> None:
+    assert load_settings(None, [f"train.average={word}"]).train.average is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("net.colour=3", r"settings: net\.colour: there is no such setting"),
+        ("nets.widths=[3]", r"settings: nets: there is no such setting"),
+        ("train.epochs=0", r"train\.epochs: found 0, input should be greater than 0"),
+        ("train.epochs=many", r"train\.epochs: found 'many', input should be a valid integer"),
+        ("train.epochs=none", r"train\.epochs: found None, input should be a valid integer"),
+        ("train.epochs=", r"train\.epochs: found ''"),
+        ("train.learning_rate=inf", "input should be a finite number"),
+        ("train.learning_rate=nan", r"train\.learning_rate: found nan"),
+        ("train=5", "train: found 5"),
+        ("seed=-1", "seed: found -1, input should be greater than or equal to 0"),
+        ("net.backbone=vgg", r"net\.backbone: found 'vgg', input should be 'plain', 'resnet18'"),
+        ("net.widths=[8]", "net: widths has 1 stages and depths"),
+        ("net.widths=[8", r"net\.widths: found '\[8'"),
+        ("net.input_px=17", "net: input_px is 17, expected a multiple of patch_px"),
+        (
+            "net.encoder_weights=zoobot.ckpt",
+            "net: encoder_weights needs a resnet or convnext, found the backbone plain",
+        ),
+        ("split.test=0.5", r"split: train \+ validation \+ test is .*it must be 1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_found(change, message) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_settings(None, [change])
+    assert "\n" not in caught.value.message
+
+
+def test_a_convnext_needs_room_for_its_five_halvings() -> None:
+    with pytest.raises(InputError, match="input_px is 24, expected at least 32 for convnext_nano"):
+        load_settings(None, ["net.backbone=convnext_nano", "net.input_px=24"])
+
+
+@pytest.mark.parametrize("change", ["train.epochs", "=3", ""])
+def test_a_change_without_name_or_value_is_wrong_usage(change) -> None:
+    with pytest.raises(UsageError, match="expected NAME=VALUE"):
+        load_settings(None, [change])
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.toml: cannot be read \(No such file"):
+        load_settings(tmp_path / "nothing.toml")
+    (tmp_path / "s.toml").write_text("seed = = 5")
+    with pytest.raises(InputError, match=r"s\.toml: found no valid TOML"):
+        load_settings(tmp_path / "s.toml")
+    (tmp_path / "s.toml").write_text("[train]\nepoch = 5")
+    with pytest.raises(InputError, match=r"s\.toml: train\.epoch: there is no such setting"):
+        load_settings(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "settings").glob("*.toml")), ids=lambda p: p.stem)
+def test_settings_files_that_come_along_are_sound(path) -> None:
+    assert load_settings(path).train.epochs > 0
