@@ -75,7 +75,7 @@ def lens_sections(
             "Finding lenses",
             [
                 *faults,
-                *(figures_table(name, one) for name, one in scored.items()),
+                *_figures_tables(scored),
                 plot_roc({name: (truth_of(one), one.answer) for name, one in scored.items()}),
                 plot_survey(curves),
                 *(survey_table(name, curve) for name, curve in curves.items()),
@@ -139,6 +139,19 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
     )
 
 
+def _figures_tables(scored: Mapping[str, ScoredTask]) -> list[Table]:
+    """One table a net; for several nets on the same images a single one, a column a net."""
+    tables = [figures_table(name, one) for name, one in scored.items()]
+    if len(tables) == 1 or any(len(table.head) > 2 for table in tables):
+        return tables
+    rows = tuple(
+        (cells[0][0], *(cell[1] for cell in cells)) for cells in zip(*(table.rows for table in tables), strict=True)
+    )
+    caption = tables[0].caption.partition(": ")[2]
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return [Table(caption, ("", *scored), rows, notes)]
+
+
 def survey_table(name: str, curve: SurveyCurve) -> Table:
     """False positives and purity at a few completenesses."""
     rows = []
@@ -150,7 +163,7 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
                 f"{curve.threshold[k]:.4f}",
                 f"{curve.false_positives[k]:,.0f} ({curve.false_positives_low[k]:,.0f} to "
                 f"{curve.false_positives_high[k]:,.0f})",
-                f"{curve.purity[k]:.3g} ({curve.purity_low[k]:.2g} to {curve.purity_high[k]:.2g})",
+                f"{100 * curve.purity[k]:.2g} % ({100 * curve.purity_low[k]:.2g} to {100 * curve.purity_high[k]:.2g})",
             )
         )
     return Table(

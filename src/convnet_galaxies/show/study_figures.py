@@ -53,8 +53,8 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
         axes.set_xticks(ticks, [f"{100 * tick:g} %" if by_share else f"{tick:,.0f}" for tick in ticks])
         axes.minorticks_off()
         sure = [one.figures["auroc"].low for one in of_stage if not one.figures["auroc"].warning]
-        values = [one.figures["auroc"].value for one in of_stage]
-        axes.set_ylim(max(0.0, min([*sure, *values]) - 0.03), 1.005)
+        middles = [one.figures["auroc"].value for one in of_stage]
+        axes.set_ylim(max(0.0, min([*sure, *middles]) - 0.03), 1.005)
         drawing.legend("lower right")
     first = of_stage[0]
     return drawing.plot(

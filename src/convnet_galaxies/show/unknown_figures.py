@@ -50,12 +50,12 @@ def plot_prevalence(result: UnknownResult) -> Plot:
     ]
     bounds = result.bounds
     low, high = bounds.completeness_ratio
-    middle = bounds.as_measured
+    middle, (start, end) = bounds.as_measured, result.range
     rows += [
         ("flagged, corrected", middle),
         (
             "range under assumptions",
-            Figure("range", min(max(middle.value, bounds.low), bounds.high), bounds.low, bounds.high, middle.level),
+            Figure("range", min(max(middle.value, start), end), start, end, middle.level),
         ),
     ]
     return plot_intervals(

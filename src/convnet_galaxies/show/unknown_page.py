@@ -24,7 +24,7 @@ from convnet_galaxies.study.other_eyes import Disagreement, EyesReport
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown import UnknownResult
 from convnet_galaxies.study.unknown_run import KNOWN, RANKED, read_unknown
-from convnet_galaxies.study.unknown_text import METHODS, percent
+from convnet_galaxies.study.unknown_text import METHODS, NOTHING_BOUNDS, ONLY_IF_ALIKE, name_figure, percent
 
 SHOWN = 24
 
@@ -70,7 +70,10 @@ def unknown_sections(folder: Path, *, pack: Path | None = None) -> tuple[list[Se
             ],
         ),
         section("Whether to believe it", _trust_blocks(result)),
-        section("What to expect of the best-ranked", [plot_top(ranked, level), _top_table(result)]),
+        section(
+            "What to expect of the best-ranked",
+            [Text(ONLY_IF_ALIKE, True) if result.differs else None, plot_top(ranked, level), _top_table(result)],
+        ),
         section("The best-ranked images", [_best_gallery(images, ranked)]),
         *(_eyes_sections(result.eyes, images) if result.eyes is not None else []),
     ]
@@ -90,11 +93,16 @@ def lead_of(result: UnknownResult) -> tuple[str, ...]:
 def cards_of(result: UnknownResult) -> list[Card]:
     """The figures that the eye meets first."""
     count, bounds = result.prevalence.count["lens"], result.bounds
+    low, high = result.range
     cards = [
-        Card("lenses", f"{count.value:,.0f}", f"{count.low:,.0f} to {count.high:,.0f} of {result.n_unknown:,}"),
+        Card(
+            "lenses" if not result.differs else "lenses, if alike",
+            f"{count.value:,.0f}",
+            f"{count.low:,.0f} to {count.high:,.0f} of {result.n_unknown:,}",
+        ),
         Card(
             "range under assumptions",
-            f"{100 * bounds.low:.3g} to {100 * bounds.high:.2g} %",
+            f"{100 * low:.3g} to {100 * high:.3g} %",
             f"measured {100 * bounds.as_measured.value:.1f} %",
         ),
         Card(
@@ -173,6 +181,7 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
                 f"positive rate {f_low:g} to {f_high:g} times that for the known images.",
             ),
         ),
+        Text(NOTHING_BOUNDS, True) if result.differs else None,
         plot_reliability(reliability),
     ]
 
@@ -226,7 +235,7 @@ def _agreement_table(name: str, found: Agreement) -> Table:
     columns = {**found.judges, **found.differences}
     rows = tuple(
         (
-            figure.replace("auroc", "AUROC").replace("spearman", "rank correlation").replace("_", " "),
+            name_figure(figure),
             *(brief(one[figure], signed=" - " in judge) for judge, one in columns.items()),
         )
         for figure in next(iter(found.judges.values()))

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.agreement import Agreement, Subjects, compare_eyes, gather_subjects, list_missed
+from convnet_galaxies.measure.agreement import (
+    LENS_GRADE,
+    Agreement,
+    Subjects,
+    compare_eyes,
+    gather_subjects,
+    list_missed,
+)
 from convnet_galaxies.study.grades import HIGHEST_GRADE, Eyes, name_subjects
 
 GRADED = "subjects that experts graded"
@@ -57,10 +64,17 @@ def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, 
         f"{int(np.isin(eyes.ids, subjects).sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
         f"{len(np.unique(subjects[np.isin(subjects, eyes.ids)])):,} subjects are compared."
     ]
+    seen = graded & np.isin(eyes.ids, subjects)
+    if seen.any():
+        lenses = int((eyes.grade[seen] >= LENS_GRADE).sum())
+        remarks.append(
+            f"Of the {int(seen.sum()):,} graded subjects among them {lenses:,} ({lenses / seen.sum() * 100:.1f} %) "
+            f"have grade {LENS_GRADE:g} or more."
+        )
     sets: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     if graded.any():
         sets[GRADED] = graded, eyes.grade, eyes.crowd
-        if not graded.all():
+        if (~graded & np.isin(eyes.ids, subjects)).any():
             sets[EVERYONE] = np.ones(len(graded), bool), np.where(graded, eyes.grade, 0.0), eyes.crowd
     else:
         sets[CROWD_ALONE] = np.ones(len(graded), bool), HIGHEST_GRADE * eyes.crowd, np.full(len(graded), np.nan)

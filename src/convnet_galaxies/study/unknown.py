@@ -88,13 +88,29 @@ class UnknownResult:
     remarks: tuple[str, ...] = field(default=())
 
     @property
+    def differs(self) -> bool:
+        """Whether known and unknown images differ so much that estimates from the one do not hold for the other."""
+        return self.shift.verdict == "differ"
+
+    @property
     def sentence(self) -> str:
-        """How many lenses, in one sentence."""
+        """How many lenses, in one sentence, and under which condition."""
         count = self.prevalence.count["lens"]
-        return (
-            f"Among {self.n_unknown:,} images of unknown truth there are about {count.value:,.0f} lenses "
-            f"({count.low:,.0f} to {count.high:,.0f}, {100 * count.level:.0f} % interval)."
+        found = (
+            f"about {count.value:,.0f} lenses among the {self.n_unknown:,} images of unknown truth "
+            f"({count.low:,.0f} to {count.high:,.0f}, {100 * count.level:.0f} % interval)"
         )
+        if self.differs:
+            return f"There would be {found} if they looked like the known ones, but they do not."
+        return f"There are {found}."
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Range of the fraction under the stated assumptions.
+
+        Where the images differ nothing bounds the false positives: all that the net flags may be false.
+        """
+        return (0.0 if self.differs else self.bounds.low), self.bounds.high
 
 
 def choose_known(

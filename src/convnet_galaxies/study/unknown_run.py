@@ -171,7 +171,7 @@ def read_unknown(folder: Path) -> UnknownResult:
 
 def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run: str | Path) -> list[str]:
     remarks = []
-    if images.preprocess != labelled.preprocess:
+    if str(images.preprocess) != str(labelled.preprocess):
         remarks.append(
             f"The unknown images were made as [{images.preprocess}], the known ones as [{labelled.preprocess}]: "
             "a difference between them may come from that."
@@ -181,7 +181,7 @@ def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run:
         shared = int(was_trained_on(images.table, images.link_columns, split)[rows].sum())
         if shared:
             remarks.append(
-                f"{shared:,} unknown images share a field or image file with images that the run was trained on: "
-                "it may know them."
+                "Unknown images that share a field or image file with images that the run was trained on: "
+                f"{shared:,}. It may know them."
             )
     return remarks

@@ -14,6 +14,17 @@ METHODS = {
     "pacc": "adjusted classify and count (PACC)",
 }
 
+NOTHING_BOUNDS = (
+    "Since the images differ, nothing bounds the false positives: all that the net flags may be false, and the lower "
+    "end of the range is then 0."
+)
+ONLY_IF_ALIKE = "These expectations hold only if the unknown images look like the known ones; they do not."
+
+
+def name_figure(name: str) -> str:
+    """A figure of Agreement as it is printed."""
+    return {"auroc": "AUROC", "spearman": "rank correlation"}.get(name, name.replace("_", " "))
+
 
 def render_unknown(result: UnknownResult) -> str:
     """How many, whether to believe it, what to expect of the top, and what other eyes say."""
@@ -28,7 +39,9 @@ def render_unknown(result: UnknownResult) -> str:
     if result.lens_shift is not None:
         lines.append(f"  Known lenses against the best unknown images: AUROC {brief(result.lens_shift.auroc)}")
     lines.append(f"  Range of the fraction: {result.bounds}.")
-    lines += ["", "What to expect of the k best"]
+    if result.differs:
+        lines.append(f"  {NOTHING_BOUNDS}")
+    lines += ["", "What to expect of the k best", *([f"  {ONLY_IF_ALIKE}"] if result.differs else [])]
     lines += align(
         [
             ["k", "purity", "completeness"],
@@ -82,7 +95,10 @@ def _render_eyes(eyes: EyesReport) -> list[str]:
             [
                 ["", *columns],
                 *(
-                    [figure, *(brief(found[figure], signed=" - " in judge) for judge, found in columns.items())]
+                    [
+                        name_figure(figure),
+                        *(brief(found[figure], signed=" - " in judge) for judge, found in columns.items()),
+                    ]
                     for figure in figures
                 ),
             ]

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_results import make_cutouts, make_lens_pack, make_study
+
+from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.settings import NetSettings, Settings, SplitSettings, TrainSettings
+from convnet_galaxies.show.lens_sections import Survey
+from convnet_galaxies.show.report import find_kind, write_report
+from convnet_galaxies.study.unknown_run import read_unknown, study_unknown
+from convnet_galaxies.train.fit import fit
+
+SETTINGS = Settings(
+    net=NetSettings(widths=(8, 16), depths=(1, 1), input_px=20),
+    train=TrainSettings(epochs=2, batch=16, precision="fp32"),
+    split=SplitSettings(train=0.4, validation=0.3, test=0.3),
+)
+
+
+class Reader(HTMLParser):
+    """Collects what a page loads, links to and names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.names: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "img":
+            self.images.append(values)
+        elif tag == "a":
+            self.links.append(values.get("href") or "")
+        elif tag in ("script", "link", "iframe", "object", "embed", "video", "audio", "source", "base", "form"):
+            self.loads.append(tag)
+        if "id" in values:
+            self.names.add(values["id"] or "")
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read_page(path: Path) -> Reader:
+    """Parse a report and check what holds for each: it is well nested, stands alone and says what its images show."""
+    html = path.read_text("utf-8")
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    assert reader.loads == []
+    style = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "@media print" in style
+    assert "max-width" in style
+    assert all(link.startswith("#") and link[1:] in reader.names for link in reader.links)
+    assert reader.images
+    for image in reader.images:
+        assert re.match(r"data:image/(png|svg\+xml);base64,", image["src"] or "")
+        assert len(image["alt"] or "") > 5
+        data = base64.b64decode((image["src"] or "").split(",")[1])
+        assert data.startswith(b"\x89PNG") or b"<svg" in data[:600]
+        loaded = re.findall(rb'(?:href|src)="(http[^"]*)"', data)
+        assert not loaded
+    assert path.stat().st_size < 10_000_000
+    assert not re.search(r"\bnan\b", reader.text, re.IGNORECASE)
+    return reader
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pack, a run that answers lens and flavor, and an answer about unknown images."""
+    folder = tmp_path_factory.mktemp("report")
+    pack = make_lens_pack(folder / "data")
+    fit(read_pack(pack), SETTINGS, folder / "run", tasks=("lens", "flavor"), device="cpu")
+    grades = folder / "grades.csv"
+    names = sorted(read_pack(pack).table.query("lens != lens")["ZooID"].unique())
+    rows = [f"{name},{3.0 if k % 2 else 0.0},{0.9 if k % 3 else 0.2}" for k, name in enumerate(names)]
+    grades.write_text("zooid,expert_grade,crowd_probability\n" + "\n".join(rows) + "\n")
+    predictor = Predictor(folder / "run", device="cpu", precision="fp32")
+    study_unknown(folder / "run", pack, folder / "unknown", grades=[grades], predictor=predictor)
+    return folder
+
+
+def test_report_of_a_run_stands_alone_and_names_the_first_users_figures(made: Path) -> None:
+    path = made / "run.html"
+    summary = write_report(
+        made / "run",
+        path,
+        pack=made / "data" / "lenses.pack",
+        truth=made / "data" / "truth.csv",
+        part="heldout",
+        views=1,
+        device="cpu",
+    )
+    page = read_page(path)
+    assert summary.kind == "run"
+    for figure in ("0.975", "0.132", "0.971", "0.070"):
+        assert figure in page.text
+    assert "Finding lenses" in summary.sections
+    assert "Flavors" in summary.sections
+    alts = " ".join(image["alt"] or "" for image in page.images)
+    for words in ("ROC curve", "Completeness against purity", "Reliability", "Einstein radius", "Learning curves"):
+        assert words in alts
+    assert "False positives: " in alts
+    assert "convnet-galaxies train" in page.text
+    assert "[net]" in page.text
+
+
+def test_report_of_a_run_without_pixels_says_what_is_missing(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.html"
+    write_report(made / "run", path, device="cpu")
+    assert "Without --pack the report has no figures on held-out images" in read_page(path).text
+
+
+def test_report_of_unknown_images_says_how_many_and_whether_to_believe_it(made: Path) -> None:
+    path = made / "unknown.html"
+    write_report(made / "unknown", path)
+    page, result = read_page(path), read_unknown(made / "unknown")
+    assert result.sentence in page.text
+    assert result.shift.sentence in page.text
+    assert "Against other eyes" in page.text
+    pictures = [image for image in page.images if "Best first" in (image["alt"] or "")]
+    assert len(pictures) == min(24, result.n_unknown)
+
+
+def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "study", make_cutouts(60, np.random.default_rng(0)))
+    path = tmp_path / "study.html"
+    summary = write_report(folder, path)
+    page = read_page(path)
+    assert summary.kind == "study"
+    assert re.search(
+        r"Transfer changes stage-1 AUROC by \+0\.\d+ \(.* to .*\) at 100 % of the labels: a gain\.", page.text
+    )
+    assert "What a leaking split flatters" in summary.sections
+    assert "0.975" in page.text
+    assert "give --pack" in page.text
+
+
+def test_same_source_gives_the_same_page(made: Path, tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        write_report(made / "unknown", tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_wrong_sources_and_surveys_are_refused_before_anything_is_written(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found a folder with none of their files"):
+        find_kind(tmp_path)
+    with pytest.raises(InputError, match="found no such folder"):
+        write_report(tmp_path / "nothing", tmp_path / "x.html")
+    pack = made / "data" / "lenses.pack"
+    with pytest.raises(UsageError, match="expected a prevalence between 0 and 1"):
+        write_report(
+            made / "run", tmp_path / "x.html", pack=pack, part="heldout", views=1, device="cpu", survey=Survey(9, 5)
+        )
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "x.html").write_text("mine")
+    with pytest.raises(OutputExistsError, match="already exists"):
+        write_report(made / "unknown", tmp_path / "x.html")
+
+
+def test_grades_of_other_subjects_are_refused(made: Path, tmp_path: Path) -> None:
+    grades = tmp_path / "grades.csv"
+    grades.write_text("zooid,expert_grade\nASWzzzzzz1,3\n")
+    predictor = Predictor(made / "run", device="cpu", precision="fp32")
+    with pytest.raises(InputError, match="found none of the 1 subjects"):
+        study_unknown(
+            made / "run", made / "data" / "lenses.pack", tmp_path / "out", grades=[grades], predictor=predictor
+        )
+    assert not (tmp_path / "out").exists()
