@@ -201,12 +201,12 @@ def demo(
     from convnet_galaxies.cli.tables import columns
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.show.report import write_report
-    from convnet_galaxies.study.demo import run_demo
+    from convnet_galaxies.study.demo import DEMO_SETTINGS, run_demo
 
     with progress_bar("Demo", quiet=quiet) as update:
         result = run_demo(
             output,
-            load_settings(settings, changes or []),
+            load_settings(settings, changes or [], base=DEMO_SETTINGS),
             seed=seed,
             device=device.value,
             workers=workers,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from convnet_galaxies.measure.calibration import Reliability
@@ -154,6 +155,7 @@ def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> 
             if f"validation_{column}" in table:
                 drawing.axes.plot(table["epoch"], table[f"validation_{column}"], marker=marker, label=name, **style)
         drawing.axes.set_yscale("log")
+        drawing.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         drawing.legend("upper right")
     last = {name: table.iloc[-1].to_dict() for name, table in metrics.items()}
     words = "; ".join(

@@ -69,12 +69,13 @@ def vote_galleries(
         ]
         return make_gallery(title, note, images, rows[chosen], captions)
 
+    number = min(SHOWN, (len(order) + 1) // 2)
     return [
-        show("Best: votes predicted most closely", "Held-out galaxies of smallest error.", order[:SHOWN]),
+        show("Best: votes predicted most closely", "Held-out galaxies of smallest error.", order[:number]),
         show(
             "Worst: votes predicted least closely",
             "Held-out galaxies of largest error, largest first.",
-            order[::-1][:SHOWN],
+            order[::-1][:number],
         ),
     ]
 

@@ -74,7 +74,7 @@ def unknown_sections(folder: Path, *, pack: Path | None = None) -> tuple[list[Se
             "What to expect of the best-ranked",
             [Text(ONLY_IF_ALIKE, True) if result.differs else None, plot_top(ranked, level), _top_table(result)],
         ),
-        section("The best-ranked images", [_best_gallery(images, ranked)]),
+        section("The best-ranked images", [_best_gallery(images, ranked, differs=result.differs)]),
         *(_eyes_sections(result.eyes, images) if result.eyes is not None else []),
     ]
     return sections, result
@@ -191,18 +191,20 @@ def _top_table(result: UnknownResult) -> Table:
     return Table("The k best", ("k", "expected purity", "expected completeness"), rows, (f"All ranks: {RANKED}.",))
 
 
-def _best_gallery(images: ImageSet | None, ranked: pd.DataFrame) -> Block | None:
+def _best_gallery(images: ImageSet | None, ranked: pd.DataFrame, *, differs: bool) -> Block | None:
     best = ranked.head(SHOWN)
     captions = []
     for _, row in best.iterrows():
         words = [f"{int(row['rank'])}. {row['id']}"]
         if isinstance(row.get("flavor"), str):
             words.append(str(row["flavor"]))
-        words.append(f"a lens with {show_probability(row['probability'])}")
+        words.append(f"net {show_probability(row['lens_probability'])}")
+        if not differs:
+            words.append(f"calibrated {show_probability(row['probability'])}")
         if np.isfinite(row.get("expert_grade", np.nan)):
             words.append(f"grade {row['expert_grade']:.1f}")
         captions.append("\n".join(words))
-    note = "Probabilities are calibrated and hold for the estimated share of lenses."
+    note = "Net: as the net says; calibrated: for the estimated share of lenses."
     return _gallery("Best first", note, images, best["id"].tolist(), captions)
 
 

@@ -21,7 +21,7 @@ from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_len
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.settings import Settings
+from convnet_galaxies.settings import Settings, SplitSettings, TrainSettings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.train.device import Device
@@ -29,6 +29,9 @@ from convnet_galaxies.train.fit import fit
 
 ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
 LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
+
+DEMO_SETTINGS = Settings(split=SplitSettings(train=0.7, validation=0.1, test=0.2), train=TrainSettings(batch=64))
+"""A few hundred images: smaller steps, and more of them held out, so that figures mean something."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -42,9 +45,9 @@ class DemoSize:
 
     galaxies: int = 1200
     cutouts: int = 1600
-    zoo_epochs: int = 30
-    lens_epochs: int = 30
-    fine_epochs: int = 15
+    zoo_epochs: int = 25
+    lens_epochs: int = 25
+    fine_epochs: int = 10
 
 
 @dataclass
