@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.space_warps import read_space_warps
+from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study.arms import ARMS
+from convnet_galaxies.study.known_images import Scored
 from convnet_galaxies.study.results import FLAVOR_ARM, LEAKING
-from convnet_galaxies.study.unknown import Scored
 
 FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
 STRENGTH = {"scratch, stage 1": 1.5, "zoo, stage 1": 3.0}
@@ -146,3 +148,25 @@ def make_lens_pack(folder: Path, *, n_fields: int = 40, size_px: int = 20) -> Pa
     truth.assign(source_r_mag=rng.uniform(20, 25, len(lenses))).to_csv(folder / "truth.csv", index=False)
     write_pack(read_space_warps(folder), Preprocess(crop_px=size_px, size_px=size_px), folder / "lenses.pack")
     return folder / "lenses.pack"
+
+
+def make_zoo_pack(folder: Path, *, n_galaxies: int = 40, size_px: int = 20) -> Path:
+    """A small Galaxy Challenge, whose votes obey the tree, and its pack."""
+    rng = np.random.default_rng(2)
+    images = folder / "images_training_rev1"
+    images.mkdir(parents=True)
+    ids = 100_000 + np.arange(n_galaxies)
+    votes = np.zeros((n_galaxies, len(VOTE_COLUMNS)))
+    for number in ASKING_ORDER:
+        parent = PARENT_INDEX[number]
+        asked = np.ones(n_galaxies) if parent is None else votes[:, parent]
+        answers = rng.dirichlet(np.ones(len(QUESTIONS[number].answers)), size=n_galaxies)
+        votes[:, QUESTION_SLICES[number]] = asked[:, None] * answers
+    for galaxy in ids:
+        pixels = rng.integers(0, 256, size=(size_px, size_px, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / f"{galaxy}.jpg")
+    table = pd.DataFrame(votes, columns=list(VOTE_COLUMNS))
+    table.insert(0, "GalaxyID", ids)
+    table.to_csv(folder / "training_solutions_rev1.csv", index=False)
+    write_pack(read_galaxy_zoo(folder), Preprocess(crop_px=size_px, size_px=size_px), folder / "zoo.pack")
+    return folder / "zoo.pack"

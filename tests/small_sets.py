@@ -17,14 +17,17 @@ SIDE_PX = 32
 
 TINY_CHANGES = (
     "net.backbone=plain",
-    "net.widths=[8, 16]",
-    "net.depths=[1, 1]",
+    "net.widths=[8,16]",
+    "net.depths=[1,1]",
     "net.patch_px=2",
     f"net.input_px={SIDE_PX}",
     "train.epochs=2",
     "train.batch=16",
     "train.precision=fp32",
 )
+
+TINY_OPTIONS = [part for change in (*TINY_CHANGES, "train.epochs=1") for part in ("--set", change)]
+"""The same for the command line, with one epoch."""
 
 
 def tiny(*changes: str) -> Settings:

@@ -51,7 +51,7 @@ class NetSettings(Section):
     patch_px: Annotated[int, Field(gt=0)] = 5
     input_px: Annotated[int, Field(ge=16)] = 80
     field_px: Positive | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     encoder_weights: str | None = None
 
     @model_validator(mode="after")
@@ -82,11 +82,11 @@ class AugmentSettings(Section):
 
     rotate: bool = True
     flip: bool = True
-    shift_fraction: Share = 0.03
-    zoom: Annotated[float, Field(ge=1)] = 1.25
+    shift_fraction: Share = 0.05
+    zoom: Annotated[float, Field(ge=1)] = 1.35
     stretch: Annotated[float, Field(ge=1)] = 1.1
-    brightness: Annotated[float, Field(ge=0)] = 0.1
-    colour: Annotated[float, Field(ge=0)] = 0.05
+    brightness: Annotated[float, Field(ge=0)] = 0.15
+    colour: Annotated[float, Field(ge=0)] = 0.07
 
 
 class TrainSettings(Section):
@@ -105,10 +105,10 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 40
+    epochs: Annotated[int, Field(gt=0)] = 90
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0)] = 0.03
     warmup: Share = 0.05
     average: Annotated[float, Field(gt=0, lt=1)] | None = 0.03
     frozen_epochs: Annotated[int, Field(ge=0)] = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from small_sets import SIDE_PX, TINY_CHANGES, make_lens_set, make_vote_set, tiny, write_pngs
+from small_sets import SIDE_PX, make_lens_set, make_vote_set, tiny, write_pngs
 
 from convnet_galaxies.cli import main
 from convnet_galaxies.data.image_folder import read_image_folder
@@ -16,9 +16,6 @@ from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.zip_files import close_archives
 from convnet_galaxies.train.fit import fit
-
-TINY = [part for change in (*TINY_CHANGES, "train.epochs=1") for part in ("--set", change)]
-"""Options that make a training small."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with zoo.pack, lens.pack, plain.pack (no labels), small.pack (16 px), grey.pack, images/, runs zoo, lens."""
+    """Folder with the packs zoo, lens, plain (no labels), small (16 px), grey; images; the runs zoo and lens."""
     folder = tmp_path_factory.mktemp("cli")
     votes, lenses = make_vote_set(64), make_lens_set(64)
     for name, images, options in (

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import typer
-from conftest import TINY
+from small_sets import TINY_OPTIONS as TINY
 
 from convnet_galaxies import __version__
 from convnet_galaxies.cli import app
@@ -105,15 +105,15 @@ BAD_INPUT = {  # arguments, exit code, a part of the message; {w} is the world, 
     "setting without a value": ("train {w}/zoo.pack -o {t}/r --set train.epochs", 2, "expected NAME=VALUE"),
     "setting of a wrong kind": ("train {w}/zoo.pack -o {t}/r --set train.epochs=no", 1, "train.epochs: found 'no'"),
     "negative seed": ("train {w}/zoo.pack -o {t}/r --seed=-1", 1, "seed: found -1"),
-    "settings file that does not exist": ("train {w}/zoo.pack -o {t}/r --settings {t}/s.toml", 1, "s.toml: cannot be read"),
-    "parent that does not exist": ("train {w}/zoo.pack -o {t}/r --from {t}/no", 1, "no such folder, expected a finished run"),
+    "missing settings file": ("train {w}/zoo.pack -o {t}/r --settings {t}/s.toml", 1, "s.toml: cannot be read"),
+    "missing parent": ("train {w}/zoo.pack -o {t}/r --from {t}/no", 1, "no such folder, expected a finished run"),
     "parent that is no run": ("train {w}/zoo.pack -o {t}/r --from {w}", 1, "found no model.json in it"),
     "parent of other bands": ("train {w}/grey.pack -o {t}/r --from {w}/zoo", 1, "found 1 bands, expected 3"),
     "stage that is not there": ("train {w}/lens.pack -o {t}/r --stage 7", 1, "found only stages 1, 2"),
     "stage without a column": ("train {w}/zoo.pack -o {t}/r --stage 1", 1, "the pack has no column 'stage'"),
     "nothing to resume": ("train {w}/zoo.pack -o {t}/r --resume", 2, "nothing to resume"),
     "resuming a finished run": ("train {w}/zoo.pack -o {w}/zoo --resume", 2, "this run is finished"),
-    "packs of different sizes": ("train {w}/zoo.pack {w}/small.pack -o {t}/r", 1, "pack all sources with the same settings"),
+    "two sizes": ("train {w}/zoo.pack {w}/small.pack -o {t}/r", 1, "pack all sources with the same settings"),
     "one pack twice": ("train {w}/zoo.pack {w}/zoo.pack -o {t}/r", 1, "stands in more than one pack"),
     "run that does not exist": ("predict {t}/no {w}/zoo.pack -o {t}/v.csv", 1, "expected a finished run"),
     "built-in that does not exist": ("predict builtin:no {w}/zoo.pack -o {t}/v.csv", 1, "no such built-in weights"),
@@ -128,12 +128,12 @@ BAD_INPUT = {  # arguments, exit code, a part of the message; {w} is the world, 
     "evaluation of another size": ("evaluate {w}/zoo {w}/small.pack", 1, "size_px 16 instead of 32"),
     "evaluation without labels": ("evaluate {w}/zoo {w}/plain.pack", 1, "the pack has no labels for what"),
     "unknown breakdown": ("evaluate {w}/lens {w}/lens.pack --by colour", 2, "colour"),
-    "submission of a lens run": ("submit {w}/lens {w}/zoo.pack -o {t}/s.csv", 1, "the run answers lens, expected votes"),
+    "submission of lenses": ("submit {w}/lens {w}/zoo.pack -o {t}/s.csv", 1, "the run answers lens, expected votes"),
     "submission that is no CSV": ("submit {w}/zoo {w}/zoo.pack -o {t}/s.fits", 1, "expected .csv"),
-    "sample that does not exist": ("submit {w}/zoo {w}/zoo.pack -o {t}/s.csv --sample {t}/no.csv", 1, "no.csv: does not exist"),
+    "missing sample": ("submit {w}/zoo {w}/zoo.pack -o {t}/s.csv --sample {t}/no.csv", 1, "no.csv: does not exist"),
     "image folder that does not exist": ("pack images {w}/none -o {t}/p", 1, "does not exist"),
     "pack that exists": ("pack images {w}/zoo_images -o {w}/lens.pack", 1, "already exists"),
-    "label that is no column": ("pack images {w}/zoo_images {w}/zoo.csv --label lense -o {t}/p", 1, "found no column lense"),
+    "missing label column": ("pack images {w}/zoo_images {w}/zoo.csv --label lense -o {t}/p", 1, "no column lense"),
     "missing output": ("pack images {w}/zoo_images", 2, "--output"),
     "unknown command": ("trian {w}/zoo.pack", 2, "trian"),
     "unknown option": ("train {w}/zoo.pack -o {t}/r --epochs 3", 2, "--epochs"),
@@ -229,7 +229,8 @@ def call(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 MAIN = """
 import sys, atexit
-atexit.register(lambda: print("HEAVY", *sorted({"torch", "sklearn", "pandas", "scipy"} & set(sys.modules)), file=sys.stderr))
+heavy = {"torch", "sklearn", "pandas", "scipy"}
+atexit.register(lambda: print("HEAVY", *sorted(heavy & set(sys.modules)), file=sys.stderr))
 from convnet_galaxies.cli import main
 main()
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_results import make_cutouts, make_lens_pack, make_study
+from made_up_results import make_cutouts, make_lens_pack, make_study, make_zoo_pack
 
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
@@ -152,6 +152,26 @@ def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
     assert "What a leaking split flatters" in summary.sections
     assert "0.975" in page.text
     assert "give --pack" in page.text
+
+
+def test_report_of_a_demo_shows_both_data_sets_and_every_run(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    zoo = make_zoo_pack(tmp_path / "galaxies").rename(tmp_path / "zoo.pack")
+    folder.mkdir()
+    (folder / "zoo.pack").symlink_to(zoo)
+    (folder / "lenses.pack").symlink_to(made / "data" / "lenses.pack")
+    (folder / "unknown").symlink_to(made / "unknown")
+    fit(read_pack(zoo), SETTINGS, folder / "runs" / "zoo", tasks=("votes",), device="cpu")
+    fit(read_pack(folder / "lenses.pack"), SETTINGS, folder / "runs" / "stage1-scratch", tasks=("lens",), device="cpu")
+    for name in ("stage1-from-zoo", "stage2-scratch", "stage2-from-zoo"):
+        (folder / "runs" / name).symlink_to(folder / "runs" / "stage1-scratch")
+    summary = write_report(folder, tmp_path / "demo.html", views=1, device="cpu")
+    page = read_page(tmp_path / "demo.html")
+    assert summary.kind == "demo"
+    assert {"Galaxy Zoo votes", "Finding lenses", "How many lenses", "Training"} <= set(summary.sections)
+    assert "always the mean votes" in page.text
+    assert "first user: 0.975" in page.text
+    assert "convnet-galaxies demo" in page.text
 
 
 def test_same_source_gives_the_same_page(made: Path, tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import LENS_FIGURES, score_lenses
+from convnet_galaxies.study.answers import phrase_answer
 from convnet_galaxies.study.arm_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.results import (
     StudyResults,
-    phrase_answer,
     read_predictions,
     read_results,
     summarize_study,
@@ -112,6 +112,20 @@ def test_an_unfinished_study_is_refused_and_unequal_images_are_named(tmp_path: P
     (folder / "predictions.parquet").unlink()
     with pytest.raises(InputError, match=r"found no predictions.parquet, expected that of a finished study"):
         summarize_study(folder)
+
+
+def test_few_lenses_leave_a_wide_interval_and_nothing_settled(tmp_path: Path) -> None:
+    cutouts = make_cutouts(60, np.random.default_rng(4), lens_share=0.0)
+    cutouts.loc[[0, 2], ["lens", "flavor", "flavor_label"]] = [[1.0, "lensed quasar", "lensed quasar"]] * 2
+    both = [*cutouts.index[cutouts["stage"] == 1][:3], *cutouts.index[cutouts["stage"] == 2][:3]]
+    cutouts.loc[both, "lens"] = 1.0
+    results = summarize_study(make_study(tmp_path / "study", cutouts, fractions=(1.0,)), n_resamples=100)
+    assert len(results.answers) == len(QUESTIONS)
+    for answer in results.answers:
+        difference = answer.differences["auroc"]
+        assert -1 <= difference.low < -0.2
+        assert 0.2 < difference.high <= 1
+        assert "not settled (only 2 groups of the rarer class" in answer.sentence
 
 
 def test_one_seed_gives_the_figures_of_one_net_with_a_warning() -> None:

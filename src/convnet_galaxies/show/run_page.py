@@ -14,7 +14,8 @@ from convnet_galaxies.model.weights import read_card, run_path
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.show.figures import plot_learning
-from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections, stage_one
+from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
+from convnet_galaxies.show.lens_tables import stage_one
 from convnet_galaxies.show.page import Card, Page, Section, Text, section
 from convnet_galaxies.show.provenance import (
     count_images,

@@ -9,7 +9,8 @@ import numpy as np
 
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
 from convnet_galaxies.show.page import Plot
-from convnet_galaxies.study.results import Answer, ArmFigures
+from convnet_galaxies.study.answers import Answer
+from convnet_galaxies.study.results import ArmFigures
 
 
 def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:

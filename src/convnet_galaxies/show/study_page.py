@@ -15,12 +15,14 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.scores import LENS_FIGURES
 from convnet_galaxies.show.figures import plot_roc
 from convnet_galaxies.show.galleries import lens_galleries
-from convnet_galaxies.show.lens_sections import first_user_table, flavor_section, star_notes
+from convnet_galaxies.show.lens_sections import flavor_section
+from convnet_galaxies.show.lens_tables import first_user_table, star_notes
 from convnet_galaxies.show.page import Block, Card, Listing, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.run_page import card
 from convnet_galaxies.show.study_figures import plot_answers, plot_labels
-from convnet_galaxies.study.results import ArmFigures, StudyResults, read_predictions, read_results, stack_seeds
+from convnet_galaxies.study.answers import stack_seeds
+from convnet_galaxies.study.results import ArmFigures, StudyResults, read_predictions, read_results
 from convnet_galaxies.study.results_text import NAMES, SHOWN, brief
 
 GALLERY_ARM, GALLERY_STAGE = "zoo, stage 1", 1

@@ -16,7 +16,7 @@ from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.show.figures import plot_reliability
 from convnet_galaxies.show.galleries import make_gallery, show_probability
-from convnet_galaxies.show.lens_sections import star_notes
+from convnet_galaxies.show.lens_tables import star_notes
 from convnet_galaxies.show.page import Block, Card, Gallery, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.unknown_figures import plot_eyes, plot_prevalence, plot_scores, plot_top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,12 @@ from convnet_galaxies.data.json_values import write_json
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import score_lenses
+from convnet_galaxies.study.answers import Answer, answer_question, stack_seeds
 from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import ARMS, QUESTIONS, Question
+from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.study import Job
 from convnet_galaxies.train.run_folder import read_split
 from convnet_galaxies.train.targets import FLAVORS
@@ -53,19 +52,6 @@ class ArmFigures:
     n_images: int
     n_lenses: int
     figures: dict[str, Figure]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to a question at one share of the labels: figures of arm minus those of other, paired."""
-
-    question: str
-    arm: str
-    other: str
-    stage: int
-    fraction: float
-    differences: dict[str, Figure]
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -160,54 +146,6 @@ def read_predictions(folder: Path) -> pd.DataFrame:
     if missing:
         raise InputError(f"{path}: found no column {missing[0]}, expected that of a study", "run `study` again")
     return table
-
-
-def stack_seeds(
-    table: pd.DataFrame, arm: str, fraction: float, stage: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of an arm on one stage.
-
-    Raises InputError when the seeds did not predict the same images, which cannot be paired then.
-    """
-    rows = table[(table["arm"] == arm) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)]
-    by_seed = rows.pivot_table(index="id", columns="seed", values="lens_probability", dropna=False)
-    if not len(rows) or by_seed.isna().any(axis=None):
-        raise InputError(
-            f"{arm}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
-            "expected one an image and seed",
-            "run `study` again",
-        )
-    first = rows.drop_duplicates("id").set_index("id").loc[by_seed.index]
-    return first["lens"].to_numpy() == 1, by_seed.to_numpy().T, first["group"].to_numpy()
-
-
-def answer_question(
-    table: pd.DataFrame, question: Question, fraction: float, *, seed: int, level: float, n_resamples: int
-) -> Answer:
-    """The answer at one share of the labels. Raises InputError when a class is missing or the arms do not pair."""
-    truth, a, groups = stack_seeds(table, question.arm, fraction, question.stage)
-    other_truth, b, _ = stack_seeds(table, question.other, fraction, question.stage)
-    if a.shape != b.shape or (truth != other_truth).any():
-        raise InputError(f"{question.text}: the arms predicted different images or seeds", "run `study` again")
-    differences = compare_lenses(truth, a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
-    sentence = phrase_answer(question, fraction, differences["auroc"])
-    return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
-
-
-def phrase_answer(question: Question, fraction: float, difference: Figure) -> str:
-    """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
-    found = re.match(r"Does (.+?) help (.+)\?", question.text)
-    subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
-    if found and found[2].removeprefix("on ") != f"stage {question.stage}":
-        subject += f" ({found[2]})"
-    low, high = difference.low, difference.high
-    verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
-    if difference.warning:
-        verdict = f"not settled ({difference.warning})"
-    return (
-        f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
-        f"at {100 * fraction:g} % of the labels: {verdict}."
-    )
 
 
 def confuse_arm(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.calibration import Reliability, fit_temperature, measure_reliability
 from convnet_galaxies.measure.intervals import FEW, Figure, encode_groups
@@ -16,6 +15,7 @@ from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_s
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
 from convnet_galaxies.measure.shift import ShiftCheck, tell_apart, weigh_known
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.study.known_images import Scored
 from convnet_galaxies.study.other_eyes import EyesReport
 
 SHOWN_TOP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -23,21 +23,6 @@ MOST_FEATURES = 3000
 """Images a side in the two-sample test; more would change its verdict little and take minutes."""
 PURE = 0.7
 """Expected purity down to which the best unknown images are compared with known lenses."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a run says of a set of images.
-
-    table: one row an image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
-    flavor: float [n, k] or None; flavor_names: of its columns, the first that of no lens.
-    """
-
-    table: pd.DataFrame
-    lens: np.ndarray
-    features: np.ndarray
-    flavor: np.ndarray | None = None
-    flavor_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,45 +98,6 @@ class UnknownResult:
         return (0.0 if self.differs else self.bounds.low), self.bounds.high
 
 
-def choose_known(
-    images: ImageSet, rows: np.ndarray, unknown: pd.DataFrame, *, stage: int | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Which held-out images are the known ones (int [n]), and remarks.
-
-    rows: held-out rows of images. Known are those with a label, of the given stage; by default of the stage that the
-    unknown images are of, if enough are left: people saw other things in another stage. Raises InputError.
-    """
-    if "lens" not in images.table:
-        raise InputError(
-            "known images: found a pack without labels, expected held-out images whose truth is known",
-            "give --known PACK, the pack that the run was trained from",
-        )
-    rows = rows[images.table["lens"].notna().to_numpy()[rows]]
-    remarks: list[str] = []
-    if "stage" in images.table:
-        of_rows = images.table["stage"].to_numpy(float)[rows]
-        if stage is not None:
-            rows = rows[of_rows == stage]
-        elif "stage" in unknown and len(set(unknown["stage"])) == 1:
-            own = float(unknown["stage"].iloc[0])
-            same = rows[of_rows == own]
-            if _count_least(images.table.iloc[same]) >= FEW:
-                rows = same
-            elif (of_rows != own).any():
-                remarks.append(
-                    f"Fewer than {FEW} groups of held-out lenses or others are of stage {own:g}, that of the unknown "
-                    "images: the known images are of all stages, which may differ from it."
-                )
-    labels = images.table["lens"].to_numpy(float)[rows]
-    if not len(rows) or labels.all() or not labels.any():
-        raise InputError(
-            f"known images: found {int(labels.sum())} lenses among {len(rows)} held-out images, expected lenses and "
-            "others that the run was not trained on",
-            "give --known PACK with more labelled images, leave out --stage, or train with a larger held-out share",
-        )
-    return rows, remarks
-
-
 def answer_unknown(
     known: Scored,
     unknown: Scored,
@@ -209,11 +155,6 @@ def answer_unknown(
         remarks=tuple(notes),
     )
     return result, top
-
-
-def _count_least(table: pd.DataFrame) -> int:
-    lens, groups = table["lens"].to_numpy(float) == 1, table["group"].to_numpy()
-    return min(len(np.unique(groups[side].astype(str))) for side in (lens, ~lens))
 
 
 def _count_flavors(known: Scored, unknown: Scored, *, seed: int, level: float, notes: list[str]) -> Prevalence | None:

@@ -1,0 +1,94 @@
+"""Answers to the questions of a study: two arms paired by image, resample and seed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.comparisons import compare_lenses
+from convnet_galaxies.measure.intervals import FEW, Figure
+from convnet_galaxies.measure.scores import count_rarer_groups
+from convnet_galaxies.study.arm_scores import score_seeds, subtract_unpaired
+from convnet_galaxies.study.arms import Question
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question at one share of the labels: figures of arm minus those of other, paired."""
+
+    question: str
+    arm: str
+    other: str
+    stage: int
+    fraction: float
+    differences: dict[str, Figure]
+    sentence: str
+
+
+def answer_question(
+    table: pd.DataFrame, question: Question, fraction: float, *, seed: int, level: float, n_resamples: int
+) -> Answer:
+    """The answer at one share of the labels. Raises InputError when a class is missing or the arms do not pair."""
+    truth, a, groups = stack_seeds(table, question.arm, fraction, question.stage)
+    other_truth, b, _ = stack_seeds(table, question.other, fraction, question.stage)
+    if a.shape != b.shape or (truth != other_truth).any():
+        raise InputError(f"{question.text}: the arms predicted different images or seeds", "run `study` again")
+    differences = compare_lenses(truth, a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
+    if count_rarer_groups(truth, groups) < FEW:
+        # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both arms.
+        arms = [score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)]
+        differences = {
+            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms)))
+            for name, one in differences.items()
+        }
+    differences = {name: one if name == "log_loss" else _cut(one) for name, one in differences.items()}
+    sentence = phrase_answer(question, fraction, differences["auroc"])
+    return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
+
+
+def phrase_answer(question: Question, fraction: float, difference: Figure) -> str:
+    """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
+    found = re.match(r"Does (.+?) help (.+)\?", question.text)
+    subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
+    if found and found[2].removeprefix("on ") != f"stage {question.stage}":
+        subject += f" ({found[2]})"
+    low, high = difference.low, difference.high
+    verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
+    if difference.warning:
+        verdict = f"not settled ({difference.warning})"
+    return (
+        f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
+        f"at {100 * fraction:g} % of the labels: {verdict}."
+    )
+
+
+def stack_seeds(
+    table: pd.DataFrame, arm: str, fraction: float, stage: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of an arm on one stage.
+
+    Raises InputError when the seeds did not predict the same images, which cannot be paired then.
+    """
+    rows = table[(table["arm"] == arm) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)]
+    by_seed = rows.pivot_table(index="id", columns="seed", values="lens_probability", dropna=False)
+    if not len(rows) or by_seed.isna().any(axis=None):
+        raise InputError(
+            f"{arm}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
+            "expected one an image and seed",
+            "run `study` again",
+        )
+    first = rows.drop_duplicates("id").set_index("id").loc[by_seed.index]
+    return first["lens"].to_numpy() == 1, by_seed.to_numpy().T, first["group"].to_numpy()
+
+
+def _widen(figure: Figure, other: Figure) -> Figure:
+    return replace(figure, low=min(figure.low, other.low), high=max(figure.high, other.high))
+
+
+def _cut(figure: Figure) -> Figure:
+    """A difference of proportions is within -1 and 1, whatever Student's t says of two seeds."""
+    return replace(figure, low=max(-1.0, figure.low), high=min(1.0, figure.high))
