@@ -11,7 +11,6 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.settings import NetSettings
 
 NAMES = typing.get_args(NetSettings.model_fields["backbone"].annotation)
-SMALL = ("plain", "resnet18", "convnext_atto")
 
 PARAMETERS = {  # of the encoders; published for 3 bands (timm's models without their classifiers)
     "resnet18": 11_176_512,
@@ -43,8 +42,9 @@ def test_encoders_have_the_published_number_of_parameters(name) -> None:
         assert count(build_backbone(NetSettings(backbone=name), 3)) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("bands", [1, 3, 5])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "bands"), [("plain", 1), ("plain", 3), ("plain", 5), ("resnet18", 5), ("convnext_atto", 1)]
+)
 def test_any_number_of_bands_gives_features_of_the_stated_size(name, bands) -> None:
     settings = NetSettings(backbone=name, widths=(8, 16), depths=(1, 2), patch_px=2, input_px=32)
     net = build_backbone(settings, bands).eval()
@@ -54,7 +54,7 @@ def test_any_number_of_bands_gives_features_of_the_stated_size(name, bands) -> N
     assert features.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "plain"])
+@pytest.mark.parametrize("name", ["convnext_atto", "plain"])
 def test_backbone_kept_in_bf16_answers_nearly_as_in_float32(name) -> None:
     torch.manual_seed(0)
     net = build_backbone(NetSettings(backbone=name, patch_px=2, input_px=32), 3).eval()

@@ -35,7 +35,7 @@ def test_equal_drawings_have_equal_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probability", "text"), [(0.5, "0.500"), (0.9999, "1 - 1e-04"), (1e-6, "1e-06"), (0.0005, "0.001")]
+    ("probability", "text"), [(0.5, "0.500"), (0.9999, "1 - 1e-04"), (1e-6, "1e-06"), (1.0, "1"), (0.0005, "0.001")]
 )
 def test_probabilities_near_0_and_1_keep_their_digits(probability: float, text: str) -> None:
     assert show_probability(probability) == text

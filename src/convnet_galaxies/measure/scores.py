@@ -34,7 +34,8 @@ EXTREME_ERROR = 1.12 / 2.83
 The logarithm of the false positive rate at the highest non-lens scatters by sqrt(trigamma(1)) = 1.28 from one sample
 of non-lenses to the next, but only by 0.62 among resamples of one sample, which cannot hold a non-lens above its
 highest: 1.12 is missing. From the first to the tenth non-lens that logarithm grows by digamma(10) - digamma(1) = 2.83,
-which gives the slope. Without it a 95 % interval of TPR0 held the truth in 79 % of simulations (150 lenses).
+which gives the slope. With 150 lenses a 95 % interval of TPR0 held the truth in 79 % of 400 simulations
+without it, and in 96 % of 300 with it (these with one to three cutouts a field).
 """
 
 

@@ -91,6 +91,8 @@ def describe_lens(row: pd.Series, probability: float) -> str:
 
 def show_probability(probability: float) -> str:
     """Digits that tell probabilities near 0 and 1 apart."""
+    if probability > 1 - 1e-9:
+        return "1"
     if probability > 0.9995:
         return f"1 - {1 - probability:.0e}"
     return f"{probability:.3f}" if probability >= 0.0005 else f"{probability:.0e}"

@@ -64,7 +64,8 @@ def plot_prevalence(result: UnknownResult) -> Plot:
         "Estimates of the share of lenses.",
         f"Share of lenses by method, {100 * middle.level:.0f} % intervals. The last line is the range if the net "
         f"finds {low:g} to {high:g} times as many of the real lenses as of the known ones, and "
-        f"{bounds.false_positive_ratio[0]:g} to {bounds.false_positive_ratio[1]:g} times as many false positives.",
+        f"{bounds.false_positive_ratio[0]:g} to {bounds.false_positive_ratio[1]:g} times as many false positives"
+        + ("; since known and unknown differ, all that is flagged may be false." if result.differs else "."),
     )
 
 

@@ -115,7 +115,7 @@ def cards_of(result: UnknownResult) -> list[Card]:
     purity = at.purity
     cards.append(
         Card(
-            f"purity of the top {at.k:,}",
+            f"purity of the top {at.k:,}" + ", if alike" * result.differs,
             f"{100 * purity.value:.0f} %",
             f"{100 * purity.low:.0f} % to {100 * purity.high:.0f} % expected",
         )

@@ -128,7 +128,7 @@ def summarize_study(
             remarks.append(f"{question.text} ({100 * fraction:.0f} % of the labels): {error.message}")
     flavors = confuse_arm(table[table["arm"] == FLAVOR_ARM], seed=seed, level=level)
     flattery = measure_flattery(table, **settings)
-    named = {name: str(path) for name, path in (sources or {}).items()}
+    named = {name: str(path.resolve()) for name, path in (sources or {}).items()}
     return StudyResults(tuple(arms), tuple(answers), flavors, flattery, named, tuple(remarks))
 
 

@@ -87,7 +87,12 @@ def study_unknown(
         seed=seed,
         completeness_ratio=completeness_ratio,
         false_positive_ratio=false_positive_ratio,
-        names=(str(run), str(pack), str(known or pack)),
+        # Whole paths: the report finds the pixels from wherever it is called.
+        names=(
+            str(Path(run).resolve()) if Path(run).exists() else str(run),
+            str(pack.resolve()),
+            str((known or pack).resolve()),
+        ),
         remarks=remarks,
         progress=progress,
     )
