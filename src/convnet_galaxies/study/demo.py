@@ -24,6 +24,7 @@ from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.settings import Settings, SplitSettings, TrainSettings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
+from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
 
@@ -148,6 +149,12 @@ def run_demo(
             path = output / f"predictions-{name}.csv"
             predict_file(Predictor(runs / name, device=device), source, path, force=True)
             result.paths[path.stem] = path
+    with step("asking about the UNKNOWN"):
+        answering = Predictor(runs / "stage2-from-zoo", device=device, views=8)
+        study_unknown(
+            runs / "stage2-from-zoo", lens_pack, output / "unknown", predictor=answering, seed=seed, force=True
+        )
+        result.paths["unknown"] = output / "unknown"
     return result
 
 
