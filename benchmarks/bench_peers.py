@@ -46,7 +46,7 @@ FIRST_BATCH = 64
 def compare_steps(report: Report, options: Options) -> None:
     """Images a second of training steps."""
     batch, small = (16, 2) if options.quick else (FIRST_BATCH, 16)
-    images = make_galaxy_files(128 if options.quick else 1536).pack()
+    images = make_galaxy_files(32 if options.quick else 1536).pack()
     settings = load_settings(None, ["train.batch=16"] if options.quick else [])
     step = TrainingStep(images, settings)
     rows = np.arange(settings.train.batch)
@@ -165,7 +165,7 @@ def compare_learning(report: Report, options: Options) -> None:
         )["auroc"]
         report.add(
             f"{name}, {np.mean(spent[name]):.1f} s of training", figures[name], "AUROC", against="(b)",
-            reference=figures["(b)"], goal=">= 1", remark=f"AUROC higher by {difference}",
+            reference=figures["(b)"], goal=">= 1" if name == "ours" else "", remark=f"AUROC higher by {difference}",
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     """Measure and report."""
     options = read_options(__doc__, "simulation", rounds=3)
     report = Report("simulation", options)
-    galaxies, cutouts, workers = (8, 20, (1,)) if options.quick else (600, 120, (1, 2))
+    galaxies, cutouts, workers = (8, 24, (1,)) if options.quick else (600, 120, (1, 2))
     fields: list[int] = []
 
     def draw_galaxies(count: int) -> None:

@@ -135,7 +135,7 @@ def main() -> None:
     """Measure and report."""
     options = read_options(__doc__, "training", rounds=5)
     report = Report("training", options)
-    files = make_galaxy_files(128 if options.quick else 1536)
+    files = make_galaxy_files(64 if options.quick else 1536)
     settings = load_settings(None, ["train.epochs=1", "split.train=1", "split.validation=0", "split.test=0"])
     compare_epochs(report, options, files, settings)
     measure_utilisation(report, options, files.pack(), settings)

@@ -13,7 +13,7 @@ import sys
 import time
 
 import torch
-from peers import answer, wait_for_turn
+from peers import answer, tolerate_torchvision, wait_for_turn
 from torch import Tensor, nn
 
 
@@ -65,15 +65,11 @@ def first_optimizer(net: nn.Module) -> torch.optim.Optimizer:
 def build_convnext() -> tuple[nn.Module, str]:
     """ConvNeXt-Nano with a head of 37 outputs, and whose it is."""
     try:
-        # A torchvision built for another torch registers shapes of operators that are missing then; timm uses none.
-        if not hasattr(torch.ops.torchvision, "nms"):
-            library = torch.library.Library("torchvision", "DEF")
-            for operator in ("nms", "qnms"):
-                library.define(f"{operator}() -> ()")
+        tolerate_torchvision()
         import timm
 
         return timm.create_model("convnext_nano", pretrained=False, num_classes=37), f"timm {timm.__version__}"
-    except (ImportError, RuntimeError):
+    except ImportError:
         from convnet_galaxies.model.convnext import build_convnext as build_ours
 
         backbone = build_ours("convnext_nano", 3)

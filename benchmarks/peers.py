@@ -98,3 +98,21 @@ def wait_for_turn() -> bool:
 def answer(seconds: float) -> None:
     """In the peer's process: say how long the turn took."""
     print(f"{ANSWER}{seconds}", flush=True)
+
+
+def tolerate_torchvision() -> None:
+    """In the peer's process: make `import torchvision` work where its operators were built for another torch.
+
+    It then fails while it registers the shapes of operators that are missing. Lightning and timm import it, but use no
+    operator of it here, so empty declarations are enough.
+    """
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, operator):
+            library.define(f"{operator}() -> ()")
+    _kept.append(library)  # a library that is forgotten takes its declarations with it
+
+
+_kept: list[object] = []

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from peers import answer, wait_for_turn
+from peers import answer, tolerate_torchvision, wait_for_turn
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -164,6 +164,7 @@ def main() -> None:
         predict(net, loader)
         return
     try:
+        tolerate_torchvision()
         import lightning
     except ImportError:
         print("REMARK plain loop in the place of Lightning's Trainer, which is absent", flush=True)

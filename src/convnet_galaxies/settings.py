@@ -47,7 +47,7 @@ class NetSettings(Section):
         "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
     ] = "plain"
     widths: tuple[Annotated[int, Field(gt=0)], ...] = (64, 128, 256)
-    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 2, 2)
+    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 2)
     patch_px: Annotated[int, Field(gt=0)] = 5
     input_px: Annotated[int, Field(ge=16)] = 80
     field_px: Positive | None = None
@@ -105,7 +105,7 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 76
+    epochs: Annotated[int, Field(gt=0)] = 90
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03

@@ -198,10 +198,10 @@ def demo(
     """
     import time
 
-    from convnet_galaxies.cli.tables import columns
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.show.report import write_report
     from convnet_galaxies.study.demo import DEMO_SETTINGS, run_demo
+    from convnet_galaxies.study.results_text import align
 
     with progress_bar("Demo", quiet=quiet) as update:
         result = run_demo(
@@ -227,7 +227,7 @@ def demo(
             rows.append(["  always the mean votes", f"{result.mean_votes_rmse:.4f}", ""])
     times = [[name, f"{seconds:.0f} s"] for name, seconds in result.seconds.items()]
     times.append(["together", f"{sum(result.seconds.values()):.0f} s"])
-    for line in (*columns(rows), "", *columns(times), "", *(f"{name}: {path}" for name, path in result.paths.items())):
+    for line in (*align(rows), "", *align(times), "", *(f"{name}: {path}" for name, path in result.paths.items())):
         typer.echo(line)
 
 

@@ -10,6 +10,7 @@ from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import Evaluation
+from convnet_galaxies.study.results_text import align
 
 NAMES = {
     "auroc": "AUROC",
@@ -50,7 +51,7 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
         ]
         counts = [["true \\ predicted", *scores.names]]
         counts += [[name, *map(str, row)] for name, row in zip(scores.names, scores.counts, strict=True)]
-        return [*_figure_lines(rows), *columns(counts)]
+        return [*_figure_lines(rows), *align(counts)]
     assert isinstance(scores, LensScores)
     lines = [f"{scores.n_lenses:,} lenses among {scores.n_images:,} images in {scores.n_groups:,} groups"]
     lines += _figure_lines((NAMES[name], figure) for name, figure in scores.overall.items())
@@ -61,24 +62,12 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
     return [*lines, *scores.remarks]
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text as aligned columns, the first to the left, the others to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if k == 0 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-
-
 def _figure_lines(rows: Iterable[tuple[str, Figure]]) -> list[str]:
     rows = list(rows)
     level = f"{rows[0][1].level:.0%} interval"
     table = [["", "value", level], *([name, f"{f.value:.4f}", f"{f.low:.4f} to {f.high:.4f}"] for name, f in rows)]
     warnings = dict.fromkeys(f.warning for _, f in rows if f.warning)
-    return [*columns(table), *(f"* {text}" for text in warnings)]
+    return [*align(table), *(f"* {text}" for text in warnings)]
 
 
 def _question(name: str) -> str:

@@ -92,7 +92,7 @@ def jitter_colour(images: Tensor, settings: AugmentSettings, generator: torch.Ge
 
 def normalise(images: Tensor) -> Tensor:
     """Pixels 0..255 to the numbers that nets see, in place."""
-    return images.sub_(PIXEL_MEAN).div_(PIXEL_STD)
+    return images.sub_(PIXEL_MEAN).mul_(1 / PIXEL_STD)
 
 
 def random_views(
@@ -104,8 +104,10 @@ def random_views(
     return normalise(jitter_colour(images, settings, generator))
 
 
-def fixed_view(pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int) -> Tensor:
-    """The same view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px].
+def fixed_view(
+    pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """The same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px].
 
     warp: one of fixed_warps, float32 [2, 3]. Where the image as it is fits whole pixels it is copied, not resampled.
     """
@@ -114,8 +116,8 @@ def fixed_view(pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int)
     whole = field_px == output_px and top == top // 1 >= 0 and left == left // 1 >= 0
     if whole and torch.equal(warp, warp.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])):
         square = pixels[:, int(top) : int(top) + output_px, int(left) : int(left) + output_px]
-        return normalise(square.permute(0, 3, 1, 2).float())
-    return normalise(warp_batch(pixels, warp.expand(n, 2, 3), field_px=field_px, output_px=output_px))
+        return normalise(square.permute(0, 3, 1, 2).to(dtype))  # 0 to 255 are exact in bf16
+    return normalise(warp_batch(pixels, warp.expand(n, 2, 3), field_px=field_px, output_px=output_px)).to(dtype)
 
 
 def _output_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,9 @@ from torch import Tensor
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.backbones import PlainNet
 from convnet_galaxies.model.fold import fold_norms
+from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import answers, to_channels_last
 from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
@@ -51,13 +53,16 @@ class Predictor:
         device: Device = "auto",
         views: Views = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
-        batch: int = 256,
+        batch: int = 128,
     ) -> None:
         net, self.card = load_net(run)
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
         self.net = to_channels_last(fold_norms(net)).to(self.device)
         self.net.backbone.to(self.dtype)
+        backbone = self.net.backbone
+        if isinstance(backbone, PlainNet) and can_fuse(self.device):
+            self.net.backbone = FusedPlainNet(backbone)
         self.warps = fixed_warps(views)
         self.batch = batch
 
@@ -104,7 +109,7 @@ class Predictor:
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = field_px(self.card.net, self.preprocess.size_px)
-        view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px)
+        view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     def _calibrated(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,84 @@
+"""The plain net for prediction on a processor: each convolution with what follows it in one pass over memory.
+
+Bias, rectifier and the addition of the shortcut happen inside of the convolution (oneDNN's post-operations). torch
+has them as the operators that its compiler emits; called directly, they need no compiler on the user's machine.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from convnet_galaxies.model.backbones import Backbone, PlainBlock, PlainNet
+
+
+def can_fuse(device: torch.device) -> bool:
+    """Whether a device has the operators: a processor, with a torch that was built with oneDNN."""
+    has_operators = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    return device.type == "cpu" and has_operators and torch.backends.mkldnn.is_available()
+
+
+class FusedPlainNet(Backbone):
+    """A PlainNet whose batch norms were folded (see fold_norms); the same answers, for prediction only."""
+
+    def __init__(self, net: PlainNet) -> None:
+        super().__init__()
+        self.features = net.features
+        self.patch_px = net.patch_px
+        convolutions = [module for module in net.stem if isinstance(module, nn.Conv2d)]
+        self.stem = FusedConvolution(convolutions[0])
+        self.blocks = nn.ModuleList(FusedBlock(block) for block in net.modules() if isinstance(block, PlainBlock))
+
+    def parts(self) -> list[nn.Module]:
+        return [self.stem, *self.blocks]
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(gather_patches(images, self.patch_px))
+        for block in self.blocks:
+            x = block(x)
+        return x.float().mean((2, 3))
+
+
+def gather_patches(images: Tensor, patch_px: int) -> Tensor:
+    """As torch's pixel_unshuffle, [n, c, h, w] to [n, c p p, h / p, w / p], in one copy that stays channels last."""
+    n, c, h, w = images.shape
+    grid = images.permute(0, 2, 3, 1).reshape(n, h // patch_px, patch_px, w // patch_px, patch_px, c)
+    patches = grid.permute(0, 1, 3, 5, 2, 4).reshape(n, h // patch_px, w // patch_px, c * patch_px**2)
+    return patches.permute(0, 3, 1, 2)
+
+
+class FusedBlock(nn.Module):
+    """A PlainBlock in three or four passes; overwrites what it is given."""
+
+    def __init__(self, block: PlainBlock) -> None:
+        super().__init__()
+        self.first = FusedConvolution(block.conv1)
+        self.second = FusedConvolution(block.conv2)
+        self.shortcut = block.shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        return self.second.add_to(self.shortcut(x), y)
+
+
+class FusedConvolution(nn.Module):
+    """A convolution with bias, then a rectifier."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = convolution.weight, convolution.bias
+        self.shape = (
+            list(convolution.padding),
+            list(convolution.stride),
+            list(convolution.dilation),
+            convolution.groups,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.shape, "relu", [], "")
+
+    def add_to(self, other: Tensor, x: Tensor) -> Tensor:
+        """other + convolution(x), rectified, written over other."""
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            other, x, self.weight, self.bias, *self.shape, "add", 1.0, "relu", [], ""
+        )
