@@ -105,7 +105,7 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 90
+    epochs: Annotated[int, Field(gt=0)] = 80
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03
