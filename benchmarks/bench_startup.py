@@ -1,5 +1,7 @@
 """Start-up time of the command and of the import, against an empty Python and against importing torch.
 
+Each contestant is a new Python process; the goal is a help text in less than half a second, without torch.
+
 python benchmarks/bench_startup.py [--quick]
 """
 

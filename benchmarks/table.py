@@ -21,6 +21,7 @@ from pathlib import Path
 import pandas as pd
 from measuring import RESULTS
 
+TEXTS = ("against", "goal", "met", "remark")
 COLUMNS = ("benchmark", "contestant", "value", "unit", "against", "ratio", "low", "high", "goal", "met", "remark")
 
 
@@ -31,7 +32,7 @@ def read_results(folder: Path) -> dict[str, tuple[str, pd.DataFrame]]:
         header = path.read_text("utf-8").partition("\n")[0]
         table = pd.read_csv(path, skiprows=1 if header.startswith("#") else 0, keep_default_na=True)
         if set(COLUMNS) <= set(table):
-            text = table.fillna({"against": "", "goal": "", "met": "", "remark": ""})
+            text = table.astype(dict.fromkeys(TEXTS, object)).fillna(dict.fromkeys(TEXTS, ""))
             found[path.stem] = (header.lstrip("# "), text)
     return found
 
