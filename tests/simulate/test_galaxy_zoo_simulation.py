@@ -14,7 +14,7 @@ from PIL import Image
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.simulate.galaxy_zoo import FILES, simulate_galaxy_zoo
+from convnet_galaxies.simulate.galaxy_zoo import FILES, _simulate_all, simulate_galaxy_zoo, simulate_one
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,9 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match="at 3 of 10"):
         simulate_galaxy_zoo(tmp_path / "sim", number=10, seed=0, workers=1, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_galaxy_is_lost_or_shown_twice_when_chunks_wait_for_workers() -> None:
+    """More chunks than may wait at once: 24 of one galaxy each, on two workers."""
+    found = list(_simulate_all(24, 3, 2, chunk=1))
+    assert [one.jpeg for one in found] == [simulate_one(index, 3).jpeg for index in range(24)]

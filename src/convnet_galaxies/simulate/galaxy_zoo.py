@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
-import signal
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +22,7 @@ from convnet_galaxies.simulate.morphology import draw_galaxy
 from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
 from convnet_galaxies.simulate.votes import vote
+from convnet_galaxies.simulate.workers import worker_pool
 
 FIRST_ID = 100001
 CHUNK = 32
@@ -116,34 +114,17 @@ def _is_simulated(folder: Path) -> bool:
     return "truth.csv" in names and names <= set(FILES)
 
 
-def _simulate_all(number: int, seed: int, workers: int | None) -> Iterator[SimulatedGalaxy]:
+def _simulate_all(number: int, seed: int, workers: int | None, *, chunk: int = CHUNK) -> Iterator[SimulatedGalaxy]:
     """All galaxies in order; at most a few chunks wait in memory."""
-    workers = min(workers or os.cpu_count() or 1, -(-number // CHUNK))
-    if workers == 1:
-        yield from (simulate_one(index, seed) for index in range(number))
-        return
-    # spawn: forking a process in which torch or a thread pool is alive may hang
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
-    ) as pool:
-        starts = iter(range(0, number, CHUNK))
-        work = partial(_simulate_chunk, number=number, seed=seed)
-        waiting = [pool.submit(work, start) for start, _ in zip(starts, range(2 * workers), strict=False)]
-        try:
-            while waiting:
-                chunk = waiting.pop(0).result()
-                waiting += [pool.submit(work, start) for start, _ in zip(starts, range(1), strict=False)]
-                yield from chunk
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    workers = min(workers or os.cpu_count() or 1, -(-number // chunk))
+    work = partial(_simulate_chunk, number=number, seed=seed, chunk=chunk)
+    with worker_pool(workers) as run:
+        for galaxies in run(work, range(0, number, chunk)):
+            yield from galaxies
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _simulate_chunk(start: int, *, number: int, seed: int) -> list[SimulatedGalaxy]:
-    return [simulate_one(index, seed) for index in range(start, min(start + CHUNK, number))]
+def _simulate_chunk(start: int, *, number: int, seed: int, chunk: int) -> list[SimulatedGalaxy]:
+    return [simulate_one(index, seed) for index in range(start, min(start + chunk, number))]
 
 
 def _write(
