@@ -25,6 +25,9 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 
+BATCHES_A_TABLE = 8
+"""Batches of a net that are written at once: a table a batch would cost a tenth of the time."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -98,7 +101,12 @@ def predict_tables(
     """
     done = 0
     blocks, total = _open(
-        predictor.preprocess, source, batch=predictor.batch, skip_bad=skip_bad, limit=limit, skipped=skipped
+        predictor.preprocess,
+        source,
+        batch=BATCHES_A_TABLE * predictor.batch,
+        skip_bad=skip_bad,
+        limit=limit,
+        skipped=skipped,
     )
     with closing(blocks):
         for ids, pixels in blocks:
