@@ -1,6 +1,6 @@
 """What bright stars do to a camera: aureoles, diffraction spikes, ghosts of the pupil, saturation and bleeding.
 
-Levels and lengths are measured on published fields of the survey; its spikes lie along rows and columns, the bands of
+Levels and lengths are read off published fields of the survey; its spikes lie along rows and columns, the bands of
 one star differ in strength, and its ghosts are disks of some 45 px radius, strongest in g.
 """
 
