@@ -35,9 +35,10 @@ docs: $(READY) ## write docs/commands.md anew
 	$(BIN)/python -m convnet_galaxies.cli.reference docs/commands.md
 
 oracles: $(READY) ## compare with timm and lenstronomy, in an environment of their own
-	$(PYTHON) -m venv --system-site-packages $(VENV)-oracles 2>/dev/null || $(PYTHON) -m venv $(VENV)-oracles
-	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check -r requirements.lock lenstronomy
-	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . timm
+	$(PYTHON) -m venv $(VENV)-oracles
+	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check -r requirements.lock lenstronomy huggingface_hub
+	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps timm
+	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(VENV)-oracles/bin/python -m pytest -m oracle
 
 bench: $(READY) ## all benchmarks; results in benchmarks/results
