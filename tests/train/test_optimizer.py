@@ -9,7 +9,8 @@ from torch import nn
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.train.average import WeightAverage
-from convnet_galaxies.train.optimizer import Rates, as_matrix, make_optimizers
+from convnet_galaxies.train.muon import as_matrix
+from convnet_galaxies.train.optimizer import Rates, make_optimizers
 
 
 def make_net() -> GalaxyNet:

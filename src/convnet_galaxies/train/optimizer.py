@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.settings import TrainSettings
+from convnet_galaxies.train.muon import ConvMuon
 
 MUON_RATE = 10.0
 """Muon's rate as a multiple of Adam's: its updates have unit singular values, Adam's have unit elements."""
@@ -33,34 +33,6 @@ class Rates:
 
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
-
-
-class ConvMuon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024) for convolutions: a kernel [o, i, h, w] is a matrix [o, i h w].
-
-    torch's Muon takes matrices only; they share the memory of the kernels.
-    """
-
-    def __init__(self, kernels: Iterable[dict[str, Any]], **options: Any) -> None:
-        self.kernels: list[list[nn.Parameter]] = []
-        groups = []
-        for group in kernels:
-            self.kernels.append(list(group["params"]))
-            matrices = [nn.Parameter(as_matrix(kernel.data)) for kernel in group["params"]]
-            groups.append({**group, "params": matrices})
-        super().__init__(groups, **options)
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group, kernels in zip(self.param_groups, self.kernels, strict=True):
-            for matrix, kernel in zip(group["params"], kernels, strict=True):
-                matrix.grad = None if kernel.grad is None else as_matrix(kernel.grad)
-        super().step(closure)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        for kernels in self.kernels:
-            for kernel in kernels:
-                kernel.grad = None
 
 
 def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool) -> list[torch.optim.Optimizer]:
@@ -100,8 +72,3 @@ def freeze(net: GalaxyNet, settings: TrainSettings, epoch: int, *, inherited: bo
         stage.train(number >= still)
         for parameter in stage.parameters():
             parameter.requires_grad_(number >= still)
-
-
-def as_matrix(kernel: Tensor) -> Tensor:
-    """A kernel [o, i, h, w] as a matrix [o, h w i], without a copy where it is channels-last."""
-    return kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
