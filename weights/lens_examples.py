@@ -6,8 +6,7 @@ Each maker is a pure function of its random numbers and gives one uint8 [STAMP_P
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +123,15 @@ def expose_sky(rng: np.random.Generator, objects: Sequence[SkyObject]) -> tuple[
 
 def lookalike(rng: np.random.Generator, *, name: str) -> list[Example]:
     """A spiral, ring, merger or irregular, or a red galaxy with chance neighbours, in the middle of simulated sky."""
-    kind = str(rng.choice(["spiral", "ring", "merger", "irregular", "blend", "star"], p=[0.25, 0.2, 0.15, 0.08, 0.27, 0.05]))
+    kind = str(
+        rng.choice(["spiral", "ring", "merger", "irregular", "blend", "star"], p=[0.25, 0.2, 0.15, 0.08, 0.27, 0.05])
+    )
     middle = CUT_PX / 2
     if kind in ("blend", "star"):
         redshift = float(rng.uniform(0.15, 0.8))
-        host = red_galaxy(rng, float(np.clip(17.4 + 5.0 * redshift + rng.normal(0, 0.6), 17, 22.3)), redshift, middle, middle)
+        host = red_galaxy(
+            rng, float(np.clip(17.4 + 5.0 * redshift + rng.normal(0, 0.6), 17, 22.3)), redshift, middle, middle
+        )
         objects = [host]
         for _ in range(int(rng.integers(1, 5)) if kind == "blend" else 1):
             distance, turn = rng.uniform(3, 30), rng.uniform(0, 2 * np.pi)
@@ -138,7 +141,9 @@ def lookalike(rng: np.random.Generator, *, name: str) -> list[Example]:
             elif rng.random() < 0.3:
                 objects.append(red_galaxy(rng, host.r_mag + float(rng.exponential(1.0)), redshift, x, y))
             else:
-                objects.append(draw_blue(rng, "irregular" if rng.random() < 0.3 else "spiral", x, y, (20.5, 24.0), (1.5, 5)))
+                objects.append(
+                    draw_blue(rng, "irregular" if rng.random() < 0.3 else "spiral", x, y, (20.5, 24.0), (1.5, 5))
+                )
     else:
         objects = [draw_blue(rng, kind, middle, middle, (17.5, 21.8), (3, 16))]
     gri, _ = expose_sky(rng, objects)
@@ -173,7 +178,7 @@ def shrunken_galaxy(pixels: np.ndarray, rng: np.random.Generator, *, name: str) 
     pixels: uint8 [108, 108, 3], 288 of the 424 px. The nearby galaxy is shrunk 3.5 to 11 times; its composite is of
     another survey, so that brightness and colours are only alike.
     """
-    side = int(round(108 / np.exp(rng.uniform(np.log(1.3), np.log(4.0)))))
+    side = round(108 / np.exp(rng.uniform(np.log(1.3), np.log(4.0))))
     small = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX)).astype(float)
     edge = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     small = np.maximum(small - np.median(edge, axis=0) - 4, 0)
@@ -246,6 +251,14 @@ def pretraining_tasks(data: Path, *, number: int, seed: int) -> list[Task]:
         tasks.append((painted_on_simulated, (), seed, len(tasks), f"simulated={k}"))
         tasks.append((lookalike, (), seed, len(tasks), f"lookalike={k}"))
         file = records.files[galaxy]
-        tasks.append((shrunken_galaxy, (pixels.decode(file.read(), file.name),), seed, len(tasks), f"GalaxyID={votes['id'][galaxy]}"))
+        tasks.append(
+            (
+                shrunken_galaxy,
+                (pixels.decode(file.read(), file.name),),
+                seed,
+                len(tasks),
+                f"GalaxyID={votes['id'][galaxy]}",
+            )
+        )
         tasks.append((anywhere, (fields[field],), seed, len(tasks), f"field={field}"))
     return tasks

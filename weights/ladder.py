@@ -1,0 +1,182 @@
+"""The ladder of real lenses: every rung is scored by cross-validation on the same folds of the real candidates.
+
+    python weights/ladder.py ../shared/data RUNS RUNG [RUNG ...] [--folds 0,1] [--parent RUN]
+
+Each fold of each rung is a run folder in RUNS, with its held-out log odds beside it; finished folds are not trained
+again. `--table` prints the figures of all finished rungs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from finder import Recipe, fine_tune, load_set, paint_examples, paint_on_candidates, pretrain, save_set
+from real_lenses import deal_folds, read_neighbours, read_real_lenses
+from scipy.special import expit, logit
+from sklearn.metrics import roc_curve
+
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.measure.agreement import Subjects, compare_eyes
+from convnet_galaxies.measure.intervals import Figure, bound_proportion
+from convnet_galaxies.measure.scores import evaluate_lenses
+from convnet_galaxies.predict.predictor import Predictor
+
+CLOSER = ("net.field_px=48", "augment.zoom=1.4")
+
+RUNGS: dict[str, tuple[str, Recipe]] = {
+    "real": ("zoo", Recipe(painted=0.0)),
+    "pretrained": ("painted0", Recipe()),
+    "closer": ("painted0", Recipe(painted=0.5, settings=CLOSER)),
+    "closer from zoo": ("zoo", Recipe(painted=0.5, settings=CLOSER)),
+    "closer, candidates only": ("painted0", Recipe(painted=0.5, known_lenses=False, settings=CLOSER)),
+    "closer, painted on candidates": ("painted0", Recipe(painted=0.3, on_candidates=True, settings=CLOSER)),
+    "closer, second pretraining": ("painted1", Recipe(painted=0.5, settings=CLOSER)),
+}
+"""What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
+
+COMMITTEE = ("pretrained", "closer", "closer from zoo", "closer, painted on candidates")
+
+
+def name_run(rung: str, fold: int) -> str:
+    """Name of the run folder."""
+    return f"{rung.replace(', ', '-').replace(' ', '-')}-{fold}"
+
+
+def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Figure]:
+    """Known lenses, by the net that has not seen them, against ordinary galaxies near candidates of the same fold."""
+    real = read_real_lenses(data / "space-warps")
+    fold = deal_folds(real.table)
+    stamps, rows = read_neighbours(data / "space-warps", real)
+    known = (real.table["kind"] == "known lens").to_numpy()
+    truth, score, groups = [], [], []
+    for number in np.unique(fold):
+        for images, owners, lens in ((real.images[known], np.flatnonzero(known), 1), (stamps, rows, 0)):
+            held_out = fold[owners] == number
+            score.append(log_odds(runs / name_run(rung, number), images[held_out]))
+            truth.append(np.full(held_out.sum(), lens))
+            groups.append(real.table["group"].to_numpy()[owners[held_out]])
+    answer = expit(np.concatenate(score))
+    return find_rates(np.concatenate(truth) == 1, answer, np.concatenate(groups))
+
+
+def find_rates(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> dict[str, Figure]:
+    """AUROC, and completeness where 1 % of the others pass."""
+    scores = evaluate_lenses(truth, probability, groups, seed=0)
+    false_positive, completeness, _ = roc_curve(truth, probability)
+    at = completeness[np.searchsorted(false_positive, 0.01, side="right") - 1]
+    lenses = int(truth.sum())
+    low, high = bound_proportion(at * lenses, lenses)
+    return {"auroc": scores.overall["auroc"], "completeness at 1 %": Figure("completeness", float(at), low, high)}
+
+
+def log_odds(run: Path, images: np.ndarray) -> np.ndarray:
+    """Float [n], 16 views."""
+    probability = Predictor(run, views=16).answer(images)["lens"].astype(float)
+    return logit(np.clip(probability, 1e-6, 1 - 1e-6))
+
+
+def climb(data: Path, runs: Path, rung: str, zoo: str, folds: list[int]) -> None:
+    """Train and score the folds of a rung that are missing."""
+    real = read_real_lenses(data / "space-warps")
+    fold = deal_folds(real.table)
+    painted = kept_set(runs / "painted.npz", lambda: paint_examples(data))
+    on_candidates = kept_set(runs / "on_candidates.npz", lambda: paint_on_candidates(real))
+    start, recipe = RUNGS[rung]
+    parent: str | Path = zoo
+    if start != "zoo":
+        parent = runs / start
+        if not (parent / "model.json").is_file():
+            pretrain(painted, parent, parent=zoo, seed=int(start.removeprefix("painted")))
+    for number in folds:
+        run = runs / name_run(rung, number)
+        scores = runs / f"{name_run(rung, number)}.npy"
+        if not scores.is_file():
+            held_out = fold == number
+            fine_tune(real, painted, on_candidates, run, held_out=held_out, parent=parent, recipe=recipe, seed=number)
+            np.save(scores, log_odds(run, real.images[held_out]))
+            print(f"{rung}, fold {number}: done", flush=True)
+
+
+def kept_set(path: Path, make) -> ImageSet:  # type: ignore[no-untyped-def]
+    """A set made once."""
+    if not path.is_file():
+        save_set(make(), path)
+    return load_set(path)
+
+
+def scores_of(runs: Path, rung: str, fold: np.ndarray) -> np.ndarray | None:
+    """Held-out log odds of a rung, float [n]; None until all folds are there."""
+    out = np.full(len(fold), np.nan)
+    for number in np.unique(fold):
+        path = runs / f"{name_run(rung, number)}.npy"
+        if not path.is_file():
+            return None
+        out[fold == number] = np.load(path)
+    return out
+
+
+def tabulate(data: Path, runs: Path) -> pd.DataFrame:
+    """AUROC, alone and with the crowd, and rank correlation of each finished rung, with 95 % intervals over groups."""
+    real = read_real_lenses(data / "space-warps")
+    fold = deal_folds(real.table)
+    ladders = {rung: scores_of(runs, rung, fold) for rung in RUNGS}
+    if (runs / "painted0" / "model.json").is_file():
+        ladders = {"painted only, no real image": log_odds(runs / "painted0", real.images), **ladders}
+    finished = {rung: score for rung, score in ladders.items() if score is not None}
+    members = [rung for rung in COMMITTEE if rung in finished]
+    if len(members) > 1:
+        finished["committee of " + ", ".join(members)] = np.mean([finished[rung] for rung in members], axis=0)
+    rows = []
+    for rung, score in finished.items():
+        figures = compare_with_experts(real, score)
+        rows.append({"rung": rung, **{name: str(figure) for name, figure in figures.items()}})
+    return pd.DataFrame(rows)
+
+
+def compare_with_experts(real: ImageSet, score: np.ndarray) -> dict[str, Figure]:
+    """Figures of log odds, float [n], on the candidates: grade 2 or more against below 1, and the crowd beside."""
+    candidate = (real.table["kind"] == "candidate").to_numpy()
+    table = real.table[candidate]
+    subjects = Subjects(
+        ids=table["id"].to_numpy().astype(str),
+        net=expit(score[candidate]),
+        crowd=table["crowd"].to_numpy(float),
+        grade=table["grade"].to_numpy(float),
+        groups=table["group"].to_numpy().astype(str),
+    )
+    eyes = compare_eyes(subjects, seed=0)
+    return {
+        "net": eyes.judges["net"]["auroc"],
+        "crowd": eyes.judges["crowd"]["auroc"],
+        "both": eyes.judges["both"]["auroc"],
+        "both - crowd": eyes.differences["both - crowd"]["auroc"],
+        "net, rank correlation": eyes.judges["net"]["spearman"],
+    }
+
+
+def main() -> None:
+    """Climb, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("rungs", nargs="*", choices=RUNGS)
+    parser.add_argument("--parent", default="builtin:zoo", help="the Galaxy Zoo run to start from")
+    parser.add_argument("--folds", default="0,1,2,3,4")
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    for rung in arguments.rungs:
+        climb(arguments.data, arguments.runs, rung, arguments.parent, [int(k) for k in arguments.folds.split(",")])
+    if arguments.table:
+        print(tabulate(arguments.data, arguments.runs).to_string())
+
+
+if __name__ == "__main__":
+    main()
