@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +17,8 @@ from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.backbones import PlainNet
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
-from convnet_galaxies.model.galaxy_net import answers, to_channels_last
-from convnet_galaxies.model.weights import load_net
+from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
+from convnet_galaxies.model.weights import load_nets
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
 from convnet_galaxies.train.plan import field_px
 
@@ -39,11 +40,23 @@ def require_preprocess(where: object, found: Preprocess, expected: Preprocess) -
         )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of n images.
+
+    tasks: float32 by task: votes [n, 37], lens [n], classes [n, k]; means over members and views, calibrated.
+    features: what the heads see, float32 [n, members * features]; means over views, the members side by side.
+    """
+
+    tasks: dict[str, np.ndarray]
+    features: np.ndarray
+
+
 class Predictor:
-    """Answers of a run's net, averaged over fixed views of each image.
+    """Answers of a run's net or committee, averaged over its members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
-    views: 1, 8 (quarter turns and flips) or 16 (eighth turns and flips): more views, smaller errors, more time.
+    views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time.
     """
 
     def __init__(
@@ -55,16 +68,19 @@ class Predictor:
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 128,
     ) -> None:
-        net, self.card = load_net(run)
+        nets, self.card = load_nets(run)
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
-        self.net = to_channels_last(fold_norms(net)).to(self.device)
-        self.net.backbone.to(self.dtype)
-        backbone = self.net.backbone
-        if isinstance(backbone, PlainNet) and can_fuse(self.device):
-            self.net.backbone = FusedPlainNet(backbone)
+        self.nets = [self._prepare(net) for net in nets]
         self.warps = fixed_warps(views)
         self.batch = batch
+
+    def _prepare(self, net: GalaxyNet) -> GalaxyNet:
+        net = to_channels_last(fold_norms(net)).to(self.device)
+        net.backbone.to(self.dtype)
+        if isinstance(net.backbone, PlainNet) and can_fuse(self.device):
+            net.backbone = FusedPlainNet(net.backbone)
+        return net
 
     @property
     def preprocess(self) -> Preprocess:
@@ -76,44 +92,50 @@ class Predictor:
         """The tasks that the net answers, and the names of their classes."""
         return self.card.classes
 
+    def ask(self, pixels: np.ndarray) -> Answer:
+        """uint8 [n, size_px, size_px, bands] to everything that the run says, in one pass."""
+        parts = list(self.stream(pixels))
+        return Answer(
+            {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes},
+            np.concatenate([part.features for part in parts]),
+        )
+
     def answer(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """uint8 [n, size_px, size_px, bands] to float32 by task: votes [n, 37], lens [n], classes [n, k]."""
-        self._check(pixels)
-        parts = [self._answer_batch(pixels[start : start + self.batch]) for start in range(0, len(pixels), self.batch)]
-        return {task: np.concatenate([part[task] for part in parts]) for task in self.classes}
+        """As ask, the tasks alone."""
+        return self.ask(pixels).tasks
 
-    def stream(self, pixels: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """As answer, a batch at a time, for images that are memory-mapped."""
-        self._check(pixels)
-        for start in range(0, len(pixels), self.batch):
-            yield self._answer_batch(pixels[start : start + self.batch])
-
-    @torch.inference_mode()
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [n, size_px, size_px, bands] to what the heads see, float32 [n, features], mean of the views."""
+        """As ask, the features alone."""
+        return self.ask(pixels).features
+
+    def stream(self, pixels: np.ndarray) -> Iterator[Answer]:
+        """As ask, a batch at a time, for images that are memory-mapped."""
         self._check(pixels)
-        parts = []
         for start in range(0, len(pixels), self.batch):
-            block = torch.from_numpy(np.array(pixels[start : start + self.batch]))
-            parts.append(torch.stack([self.net.features(self._view(block, warp)) for warp in self.warps]).mean(0).cpu())
-        return torch.cat(parts).numpy()
+            yield self._ask_batch(pixels[start : start + self.batch])
 
     @torch.inference_mode()
-    def _answer_batch(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def _ask_batch(self, pixels: np.ndarray) -> Answer:
         block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
         sums: dict[str, Tensor] = {}
+        features: dict[int, Tensor] = {}
         for warp in self.warps:
-            for task, answer in answers(self._calibrated(self.net(self._view(block, warp)))).items():
-                sums[task] = answer if task not in sums else sums[task] + answer
-        return {task: (total / len(self.warps)).cpu().numpy() for task, total in sums.items()}
+            view = self._view(block, warp)
+            for number, net in enumerate(self.nets):
+                seen = net.features(view)
+                features[number] = seen if number not in features else features[number] + seen
+                for task, answer in answers(net.read(seen)).items():
+                    sums[task] = answer if task not in sums else sums[task] + answer
+        views, asked = len(self.warps), len(self.warps) * len(self.nets)
+        means = {task: (total / asked).cpu().numpy() for task, total in sums.items()}
+        for task, calibration in self.card.calibration.items():
+            means[task] = calibration.apply(means[task]).astype(np.float32)
+        return Answer(means, torch.cat([(one / views).cpu() for one in features.values()], dim=1).numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = field_px(self.card.net, self.preprocess.size_px)
         view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
-
-    def _calibrated(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {task: output / self.card.temperature.get(task, 1.0) for task, output in outputs.items()}
 
     def _check(self, pixels: np.ndarray) -> None:
         side, bands = self.preprocess.size_px, self.preprocess.bands
