@@ -1,4 +1,4 @@
-"""committee, calibrate: from trained runs to one that may be given away."""
+"""committee, calibrate, familiarity: from trained runs to one that may be given away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Seed, show_json
+from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Quiet, Seed, progress_bar, show_json
 from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
 from convnet_galaxies.errors import OutputExistsError
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(committee)
     app.command()(calibrate)
+    app.command()(familiarity)
 
 
 def committee(
@@ -94,3 +95,33 @@ def calibrate(
     )
     if result.refused:
         typer.echo(f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours")
+
+
+def familiarity(
+    run: Annotated[str, typer.Argument(help="Run folder.")],
+    packs: Annotated[list[Path], typer.Argument(help="The packs that it was trained on, all kinds of its images.")],
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Let a run know what its images look like, so that `predict` can say which ones are unlike them.
+
+    Writes familiarity.safetensors into the run's folder. Predictions get a column familiarity: the share of known
+    images that look at least as unusual.
+
+    Example: `convnet-galaxies familiarity lens lenses.pack`
+    """
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.data.records import join_sets
+    from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+
+    images = join_sets([read_pack(pack) for pack in packs])
+    with progress_bar("Looking", quiet=quiet) as update:
+        result = fit_familiarity(run, images, device=device.value, seed=seed, force=force, progress=update)
+    if as_json:
+        show_json(result)
+        return
+    kind = "that the run was not trained on" if result.are_unseen else "of other groups, which the run was trained on"
+    typer.echo(f"{result.path}: fitted on {result.fitted:,} images, judged by {result.held_out:,} {kind}")

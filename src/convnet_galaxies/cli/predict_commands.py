@@ -51,6 +51,13 @@ class ByChoice(StrEnum):
 Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
 ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
 
+PixelScale = Annotated[
+    float | None, typer.Option(help="Arcsec a pixel of the images; default: that of the run's own images.")
+]
+BlueFirst = Annotated[
+    bool, typer.Option("--blue-first", help="Planes of FITS images go from blue to red (g, r, i), unlike in pictures.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
@@ -64,6 +71,8 @@ def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
     views: ViewOption = ViewChoice.ONE,
+    pixel_scale: PixelScale = None,
+    blue_first: BlueFirst = False,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -73,16 +82,26 @@ def predict(
 ) -> None:
     """Predict votes, lens probabilities or flavors of images, one row an image.
 
-    Example: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`
+    Images that are smaller than what the net sees, have no colour or a single value, or look unlike anything that the
+    run knows (column familiarity) are predicted, and counted on standard error.
+
+    Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
+    `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
+    from convnet_galaxies.data.decoding import Given
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
     if output.exists() and not force:
         raise OutputExistsError(output)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    given = Given(pixel_scale, blue_first)
     with progress_bar("Predicting", quiet=quiet) as update:
-        summary = predict_file(predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, progress=update)
+        summary = predict_file(
+            predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, given=given, progress=update
+        )
+    for text in summary.warnings:
+        remark(f"Warning: {text}", quiet=quiet)
     for text in summary.skipped:
         remark(f"left out: {text}", quiet=quiet)
     show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")

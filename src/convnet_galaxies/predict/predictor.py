@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Preprocess, is_constant
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.backbones import PlainNet
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
-from convnet_galaxies.model.weights import load_nets
+from convnet_galaxies.model.weights import load_nets, run_path
+from convnet_galaxies.predict.familiarity import read_known
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
 from convnet_galaxies.train.plan import field_px
+from convnet_galaxies.train.run_folder import RunFolder
 
 Views = Literal[1, 8, 16]
 
@@ -46,10 +48,13 @@ class Answer:
 
     tasks: float32 by task: votes [n, 37], lens [n], classes [n, k]; means over members and views, calibrated.
     features: what the heads see, float32 [n, members * features]; means over views, the members side by side.
+    familiarity: share (0 to 1) of the images that the run knows that look at least as unusual to it, float32 [n];
+        None where the run does not say (see fit_familiarity), 0 for an image of one value everywhere.
     """
 
     tasks: dict[str, np.ndarray]
     features: np.ndarray
+    familiarity: np.ndarray | None = None
 
 
 class Predictor:
@@ -57,6 +62,7 @@ class Predictor:
 
     run: a run folder or ``builtin:NAME``.
     views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time.
+    knows: whether answers say how familiar the images are, where the run's folder has that.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Predictor:
         views: Views = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 128,
+        knows: bool = True,
     ) -> None:
         nets, self.card = load_nets(run)
         self.device = choose_device(device)
@@ -74,6 +81,8 @@ class Predictor:
         self.nets = [self._prepare(net) for net in nets]
         self.warps = fixed_warps(views)
         self.batch = batch
+        folder = RunFolder(run_path(run))
+        self.known = read_known(folder.familiarity, folder.weights) if knows else None
 
     def _prepare(self, net: GalaxyNet) -> GalaxyNet:
         net = to_channels_last(fold_norms(net)).to(self.device)
@@ -81,6 +90,11 @@ class Predictor:
         if isinstance(net.backbone, PlainNet) and can_fuse(self.device):
             net.backbone = FusedPlainNet(net.backbone)
         return net
+
+    @property
+    def views(self) -> int:
+        """Number of views of each image."""
+        return len(self.warps)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -92,13 +106,22 @@ class Predictor:
         """The tasks that the net answers, and the names of their classes."""
         return self.card.classes
 
+    def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
+        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
+        crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
+        seen = field_px(self.card.net, self.preprocess.size_px) / self.preprocess.size_px
+        return None if crop_px is None else min(1.0, seen) * crop_px
+
     def ask(self, pixels: np.ndarray) -> Answer:
         """uint8 [n, size_px, size_px, bands] to everything that the run says, in one pass."""
         parts = list(self.stream(pixels))
-        return Answer(
-            {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes},
-            np.concatenate([part.features for part in parts]),
-        )
+        features = np.concatenate([part.features for part in parts])
+        tasks = {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes}
+        if self.known is None:
+            return Answer(tasks, features)
+        familiarity = self.known.familiarity(features, self.views)
+        familiarity[is_constant(pixels)] = 0  # black lies not far out among galaxies, but is none
+        return Answer(tasks, features, familiarity)
 
     def answer(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """As ask, the tasks alone."""
@@ -109,7 +132,7 @@ class Predictor:
         return self.ask(pixels).features
 
     def stream(self, pixels: np.ndarray) -> Iterator[Answer]:
-        """As ask, a batch at a time, for images that are memory-mapped."""
+        """As ask, a batch at a time and without familiarity, for images that are memory-mapped."""
         self._check(pixels)
         for start in range(0, len(pixels), self.batch):
             yield self._ask_batch(pixels[start : start + self.batch])
@@ -126,11 +149,11 @@ class Predictor:
                 features[number] = seen if number not in features else features[number] + seen
                 for task, answer in answers(net.read(seen)).items():
                     sums[task] = answer if task not in sums else sums[task] + answer
-        views, asked = len(self.warps), len(self.warps) * len(self.nets)
+        asked = self.views * len(self.nets)
         means = {task: (total / asked).cpu().numpy() for task, total in sums.items()}
         for task, calibration in self.card.calibration.items():
             means[task] = calibration.apply(means[task]).astype(np.float32)
-        return Answer(means, torch.cat([(one / views).cpu() for one in features.values()], dim=1).numpy())
+        return Answer(means, torch.cat([(one / self.views).cpu() for one in features.values()], dim=1).numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = field_px(self.card.net, self.preprocess.size_px)
