@@ -114,7 +114,7 @@ class Preprocess(BaseModel):
         else:
             pixels = decode_whole(data, name, bands=self.bands, stretch=self.stretch)
             side_px = min(pixels.shape[:2])
-            if blue_first and _is_fits(data, name):
+            if blue_first and is_fits(data, name):
                 pixels = pixels[..., ::-1]
         return self.fit(pixels, crop_px=crop_px), side_px
 
@@ -159,7 +159,7 @@ def decode_whole(data: bytes, name: str, *, bands: int, stretch: Stretch) -> np.
     """Bytes of an image file to uint8 [h, w, bands], nothing cropped. Raises BadImageError."""
     if data[:2] == b"\xff\xd8":
         return _decode_jpeg(data, name, bands=bands)[0]
-    if _is_fits(data, name):
+    if is_fits(data, name):
         return stretch.apply(_fit_bands(read_fits_planes(data, name), bands, name))
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -213,7 +213,8 @@ def read_fits_planes(data: bytes, name: str) -> np.ndarray:
     return cube
 
 
-def _is_fits(data: bytes, name: str) -> bool:
+def is_fits(data: bytes, name: str) -> bool:
+    """Whether the bytes, or the name they go by, are those of a FITS file."""
     return name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  ="
 
 

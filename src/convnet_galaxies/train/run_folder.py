@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 
 from convnet_galaxies import __version__
+from convnet_galaxies.data.sky_groups import name_cells
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model.weights import BUILTIN, run_path
 
@@ -149,10 +150,18 @@ def is_run_alone(path: Path) -> bool:
 
 
 def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
-    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id."""
+    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id.
+
+    A position on the sky gives the cells that it lies in (see name_cells), since the name of a sky_group depends on
+    the other images of its set.
+    """
     keys: list[list[str]] = [[] for _ in range(len(table))]
     for column in link_columns:
-        if column in table.columns:
+        if column == "sky_group" and {"ra_deg", "dec_deg"} <= set(table.columns):
+            positions = table[["ra_deg", "dec_deg"]].to_numpy(float)
+            for row in np.flatnonzero(np.isfinite(positions).all(axis=1)):
+                keys[row] += [f"sky={name}" for name in name_cells(*positions[row])]
+        elif column in table.columns:
             for row, value in enumerate(table[column]):
                 if not pd.isna(value) and str(value) != "":
                     keys[row].append(f"{column}={_plain_number(value)}")
