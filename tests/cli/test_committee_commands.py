@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ def other_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of fields that no run of the world was trained on."""
     folder = tmp_path_factory.mktemp("others")
     images = make_lens_set(240, seed=4)
-    table = images.table.drop(columns="group").assign(ZooID=images.table["ZooID"].str.replace("ASW", "ASX"))
+    fields = images.table["ZooID"].str.replace("ASW", "ASX")
+    table = images.table.drop(columns="group").assign(ZooID=fields, id=images.table["id"] + "x")
+    images = replace(images, table=table)
     write_pngs(images, folder / "images")
     table.to_csv(folder / "table.csv", index=False)
     write_pack(

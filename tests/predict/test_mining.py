@@ -119,7 +119,7 @@ def test_windows_on_objects_are_centred_on_them(run, predictor, fields, tmp_path
     mine(predictor, run, fields, tmp_path / "mined", above=0.0, on="objects")
     table = read_pack(tmp_path / "mined").table
     assert not set(table["x_px"] % 1) & {0.5}
-    blob = table[(table["field"] == "field0") & (abs(table["x_px"] - 76) < 9) & (abs(table["y_px"] - 46) < 9)]
+    blob = table[(table["field"] == "field0") & (abs(table["x_px"] - 77) < 12) & (abs(table["y_px"] - 46) < 9)]
     assert len(blob) == 1
 
 

@@ -113,7 +113,7 @@ def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: S
         "shape": list(images.images.shape[1:]),
         "preprocess": images.preprocess.model_dump(),
         "link_columns": list(images.link_columns),
-        "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images)).hexdigest(),
+        "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
         "remarks": [],
         "skipped": list(skipped),
         "undecoded": len(skipped),

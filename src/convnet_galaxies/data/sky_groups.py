@@ -35,7 +35,7 @@ def name_cells(ra_deg: float, dec_deg: float, radius_arcmin: float = NEIGHBOUR_A
     """Four texts for a position; two positions within radius_arcmin share at least one, whatever set they stand in.
 
     They name the cells, two radii wide, of four grids that are shifted against each other by half a cell; positions
-    up to 2.8 radii apart may share one too. Neighbours across right ascension 0 are not found.
+    up to 2.8 radii apart (more beside the poles) may share one too.
     """
     cell_deg = 2 * radius_arcmin / 60
     names = []
@@ -43,8 +43,9 @@ def name_cells(ra_deg: float, dec_deg: float, radius_arcmin: float = NEIGHBOUR_A
         row = int(np.floor((dec_deg + 90) / cell_deg + shift_dec))
         # The narrowest part of the row counts, so that a cell is nowhere narrower than two radii.
         nearest_pole = max(abs((row - shift_dec + edge) * cell_deg - 90) for edge in (0, 1))
-        width_deg = cell_deg / max(float(np.cos(np.radians(min(nearest_pole, 89.9)))), 1e-6)
+        width_deg = cell_deg / float(np.cos(np.radians(min(nearest_pole, 89.9))))
+        columns = max(1, int(360 / width_deg))  # a whole number, so that the last one ends where the first begins
         for shift_ra in (0.0, 0.5):
-            column = int(np.floor((ra_deg % 360) / width_deg + shift_ra))
+            column = int(np.floor(ra_deg % 360 / 360 * columns + shift_ra)) % columns
             names.append(f"{2 * shift_dec:.0f}{2 * shift_ra:.0f},{row},{column}")
     return names

@@ -97,7 +97,7 @@ def fit_distances(distance: np.ndarray) -> Distances:
             f"{FEWEST_IMAGES}",
             "give more images",
         )
-    quantiles = np.quantile(distance, LEVELS)
+    quantiles = np.maximum(np.quantile(distance, LEVELS), 1e-9)  # equal images have no distance
     far = distance[distance > quantiles[-1]]
     spread = float(np.log(far / quantiles[-1]).mean()) if len(far) else 0.0
     return Distances(quantiles, 1 / max(spread, 1e-3))

@@ -177,7 +177,7 @@ def suppress(centres: np.ndarray, probability: np.ndarray, window_px: int) -> li
 def cut(field: np.ndarray, centre: np.ndarray, preprocess: Preprocess, crop_px: int | None) -> np.ndarray:
     """The stamp round a centre (y, x) as the preprocess makes it, uint8 [size_px, size_px, bands]; zeros outside."""
     side = crop_px or min(field.shape[:2])
-    top, left = (int(np.floor(value - (side - 1) / 2 + 0.5)) for value in centre)
+    top, left = (int(np.floor(value - (side - 1) / 2)) for value in centre)
     square = np.zeros((side, side, field.shape[2]), field.dtype)
     y, x = max(top, 0), max(left, 0)
     part = field[y : max(top + side, 0), x : max(left + side, 0)]

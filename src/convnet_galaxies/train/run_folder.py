@@ -159,7 +159,7 @@ def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[s
     for column in link_columns:
         if column == "sky_group" and {"ra_deg", "dec_deg"} <= set(table.columns):
             positions = table[["ra_deg", "dec_deg"]].to_numpy(float)
-            for row in np.flatnonzero(np.isfinite(positions).all(axis=1)):
+            for row in np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist():
                 keys[row] += [f"sky={name}" for name in name_cells(*positions[row])]
         elif column in table.columns:
             for row, value in enumerate(table[column]):
