@@ -71,7 +71,7 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
     )
     assert list(pd.read_csv(tmp_path / "p.csv")) == ["id", "lens_probability", "familiarity"]
     assert run("predict", "builtin:lens", images, "-o", tmp_path / "q.csv", "--quiet").err == ""
-    trained = run("evaluate", "builtin:lens", world / "lens.pack")
+    trained = run("evaluate", "builtin:lens", world / "lens.pack", "--part", "heldout")
     assert "images refused: the run or an ancestor was trained on them" in trained.out
     refused = run("evaluate", "builtin:lens", other_pack)
     assert (refused.code, "none of them in the part 'test'" in refused.err) == (1, True)

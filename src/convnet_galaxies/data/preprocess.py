@@ -11,6 +11,7 @@ import math
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -140,7 +141,17 @@ class Preprocess(BaseModel):
 
 def is_constant(pixels: np.ndarray) -> np.ndarray:
     """Mask [n] of the images, uint8 [n, h, w, bands], in which every band has one value everywhere."""
-    return np.array([bool((image == image[0, 0]).all()) for image in pixels], bool)
+    return _all_images(pixels, lambda part: part == part[:1, :1])
+
+
+def is_grey(pixels: np.ndarray) -> np.ndarray:
+    """Mask [n] of the images, uint8 [n, h, w, bands], whose bands are all alike."""
+    return _all_images(pixels, lambda part: part == part[..., :1])
+
+
+def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    middle = pixels.shape[1] // 2  # one row tells for nearly all images
+    return np.array([bool(compare(one[middle : middle + 1]).all() and compare(one).all()) for one in pixels], bool)
 
 
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:

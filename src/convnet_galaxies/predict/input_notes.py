@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convnet_galaxies.data.preprocess import Preprocess, is_constant
+from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.familiarity import STRANGE
 
@@ -37,8 +37,7 @@ class InputNotes:
         constant = is_constant(pixels)
         self._count("constant", ids, constant)
         if pixels.shape[3] > 1:
-            grey = np.array([bool((image == image[..., :1]).all()) for image in pixels], bool)
-            self._count("grey", ids, grey & ~constant)
+            self._count("grey", ids, is_grey(pixels) & ~constant)
         if self.window_px is not None:
             self._count("small", ids, np.array([side is not None and side < self.window_px for side in sides_px], bool))
         if familiarity is not None:
