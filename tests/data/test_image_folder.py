@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet_galaxies.data.image_folder import read_image_folder
-from convnet_galaxies.data.sky_groups import group_by_sky
+from convnet_galaxies.data.sky_groups import group_by_sky, name_cells
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError
 
@@ -182,3 +182,20 @@ def test_real_candidates_are_grouped_by_zooid_and_sky(shared_data: Path) -> None
     for link in ("zooid", "sky_group"):
         assert len(table[[link, "group"]].drop_duplicates()) == table[link].nunique()
     assert table["group"].nunique() < table["zooid"].nunique() < 217
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.floats(0, 360), st.floats(-89.8, 89.8), st.floats(0, 2 * np.pi), st.floats(0, 0.99))
+def test_positions_within_an_arcminute_always_share_a_cell(ra: float, dec: float, angle: float, apart: float) -> None:
+    other_dec = dec + apart / 60 * np.sin(angle)
+    other_ra = (ra + apart / 60 * np.cos(angle) / np.cos(np.radians(max(abs(dec), abs(other_dec))))) % 360
+    assert set(name_cells(ra, dec)) & set(name_cells(other_ra, other_dec))
+
+
+def test_positions_three_arcminutes_apart_share_no_cell() -> None:
+    rng = np.random.default_rng(0)
+    for ra, dec, angle in zip(
+        rng.uniform(0, 360, 500), rng.uniform(-80, 80, 500), rng.uniform(0, 6.28, 500), strict=True
+    ):
+        other = ra + 3 / 60 * np.cos(angle) / np.cos(np.radians(dec)), dec + 3 / 60 * np.sin(angle)
+        assert not set(name_cells(ra, dec)) & set(name_cells(*other))

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet_galaxies.data.preprocess import Preprocess, Stretch, central_square, decode_whole, read_fits_planes
+from convnet_galaxies.data.preprocess import (
+    Preprocess,
+    Stretch,
+    central_square,
+    decode_whole,
+    is_constant,
+    is_grey,
+    read_fits_planes,
+)
 from convnet_galaxies.errors import BadImageError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -154,3 +162,13 @@ def test_other_number_of_bands_is_a_bad_image_that_names_both() -> None:
     with pytest.raises(BadImageError, match="found 5 bands, expected 3") as error:
         Preprocess(size_px=4).decode(_fits(np.ones((5, 4, 4), np.float32)), "a.fits")
     assert "--bands 5" in error.value.fix
+
+
+def test_one_other_pixel_makes_an_image_neither_constant_nor_grey() -> None:
+    pixels = np.full((4, 8, 9, 3), 7, np.uint8)
+    pixels[1, 7, 8, 2] = 8
+    pixels[2, 0, 3] = 50  # a brighter grey pixel
+    pixels[3, 4, 0] = (1, 2, 3)
+    assert is_constant(pixels).tolist() == [True, False, False, False]
+    assert is_grey(pixels).tolist() == [True, False, True, False]
+    assert is_constant(np.full((1, 4, 4, 3), 1, np.uint8) * np.array([1, 2, 3], np.uint8)).tolist() == [True]

@@ -1,22 +1,37 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import expit, logit
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path, save_weights
+from convnet_galaxies.model.weights import (
+    Calibration,
+    ModelCard,
+    fingerprint,
+    halve,
+    join_members,
+    load_net,
+    load_nets,
+    run_path,
+    save_weights,
+    split_members,
+)
 from convnet_galaxies.settings import NetSettings
 
 CARD = ModelCard(
     NetSettings(widths=(4, 8), depths=(1, 1), patch_px=2, input_px=32),
     Preprocess(crop_px=30, size_px=32, pixel_scale_arcsec=0.186),
     {"votes": (), "flavor": ("dud", "arc")},
-    {"flavor": 1.5},
+    1,
+    {"lens": Calibration(0.8, -1.5, 400, 40, 300, 0.01)},
     ({"run": "zoo", "tasks": ["votes"], "weights_sha256": "ab"},),
     [[0.5, 0.25]],
 )
@@ -110,3 +125,71 @@ def test_what_is_no_run_is_refused_with_what_was_found(tmp_path: Path) -> None:
         run_path(tmp_path)
     with pytest.raises(InputError, match=r"builtin:nothing: no such built-in weights; there are: "):
         run_path("builtin:nothing")
+
+
+def make_states(count: int) -> list[dict[str, torch.Tensor]]:
+    states = []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        states.append(GalaxyNet(CARD.net, bands=3, classes=CARD.classes).state_dict())
+    return states
+
+
+def test_a_card_written_before_there_were_committees_is_read(run: Path) -> None:
+    tree = json.loads(CARD.dumps())
+    del tree["members"], tree["calibration"]
+    (run / "model.json").write_text(json.dumps(tree | {"temperature": {}}))
+    assert load_net(run)[1] == replace(CARD, calibration={})
+
+
+def test_members_keep_their_order_and_their_weights_also_beyond_ten(tmp_path: Path) -> None:
+    states = make_states(12)
+    save_weights(join_members(states), tmp_path / "weights.safetensors")
+    (tmp_path / "model.json").write_text(replace(CARD, members=12).dumps())
+    nets, _ = load_nets(tmp_path)
+    for net, state in zip(nets, states, strict=True):
+        assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+    assert load_net(tmp_path)[0].state_dict().keys() == states[0].keys()
+
+
+@pytest.mark.parametrize(("found", "members"), [(1, 2), (2, 3), (3, 2)])
+def test_weights_of_another_number_of_members_are_refused(run: Path, found, members) -> None:
+    save_weights(join_members(make_states(found)), run / "weights.safetensors")
+    (run / "model.json").write_text(replace(CARD, members=members).dumps())
+    with pytest.raises(InputError, match=f"expected those of {members} members"):
+        load_net(run)
+
+
+def test_a_member_that_does_not_fit_is_named(run: Path) -> None:
+    first, second = make_states(2)
+    del second["heads.votes.linear.bias"]
+    save_weights(join_members([first, second]), run / "weights.safetensors")
+    (run / "model.json").write_text(replace(CARD, members=2).dumps())
+    with pytest.raises(InputError, match=r"member 1: does not fit the net \(Missing key"):
+        load_net(run)
+
+
+def test_half_the_bytes_keep_three_digits_and_the_statistics_of_norms(run: Path) -> None:
+    (state,) = make_states(1)
+    state["backbone.stem.2.running_var"] *= 1e6  # beyond float16
+    stored = halve(state)
+    assert stored["backbone.stem.2.running_var"].dtype == torch.float32
+    assert stored["backbone.stem.2.num_batches_tracked"].dtype == torch.int64
+    assert stored["backbone.stem.1.weight"].dtype == torch.float16
+    save_weights(stored, run / "weights.safetensors")
+    for name, tensor in load_net(run)[0].state_dict().items():
+        assert tensor.dtype == state[name].dtype
+        torch.testing.assert_close(tensor, state[name], rtol=1e-3, atol=1e-7)
+
+
+def test_members_of_one_keep_plain_names() -> None:
+    (state,) = make_states(1)
+    assert join_members([state]).keys() == state.keys()
+    assert split_members(state, 1, "weights") == [state]
+
+
+def test_calibration_is_a_line_in_the_log_odds_and_keeps_the_order() -> None:
+    probability = np.array([0.001, 0.2, 0.5, 0.9])
+    one = Calibration(0.5, -2.0, 100, 10, 90, 0.1)
+    np.testing.assert_allclose(one.apply(probability), expit(0.5 * logit(probability) - 2))
+    assert np.isfinite(logit(one.apply(np.array([0.0, 1.0])))).all()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_sets import draw_pixels
+from small_sets import draw_pixels, make_lens_set, tiny
 
 from convnet_galaxies.data.preprocess import Preprocess, Stretch
 from convnet_galaxies.data.vote_table import check_tree
@@ -14,6 +14,8 @@ from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.train.committee import join_runs
+from convnet_galaxies.train.fit import fit
 
 PIXELS = draw_pixels(20, 3)
 
@@ -52,7 +54,7 @@ def test_votes_obey_the_tree_for_any_number_of_views(world, views) -> None:
 
 def test_answers_do_not_depend_on_the_batch_or_on_the_neighbours(world) -> None:
     whole = make(world, batch=256).answer(PIXELS)["votes"]
-    parts = np.concatenate([part["votes"] for part in make(world, batch=7).stream(PIXELS)])
+    parts = np.concatenate([part.tasks["votes"] for part in make(world, batch=7).stream(PIXELS)])
     alone = make(world).answer(PIXELS[4:5])["votes"]
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     np.testing.assert_allclose(alone, whole[4:5], atol=1e-6)
@@ -96,3 +98,23 @@ def test_every_difference_in_how_pixels_were_made_is_named(change, message) -> N
     with pytest.raises(InputError, match=message):
         require_preprocess("zoo.pack", expected.model_copy(update=change), expected)
     require_preprocess("zoo.pack", expected.model_copy(update={"pixel_scale_arcsec": None}), expected)
+
+
+def test_a_committee_answers_the_mean_of_its_members_and_lays_their_features_side_by_side(world, tmp_path) -> None:
+    for seed in (1, 2):
+        fit(make_lens_set(), tiny("train.epochs=1", f"seed={seed}"), tmp_path / str(seed), tasks=("lens", "flavor"))
+    join_runs([tmp_path / "1", tmp_path / "2"], tmp_path / "two")
+    for views in (1, 8):
+        both = make(tmp_path, "two", views=views).ask(PIXELS)
+        members = [make(tmp_path, name, views=views).ask(PIXELS) for name in ("1", "2")]
+        for task, values in both.tasks.items():
+            np.testing.assert_allclose(values, np.mean([one.tasks[task] for one in members], axis=0), atol=1e-6)
+        np.testing.assert_allclose(both.features, np.hstack([one.features for one in members]), atol=1e-5)
+    assert np.abs(members[0].tasks["lens"] - members[1].tasks["lens"]).max() > 1e-3
+
+
+def test_half_weights_change_answers_by_less_than_a_thousandth(world, tmp_path) -> None:
+    join_runs([world / "both"], tmp_path / "half", half=True)
+    exact, rough = make(world, "both").answer(PIXELS), make(tmp_path, "half").answer(PIXELS)
+    for task, values in exact.items():
+        np.testing.assert_allclose(rough[task], values, atol=1e-3)

@@ -142,7 +142,7 @@ def test_memory_does_not_hold_more_than_some_batches(zoo, world, monkeypatch) ->
 
     given = 0
 
-    def endless(files, preprocess, *, skip_bad):
+    def endless(files, preprocess, **options):
         nonlocal given
         while True:
             given += 1

@@ -7,7 +7,17 @@ import pandas as pd
 import pytest
 
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.train.run_folder import RunFolder, is_run, read_split, read_split_of, write_split
+from convnet_galaxies.train.run_folder import (
+    RunFolder,
+    hash_split,
+    is_run,
+    is_run_alone,
+    link_keys,
+    read_split,
+    read_split_of,
+    was_trained_on,
+    write_split,
+)
 
 
 @pytest.fixture
@@ -106,3 +116,28 @@ def test_a_damaged_or_missing_split_is_an_error_not_an_empty_one(run: RunFolder)
     run.split.unlink()
     with pytest.raises(InputError, match=r"split\.parquet: cannot be read"):
         read_split_of(run.path)
+
+
+def place(ra_deg: list[float], dec_deg: list[float]) -> pd.DataFrame:
+    names = [f"p{row}" for row in range(len(ra_deg))]
+    groups = [f"sky_group={name}" for name in names]
+    return pd.DataFrame({"id": names, "group": groups, "sky_group": names, "ra_deg": ra_deg, "dec_deg": dec_deg})
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+def test_a_neighbour_on_the_sky_is_recognised_in_another_pack(hashed) -> None:
+    trained = place([10.0, 20.0, np.nan], [-5.0, 30.0, np.nan])
+    split = pd.DataFrame({"id": trained["id"], "part": "train", "used": True, "origin": "this run"})
+    split["keys"] = link_keys(trained, ("sky_group",))
+    assert split["keys"][2] == ["id=p2"]
+    split = hash_split(split) if hashed else split
+    other = place([10.01, 20.0, 10.0], [-5.005, 30.1, -5.1]).assign(id=["a", "b", "c"])  # 0.7, 6 and 6 arcmin away
+    assert was_trained_on(other, ("sky_group",), split).tolist() == [True, False, False]
+
+
+def test_a_run_alone_is_one_that_holds_nothing_else(run: RunFolder) -> None:
+    assert is_run_alone(run.path)
+    run.familiarity.write_text("x")
+    assert is_run_alone(run.path)
+    (run.path / "notes.txt").write_text("mine")
+    assert not is_run_alone(run.path)

@@ -14,7 +14,14 @@ import typer
 from typer.core import TyperGroup
 
 from convnet_galaxies import __version__
-from convnet_galaxies.cli import data_commands, predict_commands, simulate_commands, study_commands, train_commands
+from convnet_galaxies.cli import (
+    committee_commands,
+    data_commands,
+    predict_commands,
+    simulate_commands,
+    study_commands,
+    train_commands,
+)
 from convnet_galaxies.errors import GalaxyError
 
 
@@ -56,6 +63,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
+committee_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)
 

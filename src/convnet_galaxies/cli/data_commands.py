@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def describe(
     sources: Annotated[
-        list[Path], typer.Argument(help="Kaggle zips, a Space Warps catalogue, a pack, a run, images, a table.")
+        list[Path],
+        typer.Argument(help="Kaggle zips, a Space Warps catalogue, a pack, a run, builtin:NAME, images, a table."),
     ],
     as_json: Json = False,
 ) -> None:
@@ -39,9 +40,10 @@ def describe(
     """
     from convnet_galaxies.data.describe import describe as describe_data
     from convnet_galaxies.data.describe import render_description
+    from convnet_galaxies.model.weights import BUILTIN
     from convnet_galaxies.train.run_folder import is_run
 
-    if len(sources) == 1 and is_run(sources[0]):
+    if len(sources) == 1 and (str(sources[0]).startswith(BUILTIN) or is_run(sources[0])):
         from convnet_galaxies.train.describe_run import describe_run  # brings torch along
 
         description = describe_run(sources[0])

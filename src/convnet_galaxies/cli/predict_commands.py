@@ -1,4 +1,4 @@
-"""predict, evaluate, submit."""
+"""predict, evaluate, submit, mine."""
 
 from __future__ import annotations
 
@@ -48,8 +48,22 @@ class ByChoice(StrEnum):
     STAGE = "stage"
 
 
+class PlaceChoice(StrEnum):
+    """Where windows are centred."""
+
+    GRID = "grid"
+    OBJECTS = "objects"
+
+
 Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
 ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
+
+PixelScale = Annotated[
+    float | None, typer.Option(help="Arcsec a pixel of the images; default: that of the run's own images.")
+]
+BlueFirst = Annotated[
+    bool, typer.Option("--blue-first", help="Planes of FITS images go from blue to red (g, r, i), unlike in pictures.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +71,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
     app.command()(evaluate)
     app.command()(submit)
+    app.command()(mine)
 
 
 def predict(
@@ -64,6 +79,8 @@ def predict(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
     views: ViewOption = ViewChoice.ONE,
+    pixel_scale: PixelScale = None,
+    blue_first: BlueFirst = False,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -73,16 +90,26 @@ def predict(
 ) -> None:
     """Predict votes, lens probabilities or flavors of images, one row an image.
 
-    Example: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`
+    Images that are smaller than what the net sees, have no colour or a single value, or look unlike anything that the
+    run knows (column familiarity) are predicted, and counted on standard error.
+
+    Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
+    `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
+    from convnet_galaxies.data.decoding import Given
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
     if output.exists() and not force:
         raise OutputExistsError(output)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    given = Given(pixel_scale, blue_first)
     with progress_bar("Predicting", quiet=quiet) as update:
-        summary = predict_file(predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, progress=update)
+        summary = predict_file(
+            predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, given=given, progress=update
+        )
+    for text in summary.warnings:
+        remark(f"Warning: {text}", quiet=quiet)
     for text in summary.skipped:
         remark(f"left out: {text}", quiet=quiet)
     show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")
@@ -140,3 +167,66 @@ def submit(
     with progress_bar("Predicting", quiet=quiet) as update:
         count = write(predictor, images, output, sample=sample, force=force, progress=update)
     typer.echo(f"{output}: {count:,} galaxies")
+
+
+def mine(
+    run: Run,
+    images: Annotated[Path, typer.Argument(help="Folder or zip of fields, or of cutouts, that hold no lens.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")],
+    number: Annotated[int, typer.Option(min=1, help="Largest number of stamps.")] = 200,
+    above: Annotated[float, typer.Option(help="Lowest lens probability of a stamp.")] = 0.5,
+    on: Annotated[PlaceChoice, typer.Option(help="Windows on a grid, or on each peak of brightness.")] = (
+        PlaceChoice.GRID
+    ),
+    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; default: half a window.")] = None,
+    context: Annotated[int, typer.Option(min=0, help="Pixels added at each side of the stamps, for rotation.")] = 0,
+    views: ViewOption = ViewChoice.ONE,
+    pixel_scale: PixelScale = None,
+    blue_first: BlueFirst = False,
+    device: Device = DeviceChoice.AUTO,
+    limit: Limit = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Mine hard negatives: what a run takes for lenses where there are none, as a pack for the next training.
+
+    Stamps of one image never overlap; they are labelled lens 0 and keep their field together in a split.
+
+    Example: `convnet-galaxies mine lens empty_fields/ -o mined.pack`;
+    then `convnet-galaxies train lenses.pack mined.pack --from lens -o harder`
+    """
+    from convnet_galaxies.data.decoding import Given
+    from convnet_galaxies.predict.mining import mine as mine_images
+    from convnet_galaxies.predict.predictor import Predictor
+
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    predictor = Predictor(run, device=device.value, views=int(views.value), knows=False)  # type: ignore[arg-type]
+    with progress_bar("Mining", quiet=quiet) as update:
+        result = mine_images(
+            predictor,
+            run,
+            images,
+            output,
+            number=number,
+            above=above,
+            on=on.value,
+            stride_px=stride,
+            context_px=context,
+            given=Given(pixel_scale, blue_first),
+            skip_bad=skip_bad,
+            limit=limit,
+            force=force,
+            progress=update,
+        )
+    for text in result.skipped:
+        remark(f"left out: {text}", quiet=quiet)
+    if as_json:
+        show_json(result)
+        return
+    typer.echo(
+        f"{result.pack}: {result.stamps:,} stamps with lens probability {result.lowest:.3f} to {result.highest:.3f}, "
+        f"of {result.windows:,} windows in {result.images:,} images"
+    )

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,15 @@ import numpy as np
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.errors import BadImageError, InputError
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of images beyond their files; see Preprocess.decode."""
+
+    pixel_scale_arcsec: float | None = None
+    blue_first: bool = False
+
 
 BATCH_BYTES = 2_000_000
 """Decoded bytes that one task of one thread makes."""
@@ -29,11 +39,14 @@ def decode_batches(
     skip_bad: bool = False,
     workers: int | None = None,
     batch: int | None = None,
+    given: Given | None = None,
+    sides_px: dict[int, int] | None = None,
 ) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
     is raised as BadImageError. workers: threads; None takes one for each processor this process may use.
+    sides_px: gets the shorter side of each image as it was, in source pixels, by row number.
     """
     workers = workers or count_processors()
     image_bytes = preprocess.size_px**2 * preprocess.bands
@@ -46,7 +59,10 @@ def decode_batches(
         start = next(starts, None)
         if start is not None:
             rows = range(start, min(start + batch, len(files)))
-            waiting.append(pool.submit(_decode_rows, files, rows, preprocess, stop_at_first=not skip_bad))
+            task = pool.submit(
+                _decode_rows, files, rows, preprocess, given or Given(), sides_px, stop_at_first=not skip_bad
+            )
+            waiting.append(task)
 
     try:
         for _ in range(2 * workers):
@@ -106,7 +122,13 @@ def decode_to_npy(
 
 
 def _decode_rows(
-    files: Sequence[ImageFile], rows: range, preprocess: Preprocess, *, stop_at_first: bool
+    files: Sequence[ImageFile],
+    rows: range,
+    preprocess: Preprocess,
+    given: Given,
+    sides_px: dict[int, int] | None,
+    *,
+    stop_at_first: bool,
 ) -> tuple[np.ndarray, np.ndarray, list[BadImageError]]:
     pixels = np.empty((len(rows), preprocess.size_px, preprocess.size_px, preprocess.bands), np.uint8)
     kept: list[int] = []
@@ -114,13 +136,17 @@ def _decode_rows(
     for row in rows:
         file = files[row]
         try:
-            pixels[len(kept)] = preprocess.decode(file.read(), str(file))
+            pixels[len(kept)], side_px = preprocess.decode_measured(
+                file.read(), str(file), pixel_scale_arcsec=given.pixel_scale_arcsec, blue_first=given.blue_first
+            )
         except BadImageError as error:
             failures.append(error)
             if stop_at_first:
                 break
             continue
         kept.append(row)
+        if sides_px is not None:
+            sides_px[row] = side_px
     return np.array(kept, dtype=int), pixels[: len(kept)], failures
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,30 @@ def write_pack(
             "skipped": [*records.skipped, *failures],
             "undecoded": len(failures),
         }
+        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return _summarise(output, description, unchanged=False)
+
+
+def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: Sequence[str] = ()) -> PackSummary:
+    """Write a pack of pixels that are in memory. Raises OutputExistsError, and InputError when the disk is full."""
+    require_space(output, images.images.nbytes + 1_000_000)
+    table = tidy(images.table)
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": images.kind,
+        "images": len(images),
+        "shape": list(images.images.shape[1:]),
+        "preprocess": images.preprocess.model_dump(),
+        "link_columns": list(images.link_columns),
+        "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
+        "remarks": [],
+        "skipped": list(skipped),
+        "undecoded": len(skipped),
+    }
+    with new_folder(output, force=force, is_ours=is_pack) as folder:
+        np.save(folder / IMAGES, images.images)
+        table.to_parquet(folder / TABLE, index=False)
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return _summarise(output, description, unchanged=False)
 

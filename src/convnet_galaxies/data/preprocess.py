@@ -11,6 +11,7 @@ import math
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -89,23 +90,40 @@ class Preprocess(BaseModel):
         crop = "the whole image" if self.crop_px is None else f"the central {self.crop_px} px"
         return f"{crop} to {self.size_px} px, {self.bands} band{'s' if self.bands > 1 else ''}"
 
-    def decode(self, data: bytes, name: str, *, pixel_scale_arcsec: float | None = None) -> np.ndarray:
+    def decode(
+        self, data: bytes, name: str, *, pixel_scale_arcsec: float | None = None, blue_first: bool = False
+    ) -> np.ndarray:
         """Bytes of a JPEG, PNG or FITS file to uint8 [size_px, size_px, bands].
 
         name: for error messages, and its ending tells FITS from the rest.
         pixel_scale_arcsec: of this image, when it differs from that of the Preprocess.
+        blue_first: the planes of a FITS file go from blue to red (g, r, i), those of a picture from red to blue.
         Raises BadImageError when the bytes are no such image or the bands do not fit.
         """
-        crop_px = self.crop_px
-        if crop_px is not None and pixel_scale_arcsec is not None and self.pixel_scale_arcsec is not None:
-            crop_px = max(1, round(crop_px * self.pixel_scale_arcsec / pixel_scale_arcsec))
+        return self.decode_measured(data, name, pixel_scale_arcsec=pixel_scale_arcsec, blue_first=blue_first)[0]
+
+    def decode_measured(
+        self, data: bytes, name: str, *, pixel_scale_arcsec: float | None = None, blue_first: bool = False
+    ) -> tuple[np.ndarray, int]:
+        """As decode, and the shorter side of the image as it was, in source pixels."""
+        crop_px = self.crop_of(pixel_scale_arcsec)
         if data[:2] == b"\xff\xd8":
             pixels, shrunk = _decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
+            side_px = round(min(pixels.shape[:2]) * shrunk)
             if crop_px is not None:
                 crop_px = round(crop_px / shrunk)
         else:
             pixels = decode_whole(data, name, bands=self.bands, stretch=self.stretch)
-        return self.fit(pixels, crop_px=crop_px)
+            side_px = min(pixels.shape[:2])
+            if blue_first and is_fits(data, name):
+                pixels = pixels[..., ::-1]
+        return self.fit(pixels, crop_px=crop_px), side_px
+
+    def crop_of(self, pixel_scale_arcsec: float | None) -> int | None:
+        """crop_px in pixels of an image of another scale, such that it shows the same part of the sky."""
+        if self.crop_px is None or pixel_scale_arcsec is None or self.pixel_scale_arcsec is None:
+            return self.crop_px
+        return max(1, round(self.crop_px * self.pixel_scale_arcsec / pixel_scale_arcsec))
 
     def fit(self, pixels: np.ndarray, *, crop_px: int | None = None) -> np.ndarray:
         """uint8 [h, w, bands] to uint8 [size_px, size_px, bands]: the central crop (zero-padded), then averages."""
@@ -119,6 +137,21 @@ class Preprocess(BaseModel):
             for band in range(square.shape[2])
         ]
         return np.stack(bands, axis=-1)
+
+
+def is_constant(pixels: np.ndarray) -> np.ndarray:
+    """Mask [n] of the images, uint8 [n, h, w, bands], in which every band has one value everywhere."""
+    return _all_images(pixels, lambda part: part == part[:1, :1])
+
+
+def is_grey(pixels: np.ndarray) -> np.ndarray:
+    """Mask [n] of the images, uint8 [n, h, w, bands], whose bands are all alike."""
+    return _all_images(pixels, lambda part: part == part[..., :1])
+
+
+def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    middle = pixels.shape[1] // 2  # one row tells for nearly all images
+    return np.array([bool(compare(one[middle : middle + 1]).all() and compare(one).all()) for one in pixels], bool)
 
 
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -137,7 +170,7 @@ def decode_whole(data: bytes, name: str, *, bands: int, stretch: Stretch) -> np.
     """Bytes of an image file to uint8 [h, w, bands], nothing cropped. Raises BadImageError."""
     if data[:2] == b"\xff\xd8":
         return _decode_jpeg(data, name, bands=bands)[0]
-    if name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  =":
+    if is_fits(data, name):
         return stretch.apply(_fit_bands(read_fits_planes(data, name), bands, name))
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -189,6 +222,11 @@ def read_fits_planes(data: bytes, name: str) -> np.ndarray:
             "fill them before packing (for instance with the sky level), or pass --skip-bad",
         )
     return cube
+
+
+def is_fits(data: bytes, name: str) -> bool:
+    """Whether the bytes, or the name they go by, are those of a FITS file."""
+    return name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  ="
 
 
 def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:

@@ -39,7 +39,10 @@ class GalaxyNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Votes as fractions [n, 37], lens as log odds [n], classes as log odds [n, k]."""
-        features = self.dropout(self.features(images))
+        return self.read(self.dropout(self.features(images)))
+
+    def read(self, features: Tensor) -> dict[str, Tensor]:
+        """What the heads say of features, float32 [n, features]; see forward."""
         with torch.autocast(features.device.type, enabled=False):  # heads are small; their outputs deserve float32
             return {task: head(features) for task, head in self.heads.items()}
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from scipy.special import expit, logit
 from torch import Tensor
 
 from convnet_galaxies.data.output import new_file
@@ -22,6 +25,28 @@ from convnet_galaxies.settings import NetSettings
 
 FORMAT = 1
 BUILTIN = "builtin:"
+PROBABILITY_FLOOR = 1e-7
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``log odds * slope + intercept`` of a probability, after the mean over members and views.
+
+    images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
+    calibrated probabilities hold for; that of these images unless another was asked for.
+    """
+
+    slope: float
+    intercept: float
+    images: int
+    positives: int
+    groups: int
+    prevalence: float
+
+    def apply(self, probability: np.ndarray) -> np.ndarray:
+        """Float [n] to calibrated float64 [n]; certainty beyond PROBABILITY_FLOOR is not told apart."""
+        clipped = np.clip(np.asarray(probability, float), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        return np.asarray(expit(self.slope * logit(clipped) + self.intercept))
 
 
 @dataclass(frozen=True)
@@ -29,7 +54,8 @@ class ModelCard:
     """What a net needs besides its weights.
 
     classes: names of the classes of each task that the net answers; empty for votes and lens.
-    temperature: by task, the log odds are divided by it to calibrate them; 1 as trained.
+    members: nets of one architecture whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
+    calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
     ancestry: one entry a run that the weights went through before this one, oldest first.
     type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
     """
@@ -37,7 +63,8 @@ class ModelCard:
     net: NetSettings
     preprocess: Preprocess
     classes: dict[str, tuple[str, ...]]
-    temperature: dict[str, float] = field(default_factory=dict)
+    members: int = 1
+    calibration: dict[str, Calibration] = field(default_factory=dict)
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
 
@@ -61,7 +88,8 @@ class ModelCard:
                 net=NetSettings.model_validate(tree["net"]),
                 preprocess=Preprocess.model_validate(tree["preprocess"]),
                 classes={task: tuple(names) for task, names in tree["classes"].items()},
-                temperature=dict(tree["temperature"]),
+                members=_count_members(tree.get("members", 1)),
+                calibration={task: Calibration(**values) for task, values in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
                 type_centres=tree["type_centres"],
             )
@@ -100,27 +128,72 @@ def read_card(run: str | Path) -> ModelCard:
     return ModelCard.loads(text, path)
 
 
-def load_net(run: str | Path) -> tuple[GalaxyNet, ModelCard]:
-    """The net of a run, in evaluation mode on the CPU, and its card. Raises InputError."""
+def load_nets(run: str | Path) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
+    """The members of a run, in evaluation mode on the CPU, and their card. Raises InputError."""
     path = run_path(run)
     card = read_card(run)
-    net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=card.classes)
-    load_weights(net, path / "weights.safetensors")
-    return net.eval(), card
+    weights = path / "weights.safetensors"
+    nets = []
+    for number, state in enumerate(split_members(read_weights(weights), card.members, weights)):
+        net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=card.classes)
+        fill(net, state, weights if card.members == 1 else f"{weights}, member {number}")
+        nets.append(net.eval())
+    return tuple(nets), card
 
 
-def load_weights(net: torch.nn.Module, path: Path) -> None:
-    """Fill a net from a safetensors file; every name and shape must agree. Raises InputError."""
+def load_net(run: str | Path) -> tuple[GalaxyNet, ModelCard]:
+    """The net of a run, or the first member of a committee, and the card. Raises InputError."""
+    nets, card = load_nets(run)
+    return nets[0], card
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name, as they are stored. Raises InputError."""
     try:
-        state = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
+
+
+def split_members(state: dict[str, Tensor], members: int, name: object) -> list[dict[str, Tensor]]:
+    """The tensors of each member under their plain names. Raises InputError when the file holds another number."""
+    if members == 1:
+        return [state]
+    found = {key.partition(".")[0] for key in state}
+    if found != {str(number) for number in range(members)}:
+        raise InputError(
+            f"{name}: found tensors of {', '.join(sorted(found)[:5]) or 'no member'}, expected those of {members} "
+            f"members, 0 to {members - 1}",
+            "keep weights and model.json of one run together",
+        )
+    prefixes = [f"{number}." for number in range(members)]
+    return [{key.removeprefix(one): tensor for key, tensor in state.items() if key.startswith(one)} for one in prefixes]
+
+
+def join_members(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The inverse of split_members."""
+    if len(states) == 1:
+        return dict(states[0])
+    return {f"{number}.{key}": tensor for number, state in enumerate(states) for key, tensor in state.items()}
+
+
+def halve(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as float16; the statistics of batch norms, whose range is not the weights', stay as they are."""
+    keep = ("running_mean", "running_var", "num_batches_tracked")
+    return {
+        key: tensor if key.rpartition(".")[2] in keep or not tensor.is_floating_point() else tensor.half()
+        for key, tensor in state.items()
+    }
+
+
+def fill(net: torch.nn.Module, state: dict[str, Tensor], name: object) -> None:
+    """Fill a net; every name and shape must agree, float16 becomes float32. Raises InputError."""
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"{path}: does not fit the net ({reason})", "keep weights and model.json of one run together"
+            f"{name}: does not fit the net ({reason})", "keep weights and model.json of one run together"
         ) from None
 
 
@@ -134,3 +207,9 @@ def fingerprint(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _count_members(value: object) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"members is {value!r}, expected a whole number from 1 on")
+    return value

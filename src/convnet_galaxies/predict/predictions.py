@@ -21,11 +21,16 @@ def column_names(classes: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def to_table(
-    ids: Sequence[str], answers: Mapping[str, np.ndarray], classes: Mapping[str, Sequence[str]]
+    ids: Sequence[str],
+    answers: Mapping[str, np.ndarray],
+    classes: Mapping[str, Sequence[str]],
+    familiarity: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row an image, in input order; float32 columns as in column_names."""
+    """One row an image, in input order; float32 columns as in column_names, then familiarity where it is known."""
     blocks = [np.asarray(answers[task]).reshape(len(ids), -1) for task in classes]
     values = np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
     table = pd.DataFrame(values.astype(np.float32), columns=column_names(classes)[1:])
     table.insert(0, "id", list(ids))
+    if familiarity is not None:
+        table["familiarity"] = familiarity.astype(np.float32)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,16 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Preprocess, is_constant
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.backbones import PlainNet
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
-from convnet_galaxies.model.galaxy_net import answers, to_channels_last
-from convnet_galaxies.model.weights import load_net
+from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
+from convnet_galaxies.model.weights import load_nets, run_path
+from convnet_galaxies.predict.familiarity import read_known
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
 from convnet_galaxies.train.plan import field_px
+from convnet_galaxies.train.run_folder import RunFolder
 
 Views = Literal[1, 8, 16]
 
@@ -39,11 +42,27 @@ def require_preprocess(where: object, found: Preprocess, expected: Preprocess) -
         )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a run says of n images.
+
+    tasks: float32 by task: votes [n, 37], lens [n], classes [n, k]; means over members and views, calibrated.
+    features: what the heads see, float32 [n, members * features]; means over views, the members side by side.
+    familiarity: share (0 to 1) of the images that the run knows that look at least as unusual to it, float32 [n];
+        None where the run does not say (see fit_familiarity), 0 for an image of one value everywhere.
+    """
+
+    tasks: dict[str, np.ndarray]
+    features: np.ndarray
+    familiarity: np.ndarray | None = None
+
+
 class Predictor:
-    """Answers of a run's net, averaged over fixed views of each image.
+    """Answers of a run's net or committee, averaged over its members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
-    views: 1, 8 (quarter turns and flips) or 16 (eighth turns and flips): more views, smaller errors, more time.
+    views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time.
+    knows: whether answers say how familiar the images are, where the run's folder has that.
     """
 
     def __init__(
@@ -54,17 +73,28 @@ class Predictor:
         views: Views = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 128,
+        knows: bool = True,
     ) -> None:
-        net, self.card = load_net(run)
+        nets, self.card = load_nets(run)
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
-        self.net = to_channels_last(fold_norms(net)).to(self.device)
-        self.net.backbone.to(self.dtype)
-        backbone = self.net.backbone
-        if isinstance(backbone, PlainNet) and can_fuse(self.device):
-            self.net.backbone = FusedPlainNet(backbone)
+        self.nets = [self._prepare(net) for net in nets]
         self.warps = fixed_warps(views)
         self.batch = batch
+        folder = RunFolder(run_path(run))
+        self.known = read_known(folder.familiarity, folder.weights) if knows else None
+
+    def _prepare(self, net: GalaxyNet) -> GalaxyNet:
+        net = to_channels_last(fold_norms(net)).to(self.device)
+        net.backbone.to(self.dtype)
+        if isinstance(net.backbone, PlainNet) and can_fuse(self.device):
+            net.backbone = FusedPlainNet(net.backbone)
+        return net
+
+    @property
+    def views(self) -> int:
+        """Number of views of each image."""
+        return len(self.warps)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -76,44 +106,59 @@ class Predictor:
         """The tasks that the net answers, and the names of their classes."""
         return self.card.classes
 
+    def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
+        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
+        crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
+        seen = field_px(self.card.net, self.preprocess.size_px) / self.preprocess.size_px
+        return None if crop_px is None else min(1.0, seen) * crop_px
+
+    def ask(self, pixels: np.ndarray) -> Answer:
+        """uint8 [n, size_px, size_px, bands] to everything that the run says, in one pass."""
+        parts = list(self.stream(pixels))
+        features = np.concatenate([part.features for part in parts])
+        tasks = {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes}
+        if self.known is None:
+            return Answer(tasks, features)
+        familiarity = self.known.familiarity(features, self.views)
+        familiarity[is_constant(pixels)] = 0  # black lies not far out among galaxies, but is none
+        return Answer(tasks, features, familiarity)
+
     def answer(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """uint8 [n, size_px, size_px, bands] to float32 by task: votes [n, 37], lens [n], classes [n, k]."""
-        self._check(pixels)
-        parts = [self._answer_batch(pixels[start : start + self.batch]) for start in range(0, len(pixels), self.batch)]
-        return {task: np.concatenate([part[task] for part in parts]) for task in self.classes}
+        """As ask, the tasks alone."""
+        return self.ask(pixels).tasks
 
-    def stream(self, pixels: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """As answer, a batch at a time, for images that are memory-mapped."""
-        self._check(pixels)
-        for start in range(0, len(pixels), self.batch):
-            yield self._answer_batch(pixels[start : start + self.batch])
-
-    @torch.inference_mode()
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [n, size_px, size_px, bands] to what the heads see, float32 [n, features], mean of the views."""
+        """As ask, the features alone."""
+        return self.ask(pixels).features
+
+    def stream(self, pixels: np.ndarray) -> Iterator[Answer]:
+        """As ask, a batch at a time and without familiarity, for images that are memory-mapped."""
         self._check(pixels)
-        parts = []
         for start in range(0, len(pixels), self.batch):
-            block = torch.from_numpy(np.array(pixels[start : start + self.batch]))
-            parts.append(torch.stack([self.net.features(self._view(block, warp)) for warp in self.warps]).mean(0).cpu())
-        return torch.cat(parts).numpy()
+            yield self._ask_batch(pixels[start : start + self.batch])
 
     @torch.inference_mode()
-    def _answer_batch(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def _ask_batch(self, pixels: np.ndarray) -> Answer:
         block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
         sums: dict[str, Tensor] = {}
+        features: dict[int, Tensor] = {}
         for warp in self.warps:
-            for task, answer in answers(self._calibrated(self.net(self._view(block, warp)))).items():
-                sums[task] = answer if task not in sums else sums[task] + answer
-        return {task: (total / len(self.warps)).cpu().numpy() for task, total in sums.items()}
+            view = self._view(block, warp)
+            for number, net in enumerate(self.nets):
+                seen = net.features(view)
+                features[number] = seen if number not in features else features[number] + seen
+                for task, answer in answers(net.read(seen)).items():
+                    sums[task] = answer if task not in sums else sums[task] + answer
+        asked = self.views * len(self.nets)
+        means = {task: (total / asked).cpu().numpy() for task, total in sums.items()}
+        for task, calibration in self.card.calibration.items():
+            means[task] = calibration.apply(means[task]).astype(np.float32)
+        return Answer(means, torch.cat([(one / self.views).cpu() for one in features.values()], dim=1).numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = field_px(self.card.net, self.preprocess.size_px)
         view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
-
-    def _calibrated(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {task: output / self.card.temperature.get(task, 1.0) for task, output in outputs.items()}
 
     def _check(self, pixels: np.ndarray) -> None:
         side, bands = self.preprocess.size_px, self.preprocess.bands

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnet_galaxies.data.archive import list_images
-from convnet_galaxies.data.decoding import decode_batches
+from convnet_galaxies.data.decoding import Given, decode_batches
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack
@@ -22,6 +23,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.predict.input_notes import InputNotes, require_scale
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 
@@ -31,10 +33,11 @@ BATCHES_A_TABLE = 8
 
 @dataclass(frozen=True)
 class Summary:
-    """What was predicted: number of images, and those left out, one text each."""
+    """What was predicted: number of images; those left out, one text each; sentences about those to be wary of."""
 
     images: int
     skipped: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def predict_file(
@@ -45,26 +48,28 @@ def predict_file(
     skip_bad: bool = False,
     limit: int | None = None,
     force: bool = False,
+    given: Given | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Predict a pack, folder, zip or single image into a CSV, Parquet or FITS file, by the ending of output.
 
     One row an image, in input order. The file appears when it is whole. A CSV or Parquet file is written as the
     predictions come; a FITS file at the end, from memory (about 200 bytes an image).
-    Raises InputError for bad sources, BadImageError for a bad image unless skip_bad.
+    given: what is known of images beyond their files. Raises InputError for bad sources, BadImageError for a bad image
+    unless skip_bad.
     """
     form = table_format(output)
     if output.exists() and not force:
         raise OutputExistsError(output)
     skipped: list[str] = []
+    notes = InputNotes()
     count = 0
-    with closing(
-        predict_tables(predictor, source, skip_bad=skip_bad, limit=limit, skipped=skipped, progress=progress)
-    ) as tables:
+    options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "given": given, "progress": progress}
+    with closing(predict_tables(predictor, source, skipped=skipped, notes=notes, **options)) as tables:
         if form not in ("CSV", "Parquet"):
             table = pd.concat(list(tables), ignore_index=True)
             write_table(output, table, force=force)
-            return Summary(len(table), tuple(skipped))
+            return Summary(len(table), tuple(skipped), tuple(notes.sentences()))
         with new_file(output, force=force) as temporary:
             if form == "CSV":
                 is_packed = output.name.lower().endswith(".gz")
@@ -83,7 +88,7 @@ def predict_file(
                 finally:
                     if writer is not None:
                         writer.close()
-    return Summary(count, tuple(skipped))
+    return Summary(count, tuple(skipped), tuple(notes.sentences()))
 
 
 def predict_tables(
@@ -92,13 +97,20 @@ def predict_tables(
     *,
     skip_bad: bool = False,
     limit: int | None = None,
+    given: Given | None = None,
     skipped: list[str] | None = None,
+    notes: InputNotes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[pd.DataFrame]:
     """Tables of predictions (see predictions.to_table), a batch of images each.
 
-    skipped: a list that texts about images left out are added to. progress: called with (done, all).
+    skipped: a list that texts about images left out are added to. notes: takes in what the images are like.
+    progress: called with (done, all).
     """
+    given = given or Given()
+    require_scale(given.pixel_scale_arcsec, predictor.preprocess)
+    notes = notes or InputNotes()
+    notes.window_px = predictor.window_px(given.pixel_scale_arcsec)
     done = 0
     blocks, total = _open(
         predictor.preprocess,
@@ -106,11 +118,14 @@ def predict_tables(
         batch=BATCHES_A_TABLE * predictor.batch,
         skip_bad=skip_bad,
         limit=limit,
+        given=given,
         skipped=skipped,
     )
     with closing(blocks):
-        for ids, pixels in blocks:
-            yield to_table(ids, predictor.answer(pixels), predictor.classes)
+        for ids, pixels, sides_px in blocks:
+            answer = predictor.ask(pixels)
+            notes.look(ids, pixels, sides_px, answer.familiarity)
+            yield to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
             done += len(ids)
             if progress is not None:
                 progress(done, total)
@@ -120,31 +135,50 @@ def predict_tables(
         )
 
 
-Blocks = Generator[tuple[list[str], np.ndarray]]
+Blocks = Generator[tuple[list[str], np.ndarray, Sequence[int | None]]]
+"""Names, pixels uint8 [n, h, w, bands], and the shorter sides in source pixels (None: unknown)."""
 
 
 def _open(
-    preprocess: Preprocess, source: Path, *, batch: int, skip_bad: bool, limit: int | None, skipped: list[str] | None
+    preprocess: Preprocess,
+    source: Path,
+    *,
+    batch: int,
+    skip_bad: bool,
+    limit: int | None,
+    given: Given,
+    skipped: list[str] | None,
 ) -> tuple[Blocks, int]:
     if (source / DESCRIPTION).is_file():
+        if given != Given():
+            raise InputError(
+                f"{source}: is a pack, whose pixels are settled, so --pixel-scale and --blue-first cannot change them",
+                "leave these options out, or give the images themselves",
+            )
         pack = read_pack(source)
         require_preprocess(source, pack.preprocess, preprocess)
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
-        return (
-            (ids[a : min(a + batch, total)], pack.images[a : min(a + batch, total)]) for a in range(0, total, batch)
-        ), total
+        ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
+        return ((ids[a:b], pack.images[a:b], [None] * (b - a)) for a, b in ends), total
     index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
-    return _decode(files, list(index), preprocess, skip_bad=skip_bad, skipped=skipped), len(files)
+    return _decode(files, list(index), preprocess, given, skip_bad=skip_bad, skipped=skipped), len(files)
 
 
 def _decode(
-    files: tuple[ImageFile, ...], ids: list[str], preprocess: Preprocess, *, skip_bad: bool, skipped: list[str] | None
+    files: tuple[ImageFile, ...],
+    ids: list[str],
+    preprocess: Preprocess,
+    given: Given,
+    *,
+    skip_bad: bool,
+    skipped: list[str] | None,
 ) -> Blocks:
-    with closing(decode_batches(files, preprocess, skip_bad=skip_bad)) as batches:
+    sides_px: dict[int, int] = {}
+    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sides_px=sides_px)) as batches:
         for rows, pixels, failures in batches:
             if skipped is not None:
                 skipped += failures
             if len(rows):
-                yield [ids[row] for row in rows], pixels
+                yield [ids[row] for row in rows], pixels, [sides_px.pop(int(row), None) for row in rows]

@@ -7,20 +7,38 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies.data.describe import CountTable, Description
-from convnet_galaxies.model.weights import load_net
+from convnet_galaxies.model.weights import BUILTIN, load_net, run_path
 from convnet_galaxies.train.run_folder import RunFolder, read_split
 
+MODEL_CARD = "CARD.md"
+"""What a person should know before using weights that ship with the package."""
 
-def describe_run(path: Path) -> Description:
-    """Net, tasks, ancestry, split and last validation of a run. Raises InputError when its files are damaged."""
+
+def describe_run(source: str | Path) -> Description:
+    """Net, tasks, ancestry, split and last validation of a run or of built-in weights, and their model card.
+
+    Raises InputError when files are damaged.
+    """
+    path = run_path(source) if str(source).startswith(BUILTIN) else Path(source)
     run = RunFolder(path)
     lines, tables, problems = [], [], []
     if run.is_finished:
         net, card = load_net(path)
         size = sum(parameter.numel() for parameter in net.parameters())
-        lines.append(f"a finished run: {card.net.backbone} net, {size:,} parameters")
+        kind = "a finished run:" if card.members == 1 else f"a committee of {card.members}, each a"
+        lines.append(f"{kind} {card.net.backbone} net, {size:,} parameters")
         lines.append(f"answers {', '.join(card.classes)}; sees {card.net.input_px} px of {card.preprocess}")
-        lines += [f"descends from {one['run']} ({', '.join(one['tasks'])})" for one in card.ancestry]
+        lines += [
+            f"{'has the member' if 'member' in one else 'descends from'} {one['run']} ({', '.join(one['tasks'])})"
+            for one in card.ancestry
+        ]
+        lines += [
+            f"{task} calibrated on {one.images:,} images for {one.prevalence:.3g} of them positive: "
+            f"log odds x {one.slope:.3f} {one.intercept:+.3f}"
+            for task, one in card.calibration.items()
+        ]
+        if run.familiarity.is_file():
+            lines.append("knows what its images look like, and says of others how familiar they are")
     elif run.checkpoint.is_file():
         lines.append("an unfinished run; continue it with the same `train` command and --resume")
     else:
@@ -38,4 +56,7 @@ def describe_run(path: Path) -> Description:
         last = pd.read_csv(run.metrics).iloc[-1]
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
         lines.append(f"last validation: {figures}")
-    return Description(str(path), "run", tuple(lines), tuple(tables), tuple(problems))
+    model_card = path / MODEL_CARD
+    if model_card.is_file():
+        lines += ["", *model_card.read_text("utf-8").splitlines()]
+    return Description(str(source), "run", tuple(lines), tuple(tables), tuple(problems))

@@ -17,7 +17,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
 from convnet_galaxies.settings import NetSettings, Settings, write_settings
-from convnet_galaxies.train.run_folder import link_keys, read_split_of, was_trained_on
+from convnet_galaxies.train.run_folder import hash_key, link_keys, read_split_of, was_trained_on
 from convnet_galaxies.train.targets import Target, find_types, make_target, vote_columns
 
 
@@ -154,7 +154,7 @@ def deal_parts(
     for row_keys, part in zip(inherited["keys"], inherited["part"], strict=True):
         for key in row_keys:
             known[key] = min(known.get(key, 2), rank[part])
-    past = np.array([min((known.get(key, 3) for key in row_keys), default=3) for row_keys in keys])
+    past = np.array([min(known.get(form, 3) for key in row for form in (key, hash_key(key))) for row in keys])
     of_group = pd.Series(past).groupby(groups).transform("min").to_numpy()
     return np.where(of_group < 3, np.array([*rank, ""], dtype=object)[of_group], parts)
 

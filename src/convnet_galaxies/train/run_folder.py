@@ -1,13 +1,14 @@
 """The folder of a run: what was trained, on what, how, and everything needed to use it or go on.
 
 ``settings.toml``, ``weights.safetensors``, ``model.json``, ``metrics.csv``, ``split.parquet``,
-``environment.json``, and ``resume.ckpt`` while unfinished. ``model.json`` is written last, so a folder that has it
-is a finished run.
+``environment.json``, ``familiarity.safetensors`` when it was fitted, and ``resume.ckpt`` while unfinished.
+``model.json`` is written last, so a folder that has it is a finished run.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import platform
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ import pandas as pd
 import torch
 
 from convnet_galaxies import __version__
+from convnet_galaxies.data.sky_groups import name_cells
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model.weights import BUILTIN, run_path
 
@@ -55,6 +57,10 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def familiarity(self) -> Path:
+        return self.path / "familiarity.safetensors"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "resume.ckpt"
 
@@ -79,17 +85,25 @@ class RunFolder:
     def _remove_files(self) -> None:
         if not self.path.is_dir() or not is_run(self.path):
             raise InputError(f"{self.path}: is not a run, so it is not replaced", "choose another output")
-        own = (self.settings, self.weights, self.card, self.metrics, self.split, self.environment, self.checkpoint)
-        left_over = [path for one in own for path in self.path.glob(f".{one.name}.unfinished-*")]
-        strangers = sorted(path.name for path in self.path.iterdir() if path not in (*own, *left_over))
+        left_over, strangers = self._look()
         if strangers:
             raise InputError(
                 f"{self.path}: holds {strangers[0]}, which is no file of a run, so it is not replaced",
                 "move it away, or choose another output",
             )
         # model.json goes first: what is left when this is cut off is no finished run.
-        for path in (self.card, *own, *left_over):
+        for path in (self.card, *self._own, *left_over):
             path.unlink(missing_ok=True)
+
+    @property
+    def _own(self) -> tuple[Path, ...]:
+        logs = (self.metrics, self.split, self.environment, self.checkpoint)
+        return (self.settings, self.weights, self.familiarity, self.card, *logs)
+
+    def _look(self) -> tuple[list[Path], list[str]]:
+        """What unfinished writing left over, and names of what no run has."""
+        left_over = [path for one in self._own for path in self.path.glob(f".{one.name}.unfinished-*")]
+        return left_over, sorted(path.name for path in self.path.iterdir() if path not in (*self._own, *left_over))
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:
         """Record versions and machine."""
@@ -130,11 +144,24 @@ def is_run(path: Path) -> bool:
     return run.is_finished or (run.settings.is_file() and run.environment.is_file())
 
 
+def is_run_alone(path: Path) -> bool:
+    """Whether a folder is a run and holds nothing that a run does not."""
+    return is_run(path) and not RunFolder(path)._look()[1]
+
+
 def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
-    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id."""
+    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id.
+
+    A position on the sky gives the cells that it lies in (see name_cells), since the name of a sky_group depends on
+    the other images of its set.
+    """
     keys: list[list[str]] = [[] for _ in range(len(table))]
     for column in link_columns:
-        if column in table.columns:
+        if column == "sky_group" and {"ra_deg", "dec_deg"} <= set(table.columns):
+            positions = table[["ra_deg", "dec_deg"]].to_numpy(float)
+            for row in np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist():
+                keys[row] += [f"sky={name}" for name in name_cells(*positions[row])]
+        elif column in table.columns:
             for row, value in enumerate(table[column]):
                 if not pd.isna(value) and str(value) != "":
                     keys[row].append(f"{column}={_plain_number(value)}")
@@ -160,13 +187,31 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def read_split_of(run: str | Path) -> pd.DataFrame | None:
-    """The split of a run; None for built-in weights, which carry none, since nobody holds their training images."""
+    """The split of a run; None for built-in weights that carry none."""
     path = run_path(run) / "split.parquet"
     return read_split(path) if path.is_file() or not str(run).startswith(BUILTIN) else None
 
 
+def hash_key(key: str) -> str:
+    """``#`` and the first 8 bytes of the key's SHA-256 in hex: enough to recognise an image, not to name it.
+
+    Weights that are given away carry these. Two keys agree by chance once in 10^19 comparisons. A key that is hashed
+    already stays as it is.
+    """
+    return key if key.startswith("#") else f"#{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def hash_split(split: pd.DataFrame) -> pd.DataFrame:
+    """A split without names: only what was used, its keys hashed, sorted by them; the origin is ``an ancestor``."""
+    used = split[split["used"]].copy()
+    used["keys"] = [sorted(hash_key(key) for key in keys) for keys in used["keys"]]
+    used["id"] = [keys[0] for keys in used["keys"]]
+    used["origin"] = np.where(used["origin"] == "this run", "this run", "an ancestor")
+    return used.sort_values(["part", "id"], ignore_index=True)
+
+
 def used_keys(split: pd.DataFrame, part: str) -> set[str]:
-    """Keys of all images that the run or an ancestor used in a part, ``train`` or ``validation``."""
+    """Keys of all images that the run or an ancestor used in a part, ``train`` or ``validation``; some hashed."""
     rows = split[(split["part"] == part) & split["used"]]
     return {key for keys in rows["keys"] for key in keys}
 
@@ -183,6 +228,6 @@ def was_validated_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: 
 
 def _shares_key(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame, part: str) -> np.ndarray:
     seen = used_keys(split, part)
-    own = [any(key in seen for key in keys) for keys in link_keys(table, link_columns)]
+    own = [any(key in seen or hash_key(key) in seen for key in keys) for keys in link_keys(table, link_columns)]
     # Whole groups: an image may be linked to a training image by a third one that was not used itself.
     return pd.Series(own, dtype=bool).groupby(table["group"].to_numpy()).transform("any").to_numpy()

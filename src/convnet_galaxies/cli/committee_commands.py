@@ -1,0 +1,127 @@
+"""committee, calibrate, familiarity: from trained runs to one that may be given away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Quiet, Seed, progress_bar, show_json
+from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
+from convnet_galaxies.errors import OutputExistsError
+
+RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    app.command()(committee)
+    app.command()(calibrate)
+    app.command()(familiarity)
+
+
+def committee(
+    runs: Annotated[list[str], typer.Argument(help="Finished runs of the same net, images and tasks.")],
+    output: RunOutput,
+    half: Annotated[bool, typer.Option("--half", help="Store weights in half the bytes (float16).")] = False,
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="For weights that are given away: no names of images or folders, hashed keys."),
+    ] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Join runs into a committee, which answers the mean of their probabilities.
+
+    It holds out only what no member was trained on. Calibrate it, and fit its familiarity, after joining; a single
+    run with --publish keeps both. `train --from` a committee starts from its first member.
+
+    Example: `convnet-galaxies committee seed0 seed1 seed2 -o three --half`
+    """
+    from convnet_galaxies.train.committee import join_runs
+
+    result = join_runs(runs, output, half=half, publish=publish, force=force)
+    if as_json:
+        show_json(result)
+        return
+    used = ", ".join(f"{count:,} {part}" for part, count in result.used.items())
+    members = f"{result.members} member{'s' if result.members > 1 else ''}"
+    typer.echo(f"{result.run}: {members}, {result.size_bytes / 1e6:.1f} MB of weights; images: {used}")
+
+
+def calibrate(
+    run: Run,
+    pack: Annotated[Path, typer.Argument(help="Pack with labels that the run was not trained on.")],
+    output: RunOutput,
+    prevalence: Annotated[
+        float | None, typer.Option(help="Share of lenses that the probabilities shall hold for; default: the pack's.")
+    ] = None,
+    part: Annotated[
+        PartChoice, typer.Option(help="Which held-out images: test, validation, or both.")
+    ] = PartChoice.HELDOUT,
+    views: ViewOption = ViewChoice.EIGHT,
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Calibrate the lens probability of a run on held-out images, into a new run.
+
+    The log odds get a slope and an intercept; the order of images stays. The images count as validation in the new
+    run, whose test figures must come from others.
+
+    Example: `convnet-galaxies calibrate three candidates.pack -o lens --prevalence 0.01`
+    """
+    if output.exists() and not force:
+        raise OutputExistsError(output)
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.predict.calibrate import calibrate as calibrate_run
+    from convnet_galaxies.predict.predictor import Predictor
+
+    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    result = calibrate_run(
+        predictor, run, read_pack(pack), output, prevalence=prevalence, part=part.value, seed=seed, force=force
+    )
+    if as_json:
+        show_json(result)
+        return
+    one = result.calibration
+    after = "unknown" if result.log_loss_after is None else f"{result.log_loss_after:.4f}"
+    typer.echo(
+        f"{result.run}: log odds x {one.slope:.3f} {one.intercept:+.3f}, for {one.prevalence:.3%} lenses; fitted on "
+        f"{one.images:,} images ({one.positives:,} lenses, {one.groups:,} groups); log loss "
+        f"{result.log_loss_before:.4f} before, {after} after (cross-fitted, at the pack's prevalence)"
+    )
+    if result.refused:
+        typer.echo(f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours")
+
+
+def familiarity(
+    run: Annotated[str, typer.Argument(help="Run folder.")],
+    packs: Annotated[list[Path], typer.Argument(help="The packs that it was trained on, all kinds of its images.")],
+    seed: Seed = 0,
+    device: Device = DeviceChoice.AUTO,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Let a run know what its images look like, so that `predict` can say which ones are unlike them.
+
+    Writes familiarity.safetensors into the run's folder. Predictions get a column familiarity: the share of known
+    images that look at least as unusual.
+
+    Example: `convnet-galaxies familiarity lens lenses.pack`
+    """
+    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.data.records import join_sets
+    from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+
+    images = join_sets([read_pack(pack) for pack in packs])
+    with progress_bar("Looking", quiet=quiet) as update:
+        result = fit_familiarity(run, images, device=device.value, seed=seed, force=force, progress=update)
+    if as_json:
+        show_json(result)
+        return
+    kind = "that the run was not trained on" if result.are_unseen else "of other groups, which the run was trained on"
+    typer.echo(f"{result.path}: fitted on {result.fitted:,} images, judged by {result.held_out:,} {kind}")

@@ -1,0 +1,138 @@
+"""A lens probability that means what it says, at the prevalence of the images or at another one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedGroupKFold
+
+from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.calibration import fit_temperature, stack_binary
+from convnet_galaxies.model.weights import Calibration, ModelCard, run_path
+from convnet_galaxies.predict.evaluation import Part, held_out_rows
+from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.train.run_folder import RunFolder, is_run_alone, link_keys, read_split_of, write_split
+
+FEWEST = 20
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """What was fitted, and the log loss before and after on folds of groups that the fit did not see (None: too few).
+
+    refused: images left out, since the run or an ancestor was trained on them or their neighbours.
+    """
+
+    run: Path
+    calibration: Calibration
+    refused: int
+    log_loss_before: float
+    log_loss_after: float | None
+
+
+def calibrate(
+    predictor: Predictor,
+    run: str | Path,
+    images: ImageSet,
+    output: Path,
+    *,
+    prevalence: float | None = None,
+    part: Part = "heldout",
+    seed: int = 0,
+    force: bool = False,
+) -> CalibrationSummary:
+    """Write a copy of a run whose lens probabilities are calibrated on held-out images of a set.
+
+    prevalence: share of lenses for which the probabilities shall hold; None takes that of the images. The log odds
+    move by the difference of the log odds of both prevalences (Saerens et al. 2002, Neural Computation 14, 21).
+    The images stand as ``validation`` in the copy's split, so that its test figures are taken on others.
+    Raises InputError when the run knows no lenses, or too few held-out lenses or others are left; UsageError for a
+    prevalence that is none.
+    """
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise UsageError(f"--prevalence: found {prevalence:g}, expected a share between 0 and 1", "give e.g. 0.001")
+    if "lens" not in predictor.classes:
+        raise InputError(
+            f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
+        )
+    require_preprocess("the pack", images.preprocess, predictor.preprocess)
+    if "lens" not in images.table:
+        raise InputError("the pack has no column 'lens', expected labelled images", "pack it with its labels")
+    rows, refused = held_out_rows(images, run, part)
+    rows = rows[images.table["lens"].notna().to_numpy()[rows]]
+    table = images.table.iloc[rows].reset_index(drop=True)
+    truth = table["lens"].to_numpy(float) == 1
+    groups = table["group"].to_numpy().astype(str)
+    fewest = min(len(set(groups[truth])), len(set(groups[~truth])))
+    if fewest < FEWEST:
+        raise InputError(
+            f"calibration: found {len(set(groups[truth]))} groups with held-out lenses and {len(set(groups[~truth]))} "
+            f"with others, expected at least {FEWEST} of each",
+            "give a pack with more labelled images that the run was not trained on",
+        )
+    predictor.card = replace(predictor.card, calibration={})
+    blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
+    probability = np.concatenate([predictor.answer(images.images[block])["lens"] for block in blocks]).astype(float)
+    fitted = fit(probability, truth, groups, prevalence=prevalence)
+    before = float(log_loss(truth, np.clip(probability, 1e-7, 1 - 1e-7)))
+    after = _cross_fit(probability, truth, groups, seed)
+    card = replace(predictor.card, calibration={"lens": fitted})
+    _copy_run(run, output, card, _mark_as_validation(run, images, rows), force=force)
+    return CalibrationSummary(output, fitted, refused, before, after)
+
+
+def fit(probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, prevalence: float | None) -> Calibration:
+    """Slope and intercept of least log loss; probability: float [n], truth: bool [n], groups: str [n]."""
+    scaling = fit_temperature(stack_binary(probability), truth.astype(int), bias=True)
+    own = float(truth.mean())
+    wanted = own if prevalence is None else prevalence
+    shift = float(logit(wanted) - logit(own))
+    counts = len(truth), int(truth.sum()), len(set(groups))
+    return Calibration(1 / scaling.temperature, scaling.bias[1] + shift, *counts, wanted)
+
+
+def _cross_fit(probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> float | None:
+    answer = np.full(len(truth), np.nan)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    for kept, left_out in folds.split(probability, truth, groups):
+        if len(set(truth[kept])) < 2:
+            return None
+        answer[left_out] = fit(probability[kept], truth[kept], groups[kept], prevalence=None).apply(
+            probability[left_out]
+        )
+    return float(log_loss(truth, answer))
+
+
+def _mark_as_validation(run: str | Path, images: ImageSet, rows: np.ndarray) -> pd.DataFrame:
+    split = read_split_of(run)
+    keys = link_keys(images.table, images.link_columns)
+    added = pd.DataFrame(
+        {
+            "id": images.table["id"].iloc[rows].astype(str).tolist(),
+            "part": "validation",
+            "used": True,
+            "keys": [keys[row] for row in rows],
+            "origin": "calibration",
+        }
+    )
+    return added if split is None else pd.concat([split, added], ignore_index=True)
+
+
+def _copy_run(run: str | Path, output: Path, card: ModelCard, split: pd.DataFrame, *, force: bool) -> None:
+    source = RunFolder(run_path(run))
+    with new_folder(output, force=force, is_ours=is_run_alone) as folder:
+        made = RunFolder(folder)
+        for name in ("settings", "metrics", "environment", "familiarity", "weights"):
+            if getattr(source, name).is_file():
+                shutil.copyfile(getattr(source, name), getattr(made, name))
+        write_split(made.split, split)
+        made.card.write_text(card.dumps(), "utf-8")

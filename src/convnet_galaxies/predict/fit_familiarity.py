@@ -1,0 +1,86 @@
+"""Fits what the images that a run knows look like to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convnet_galaxies.data.records import ImageSet, split_groups
+from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_distances
+from convnet_galaxies.model.weights import BUILTIN, run_path
+from convnet_galaxies.predict.familiarity import Known, write_known
+from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.train.device import Device
+from convnet_galaxies.train.run_folder import RunFolder, read_split_of, was_trained_on
+
+MOST_FITTED, MOST_HELD_OUT = 2000, 1000
+FEWEST_HELD_OUT = 200
+VIEWS = (1, 8, 16)
+
+
+@dataclass(frozen=True)
+class FamiliaritySummary:
+    """What was fitted: images of the cloud, and held-out images by which distances are judged; whether the run was
+    trained on none of the latter."""
+
+    path: Path
+    fitted: int
+    held_out: int
+    are_unseen: bool
+
+
+def fit_familiarity(
+    run: str | Path,
+    images: ImageSet,
+    *,
+    device: Device = "auto",
+    seed: int = 0,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> FamiliaritySummary:
+    """Write familiarity.safetensors into a run's folder; images: all kinds that the run was trained on.
+
+    The cloud is fitted on training images, distances are judged on images that the run was not trained on; where
+    fewer than FEWEST_HELD_OUT of those are given, on training images of other groups, which look a little too usual.
+    Raises InputError for too few images, or weights that ship with the package.
+    """
+    if str(run).startswith(BUILTIN):
+        raise InputError(f"{run}: ships with the package and is not changed", "give a run folder")
+    folder = RunFolder(run_path(run))
+    if folder.familiarity.exists() and not force:
+        raise OutputExistsError(folder.familiarity)
+    fitted, held_out, are_unseen = choose_rows(images, run, seed=seed)
+    total = len(fitted) + len(held_out) * sum(VIEWS)
+    done = 0
+    features: dict[str, np.ndarray] = {}
+    for name, rows, views in (("fit", fitted, 1), *((str(one), held_out, one) for one in VIEWS)):
+        predictor = Predictor(run, device=device, views=views, knows=False)  # type: ignore[arg-type]
+        require_preprocess("the packs", images.preprocess, predictor.preprocess)
+        parts = []
+        for start in range(0, len(rows), predictor.batch):
+            block = rows[start : start + predictor.batch]
+            parts.append(predictor.features(images.images[block]))
+            done += len(block) * views
+            if progress is not None:
+                progress(done, total)
+        features[name] = np.concatenate(parts)
+    cloud = fit_cloud(features["fit"])
+    distances = {views: fit_distances(cloud.distance(features[str(views)])) for views in VIEWS}
+    write_known(folder.familiarity, Known(cloud, distances), folder.weights, images=len(fitted), force=force)
+    return FamiliaritySummary(folder.familiarity, len(fitted), len(held_out), are_unseen)
+
+
+def choose_rows(images: ImageSet, run: str | Path, *, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Rows to fit the cloud on, rows to judge distances by, and whether the run was trained on none of the latter."""
+    split = read_split_of(run)
+    groups = images.table["group"].to_numpy()
+    trained = np.zeros(len(images), bool) if split is None else was_trained_on(images.table, images.link_columns, split)
+    are_unseen = bool((~trained).sum() >= FEWEST_HELD_OUT and trained.sum() >= FEWEST_IMAGES)
+    is_fitted = trained if are_unseen else split_groups(groups, (2 / 3, 1 / 3, 0), seed=seed) == "train"
+    order = np.random.default_rng(seed).permutation(len(images))
+    fitted, held_out = order[is_fitted[order]][:MOST_FITTED], order[~is_fitted[order]][:MOST_HELD_OUT]
+    return np.sort(fitted), np.sort(held_out), are_unseen or not trained[held_out].any()

@@ -1,0 +1,150 @@
+"""Several runs of one architecture joined into one run, whose answer is the mean of theirs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.weights import (
+    ModelCard,
+    fingerprint,
+    halve,
+    join_members,
+    load_nets,
+    read_card,
+    read_weights,
+    run_path,
+    save_weights,
+    split_members,
+)
+from convnet_galaxies.train.run_folder import RunFolder, hash_split, is_run_alone, read_split_of, write_split
+
+RANK = {"train": 0, "validation": 1, "test": 2}
+LARGEST_HALF = 65504.0
+
+
+@dataclass(frozen=True)
+class CommitteeSummary:
+    """What was joined: members, size of the weights in bytes, images of the united split by part."""
+
+    run: Path
+    members: int
+    size_bytes: int
+    used: dict[str, int]
+
+
+def join_runs(
+    runs: Sequence[str | Path], output: Path, *, half: bool = False, publish: bool = False, force: bool = False
+) -> CommitteeSummary:
+    """Join finished runs (committees count with all their members) into one run folder.
+
+    half: store the weights as float16. publish: nothing but model.json, weights and a split of hashed keys, no names
+    of images or of the runs' folders, for weights that are given away.
+    The runs must agree in net, preprocess, classes and types. The united split holds out an image only where no
+    member used it; calibration and familiarity are those of no member and must be fitted anew.
+    A single run keeps its calibration and familiarity, so that publishing comes last.
+    Raises InputError when they do not agree or one cannot be read.
+    """
+    cards = [read_card(run) for run in runs]
+    for run, card in zip(runs[1:], cards[1:], strict=True):
+        _require_alike(runs[0], cards[0], run, card)
+    states: list[dict[str, Tensor]] = []
+    for run, card in zip(runs, cards, strict=True):
+        load_nets(run)  # a member that does not fit its card is told here, by its own name
+        weights = run_path(run) / "weights.safetensors"
+        states += split_members(read_weights(weights), card.members, weights)
+    state = join_members(states)
+    if half:
+        _require_halvable(state)
+        state = halve(state)
+    split = unite_splits([(str(run), read_split_of(run)) for run in runs])
+    ancestry = [_describe(run, card, number) for number, (run, card) in enumerate(zip(runs, cards, strict=True))]
+    older = [one for card in cards for one in card.ancestry]
+    history = [one for k, one in enumerate(older) if one not in older[:k]] + (ancestry if len(runs) > 1 else [])
+    if publish:
+        split = hash_split(split)
+        history = [{**one, "run": Path(one["run"]).name} for one in history]
+    card = replace(cards[0], members=len(states), calibration={}, ancestry=tuple(history))
+    familiarity = RunFolder(run_path(runs[0])).familiarity
+    if len(runs) == 1:
+        card = replace(card, calibration=cards[0].calibration)
+    with new_folder(output, force=force, is_ours=is_run_alone) as folder:
+        made = RunFolder(folder)
+        save_weights(state, made.weights)
+        write_split(made.split, split)
+        if len(runs) == 1 and familiarity.is_file():
+            shutil.copyfile(familiarity, made.familiarity)
+        if not publish:
+            made.write_environment({"members": [str(run) for run in runs]})
+        made.card.write_text(card.dumps(), "utf-8")
+    own = split[split["used"]].groupby("part").size()
+    size = RunFolder(output).weights.stat().st_size
+    return CommitteeSummary(output, len(states), size, {part: int(own.get(part, 0)) for part in RANK})
+
+
+def unite_splits(splits: Sequence[tuple[str, pd.DataFrame | None]]) -> pd.DataFrame:
+    """One split of several: each image once, in the strictest part that any member had used it in.
+
+    splits: name and split of each run; a run without one (built-in weights) adds nothing.
+    An image that no member used keeps its part when all agree in it, else the strictest one.
+    """
+    tables = [split for _, split in splits if split is not None]
+    if not tables:
+        return pd.DataFrame({"id": [], "part": [], "used": [], "keys": [], "origin": []}).astype({"used": bool})
+    if len(tables) == 1:
+        return tables[0]
+    table = pd.concat(tables, ignore_index=True)
+    table["rank"] = table["part"].map(RANK).fillna(3) + 4 * ~table["used"].astype(bool)
+    table["key"] = [
+        "\n".join(sorted(keys)) + f"\n{name}" for keys, name in zip(table["keys"], table["id"], strict=True)
+    ]
+    best = table.sort_values("rank", kind="stable").drop_duplicates("key").sort_index()
+    return best.drop(columns=["rank", "key"]).reset_index(drop=True)
+
+
+def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
+    weights = fingerprint(run_path(run) / "weights.safetensors")
+    return {"run": str(run), "tasks": list(card.classes), "weights_sha256": weights, "member": number}
+
+
+def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, found: ModelCard) -> None:
+    for name, ours, theirs in (
+        *_differences("net", expected.net.model_dump(), found.net.model_dump()),
+        *_differences("preprocess", _dump(expected.preprocess), _dump(found.preprocess)),
+        ("classes", expected.classes, found.classes),
+        ("type_centres", expected.type_centres, found.type_centres),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"{run}: found {name} {theirs}, expected {ours} as in {first}",
+                "join runs of the same net, images and tasks; train this one again with the others' settings",
+            )
+
+
+def _differences(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    # Dropout is of the training alone.
+    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours if key != "dropout"]
+
+
+def _dump(preprocess: Preprocess) -> dict[str, Any]:
+    return preprocess.model_dump()
+
+
+def _require_halvable(state: dict[str, Tensor]) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool((tensor.abs() <= LARGEST_HALF).all()) and "running" not in name:
+            largest = float(torch.nan_to_num(tensor.abs(), nan=torch.inf).max())
+            raise InputError(
+                f"{name}: found the weight {largest:g}, which float16 cannot hold (at most {LARGEST_HALF:g})",
+                "leave out --half",
+            )

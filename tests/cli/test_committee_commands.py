@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from small_sets import TINY_OPTIONS as TINY
+from small_sets import make_lens_set, write_pngs
+
+from convnet_galaxies.data.image_folder import read_image_folder
+from convnet_galaxies.data.pack import write_pack
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.model import weights
+
+
+@pytest.fixture(scope="module")
+def other_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of fields that no run of the world was trained on."""
+    folder = tmp_path_factory.mktemp("others")
+    images = make_lens_set(240, seed=4)
+    fields = images.table["ZooID"].str.replace("ASW", "ASX")
+    table = images.table.drop(columns="group").assign(ZooID=fields, id=images.table["id"] + "x")
+    images = replace(images, table=table)
+    write_pngs(images, folder / "images")
+    table.to_csv(folder / "table.csv", index=False)
+    write_pack(
+        read_image_folder(folder / "images", folder / "table.csv"), Preprocess(size_px=32), folder / "others.pack"
+    )
+    return folder / "others.pack"
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder that stands for the one of the weights in the package."""
+    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path / "package")
+    folder = tmp_path / "package" / "model" / "builtin"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped, tmp_path) -> None:
+    assert run("train", world / "lens.pack", "-o", tmp_path / "second", *TINY, "--seed", 5).code == 0
+    two, calibrated = tmp_path / "two", tmp_path / "calibrated"
+    joined = run("committee", world / "lens", tmp_path / "second", "-o", two, "--half")
+    assert (joined.code, joined.err) == (0, "")
+    assert joined.out.startswith(f"{two}: 2 members, 0.0 MB of weights; images: ")
+    fitted = run("calibrate", two, other_pack, "-o", calibrated, "--prevalence", 0.01)
+    assert fitted.code == 0, fitted.err
+    assert "for 1.000% lenses; fitted on 230 images (80 lenses, " in fitted.out
+    known = run("familiarity", calibrated, world / "lens.pack", other_pack)
+    assert known.code == 0, known.err
+    assert "that the run was not trained on" in known.out
+    assert run("committee", calibrated, "-o", shipped / "lens", "--publish").code == 0
+    (shipped / "lens" / "CARD.md").write_text("# Lenses\n\nNot good for cats.\n")
+
+    described = run("describe", "builtin:lens")
+    assert described.code == 0, described.err
+    for text in ("builtin:lens: run", "a committee of 2, each a plain net", "Not good for cats.", "lens calibrated on"):
+        assert text in described.out
+    images = write_pngs(make_lens_set(6, seed=8), tmp_path / "images")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(images / "a_photo.png")
+    found = run("predict", "builtin:lens", images, "-o", tmp_path / "p.csv", "--json")
+    assert json.loads(found.out)["images"] == 7
+    assert found.err == (
+        "Warning: 1 of 7 images are unlike anything that the run knows (familiarity below 0.001): a_photo.\n"
+    )
+    assert list(pd.read_csv(tmp_path / "p.csv")) == ["id", "lens_probability", "familiarity"]
+    assert run("predict", "builtin:lens", images, "-o", tmp_path / "q.csv", "--quiet").err == ""
+    trained = run("evaluate", "builtin:lens", world / "lens.pack", "--part", "heldout")
+    assert "images refused: the run or an ancestor was trained on them" in trained.out
+    refused = run("evaluate", "builtin:lens", other_pack)
+    assert (refused.code, "none of them in the part 'test'" in refused.err) == (1, True)
+    child = run("train", world / "lens.pack", "--from", "builtin:lens", "-o", tmp_path / "child", *TINY)
+    assert child.code == 0, child.err
+
+
+def test_errors_are_two_lines_and_leave_nothing(run, world, other_pack, shipped, tmp_path) -> None:
+    out = tmp_path / "out"
+    for command, code, text in (
+        (("committee", world / "lens", world / "zoo", "-o", out), 1, "zoo: found classes"),
+        (("committee", world / "lens", tmp_path / "none", "-o", out), 1, "none: no such folder"),
+        (("calibrate", world / "lens", other_pack, "-o", out, "--prevalence", 3), 2, "--prevalence: found 3"),
+        (("calibrate", world / "zoo", other_pack, "-o", out), 1, "answers votes, expected lens"),
+        (("familiarity", "builtin:lens", other_pack), 1, "ships with the package and is not changed"),
+        (("familiarity", world / "lens", world / "small.pack"), 1, "size_px 16 instead of 32"),
+        (("predict", "builtin:cats", world / "lens_images", "-o", out), 1, "no such built-in weights"),
+        (
+            ("predict", world / "lens", world / "lens_images", "-o", out / "p.csv", "--pixel-scale", 0.2),
+            1,
+            "of unknown scale",
+        ),
+        (("mine", world / "zoo", world / "lens_images", "-o", out), 1, "answers votes, expected lens"),
+    ):
+        result = run(*command)
+        assert result.code == code, (command, result.err)
+        assert text in result.err
+        assert [line.partition(":")[0] for line in result.err.splitlines()] == ["Error", "Fix"]
+        assert not out.exists()
+    assert not (world / "lens" / "familiarity.safetensors").exists()
+
+
+def test_mined_stamps_train_beside_the_first_pack(run, world, tmp_path) -> None:
+    mined = run("mine", world / "lens", world / "lens_images", "-o", tmp_path / "mined", "--above", 0, "--number", 9)
+    assert mined.code == 0, mined.err
+    assert mined.out.startswith(f"{tmp_path / 'mined'}: 9 stamps with lens probability ")
+    assert "9 of " not in mined.err
+    listed = json.loads(
+        run("mine", world / "lens", world / "lens_images", "-o", tmp_path / "m2", "--above", 0, "--json").out
+    )
+    assert (listed["stamps"], listed["windows"]) == (64, 64)
+    shutil.rmtree(tmp_path / "m2")
+    trained = run("train", world / "lens.pack", tmp_path / "mined", "-o", tmp_path / "harder", *TINY)
+    assert trained.code == 0, trained.err

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.covariance import EmpiricalCovariance
+
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.familiarity import fit_cloud, fit_distances
+
+
+def draw(n: int, seed: int, features: int = 12) -> np.ndarray:
+    """Features whose roots are Gaussian with correlations, float [n, features]."""
+    rng = np.random.default_rng(seed)
+    mixing = np.eye(features) + np.random.default_rng(99).normal(size=(features, features)) * 0.15
+    return (rng.normal(size=(n, features)) @ mixing + 10) ** 2
+
+
+def test_with_all_directions_the_distance_is_mahalanobis_in_the_roots() -> None:
+    known, others = draw(2000, 0), draw(100, 1)
+    expected = EmpiricalCovariance().fit(np.sqrt(known)).mahalanobis(np.sqrt(others)) ** 0.5
+    np.testing.assert_allclose(fit_cloud(known).distance(others), expected, rtol=0.03)
+
+
+def test_familiarity_is_uniform_for_other_known_images_and_small_for_what_lies_outside() -> None:
+    cloud = fit_cloud(draw(2000, 0))
+    distances = fit_distances(cloud.distance(draw(1000, 1)))
+    found = distances.familiarity(cloud.distance(draw(20_000, 2)))
+    for share in (0.9, 0.5, 0.1, 0.02):
+        assert (found < share).mean() == pytest.approx(share, rel=0.2)
+    assert (found < 0.001).mean() < 0.003
+    shifted = draw(100, 3)
+    shifted[:, -1] *= 9
+    assert distances.familiarity(cloud.distance(shifted)).max() < 0.001
+
+
+def test_familiarity_falls_with_distance_without_a_step_at_the_edge_of_the_tail() -> None:
+    cloud = fit_cloud(draw(500, 0))
+    distances = fit_distances(cloud.distance(draw(500, 1)))
+    edge = distances.quantiles[-1]
+    found = distances.familiarity(np.array([0, edge * 0.999, edge, edge * 1.001, 10 * edge, 1e6]))
+    assert (np.diff(found) < 0).all()
+    assert found[0] == 1
+    assert found[2] == pytest.approx(0.1)
+    assert found[3] == pytest.approx(0.1, rel=0.05)
+    assert found[-1] > 0
+
+
+def test_the_tail_finds_the_exponent_of_a_power_law() -> None:
+    distance = np.random.default_rng(0).random(20_000) ** (-1 / 3)  # P(distance > d) = d^-3
+    distances = fit_distances(distance)
+    assert distances.exponent == pytest.approx(3, rel=0.06)
+    assert distances.familiarity(np.array([20.0]))[0] == pytest.approx(20.0**-3, rel=0.3)
+
+
+def test_features_that_never_move_and_equal_images_do_no_harm() -> None:
+    known = draw(200, 0)
+    known[:, :3] = 0
+    cloud = fit_cloud(known)
+    assert np.isfinite(cloud.distance(known)).all()
+    same = fit_cloud(np.ones((60, 5)))
+    assert np.isfinite(fit_distances(same.distance(np.ones((60, 5)))).familiarity(np.array([0.0, 1.0]))).all()
+
+
+def test_too_few_images_are_one_message() -> None:
+    with pytest.raises(InputError, match="found 49 images, expected at least 50"):
+        fit_cloud(draw(49, 0))
+    with pytest.raises(InputError, match="found 49 images besides those that were fitted, expected at least 50"):
+        fit_distances(np.ones(49))

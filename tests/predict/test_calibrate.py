@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from sklearn.metrics import log_loss, roc_auc_score
+from small_sets import make_lens_set, make_vote_set
+
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.model.weights import read_card
+from convnet_galaxies.predict.calibrate import calibrate, fit
+from convnet_galaxies.predict.evaluation import held_out_rows
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.train.committee import join_runs
+
+
+def make(run) -> Predictor:
+    return Predictor(run, device="cpu", precision="fp32")
+
+
+def others(n: int = 240) -> ImageSet:
+    """Cutouts of fields that no run was trained on."""
+    images = make_lens_set(n, seed=9)
+    table = images.table.assign(ZooID=images.table["ZooID"].str.replace("ASW", "ASX"))
+    return replace(images, table=table.assign(group="ZooID=" + table["ZooID"], id=table["id"] + "x"))
+
+
+def test_fit_undoes_a_known_slope_and_intercept() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(-1, 2, 20_000)
+    truth = rng.random(20_000) < expit(odds)
+    groups = np.arange(20_000).astype(str)
+    found = fit(expit(2 * odds + 1), truth, groups, prevalence=None)
+    assert found.slope == pytest.approx(0.5, rel=0.05)
+    assert found.intercept == pytest.approx(-0.5, abs=0.05)
+    assert found.apply(expit(2 * odds + 1)).mean() == pytest.approx(truth.mean(), rel=0.01)
+    rare = fit(expit(2 * odds + 1), truth, groups, prevalence=0.001)
+    # Bayes: what a resampling of the lenses to one in a thousand would give.
+    ratio = (0.001 / 0.999) / (truth.mean() / (1 - truth.mean()))
+    np.testing.assert_allclose(
+        logit(rare.apply(expit(odds))), logit(found.apply(expit(odds))) + np.log(ratio), rtol=1e-6
+    )
+
+
+def test_a_calibrated_run_fits_better_ranks_alike_and_says_on_what_it_was_fitted(world, tmp_path) -> None:
+    images = others()
+    result = calibrate(make(world / "both"), world / "both", images, tmp_path / "run")
+    card = read_card(tmp_path / "run")
+    known = images.table["lens"].notna().to_numpy()
+    truth = images.table["lens"].to_numpy()[known] == 1
+    one = card.calibration["lens"]
+    assert (one.images, one.positives, one.groups) == (
+        known.sum(),
+        truth.sum(),
+        images.table["group"][known].nunique(),
+    )
+    assert one.prevalence == pytest.approx(truth.mean())
+    before, after = (make(run).answer(images.images[known]) for run in (world / "both", tmp_path / "run"))
+    assert log_loss(truth, after["lens"]) < log_loss(truth, before["lens"])
+    assert result.log_loss_after == pytest.approx(log_loss(truth, after["lens"]), abs=0.02)
+    assert result.log_loss_before == pytest.approx(log_loss(truth, before["lens"]), abs=1e-6)
+    assert roc_auc_score(truth, after["lens"]) == pytest.approx(roc_auc_score(truth, before["lens"]))
+    np.testing.assert_array_equal(before["flavor"], after["flavor"])
+
+
+def test_calibration_images_are_validation_and_no_longer_test(world, tmp_path) -> None:
+    images = others()
+    before, _ = held_out_rows(images, world / "both", "test")
+    calibrate(make(world / "both"), world / "both", images, tmp_path / "run")
+    assert len(before) == len(images)
+    with pytest.raises(InputError, match="none of them in the part 'test'"):
+        held_out_rows(images, tmp_path / "run", "test")
+    assert len(held_out_rows(images, tmp_path / "run", "validation")[0]) == len(images)
+
+
+def test_images_trained_on_are_refused(world, tmp_path, lens_set) -> None:
+    with pytest.raises(InputError, match=r"found \d+ groups with held-out lenses and \d+ with others, expected at l"):
+        calibrate(make(world / "both"), world / "both", lens_set, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_calibrated_anew_not_on_top(world, tmp_path) -> None:
+    images = others()
+    first = calibrate(make(world / "both"), world / "both", images, tmp_path / "first", prevalence=0.01)
+    again = calibrate(make(tmp_path / "first"), tmp_path / "first", images, tmp_path / "again", prevalence=0.01)
+    assert again.calibration == first.calibration
+    assert first.calibration.prevalence == 0.01
+    join_runs([tmp_path / "again"], tmp_path / "given", publish=True)
+    assert read_card(tmp_path / "given").calibration == read_card(tmp_path / "first").calibration
+
+
+def test_bad_input_is_one_message(world, tmp_path, lens_set) -> None:
+    with pytest.raises(UsageError, match="--prevalence: found 1, expected a share between 0 and 1"):
+        calibrate(make(world / "both"), world / "both", lens_set, tmp_path / "run", prevalence=1.0)
+    with pytest.raises(InputError, match="zoo: answers votes, expected lens"):
+        calibrate(make(world / "zoo"), world / "zoo", lens_set, tmp_path / "run")
+    with pytest.raises(InputError, match="the pack has no column 'lens'"):
+        calibrate(make(world / "both"), world / "both", make_vote_set(), tmp_path / "run")

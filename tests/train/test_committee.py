@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_sets import make_lens_set, make_vote_set, tiny
+
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.model.weights import load_net, load_nets, read_card
+from convnet_galaxies.train.committee import join_runs, unite_splits
+from convnet_galaxies.train.fit import fit
+from convnet_galaxies.train.run_folder import hash_key, read_split, was_trained_on
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the runs ``a``, ``b`` of one kind and other splits, ``wide`` and ``votes`` of others."""
+    folder = tmp_path_factory.mktemp("runs")
+    lenses = make_lens_set()
+    for name, changes in {"a": ["seed=0"], "b": ["seed=1"], "wide": ["net.widths=[8,24]"]}.items():
+        fit(lenses, tiny("train.epochs=1", *changes), folder / name, tasks=("lens",))
+    fit(make_vote_set(), tiny("train.epochs=1"), folder / "votes", tasks=("votes",))
+    return folder
+
+
+def test_members_are_the_runs_and_the_split_holds_out_what_none_was_trained_on(runs, tmp_path) -> None:
+    summary = join_runs([runs / "a", runs / "b"], tmp_path / "two")
+    assert (summary.members, read_card(tmp_path / "two").members) == (2, 2)
+    for net, name in zip(load_nets(tmp_path / "two")[0], "ab", strict=True):
+        expected = load_net(runs / name)[0].state_dict()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in net.state_dict().items())
+    images = make_lens_set()
+    trained = {
+        name: was_trained_on(images.table, images.link_columns, read_split(runs / name / "split.parquet"))
+        for name in "ab"
+    }
+    united = read_split(tmp_path / "two" / "split.parquet")
+    assert len(united) == len(images)
+    either = was_trained_on(images.table, images.link_columns, united)
+    assert (either == (trained["a"] | trained["b"])).all()
+    assert (trained["a"] != trained["b"]).any()
+    assert [one["run"] for one in read_card(tmp_path / "two").ancestry] == [str(runs / "a"), str(runs / "b")]
+
+
+def test_the_strictest_use_of_an_image_counts() -> None:
+    def split(part: str, used: bool) -> pd.DataFrame:
+        return pd.DataFrame({"id": ["x"], "part": [part], "used": [used], "keys": [["k=1"]], "origin": ["this run"]})
+
+    for parts, expected in (
+        ([("test", True), ("train", True)], ("train", True)),
+        ([("validation", True), ("test", True)], ("validation", True)),
+        ([("train", False), ("test", True)], ("test", True)),
+        ([("test", False), ("validation", False)], ("validation", False)),
+    ):
+        united = unite_splits([(str(k), split(*one)) for k, one in enumerate(parts)])
+        assert united[["part", "used"]].to_numpy().tolist() == [list(expected)]
+    assert len(unite_splits([("builtin:lens", None)])) == 0
+
+
+def test_half_weights_take_half_the_bytes_and_a_committee_of_committees_has_all_members(runs, tmp_path) -> None:
+    join_runs([runs / "a", runs / "b"], tmp_path / "two")
+    whole, half = (
+        join_runs([tmp_path / "two", runs / "a"], tmp_path / name, half=name == "three") for name in ("whole", "three")
+    )
+    assert whole.members == half.members == 3
+    tensors = load_file(tmp_path / "whole" / "weights.safetensors")
+    weights = [tensor.numel() for name, tensor in tensors.items() if "running" not in name and tensor.numel() > 1]
+    assert whole.size_bytes - half.size_bytes == pytest.approx(2 * sum(weights), rel=0.02)
+    assert load_file(tmp_path / "three" / "weights.safetensors")["2.heads.lens.linear.weight"].dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("wide", r"wide: found net\.widths \(8, 24\), expected \(8, 16\) as in .*/a"),
+        ("votes", r"votes: found classes \{'votes': \(\)\}, expected \{'lens': \(\)\}"),
+    ],
+)
+def test_runs_of_another_kind_are_refused_and_nothing_is_written(runs, tmp_path, other, message) -> None:
+    with pytest.raises(InputError, match=message):
+        join_runs([runs / "a", runs / other], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_of_other_pixels_are_refused(runs, tmp_path) -> None:
+    images = replace(make_lens_set(), preprocess=Preprocess(size_px=32, crop_px=40))
+    fit(images, tiny("train.epochs=1"), tmp_path / "cropped", tasks=("lens",))
+    with pytest.raises(InputError, match=r"cropped: found preprocess\.crop_px 40, expected None"):
+        join_runs([runs / "a", tmp_path / "cropped"], tmp_path / "out")
+
+
+def test_a_member_whose_weights_are_of_another_run_is_an_error(runs, tmp_path) -> None:
+    join_runs([runs / "a"], tmp_path / "one")
+    weights = (runs / "wide" / "weights.safetensors").read_bytes()
+    (tmp_path / "one" / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"one/weights\.safetensors: does not fit the net"):
+        join_runs([runs / "a", tmp_path / "one"], tmp_path / "out")
+
+
+def test_weights_too_large_for_half_are_refused(runs, tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    join_runs([runs / "a"], tmp_path / "one")
+    state = load_file(tmp_path / "one" / "weights.safetensors")
+    state["heads.lens.linear.bias"] += 1e6
+    save_file(state, tmp_path / "one" / "weights.safetensors")
+    with pytest.raises(InputError, match=r"found the weight 1e\+06, which float16 cannot hold"):
+        join_runs([tmp_path / "one"], tmp_path / "out", half=True)
+
+
+def test_an_existing_run_is_replaced_only_under_force_and_only_when_it_is_a_run(runs, tmp_path) -> None:
+    out = tmp_path / "out"
+    join_runs([runs / "a"], out)
+    with pytest.raises(OutputExistsError):
+        join_runs([runs / "b"], out)
+    join_runs([runs / "b"], out, force=True)
+    (out / "thesis.tex").write_text("precious")
+    with pytest.raises(InputError, match="not removed even with --force"):
+        join_runs([runs / "a"], out, force=True)
+    assert (out / "thesis.tex").is_file()
+
+
+def test_published_weights_name_no_image_and_no_folder_but_know_what_they_were_trained_on(runs, tmp_path) -> None:
+    join_runs([runs / "a", runs / "b"], tmp_path / "two")
+    child = fit(make_lens_set(), tiny("train.epochs=1"), tmp_path / "child", tasks=("lens",), parent=tmp_path / "two")
+    join_runs([child.path], tmp_path / "given", publish=True)
+    assert sorted(path.name for path in (tmp_path / "given").iterdir()) == [
+        "model.json",
+        "split.parquet",
+        "weights.safetensors",
+    ]
+    images = make_lens_set()
+    split = read_split(tmp_path / "given" / "split.parquet")
+    text = (tmp_path / "given" / "model.json").read_text() + split.to_csv()
+    assert str(tmp_path) not in text
+    assert str(runs) not in text
+    assert "ASW" not in text
+    assert "cutout" not in text
+    assert [one["run"] for one in json.loads((tmp_path / "given" / "model.json").read_text())["ancestry"]] == [
+        "a",
+        "b",
+        "two",
+    ]
+    expected = was_trained_on(images.table, images.link_columns, read_split(child.split))
+    assert (was_trained_on(images.table, images.link_columns, split) == expected).all()
+    assert not expected.all()
+    strangers = images.table.assign(ZooID=images.table["ZooID"] + "x")
+    assert not was_trained_on(strangers, images.link_columns, split).any()
+    assert hash_key(hash_key("ZooID=ASW1")) == hash_key("ZooID=ASW1") != hash_key("ZooID=ASW2")
+
+
+def test_training_from_published_weights_never_holds_out_what_they_were_trained_on(runs, tmp_path) -> None:
+    join_runs([runs / "a", runs / "b"], tmp_path / "given", publish=True)
+    images = make_lens_set()
+    seen = was_trained_on(images.table, images.link_columns, read_split(tmp_path / "given" / "split.parquet"))
+    child = fit(
+        images, tiny("train.epochs=1", "seed=5"), tmp_path / "child", tasks=("lens",), parent=tmp_path / "given"
+    )
+    own = read_split(child.split).iloc[: len(images)]
+    assert (own["part"].to_numpy()[seen] == "train").all()
+    assert (own["part"].to_numpy()[~seen] != "train").any()
+    first = load_net(runs / "a")[0].state_dict()
+    assert all(torch.equal(tensor, first[key]) for key, tensor in load_net(tmp_path / "given")[0].state_dict().items())
