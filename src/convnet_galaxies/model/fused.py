@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from convnet_galaxies.model.backbones import Backbone, PlainBlock, PlainNet
 
 
-def can_fuse(device: torch.device) -> bool:
-    """Whether a device has the operators: a processor, with a torch that was built with oneDNN."""
+def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether a device has the operators in a precision: a processor, with a torch that was built with oneDNN."""
     has_operators = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    return device.type == "cpu" and has_operators and torch.backends.mkldnn.is_available()
+    if not (device.type == "cpu" and has_operators and torch.backends.mkldnn.is_available()):
+        return False
+    # Where bf16 is only emulated, torch's own convolutions take it and these operators do not.
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class FusedPlainNet(Backbone):

@@ -87,7 +87,7 @@ class Predictor:
     def _prepare(self, net: GalaxyNet) -> GalaxyNet:
         net = to_channels_last(fold_norms(net)).to(self.device)
         net.backbone.to(self.dtype)
-        if isinstance(net.backbone, PlainNet) and can_fuse(self.device):
+        if isinstance(net.backbone, PlainNet) and can_fuse(self.device, self.dtype):
             net.backbone = FusedPlainNet(net.backbone)
         return net
 
