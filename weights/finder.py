@@ -121,7 +121,7 @@ def fine_tune(
     if recipe.on_candidates and on_candidates is not None:
         strangers = ~on_candidates.table["group"].isin(real.table["group"][held_out]).to_numpy()
         sets.append(on_candidates.select(strangers))
-    columns = ["id", "group", "lens", "flavor_label"]
+    columns = ["id", "lens", "flavor_label", *LINKS, "ra_deg", "dec_deg"]
     table = pd.concat([one.table.reindex(columns=columns) for one in sets], ignore_index=True)
     images = ImageSet(np.concatenate([one.images for one in sets]), table, PIXELS, link_columns=LINKS)
     parts = np.full(len(images), "train", dtype=object)

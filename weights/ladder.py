@@ -84,7 +84,7 @@ def climb(data: Path, runs: Path, rung: str, zoo: str, folds: list[int]) -> None
     """Train and score the folds of a rung that are missing."""
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
-    painted = kept_set(runs / "painted.npz", lambda: paint_examples(data))
+    painted = painted_set(data, runs)
     on_candidates = kept_set(runs / "on_candidates.npz", lambda: paint_on_candidates(real))
     start, recipe = RUNGS[rung]
     parent: str | Path = zoo
@@ -100,6 +100,11 @@ def climb(data: Path, runs: Path, rung: str, zoo: str, folds: list[int]) -> None
             fine_tune(real, painted, on_candidates, run, held_out=held_out, parent=parent, recipe=recipe, seed=number)
             np.save(scores, log_odds(run, real.images[held_out]))
             print(f"{rung}, fold {number}: done", flush=True)
+
+
+def painted_set(data: Path, runs: Path) -> ImageSet:
+    """What the finder learns first, made once."""
+    return kept_set(runs / "painted.npz", lambda: paint_examples(data))
 
 
 def kept_set(path: Path, make) -> ImageSet:  # type: ignore[no-untyped-def]

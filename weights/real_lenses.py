@@ -17,7 +17,8 @@ from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.data.twins import group_twins
 
 PIXELS = Preprocess(crop_px=STAMP_PX, size_px=STAMP_PX, pixel_scale_arcsec=0.186)
-LINKS = ("group",)
+LINKS = ("group", "ZooID", "sky_group")
+"""What a published run recognises its training images by, in whatever pack they stand."""
 LENS_GRADE, OTHER_GRADE = 2.0, 1.0
 
 
@@ -37,7 +38,9 @@ def read_real_lenses(folder: Path) -> ImageSet:
                     "kind": "candidate",
                     "grade": candidates["expert_grade"],
                     "crowd": candidates["crowd_probability"],
-                    "zooid": candidates["zooid"],
+                    "ZooID": candidates["zooid"],
+                    "ra_deg": candidates["ra_deg"],
+                    "dec_deg": candidates["dec_deg"],
                     "sky_group": group_by_sky(candidates["ra_deg"].to_numpy(), candidates["dec_deg"].to_numpy()),
                 }
             ),
@@ -50,7 +53,7 @@ def read_real_lenses(folder: Path) -> ImageSet:
     pixels = np.stack([cut_stamp(rgb, rgb.shape[1] / 2, rgb.shape[0] / 2) for rgb in whole])
     table["id"] = table["file"].str.removesuffix(".png")
     table["twin"] = [f"{number}" for number in group_twins(pixels)]
-    table["group"] = connect(table, ["sky_group", "zooid", "twin"])
+    table["group"] = connect(table, ["sky_group", "ZooID", "twin"])
     table["lens"] = np.where(table["kind"] == "known lens", 0.9, soften(table["grade"].fillna(0).to_numpy()))
     return ImageSet(pixels, table, PIXELS, link_columns=LINKS)
 

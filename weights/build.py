@@ -1,0 +1,130 @@
+"""Make the weights that ship with the package, from the developers' images (`make weights DATA=../shared/data`).
+
+    python weights/build.py ../shared/data WORK zoo|lens|all
+
+Everything in between stands in WORK and is not made again. On two cores with bf16 all of it takes about an hour, on two
+without about three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from finder import fine_tune, pretrain
+from ladder import COMMITTEE, RUNGS, climb, painted_set, scores_of
+from real_lenses import LENS_GRADE, OTHER_GRADE, deal_folds, read_real_lenses
+from scipy.special import expit
+
+from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.pack import read_pack, write_pack
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.model.weights import ModelCard, read_card
+from convnet_galaxies.predict.calibrate import fit as fit_calibration
+from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+from convnet_galaxies.settings import load_settings
+from convnet_galaxies.train.committee import join_runs
+from convnet_galaxies.train.fit import fit
+
+BUILTIN = Path(__file__).parents[1] / "src" / "convnet_galaxies" / "model" / "builtin"
+ZOO = (
+    "train.epochs=56",
+    "train.validate_every=4",
+    "split.train=0.90",
+    "split.validation=0.03",
+    "split.test=0.07",
+)
+
+
+def build_zoo(data: Path, work: Path) -> Path:
+    """The 37 votes: the default net for longer, on nine tenths of the real galaxies."""
+    pack = work / "zoo.pack"
+    write_pack(read_galaxy_zoo(data / "galaxy-zoo"), Preprocess(crop_px=288, size_px=108), pack)
+    images = read_pack(pack)
+    run = work / "zoo"
+    if not (run / "model.json").is_file():
+        fit(images, load_settings(None, ZOO), run, tasks=("votes",), force=True)
+    publish([run], images, work / "zoo-published", "zoo")
+    return run
+
+
+def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
+    """Lens or not, and flavor: one member for each rung of COMMITTEE, on all real lenses and candidates.
+
+    The ladder's held-out scores calibrate it: no member is left that has not seen a candidate.
+    """
+    real = read_real_lenses(data / "space-warps")
+    for rung in COMMITTEE:
+        climb(data, work, rung, str(zoo), [0, 1, 2, 3, 4])
+    painted = painted_set(data, work)
+    members = []
+    for number, rung in enumerate(COMMITTEE):
+        start, recipe = RUNGS[rung]
+        parent: str | Path = zoo
+        if start != "zoo":
+            parent = work / start
+            if not (parent / "model.json").is_file():
+                pretrain(painted, parent, parent=zoo, seed=int(start.removeprefix("painted")))
+        run = work / f"member{number}"
+        if not (run / "model.json").is_file():
+            nothing = np.zeros(len(real), bool)
+            fine_tune(real, painted, None, run, held_out=nothing, parent=parent, recipe=recipe, seed=10 + number)
+        members.append(run)
+    known = ImageSet(
+        np.concatenate([real.images, painted.images]),
+        painted.table.iloc[:0]
+        .reindex(range(len(real) + len(painted)))
+        .assign(id=[*real.table["id"], *painted.table["id"]], group=[*real.table["group"], *painted.table["group"]]),
+        real.preprocess,
+        link_columns=("group",),
+    )
+    publish(members, known, work / "lens-published", "lens", calibrate=lambda card: calibrated(card, real, work))
+
+
+def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
+    """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
+    fold = deal_folds(real.table)
+    scores = [scores_of(work, rung, fold) for rung in COMMITTEE]
+    probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
+    grade = real.table["grade"].to_numpy()
+    graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)
+    groups = real.table["group"].to_numpy().astype(str)[graded]
+    fitted = fit_calibration(probability[graded], grade[graded] >= LENS_GRADE, groups, prevalence=None)
+    return replace(card, calibration={"lens": fitted})
+
+
+def publish(members: list[Path], known: ImageSet, folder: Path, name: str, *, calibrate=None) -> None:  # type: ignore[no-untyped-def]
+    """Join members in half precision, fit what they know, and put the result beside the code; CARD.md stays."""
+    joined = folder.with_name(f"{folder.name}-joined")
+    join_runs(members, joined, half=True, force=True)
+    if calibrate is not None:
+        (joined / "model.json").write_text(calibrate(read_card(joined)).dumps(), "utf-8")
+    fit_familiarity(joined, known, force=True)
+    join_runs([joined], folder, publish=True, force=True)
+    (BUILTIN / name).mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        shutil.copyfile(path, BUILTIN / name / path.name)
+
+
+def main() -> None:
+    """Build one or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("what", choices=("zoo", "lens", "all"))
+    parser.add_argument("--zoo", help="Galaxy Zoo run that the lens finder starts from")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    zoo: str | Path = arguments.zoo or arguments.work / "zoo"
+    if arguments.what in ("zoo", "all"):
+        build_zoo(arguments.data, arguments.work)
+    if arguments.what in ("lens", "all"):
+        build_lens(arguments.data, arguments.work, zoo)
+
+
+if __name__ == "__main__":
+    main()
