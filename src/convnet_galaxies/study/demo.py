@@ -21,7 +21,7 @@ from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_len
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.settings import Settings, SplitSettings, TrainSettings
+from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.study.unknown_run import study_unknown
@@ -30,9 +30,6 @@ from convnet_galaxies.train.fit import fit
 
 ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
 LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
-
-DEMO_SETTINGS = Settings(split=SplitSettings(train=0.7, validation=0.1, test=0.2), train=TrainSettings(batch=64))
-"""A few hundred images: smaller steps, and more of them held out, so that figures mean something."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -104,13 +101,13 @@ def run_demo(
         longer = settings.model_copy(
             update={"train": settings.train.model_copy(update={"epochs": epochs}), "seed": seed}
         )
-        images, task = (zoo, "votes") if stage is None else (lenses, "lens")
+        images, tasks = (zoo, ("votes",)) if stage is None else (lenses, ("lens", "flavor"))
         with step(f"training {name}"):
             fit(
                 images,
                 longer,
                 runs / name,
-                tasks=(task,),
+                tasks=tasks,
                 parent=None if parent is None else runs / parent,
                 stage=stage,
                 device=device,
