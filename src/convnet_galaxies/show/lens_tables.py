@@ -80,7 +80,7 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
                 f"{curve.threshold[k]:.4f}",
                 f"{curve.false_positives[k]:,.0f} ({curve.false_positives_low[k]:,.0f} to "
                 f"{curve.false_positives_high[k]:,.0f})",
-                f"{100 * curve.purity[k]:.2g} % ({100 * curve.purity_low[k]:.2g} to {100 * curve.purity_high[k]:.2g})",
+                f"{_percent(curve.purity[k])} % ({_percent(curve.purity_low[k])} to {_percent(curve.purity_high[k])})",
             )
         )
     return Table(
@@ -89,6 +89,11 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
         tuple(rows),
         (curve.warning,) if curve.warning else (),
     )
+
+
+def _percent(share: float) -> str:
+    """Two digits, e.g. ``0.083``, ``7.4``, ``100``."""
+    return f"{100 * share:.2g}" if share < 0.0995 else f"{100 * share:.0f}"
 
 
 def survey_flavor_table(name: str, scored: ScoredTask, curve: SurveyCurve) -> Table | None:
