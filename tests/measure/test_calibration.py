@@ -5,9 +5,16 @@ import pytest
 from scipy.special import expit, logit, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, measure_reliability, stack_binary
+from convnet_galaxies.measure.calibration import (
+    calibrate_held_out,
+    fit_isotonic,
+    fit_temperature,
+    measure_reliability,
+    stack_binary,
+)
 from convnet_galaxies.measure.conformal import predict_sets
 
 
@@ -111,3 +118,26 @@ def test_conformal_sets_ask_for_enough_images_and_a_coverage_within_0_to_1():
         predict_sets(known, truth, known, coverage=0.9)
     with pytest.raises(UsageError, match=r"found level 1\.5"):
         predict_sets(known, truth, known, coverage=1.5)
+
+
+def test_calibration_by_other_groups_mends_certain_scores_and_does_not_use_an_images_own_truth():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-1, 2, 600)
+    truth = (rng.random(600) < 1 / (1 + np.exp(-logits))).astype(int)
+    certain = stack_binary(1 / (1 + np.exp(-3 * logits)))
+    groups = np.arange(600) // 2
+    mended = calibrate_held_out(certain, truth, groups, seed=0)
+    assert mended is not None
+    assert log_loss(truth, mended[:, 1]) < log_loss(truth, certain[:, 1]) - 0.1
+    flipped = truth.copy()
+    flipped[:2] = 1 - flipped[:2]
+    again = calibrate_held_out(certain, flipped, groups, seed=0)
+    assert again is not None
+    np.testing.assert_array_equal(again[:2], mended[:2])
+    assert np.abs(again - mended).max() > 0
+
+
+def test_calibration_by_other_groups_is_left_out_when_they_lack_a_class():
+    truth = np.zeros(20, int)
+    truth[0] = 1
+    assert calibrate_held_out(np.full((20, 2), 0.5), truth, np.arange(20), seed=0) is None

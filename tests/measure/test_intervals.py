@@ -124,7 +124,7 @@ def test_no_trial_bounds_nothing():
 def test_difference_of_equal_arms_is_exactly_zero():
     groups = np.arange(40) // 2
     arms = [mean_of(np.random.default_rng(s).normal(size=40), groups) for s in range(3)]
-    figure = compare_seeds("mean", arms, arms, groups, seed=0)
+    figure = compare_seeds(["mean"], arms, arms, groups, seed=0)["mean"]
     assert (figure.value, figure.low, figure.high) == (0.0, 0.0, 0.0)
 
 
@@ -134,7 +134,7 @@ def test_interval_over_three_seeds_holds_the_truth_when_seeds_matter_most():
     for trial in range(300):
         arms = [mean_of(rng.normal(size=60) * 0.5 + rng.normal() * 0.3, groups) for _ in range(3)]
         zeros = [mean_of(np.zeros(60), groups)] * 3
-        figure = compare_seeds("mean", arms, zeros, groups, seed=trial, level=0.9, n_resamples=200)
+        figure = compare_seeds(["mean"], arms, zeros, groups, seed=trial, level=0.9, n_resamples=200)["mean"]
         held += figure.low <= 0 <= figure.high
     assert 0.86 <= held / 300 <= 0.98
 
@@ -142,6 +142,29 @@ def test_interval_over_three_seeds_holds_the_truth_when_seeds_matter_most():
 def test_one_seed_is_warned_of_and_unequal_numbers_are_refused():
     groups = np.arange(40)
     arm = mean_of(np.arange(40.0), groups)
-    assert compare_seeds("mean", [arm], [arm], groups, seed=0).warning == "one seed: others may differ"
+    assert compare_seeds(["mean"], [arm], [arm], groups, seed=0)["mean"].warning == "one seed: others may differ"
     with pytest.raises(UsageError, match="found 2 and 1 seeds, expected equally many"):
-        compare_seeds("mean", [arm, arm], [arm], groups, seed=0)
+        compare_seeds(["mean"], [arm, arm], [arm], groups, seed=0)
+
+
+def test_a_difference_of_proportions_is_cut_to_minus_one_to_one():
+    groups = np.arange(40)
+    high, low = mean_of(np.ones(40), groups), mean_of(np.zeros(40), groups)
+    # Differences of 1 and 0 over two seeds: Student's t reaches 6 either way.
+    uncut = compare_seeds(["mean"], [high, high], [low, high], groups, seed=0)["mean"]
+    assert uncut.low < -5 < 5 < uncut.high
+    figure = compare_seeds(["mean"], [high, high], [low, high], groups, seed=0, most=1.0)["mean"]
+    assert (figure.low, figure.value, figure.high) == (-1.0, 0.5, 1.0)
+
+
+def test_several_values_compared_at_once_are_those_compared_one_by_one():
+    rng = np.random.default_rng(3)
+    groups = np.arange(60) // 2
+    columns = [[mean_of(rng.normal(size=60), groups) for _ in range(2)] for _ in range(6)]
+    joined = [lambda counts, c=pair: np.hstack([one(counts) for one in c]) for pair in columns]
+    both = compare_seeds(["x", "y"], joined[:3], joined[3:], groups, seed=0, n_resamples=50)
+    for k, name in enumerate(["x", "y"]):
+        alone = compare_seeds(
+            [name], [c[k] for c in columns[:3]], [c[k] for c in columns[3:]], groups, seed=0, n_resamples=50
+        )
+        assert both[name] == alone[name]

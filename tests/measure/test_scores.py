@@ -155,3 +155,17 @@ def test_confusion_counts_and_completeness_are_those_of_scikit_learn():
 def test_flavors_that_do_not_match_their_groups_are_refused():
     with pytest.raises(InputError, match="found 3 true flavors, 2 predicted ones and 3 groups"):
         confuse_flavors(np.array([0, 1, 1]), np.array([0, 1]), np.arange(3), names=("a", "b"), seed=0)
+
+
+def test_interval_of_a_small_tpr0_is_narrow_and_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    figures = []
+    for trial in range(60):
+        truth = np.arange(400) < 80
+        score = 1 / (1 + np.exp(-(rng.normal(size=400) + 1.0 * truth)))
+        figures.append(score_lenses(truth, score, np.arange(400), seed=trial, n_resamples=200)["tpr0"])
+    # The mean completeness above the highest of 320 unit normal scores, for lenses one unit higher.
+    wanted = np.mean([(rng.normal(size=80) + 1.0 > rng.normal(size=320).max()).mean() for _ in range(4000)])
+    assert wanted == pytest.approx(0.036, abs=0.004)
+    assert np.mean([figure.low <= wanted <= figure.high for figure in figures]) >= 0.9
+    assert np.mean([figure.high for figure in figures]) < 0.35

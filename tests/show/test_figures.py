@@ -8,6 +8,7 @@ from sklearn.metrics import roc_curve
 
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.ranking import Ranking
+from convnet_galaxies.show import lens_tables
 from convnet_galaxies.show.canvas import COLORS
 from convnet_galaxies.show.figures import plot_intervals, plot_roc
 from convnet_galaxies.show.galleries import encode_png, lens_galleries, show_probability
@@ -68,3 +69,10 @@ def test_words_of_the_user_cannot_become_markup() -> None:
     html = render_page(page)
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 6
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100"), (0.42, "42"), (0.0995, "10"), (0.074, "7.4"), (8.3e-4, "0.083")]
+)
+def test_purities_are_written_without_exponents(share: float, text: str) -> None:
+    assert lens_tables._percent(share) == text

@@ -119,6 +119,8 @@ def test_report_of_a_run_stands_alone_and_names_the_first_users_figures(made: Pa
     for words in ("ROC curve", "Completeness against purity", "Reliability", "Einstein radius", "Learning curves"):
         assert words in alts
     assert "False positives: " in alts
+    assert "completeness by flavor at the same cuts" in page.text
+    assert "run, calibrated: expected calibration error" in alts
     assert "convnet-galaxies train" in page.text
     assert "[net]" in page.text
 

@@ -41,6 +41,21 @@ def test_other_things_are_marked_by_their_appeal_and_the_eagerness_of_all() -> N
         assert not looks.saw_lens.any()
 
 
+def test_whoever_marks_a_lens_marks_nothing_near_it_besides() -> None:
+    """At (140, 300) a thing stands 40 px from the lens, at (220, 220) one that is far from it."""
+    two = Scene(
+        np.array([140.0, 220.0]), np.array([300.0, 220.0]), np.full(2, 1.0), np.full(2, 0.2),
+        np.array([[100.0, 300.0]]), 0.5, (440, 440),
+    )  # fmt: skip
+    looks = look(np.random.default_rng(0), same_volunteers(20000, eye=1.0), two, looks=20000)
+    saw = set(looks.lookers[looks.saw_lens])
+    for x, y, share in ((140, 300, 0.0), (220, 220, 0.2)):
+        there = np.hypot(looks.x_px - x, looks.y_px - y) < 15
+        marked = set(looks.volunteer[there])
+        assert len(marked & saw) / len(saw) == pytest.approx(share, abs=0.012)
+        assert len(marked - saw) / (20000 - len(saw)) == pytest.approx(0.2, abs=0.012)
+
+
 def test_clicks_lie_in_the_field_and_survive_a_table_of_two_decimals() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.uniform(0, 440, (2, 60))

@@ -52,7 +52,8 @@ def study(
     """Compare scratch, fine-tuning and transfer: all arms, at several numbers of labels, over several seeds.
 
     One split keeps whole fields together for all arms; differences are paired. A study that was cut off goes on
-    where it was with the same command. `report` makes its page.
+    where it was with the same command. `report` makes its page. Without --settings the net is a small one, for a few
+    thousand images; with it, what the file does not name is as for `train`.
 
     Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
     """
@@ -60,9 +61,10 @@ def study(
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.study.results import summarize_study, write_results
     from convnet_galaxies.study.results_text import render_results
+    from convnet_galaxies.study.small import SMALL_SETTINGS
     from convnet_galaxies.study.study import StudyPlan, run_study
 
-    chosen = load_settings(settings, changes or [])
+    chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS if settings is None else None)
     epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
     given: dict[str, Any] = {name: number for name, number in epochs.items() if number is not None}
     plan = StudyPlan(seeds=seeds, fractions=_read_shares(fractions), **given)
@@ -200,13 +202,14 @@ def demo(
 
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.show.report import write_report
-    from convnet_galaxies.study.demo import DEMO_SETTINGS, run_demo
+    from convnet_galaxies.study.demo import run_demo
     from convnet_galaxies.study.results_text import align
+    from convnet_galaxies.study.small import SMALL_SETTINGS
 
     with progress_bar("Demo", quiet=quiet) as update:
         result = run_demo(
             output,
-            load_settings(settings, changes or [], base=DEMO_SETTINGS),
+            load_settings(settings, changes or [], base=SMALL_SETTINGS),
             seed=seed,
             device=device.value,
             workers=workers,

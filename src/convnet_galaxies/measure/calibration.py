@@ -116,6 +116,25 @@ def fit_isotonic(lens_probability: np.ndarray, truth: np.ndarray) -> IsotonicSca
     return IsotonicScaling(tuple(map(float, model.X_thresholds_)), tuple(map(float, model.y_thresholds_)))
 
 
+def calibrate_held_out(
+    probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, folds: int = 5, seed: int
+) -> np.ndarray | None:
+    """Probabilities [n, k] calibrated by temperature and bias, each fitted on the other groups only.
+
+    None when some fold leaves a class without images to fit on.
+    """
+    codes, n_groups = encode_groups(groups)
+    fold = np.random.default_rng(seed).permutation(np.arange(n_groups) % folds)[codes]
+    calibrated = np.empty(np.shape(probability))
+    for number in range(folds):
+        held_out = fold == number
+        if len(np.unique(truth[~held_out])) < probability.shape[1]:
+            return None
+        scaling = fit_temperature(probability[~held_out], truth[~held_out], bias=True)
+        calibrated[held_out] = scaling.apply(probability[held_out])
+    return calibrated
+
+
 def measure_reliability(
     truth: np.ndarray,
     lens_probability: np.ndarray,

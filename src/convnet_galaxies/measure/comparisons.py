@@ -28,10 +28,10 @@ def compare_votes(
 
     def of_arm(predicted: np.ndarray) -> list[Statistic]:
         arrays = predicted if predicted.ndim == 3 else predicted[None]
-        return [_first_value(make_vote_statistic(truth, one, groups), 0) for one in arrays]
+        return [_first_value(make_vote_statistic(truth, one, groups)) for one in arrays]
 
     a, b = of_arm(np.asarray(predicted_a)), of_arm(np.asarray(predicted_b))
-    return compare_seeds("rmse", a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
+    return compare_seeds(["rmse"], a, b, groups, seed=seed, level=level, n_resamples=n_resamples)["rmse"]
 
 
 def compare_lenses(
@@ -53,23 +53,19 @@ def compare_lenses(
         rows = [check_scores(truth, row, groups) for row in np.atleast_2d(np.asarray(probability, float))]
         return [make_lens_statistic(checked, row, groups) for checked, row in rows]
 
-    a, b = of_arm(probability_a), of_arm(probability_b)
-    rarer = count_rarer_groups(np.asarray(truth).astype(bool), groups)
-    return {
-        name: compare_seeds(
-            name,
-            [_first_value(one, k) for one in a],
-            [_first_value(one, k) for one in b],
-            groups,
-            seed=seed,
-            level=level,
-            n_resamples=n_resamples,
-            n_effective=rarer,
-        )
-        for k, name in enumerate(LENS_FIGURES)
-        if name != "always_no_accuracy"
-    }
+    names = tuple(name for name in LENS_FIGURES if name != "always_no_accuracy")
+    return compare_seeds(
+        names,
+        of_arm(probability_a),
+        of_arm(probability_b),
+        groups,
+        seed=seed,
+        level=level,
+        n_resamples=n_resamples,
+        n_effective=count_rarer_groups(np.asarray(truth).astype(bool), groups),
+        most=[np.inf if name == "log_loss" else 1.0 for name in names],
+    )
 
 
-def _first_value(statistic: Statistic, k: int) -> Statistic:
-    return lambda counts: statistic(counts)[:, k : k + 1]
+def _first_value(statistic: Statistic) -> Statistic:
+    return lambda counts: statistic(counts)[:, :1]

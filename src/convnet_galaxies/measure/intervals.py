@@ -21,7 +21,7 @@ take few values, such as TPR0. Coverage is measured in tests/measure/test_interv
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -168,7 +168,7 @@ def summarize(
 
 
 def compare_seeds(
-    name: str,
+    names: Sequence[str],
     statistics_a: Sequence[Statistic],
     statistics_b: Sequence[Statistic],
     groups: np.ndarray,
@@ -177,8 +177,9 @@ def compare_seeds(
     n_resamples: int = 1000,
     level: float = 0.95,
     n_effective: int | None = None,
-) -> Figure:
-    """Mean over seeds of statistic a minus statistic b (each [resamples, 1]) on the same images.
+    most: float | Sequence[float] = np.inf,
+) -> dict[str, Figure]:
+    """Mean over seeds of statistic a minus statistic b (each [resamples, k], k names) on the same images.
 
     statistics_a[s] and statistics_b[s] belong to the same training seed, so that they are paired by seed and by
     resample. Two intervals are joined, that over groups (bootstrap of the mean difference) and that over seeds
@@ -186,29 +187,42 @@ def compare_seeds(
     same for high (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). Resampling three to five seeds
     would make their part too narrow, since a bootstrap of S values knows only (S - 1) / S of their variance.
     With one seed the interval says nothing about other seeds, and a warning says so.
+
+    most: the largest difference there can be, 1 for proportions; Student's t of few seeds may reach beyond, and is cut.
     """
     check_level(level)
-    if len(statistics_a) != len(statistics_b) or not statistics_a:
+    n_seeds = len(statistics_a)
+    if n_seeds != len(statistics_b) or not n_seeds:
         raise UsageError(
-            f"{name}: found {len(statistics_a)} and {len(statistics_b)} seeds, expected equally many, at least one",
+            f"{', '.join(names)}: found {n_seeds} and {len(statistics_b)} seeds, expected equally many, at least one",
             "train both arms with the same seeds",
         )
-    n_seeds = len(statistics_a)
 
     def differ(counts: np.ndarray) -> np.ndarray:
         pairs = zip(statistics_a, statistics_b, strict=True)
         return np.concatenate([a(counts) - b(counts) for a, b in pairs], axis=1)
 
-    by_seed, draws = resample_statistic(differ, groups, n_resamples=n_resamples, seed=seed)
+    values, draws = resample_statistic(differ, groups, n_resamples=n_resamples, seed=seed)
+    by_seed, by_draw = values.reshape(n_seeds, -1), draws.reshape(len(draws), n_seeds, -1).mean(axis=1)
     n_groups = encode_groups(groups)[1] if n_effective is None else n_effective
-    over_groups = summarize(name, float(by_seed.mean()), draws.mean(axis=1), n_effective=n_groups, level=level)
-    value, warning = over_groups.value, over_groups.warning
-    if n_seeds == 1:
-        return Figure(name, value, over_groups.low, over_groups.high, level, warning or "one seed: others may differ")
-    reach = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * by_seed.std(ddof=1) / np.sqrt(n_seeds))
-    low = value - float(np.hypot(value - over_groups.low, reach))
-    high = value + float(np.hypot(over_groups.high - value, reach))
-    return Figure(name, value, low, high, level, warning)
+    limits = np.broadcast_to(most, len(names))
+    figures = {}
+    for k, name in enumerate(names):
+        figure = summarize(name, float(by_seed[:, k].mean()), by_draw[:, k], n_effective=n_groups, level=level)
+        if n_seeds == 1:
+            figure = replace(figure, warning=figure.warning or "one seed: others may differ")
+        else:
+            spread = by_seed[:, k].std(ddof=1) / np.sqrt(n_seeds)
+            reach = float(stats.t.ppf((1 + level) / 2, n_seeds - 1) * spread)
+            low, high = (float(np.hypot(figure.value - end, reach)) for end in (figure.low, figure.high))
+            figure = replace(figure, low=figure.value - low, high=figure.value + high)
+        figures[name] = cut_figure(figure, -float(limits[k]), float(limits[k]))
+    return figures
+
+
+def cut_figure(figure: Figure, least: float, most: float) -> Figure:
+    """The figure with its interval cut to what is possible."""
+    return replace(figure, low=max(least, figure.low), high=min(most, figure.high))
 
 
 def bound_proportion(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:

@@ -7,6 +7,8 @@ scikit-learn's with ``sample_weight`` (tests/measure/test_ranking.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -40,13 +42,14 @@ class Ranking:
             np.cumsum(np.add.reduceat(part, self.starts, axis=1), axis=1) for part in (positives, weights - positives)
         )
 
-    def score_many(self, counts: np.ndarray) -> np.ndarray:
-        """AUROC, average precision, TPR0 and TPR10, float [resamples, 4]; NaN where a class is missing."""
+    def score_many(self, counts: np.ndarray, false_positives: Sequence[int] = (1, 10)) -> np.ndarray:
+        """AUROC, average precision, and completeness before each number of false positives (TPR0, TPR10).
+
+        float [resamples, 2 + len(false_positives)]; NaN where a class is missing.
+        """
         tp, fp = self.accumulate(counts)
-        return np.stack(
-            [measure_auroc(tp, fp), measure_average_precision(tp, fp), measure_tpr(tp, fp, 1), measure_tpr(tp, fp, 10)],
-            axis=1,
-        )
+        rates = [measure_tpr(tp, fp, number) for number in false_positives]
+        return np.stack([measure_auroc(tp, fp), measure_average_precision(tp, fp), *rates], axis=1)
 
 
 def measure_auroc(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ import pandas as pd
 
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.show.figures import plot_learning
-from convnet_galaxies.show.lens_sections import Survey, lens_sections
+from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
 from convnet_galaxies.show.page import Block, Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_settings, list_versions
 from convnet_galaxies.show.run_page import card
@@ -49,15 +50,21 @@ def demo_page(
     zoo, lenses = read_pack(folder / "zoo.pack"), read_pack(folder / "lenses.pack")
     votes = score_held_out(Predictor(runs / "zoo", device=device, views=views), runs / "zoo", zoo, seed=seed)[0]
     nets: dict[str, ScoredTask] = {}
+    flavors: ScoredTask | None = None
     for name in ("stage1-scratch", "stage1-from-zoo"):
         predictor = Predictor(runs / name, device=device, views=views)
-        (nets[LENS_RUNS[name]],) = score_held_out(predictor, runs / name, lenses, part="heldout", stage=1, seed=seed)
+        tasks = score_held_out(predictor, runs / name, lenses, part="heldout", stage=1, seed=seed)
+        of_task = {one.task: one for one in tasks}
+        nets[LENS_RUNS[name]], flavors = of_task["lens"], of_task.get("flavor")
     truth = folder / "space-warps" / "truth.csv"
     lens_table = pd.read_csv(truth) if truth.is_file() else None
     sealed = _sealed_table(folder, device=device, views=views, seed=seed)
     sections: list[Section | None] = [
         *votes_sections(votes),
         *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
+        flavor_section(flavors.scores if isinstance(flavors.scores, FlavorScores) else None, flavors.fault)
+        if flavors
+        else None,
         section("On the images of unknown truth, opened", [sealed]),
     ]
     cards = []
@@ -69,6 +76,10 @@ def demo_page(
     first = next(iter(nets.values())).scores
     if isinstance(first, LensScores):
         cards.append(card("accuracy, stage 1, from scratch", first.overall["accuracy"], "first user: 0.975"))
+        cards.append(card("log loss, stage 1, from scratch", first.overall["log_loss"], "first user: 0.132"))
+    second = nets[LENS_RUNS["stage1-from-zoo"]].scores
+    if isinstance(second, LensScores):
+        cards.append(card("log loss, stage 1, from zoo", second.overall["log_loss"], "first user: 0.070"))
     if is_unknown(folder / "unknown"):
         more, result = unknown_sections(folder / "unknown", pack=folder / "lenses.pack")
         sections += more

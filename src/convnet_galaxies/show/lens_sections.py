@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.measure.calibration import measure_reliability
+from convnet_galaxies.measure.calibration import calibrate_held_out, measure_reliability, stack_binary
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores
 from convnet_galaxies.measure.selection import (
@@ -28,6 +28,7 @@ from convnet_galaxies.show.lens_tables import (
     first_user_table,
     stage_one,
     star_notes,
+    survey_flavor_table,
     survey_table,
 )
 from convnet_galaxies.show.page import Block, Section, Table, Text, section
@@ -68,6 +69,10 @@ def lens_sections(
         name: measure_reliability(truth_of(one), one.answer.astype(float), one.table["group"].to_numpy(), seed=seed)
         for name, one in scored.items()
     }
+    calibrated = calibrate_held_out(stack_binary(probability), truth.astype(int), groups, seed=seed)
+    if calibrated is not None:
+        name = f"{last_name}, calibrated"
+        reliability[name] = measure_reliability(truth, calibrated[:, 1], groups, seed=seed)
     return [
         section(
             "Finding lenses",
@@ -77,6 +82,7 @@ def lens_sections(
                 plot_roc({name: (truth_of(one), one.answer) for name, one in scored.items()}),
                 plot_survey(curves),
                 *(survey_table(name, curve) for name, curve in curves.items()),
+                survey_flavor_table(last_name, last, curves[last_name]),
             ],
         ),
         section(

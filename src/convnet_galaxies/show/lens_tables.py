@@ -11,9 +11,7 @@ from convnet_galaxies.measure.calibration import stack_binary
 from convnet_galaxies.measure.conformal import predict_sets
 from convnet_galaxies.measure.intervals import Figure, encode_groups
 from convnet_galaxies.measure.scores import LENS_FIGURES, LensScores
-from convnet_galaxies.measure.selection import (
-    SurveyCurve,
-)
+from convnet_galaxies.measure.selection import SurveyCurve, measure_selection
 from convnet_galaxies.show.page import Block, Table, Text
 from convnet_galaxies.show.scored_images import PARTS, ScoredTask
 from convnet_galaxies.study.results_text import NAMES, brief
@@ -75,15 +73,14 @@ def figures_tables(scored: Mapping[str, ScoredTask]) -> list[Table]:
 def survey_table(name: str, curve: SurveyCurve) -> Table:
     """False positives and purity at a few completenesses."""
     rows = []
-    for wanted in COMPLETENESSES:
-        k = int(np.argmin(np.abs(np.linspace(0.02, 1, len(curve.purity)) - wanted)))
+    for wanted, k in _cuts(curve):
         rows.append(
             (
                 f"{100 * wanted:.0f} %",
                 f"{curve.threshold[k]:.4f}",
                 f"{curve.false_positives[k]:,.0f} ({curve.false_positives_low[k]:,.0f} to "
                 f"{curve.false_positives_high[k]:,.0f})",
-                f"{100 * curve.purity[k]:.2g} % ({100 * curve.purity_low[k]:.2g} to {100 * curve.purity_high[k]:.2g})",
+                f"{_percent(curve.purity[k])} % ({_percent(curve.purity_low[k])} to {_percent(curve.purity_high[k])})",
             )
         )
     return Table(
@@ -92,6 +89,32 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
         tuple(rows),
         (curve.warning,) if curve.warning else (),
     )
+
+
+def _percent(share: float) -> str:
+    """Two digits, e.g. ``0.083``, ``7.4``, ``100``."""
+    return f"{100 * share:.2g}" if share < 0.0995 else f"{100 * share:.0f}"
+
+
+def survey_flavor_table(name: str, scored: ScoredTask, curve: SurveyCurve) -> Table | None:
+    """Completeness by flavor at the cuts of survey_table; None when the flavors are not known."""
+    lenses = np.flatnonzero(scored.values == 1)
+    if "flavor" not in scored.table or scored.table["flavor"].iloc[lenses].isna().any():
+        return None
+    flavor, groups = (scored.table[column].to_numpy()[lenses] for column in ("flavor", "group"))
+    rows: list[tuple[str, ...]] = []
+    head: tuple[str, ...] = ("",)
+    for wanted, k in _cuts(curve):
+        at_cut = measure_selection("flavor", flavor, scored.answer[lenses], groups, threshold=float(curve.threshold[k]))
+        head = ("over all", *at_cut.names)
+        rows.append((f"{100 * wanted:.0f} %", *(brief(figure, digits=2) for figure in at_cut.completeness)))
+    return Table(f"{name}: completeness by flavor at the same cuts", head, tuple(rows))
+
+
+def _cuts(curve: SurveyCurve) -> list[tuple[float, int]]:
+    """The COMPLETENESSES and the number of the curve's cut for each."""
+    asked = np.linspace(0.02, 1, len(curve.purity))
+    return [(wanted, int(np.argmin(np.abs(asked - wanted)))) for wanted in COMPLETENESSES]
 
 
 def stage_one(scores: object) -> dict[str, Figure]:

@@ -20,6 +20,11 @@ SCATTER_PX = 4.0
 RIM_PX = 20
 # Lensed light of this signal to noise is overlooked by half of those who would see a plain lens.
 HALF_SEEN_SIGMA = 60.0
+# What stands so near to lensed light that someone marked is part of the lens to them, and gets no mark of its own
+# (11 arcsec, a little more than the largest Einstein radius). Without this, 7 % of the stamps that count as lenses
+# had no painted light within 30 px of their centre, and a sim had 1.15 stamps that count; with it, 3 % and 1.12. The
+# published catalogue has 0.90 of them (5,159 in 5,712 sims), which leaves little room for stamps beside the lens.
+PART_OF_LENS_PX = 60.0
 # Clicks are kept to a hundredth of a pixel, so that their table gives the same clusters when it is read back.
 DECIMALS = 2
 
@@ -130,6 +135,8 @@ def look(rng: np.random.Generator, crowd: Crowd, scene: Scene, *, looks: int, ea
     who_decoy, which = np.nonzero(rng.random(chance.shape) < chance)
     decoy = np.column_stack([scene.x_px[which], scene.y_px[which]])
     decoy += rng.normal(size=decoy.shape) * (SCATTER_PX + 0.4 * scene.size_px[which])[:, None]
+    apart = ~saw[who_decoy] | ~_near(scene, scene.lens_points_px)[which]
+    who_decoy, decoy = who_decoy[apart], decoy[apart]
     # One in six who see a lens mark a second of its images.
     who_lens = np.repeat(np.flatnonzero(saw), 1 + (rng.random(int(saw.sum())) < 1 / 6))
     spots = scene.lens_points_px[rng.integers(0, max(len(scene.lens_points_px), 1), len(who_lens))]
@@ -142,3 +149,9 @@ def look(rng: np.random.Generator, crowd: Crowd, scene: Scene, *, looks: int, ea
     # In the order of the looks, as a database has them.
     order = np.argsort(who, kind="stable")
     return Looks(lookers, saw, lookers[who[order]], xy[order, 0], xy[order, 1])
+
+
+def _near(scene: Scene, points_px: np.ndarray) -> np.ndarray:
+    """bool [n]: which of a scene's things lie within PART_OF_LENS_PX of any of the points, float64 [m, 2]."""
+    dx, dy = scene.x_px[:, None] - points_px[:, 0], scene.y_px[:, None] - points_px[:, 1]
+    return (np.hypot(dx, dy) < PART_OF_LENS_PX).any(axis=1)

@@ -12,7 +12,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.intervals import FEW, Figure
 from convnet_galaxies.measure.scores import count_rarer_groups
-from convnet_galaxies.study.arm_scores import score_seeds, subtract_unpaired
+from convnet_galaxies.study.arm_scores import MOST, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import Question
 
 
@@ -42,10 +42,9 @@ def answer_question(
         # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both arms.
         arms = [score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)]
         differences = {
-            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms)))
+            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms), most=MOST.get(name, 1.0)))
             for name, one in differences.items()
         }
-    differences = {name: one if name == "log_loss" else _cut(one) for name, one in differences.items()}
     sentence = phrase_answer(question, fraction, differences["auroc"])
     return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
 
@@ -87,8 +86,3 @@ def stack_seeds(
 
 def _widen(figure: Figure, other: Figure) -> Figure:
     return replace(figure, low=min(figure.low, other.low), high=max(figure.high, other.high))
-
-
-def _cut(figure: Figure) -> Figure:
-    """A difference of proportions is within -1 and 1, whatever Student's t says of two seeds."""
-    return replace(figure, low=max(-1.0, figure.low), high=min(1.0, figure.high))

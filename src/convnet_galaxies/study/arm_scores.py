@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from convnet_galaxies.measure.intervals import Figure, encode_groups, resample_statistic, summarize
+from convnet_galaxies.measure.intervals import Figure, cut_figure, encode_groups, resample_statistic
 from convnet_galaxies.measure.scores import (
-    EXTREME_ERROR,
     LENS_FIGURES,
     check_scores,
     count_rarer_groups,
     make_lens_statistic,
+    summarize_lenses,
 )
 
 ONE_SEED = "one seed: others may differ"
+MOST = {"log_loss": np.inf}
+"""The largest value of a figure; 1 for all others, which are proportions."""
 
 
 def score_seeds(
@@ -45,19 +47,11 @@ def score_seeds(
     by_seed = np.concatenate([statistic(once) for statistic in statistics])
     values, draws = resample_statistic(average, groups, n_resamples=n_resamples, seed=seed)
     rarer, everywhere = count_rarer_groups(checked[0][0], groups), encode_groups(groups)[1]
-    figures = {}
-    for k, name in enumerate(LENS_FIGURES):
-        over_groups = summarize(
-            name,
-            float(values[k]),
-            draws[:, k],
-            n_effective=rarer if k < 4 else everywhere,
-            proportion=name != "log_loss",
-            extra_error=EXTREME_ERROR * float(values[3] - values[2]) if name == "tpr0" else 0.0,
-            level=level,
-        )
-        figures[name] = add_seeds(over_groups, by_seed[:, k], most=np.inf if name == "log_loss" else 1.0)
-    return figures
+    over_groups = summarize_lenses(values, draws, rarer=rarer, everywhere=everywhere, level=level)
+    return {
+        name: add_seeds(over_groups[name], by_seed[:, k], most=MOST.get(name, 1.0))
+        for k, name in enumerate(LENS_FIGURES)
+    }
 
 
 def add_seeds(over_groups: Figure, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Figure:
@@ -73,7 +67,7 @@ def add_seeds(over_groups: Figure, by_seed: Sequence[float] | np.ndarray, *, mos
     reach = float(stats.t.ppf((1 + level) / 2, len(by_seed) - 1) * by_seed.std(ddof=1) / np.sqrt(len(by_seed)))
     low = value - float(np.hypot(value - over_groups.low, reach))
     high = value + float(np.hypot(over_groups.high - value, reach))
-    return replace(over_groups, low=max(0.0, low), high=min(most, high))
+    return cut_figure(replace(over_groups, low=low, high=high), 0.0, most)
 
 
 def average_splits(name: str, by_split: Sequence[Figure], *, most: float = 1.0) -> Figure:
@@ -87,9 +81,12 @@ def average_splits(name: str, by_split: Sequence[Figure], *, most: float = 1.0) 
     return add_seeds(Figure(name, float(values.mean()), low, high, by_split[0].level, warning), values, most=most)
 
 
-def subtract_unpaired(name: str, a: Figure, b: Figure) -> Figure:
-    """a - b of figures from different images: ``low = a - b - sqrt((a - low_a)^2 + (high_b - b)^2)`` (as add_seeds)."""
+def subtract_unpaired(name: str, a: Figure, b: Figure, *, most: float = 1.0) -> Figure:
+    """a - b of figures from different images: ``low = a - b - sqrt((a - low_a)^2 + (high_b - b)^2)`` (as add_seeds).
+
+    most: the largest possible difference, 1 for proportions; the interval is cut to it.
+    """
     value = a.value - b.value
     low = value - float(np.hypot(a.value - a.low, b.high - b.value))
     high = value + float(np.hypot(a.high - a.value, b.value - b.low))
-    return Figure(name, value, low, high, a.level, a.warning or b.warning)
+    return cut_figure(Figure(name, value, low, high, a.level, a.warning or b.warning), -most, most)

@@ -21,7 +21,7 @@ from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_len
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.settings import Settings, SplitSettings, TrainSettings
+from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.study.unknown_run import study_unknown
@@ -31,23 +31,22 @@ from convnet_galaxies.train.fit import fit
 ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
 LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
 
-DEMO_SETTINGS = Settings(split=SplitSettings(train=0.7, validation=0.1, test=0.2), train=TrainSettings(batch=64))
-"""A few hundred images: smaller steps, and more of them held out, so that figures mean something."""
-
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How large the demo is; the defaults take about four minutes on two cores.
+    """How large the demo is; the defaults are chosen to stay under six minutes on two cores without bf16.
 
-    galaxies, cutouts: simulated. zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of stage 1, of stage 2.
+    galaxies, cutouts: simulated. zoo_epochs, lens_epochs, transfer_epochs, fine_epochs: of the zoo net, of stage 1 from
+    scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
     """
 
     galaxies: int = 1200
-    cutouts: int = 1600
-    zoo_epochs: int = 25
-    lens_epochs: int = 25
+    cutouts: int = 1800
+    zoo_epochs: int = 15
+    lens_epochs: int = 30
+    transfer_epochs: int = 15
     fine_epochs: int = 10
 
 
@@ -104,13 +103,13 @@ def run_demo(
         longer = settings.model_copy(
             update={"train": settings.train.model_copy(update={"epochs": epochs}), "seed": seed}
         )
-        images, task = (zoo, "votes") if stage is None else (lenses, "lens")
+        images, tasks = (zoo, ("votes",)) if stage is None else (lenses, ("lens", "flavor"))
         with step(f"training {name}"):
             fit(
                 images,
                 longer,
                 runs / name,
-                tasks=(task,),
+                tasks=tasks,
                 parent=None if parent is None else runs / parent,
                 stage=stage,
                 device=device,
@@ -122,7 +121,7 @@ def run_demo(
 
     train("zoo", size.zoo_epochs)
     train("stage1-scratch", size.lens_epochs, stage=1)
-    train("stage1-from-zoo", size.lens_epochs, parent="zoo", stage=1)
+    train("stage1-from-zoo", size.transfer_epochs, parent="zoo", stage=1)
     train("stage2-scratch", size.fine_epochs, parent="stage1-scratch", stage=2)
     train("stage2-from-zoo", size.fine_epochs, parent="stage1-from-zoo", stage=2)
 

@@ -17,6 +17,7 @@ from convnet_galaxies.errors import InputError
 ID_COLUMNS = ("zooid", "subject", "id")
 GRADE_COLUMNS = ("expert_grade", "grade")
 CROWD_COLUMNS = ("crowd_probability", "crowd", "p")
+FILE_COLUMNS = ("file", "cutoutname")
 """Columns of a grades table (in any case), the first that is there is taken."""
 
 HIGHEST_GRADE = 3.0
@@ -28,16 +29,28 @@ class Eyes:
     """Grades and crowd probabilities by subject, each subject once.
 
     ids: str [s]; grade: float [s], mean of its grades, 0 (no lens) to 3 (certain lens), NaN where nobody graded;
-    crowd: float [s], probability of a lens, NaN where the crowd's is not known.
+    crowd: float [s], probability of a lens, NaN where the crowd's is not known. groups: str [s], what shares a field.
+    by_image: the same by the names of image files, where the grades were given by those: two candidates of one field
+    have a grade each. A crowd's list knows fields only; its probability then stands for each candidate of the field.
     """
 
     ids: np.ndarray
     grade: np.ndarray
     crowd: np.ndarray
+    groups: np.ndarray
+    by_image: Eyes | None = None
+
+    def choose(self, table: pd.DataFrame) -> Eyes:
+        """By image where the images of a table (column id) are those that were graded, else by subject."""
+        if self.by_image is not None and table["id"].astype("str").isin(self.by_image.ids).any():
+            return self.by_image
+        return self
 
 
 def read_grades(path: Path) -> pd.DataFrame:
-    """A table of grades (``candidates.csv`` of Space Warps, or what ``inspect`` exports): subject, grade, crowd.
+    """A table of grades (``candidates.csv`` of Space Warps, or what ``inspect`` exports): subject, image, grade, crowd.
+
+    image is the file's name without its ending, empty where the table names no files.
 
     Columns that are not there are NaN. Raises InputError for a table without ids or without any judgement, and for
     values outside 0 to 3 or 0 to 1.
@@ -49,6 +62,7 @@ def read_grades(path: Path) -> pd.DataFrame:
         return next((names[column] for column in columns if column in names), None)
 
     subject, grade, crowd = find(ID_COLUMNS), find(GRADE_COLUMNS), find(CROWD_COLUMNS)
+    file = find(FILE_COLUMNS)
     if subject is None or (grade is None and crowd is None):
         raise InputError(
             f"{path}: found columns {', '.join(given)}, expected one of {', '.join(ID_COLUMNS)} and one of "
@@ -59,6 +73,7 @@ def read_grades(path: Path) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "subject": given[subject].astype("str").str.strip(),
+            "image": "" if file is None else given[file].astype("str").map(lambda name: Path(name).stem),
             "grade": empty
             if grade is None
             else numbers(given, grade, path, missing=True, low=0, high=HIGHEST_GRADE, row_name=subject),
@@ -72,7 +87,7 @@ def read_grades(path: Path) -> pd.DataFrame:
 def read_crowd(path: Path) -> pd.DataFrame:
     """A list of the crowd's: lines ``ZooID P Nclass image-file``, or the ZooID alone for what it dismissed (P = 0).
 
-    Lines that begin with # and empty lines are passed over. Gives subject, grade (all NaN) and crowd.
+    Lines that begin with # and empty lines are passed over. Gives subject, image (empty), grade (NaN), crowd.
     Raises InputError naming the line that is neither.
     """
     require_path(path)
@@ -96,7 +111,7 @@ def read_crowd(path: Path) -> pd.DataFrame:
         crowd.append(probability)
     if not subjects:
         raise InputError(f"{path}: found no subject, expected a line for each", "give the crowd's catalogue")
-    return pd.DataFrame({"subject": subjects, "grade": np.nan, "crowd": crowd})
+    return pd.DataFrame({"subject": subjects, "image": "", "grade": np.nan, "crowd": crowd})
 
 
 def join_eyes(grades: Sequence[Path], crowd: Sequence[Path]) -> Eyes:
@@ -107,8 +122,15 @@ def join_eyes(grades: Sequence[Path], crowd: Sequence[Path]) -> Eyes:
     tables = [*map(read_grades, grades), *map(read_crowd, crowd)]
     if not tables:
         raise InputError("grades: found no file, expected at least one", "give --grades or --crowd")
-    means = pd.concat(tables, ignore_index=True).groupby("subject", sort=True).mean()
-    return Eyes(means.index.to_numpy().astype(str), means["grade"].to_numpy(float), means["crowd"].to_numpy(float))
+    rows = pd.concat(tables, ignore_index=True)
+    means = rows.groupby("subject", sort=True)[["grade", "crowd"]].mean()
+    by_image = None
+    if (rows["image"] != "").any():
+        named = rows[rows["image"] != ""]
+        own = named.groupby("image", sort=True).agg({"subject": "first", "grade": "mean", "crowd": "mean"})
+        own["crowd"] = own["crowd"].fillna(own["subject"].map(means["crowd"]))
+        by_image = _to_eyes(own, own["subject"])
+    return _to_eyes(means, means.index, by_image)
 
 
 def name_subjects(table: pd.DataFrame, wanted: np.ndarray) -> np.ndarray:
@@ -133,6 +155,11 @@ def name_subjects(table: pd.DataFrame, wanted: np.ndarray) -> np.ndarray:
             "give grades by the ids of these images, e.g. their ZooID",
         )
     return names[best]
+
+
+def _to_eyes(table: pd.DataFrame, groups: pd.Series | pd.Index, by_image: Eyes | None = None) -> Eyes:
+    grade, crowd = (table[name].to_numpy(float) for name in ("grade", "crowd"))
+    return Eyes(table.index.to_numpy().astype(str), grade, crowd, groups.to_numpy().astype(str), by_image)
 
 
 def _parse_probability(words: list[str]) -> float | None:

@@ -55,9 +55,11 @@ class EyesReport:
 def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, *, seed: int) -> EyesReport:
     """Compare the net's probabilities, float [n], of the images of a table with grades and crowd.
 
+    Where the grades name the very images, each image is a subject; resamples draw whole fields all the same.
     Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
     sets are reported. Raises InputError when no id matches; a set in which a class is missing gives a remark.
     """
+    eyes = eyes.choose(table)
     subjects = name_subjects(table, eyes.ids)
     graded = np.isfinite(eyes.grade)
     remarks = [
@@ -83,7 +85,9 @@ def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, 
     overrated: tuple[Disagreement, ...] = ()
     for name, (rows, grade, crowd) in sets.items():
         try:
-            joined = gather_subjects(subjects, probability, eyes.ids[rows], grade[rows], crowd=crowd[rows])
+            joined = gather_subjects(
+                subjects, probability, eyes.ids[rows], grade[rows], crowd=crowd[rows], groups=eyes.groups[rows]
+            )
             if not agreement:
                 missed, overrated = _list(table, subjects, probability, joined)
             agreement[name] = compare_eyes(joined, seed=seed)

@@ -19,7 +19,7 @@ from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, answer_question, stack_seeds
-from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
+from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.study import Job
 from convnet_galaxies.train.run_folder import read_split
@@ -173,9 +173,9 @@ def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resample
         honest = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
     except InputError:
         return None
-    most = {name: np.inf if name == "log_loss" else 1.0 for name in honest}
+    most = {name: MOST.get(name, 1.0) for name in honest}
     flattered = {name: average_splits(name, [one[name] for one in by_split], most=most[name]) for name in honest}
-    difference = {name: subtract_unpaired(name, flattered[name], honest[name]) for name in honest}
+    difference = {name: subtract_unpaired(name, flattered[name], honest[name], most=most[name]) for name in honest}
     return Flattery(flattered, honest, difference)
 
 

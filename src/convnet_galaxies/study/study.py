@@ -35,9 +35,9 @@ class StudyPlan:
 
     seeds: int = 5
     fractions: tuple[float, ...] = (0.05, 0.2, 1.0)
-    zoo_epochs: int = 60
-    lens_epochs: int = 20
-    fine_epochs: int = 10
+    zoo_epochs: int = 20
+    lens_epochs: int = 15
+    fine_epochs: int = 8
     views: int = 8
 
 

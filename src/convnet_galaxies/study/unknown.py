@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.calibration import Reliability, fit_temperature, measure_reliability
+from convnet_galaxies.measure.calibration import (
+    Reliability,
+    calibrate_held_out,
+    fit_temperature,
+    measure_reliability,
+)
 from convnet_galaxies.measure.intervals import FEW, Figure, encode_groups
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
@@ -204,16 +209,8 @@ def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
     lens, groups = images.posteriors[:, 1], images.groups
     scaling = fit_temperature(images.posteriors, images.truth, bias=True)
     before = measure_reliability(images.truth == 1, lens, groups, seed=seed)
-    codes, n_groups = encode_groups(groups)
-    fold = np.random.default_rng(seed).permutation(np.arange(n_groups) % 5)[codes]
-    calibrated = np.empty(len(lens))
-    for number in range(5):
-        held_out = fold == number
-        if len(np.unique(images.truth[~held_out])) < 2:
-            return Calibration(scaling.temperature, scaling.bias[1], before, None)
-        other = fit_temperature(images.posteriors[~held_out], images.truth[~held_out], bias=True)
-        calibrated[held_out] = other.apply(images.posteriors[held_out])[:, 1]
-    after = measure_reliability(images.truth == 1, calibrated, groups, seed=seed)
+    calibrated = calibrate_held_out(images.posteriors, images.truth, groups, seed=seed)
+    after = None if calibrated is None else measure_reliability(images.truth == 1, calibrated[:, 1], groups, seed=seed)
     return Calibration(scaling.temperature, scaling.bias[1], before, after)
 
 

@@ -73,6 +73,7 @@ def study_unknown(
         )
     unknown_table = table.iloc[rows].reset_index(drop=True)
     if eyes is not None:
+        eyes = eyes.choose(unknown_table)
         name_subjects(unknown_table, eyes.ids)  # before the nets work, since it may be the wrong file
     held_out, _ = held_out_rows(labelled, run, "heldout")
     known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)

@@ -1,0 +1,102 @@
+"""A whole study with tiny nets: every arm on one split, resumed where it was cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_sets import make_lens_set, make_vote_set, tiny
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.study import study as module
+from convnet_galaxies.study.arms import ARMS, keep_share, study_parts
+from convnet_galaxies.study.results import FLAVOR_ARM, HONEST, LEAKING, summarize_study
+from convnet_galaxies.study.study import StudyPlan, run_study, study_jobs
+
+SETTINGS = tiny("split.train=0.5", "split.validation=0.1", "split.test=0.4")
+PLAN = StudyPlan(seeds=2, fractions=(0.5, 1.0), zoo_epochs=1, lens_epochs=1, fine_epochs=1, views=1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A study that was cut off after five nets and went on; what was trained, in order."""
+    folder = tmp_path_factory.mktemp("study") / "study"
+    zoo, lenses = make_vote_set(40), make_lens_set(160)
+    trained: list[str] = []
+    fit = module.fit
+
+    def counted(*arguments: object, **options: object) -> object:
+        trained.append(str(arguments[2]))
+        if len(trained) == 6:
+            trained.append("cut off")
+            raise KeyboardInterrupt
+        return fit(*arguments, **options)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "fit", counted)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(zoo, lenses, SETTINGS, folder, plan=PLAN, device="cpu")
+        run_study(zoo, lenses, SETTINGS, folder, plan=PLAN, device="cpu")
+    return folder, trained
+
+
+def test_a_study_goes_on_where_it_was_cut_off(finished: tuple[Path, list[str]]) -> None:
+    folder, trained = finished
+    before, after = trained[: trained.index("cut off")], trained[trained.index("cut off") + 1 :]
+    assert after[0] == before[-1]
+    assert not set(before[:-1]) & set(after)
+    assert {Path(path).relative_to(folder).as_posix() for path in trained if path != "cut off"} == {
+        job.folder for job in study_jobs(PLAN)
+    }
+
+
+def test_every_arm_predicts_the_same_held_out_images_but_the_leaking_one(finished: tuple[Path, list[str]]) -> None:
+    table = pd.read_parquet(finished[0] / "predictions.parquet")
+    parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
+    images = make_lens_set(160).table
+    held_out = set(images["id"][(parts == "test") & images["lens"].notna().to_numpy()])
+    for (arm, _, _), rows in table.groupby(["arm", "seed", "fraction"]):
+        assert (set(rows["id"]) == held_out) == (arm != LEAKING)
+    assert set(table["arm"]) == {*(arm.name for arm in ARMS), FLAVOR_ARM, LEAKING}
+
+
+def test_only_the_leaking_split_trains_on_fields_that_it_is_judged_on(finished: tuple[Path, list[str]]) -> None:
+    folder = finished[0]
+    for name, leaks in ((HONEST, False), (LEAKING, True)):
+        (job,) = (one for one in study_jobs(PLAN) if (one.name, one.seed, one.fraction) == (name, 0, 1.0))
+        split = pd.read_parquet(folder / job.folder / "split.parquet")
+        field = split["keys"].map(lambda keys: keys[0])
+        trained = set(field[(split["part"] == "train") & split["used"]])
+        assert bool(trained & set(field[split["part"] == "test"])) == leaks
+
+
+def test_the_results_of_a_real_study_are_measured(finished: tuple[Path, list[str]]) -> None:
+    results = summarize_study(finished[0], n_resamples=50)
+    assert len(results.answers) == 12
+    assert results.flavors is not None
+    assert results.flattery is not None
+    for one in results.arms:
+        assert all(np.isfinite([figure.low, figure.high]).all() for figure in one.figures.values())
+
+
+def test_another_plan_in_the_same_folder_is_refused(finished: tuple[Path, list[str]]) -> None:
+    with pytest.raises(UsageError, match="holds a study of another plan"):
+        run_study(make_vote_set(40), make_lens_set(160), SETTINGS, finished[0], plan=StudyPlan(seeds=1), device="cpu")
+
+
+def test_a_stage_in_which_a_class_is_missing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    lenses = make_lens_set(160)
+    lenses.table.loc[lenses.table["stage"] == 2, "lens"] = 0.0
+    with pytest.raises(InputError, match=r"stage 2 has 0 lenses among \d+ known cutouts in the part 'train'"):
+        run_study(make_vote_set(40), lenses, SETTINGS, tmp_path / "study", plan=PLAN, device="cpu")
+    assert not list(tmp_path.glob("study/*/*"))
+
+
+def test_a_smaller_share_of_the_labels_is_within_the_larger_one() -> None:
+    groups = np.arange(200) // 2
+    parts = np.where(groups < 70, "train", "test").astype(object)
+    few, many = (keep_share(parts, groups, share, seed=0) == "train" for share in (0.1, 0.5))
+    assert (few.sum(), many.sum()) == (14, 70)
+    assert not (few & ~many).any()
