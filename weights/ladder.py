@@ -29,12 +29,16 @@ from convnet_galaxies.predict.predictor import Predictor
 CLOSER = ("net.field_px=48", "augment.zoom=1.4")
 
 RUNGS: dict[str, tuple[str, Recipe]] = {
-    "real": ("zoo", Recipe(painted=0.0)),
     "pretrained": ("painted0", Recipe()),
     "closer": ("painted0", Recipe(painted=0.5, settings=CLOSER)),
     "closer from zoo": ("zoo", Recipe(painted=0.5, settings=CLOSER)),
     "closer, candidates only": ("painted0", Recipe(painted=0.5, known_lenses=False, settings=CLOSER)),
     "closer, painted on candidates": ("painted0", Recipe(painted=0.3, on_candidates=True, settings=CLOSER)),
+    "closer, mostly real": ("painted0", Recipe(painted=0.1, settings=(*CLOSER, "train.epochs=3"))),
+    "closer, mostly real, gentle": (
+        "painted0",
+        Recipe(painted=0.1, settings=(*CLOSER, "train.epochs=3", "train.backbone_rate=0.1")),
+    ),
     "closer, second pretraining": ("painted1", Recipe(painted=0.5, settings=CLOSER)),
 }
 """What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
