@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles bench docs clean
+.PHONY: help setup demo test check oracles bench docs weights clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,8 +25,8 @@ test: $(READY) ## the tests, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2
 
 check: $(READY) ## format, lint, types, layers, generated docs
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks weights
+	$(BIN)/ruff check src tests benchmarks weights
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m convnet_galaxies.cli.reference --check docs/commands.md
@@ -43,6 +43,10 @@ oracles: $(READY) ## compare with timm and lenstronomy, in an environment of the
 
 bench: $(READY) ## all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+DATA ?= ../shared/data
+weights: $(READY) ## train the weights that ship with the package anew, from real images in DATA; an hour or three
+	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(VENV)-oracles demo-output .pytest_cache .mypy_cache .ruff_cache

@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from finder import fine_tune, pretrain
-from ladder import COMMITTEE, RUNGS, climb, painted_set, scores_of
+from ladder import COMMITTEE, RUNGS, climb, learn, painted_set, scores_of, start_of
 from real_lenses import LENS_GRADE, OTHER_GRADE, deal_folds, read_real_lenses
 from scipy.special import expit
 
@@ -62,18 +61,12 @@ def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
         climb(data, work, rung, str(zoo), [0, 1, 2, 3, 4])
     painted = painted_set(data, work)
     members = []
+    nothing = np.zeros(len(real), bool)
     for number, rung in enumerate(COMMITTEE):
         start, recipe = RUNGS[rung]
-        parent: str | Path = zoo
-        if start != "zoo":
-            parent = work / start
-            if not (parent / "model.json").is_file():
-                pretrain(painted, parent, parent=zoo, seed=int(start.removeprefix("painted")))
         run = work / f"member{number}"
-        if not (run / "model.json").is_file():
-            nothing = np.zeros(len(real), bool)
-            fine_tune(real, painted, None, run, held_out=nothing, parent=parent, recipe=recipe, seed=10 + number)
-        members.append(run)
+        parent = start_of(start, painted, work, zoo)
+        members.append(learn(data, real, painted, run, held_out=nothing, parent=parent, recipe=recipe, seed=number))
     known = ImageSet(
         np.concatenate([real.images, painted.images]),
         painted.table.iloc[:0]

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from lens_examples import Example, Task, make_examples, painted_on_real, pretraining_tasks
-from real_lenses import LINKS, OTHER_GRADE, PIXELS
+import torch
+from lens_examples import Example, make_examples, pretraining_tasks
+from real_lenses import LINKS, PIXELS, read_neighbours
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.weights import load_net, save_weights
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.train.fit import fit
+from convnet_galaxies.train.plan import inherit
+from convnet_galaxies.train.run_folder import RunFolder, link_keys, read_split_of, write_split
 
 TASKS = ("lens", "flavor")
 
@@ -52,15 +60,24 @@ class Recipe:
     """What fine-tuning is fed.
 
     repeats: times that each real image counts. painted: share of painted examples and lookalikes, relative to them.
-    on_candidates: whether lenses painted round the candidates that are none are among it.
     known_lenses: whether the guide's known lenses are among the real images.
     """
 
     repeats: int = 8
     painted: float = 1.0
-    on_candidates: bool = False
     known_lenses: bool = True
     settings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class HeadRecipe:
+    """A new head on a finder that stays as it is.
+
+    field_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
+    """
+
+    field_px: float = 40
+    alpha: float = 200
 
 
 def gather(examples: Sequence[Example], name: str) -> ImageSet:
@@ -77,25 +94,14 @@ def gather(examples: Sequence[Example], name: str) -> ImageSet:
     return ImageSet(np.stack([example.stamp for example in examples]), table, PIXELS, link_columns=LINKS)
 
 
-def paint_examples(data: Path, *, number: int = 900, seed: int = 1) -> ImageSet:
+def paint_examples(data: Path, *, number: int = 1350, seed: int = 1) -> ImageSet:
     """What the finder learns first: about six examples a number, in a fifth of a second each."""
     return gather(make_examples(pretraining_tasks(data, number=number, seed=seed)), "painted")
 
 
-def paint_on_candidates(real: ImageSet, *, rounds: int = 4, seed: int = 9) -> ImageSet:
-    """Lenses painted round the candidates of a grade below 1, and the same without; groups are the candidates'."""
-    rows = np.flatnonzero((real.table["grade"] < OTHER_GRADE).to_numpy())
-    tasks: list[Task] = [
-        (painted_on_real, (real.images[row],), seed, turn * len(real) + int(row), real.table["group"][row])
-        for turn in range(rounds)
-        for row in rows
-    ]
-    return gather(make_examples(tasks), "on_candidate")
-
-
-def pretrain(painted: ImageSet, output: Path, *, parent: str | Path | None, seed: int) -> Path:
+def pretrain(painted: ImageSet, output: Path, *, parent: str | Path | None, seed: int, changes: Sequence[str]) -> Path:
     """A finder that has seen no real lens, into a run folder."""
-    settings = load_settings(None, [*NET, *PRETRAINING, f"seed={seed}"])
+    settings = load_settings(None, [*NET, *PRETRAINING, *changes, f"seed={seed}"])
     fit(painted, settings, output, tasks=TASKS, parent=parent, force=True)
     return output
 
@@ -103,7 +109,6 @@ def pretrain(painted: ImageSet, output: Path, *, parent: str | Path | None, seed
 def fine_tune(
     real: ImageSet,
     painted: ImageSet,
-    on_candidates: ImageSet | None,
     output: Path,
     *,
     held_out: np.ndarray,
@@ -118,15 +123,94 @@ def fine_tune(
     count = min(int(len(rows) * recipe.painted), len(painted))
     chosen = np.sort(np.random.default_rng(seed).choice(len(painted), count, replace=False))
     sets = [real.select(rows), painted.select(chosen)]
-    if recipe.on_candidates and on_candidates is not None:
-        strangers = ~on_candidates.table["group"].isin(real.table["group"][held_out]).to_numpy()
-        sets.append(on_candidates.select(strangers))
     columns = ["id", "lens", "flavor_label", *LINKS, "ra_deg", "dec_deg"]
     table = pd.concat([one.table.reindex(columns=columns) for one in sets], ignore_index=True)
     images = ImageSet(np.concatenate([one.images for one in sets]), table, PIXELS, link_columns=LINKS)
     parts = np.full(len(images), "train", dtype=object)
     fit(images, settings, output, tasks=TASKS, parent=parent, parts=parts, force=True)
     return output
+
+
+def attach_head(
+    parent: str | Path, real: ImageSet, others: ImageSet, output: Path, *, held_out: np.ndarray, recipe: HeadRecipe
+) -> Path:
+    """A copy of a finder with another lens head, by ridge regression of the soft labels on the features of its views.
+
+    256 numbers of 200 images are hardly ever learned by heart, and a backbone that stays as it was keeps all that it
+    learned from thousands of painted examples. held_out: bool [n], not learned from, nor are others of their groups.
+    others: what is not a candidate (see gather_others). The head's log odds are 4 (y - 1/2) for a regression y, so
+    that its probability is nearly y; calibration comes later.
+    """
+    old, card = load_net(parent)
+    classes = {"lens": (), **{task: names for task, names in card.classes.items() if task == "flavor"}}
+    net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=classes)
+    inherit(net, old)
+    run = RunFolder(output)
+    run.create(force=True)
+    settings = card.net.model_copy(update={"field_px": recipe.field_px})
+    run.card.write_text(replace(card, net=settings, preprocess=real.preprocess, classes=classes).dumps(), "utf-8")
+    save_weights(net.state_dict(), run.weights)
+    write_split(run.split, _describe_split(parent, real, held_out))
+    run.write_environment({"head": f"ridge regression, alpha {recipe.alpha:g}", "parent": str(parent)})
+
+    key = str(parent), recipe.field_px
+    if key not in _FEATURES:  # the backbone is the same in every fold
+        _FEATURES[key] = (
+            Predictor(output, views=16).features(real.images),
+            Predictor(output, views=8).features(others.images),
+        )
+    of_real, of_others = _FEATURES[key]
+    strangers = ~others.table["group"].isin(real.table["group"][held_out]).to_numpy()
+    features = np.concatenate([of_real[~held_out], of_others[strangers]])
+    labels = np.concatenate([real.table["lens"][~held_out], others.table["lens"][strangers]])
+    weights = np.concatenate([np.ones((~held_out).sum()), others.table["weight"][strangers]])
+    scaler = StandardScaler().fit(of_real[~held_out])
+    ridge = Ridge(recipe.alpha).fit(scaler.transform(features), labels, sample_weight=weights)
+    weight = ridge.coef_ / scaler.scale_
+    state = net.state_dict()
+    state["heads.lens.linear.weight"] = torch.from_numpy(4 * weight[None]).float()
+    state["heads.lens.linear.bias"] = torch.tensor([4 * (ridge.intercept_ - weight @ scaler.mean_ - 0.5)]).float()
+    save_weights(state, run.weights)
+    return output
+
+
+_FEATURES: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
+
+
+def gather_others(folder: Path, real: ImageSet, painted: ImageSet, *, share: float = 0.3, seed: int = 0) -> ImageSet:
+    """Ordinary galaxies near candidates and a fifth of the painted examples; column weight, next to 1 of a candidate.
+
+    Without them a head knows nothing but what volunteers liked. Each of the two counts as share of the real images.
+    """
+    stamps, rows = read_neighbours(folder, real)
+    chosen = np.sort(np.random.default_rng(seed).choice(len(painted), len(painted) // 5, replace=False))
+    table = pd.DataFrame(
+        {
+            "group": [*real.table["group"].iloc[rows], *painted.table["group"].iloc[chosen]],
+            "lens": [*np.zeros(len(rows)), *0.95 * painted.table["lens"].iloc[chosen]],
+            "weight": np.repeat(
+                [share * len(real) / len(rows), share * len(real) / len(chosen)], [len(rows), len(chosen)]
+            ),
+        }
+    )
+    table["id"] = [f"other{number}" for number in range(len(table))]
+    return ImageSet(np.concatenate([stamps, painted.images[chosen]]), table, PIXELS, link_columns=("group",))
+
+
+def _describe_split(parent: str | Path, real: ImageSet, held_out: np.ndarray) -> pd.DataFrame:
+    split = pd.DataFrame(
+        {
+            "id": real.table["id"],
+            "part": np.where(held_out, "test", "train"),
+            "used": True,
+            "keys": link_keys(real.table, real.link_columns),
+            "origin": "this run",
+        }
+    )
+    inherited = read_split_of(parent)
+    if inherited is None:
+        return split
+    return pd.concat([split, inherited.assign(origin=str(parent))[inherited["used"]]], ignore_index=True)
 
 
 def save_set(images: ImageSet, path: Path) -> None:

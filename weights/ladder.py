@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from finder import Recipe, fine_tune, load_set, paint_examples, paint_on_candidates, pretrain, save_set
+from finder import (
+    HeadRecipe,
+    Recipe,
+    attach_head,
+    fine_tune,
+    gather_others,
+    load_set,
+    paint_examples,
+    pretrain,
+    save_set,
+)
 from real_lenses import deal_folds, read_neighbours, read_real_lenses
 from scipy.special import expit, logit
 from sklearn.metrics import roc_curve
@@ -28,22 +39,33 @@ from convnet_galaxies.predict.predictor import Predictor
 
 CLOSER = ("net.field_px=48", "augment.zoom=1.4")
 
-RUNGS: dict[str, tuple[str, Recipe]] = {
-    "pretrained": ("painted0", Recipe()),
-    "closer": ("painted0", Recipe(painted=0.5, settings=CLOSER)),
-    "closer from zoo": ("zoo", Recipe(painted=0.5, settings=CLOSER)),
-    "closer, candidates only": ("painted0", Recipe(painted=0.5, known_lenses=False, settings=CLOSER)),
-    "closer, painted on candidates": ("painted0", Recipe(painted=0.3, on_candidates=True, settings=CLOSER)),
-    "closer, mostly real": ("painted0", Recipe(painted=0.1, settings=(*CLOSER, "train.epochs=3"))),
-    "closer, mostly real, gentle": (
+PRETRAININGS: dict[str, tuple[int, Sequence[str]]] = {
+    "painted0": (0, ()),
+    "painted1": (1, (*CLOSER, "train.epochs=14")),
+    "painted2": (2, ("net.field_px=40", "augment.zoom=1.5", "train.epochs=10", "train.learning_rate=0.0025")),
+}
+"""Seed and settings of the finders that have seen painted lenses only."""
+
+RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
+    "zoo, head at 64 px": ("zoo", HeadRecipe(64)),
+    "fine-tuned from zoo, 48 px": ("zoo", Recipe(painted=0.5, settings=CLOSER)),
+    "fine-tuned, 64 px": ("painted0", Recipe()),
+    "fine-tuned, 48 px": ("painted0", Recipe(painted=0.5, settings=CLOSER)),
+    "fine-tuned on real ones gently, 48 px": (
         "painted0",
         Recipe(painted=0.1, settings=(*CLOSER, "train.epochs=3", "train.backbone_rate=0.1")),
     ),
-    "closer, second pretraining": ("painted1", Recipe(painted=0.5, settings=CLOSER)),
+    "head at 48 px": ("painted0", HeadRecipe(48)),
+    "fine-tuned, second pretraining": ("painted1", Recipe(painted=0.5, settings=CLOSER)),
+    "second pretraining, head at 48 px": ("painted1", HeadRecipe(48)),
+    "second pretraining, head at 40 px": ("painted1", HeadRecipe(40)),
+    "second pretraining, head at 34 px": ("painted1", HeadRecipe(34)),
+    "third pretraining, head at 40 px": ("painted2", HeadRecipe(40)),
 }
 """What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
 
-COMMITTEE = ("pretrained", "closer", "closer from zoo", "closer, painted on candidates")
+COMMITTEE = ("second pretraining, head at 40 px",)
+"""The rungs that ship, a member each."""
 
 
 def name_run(rung: str, fold: int) -> str:
@@ -89,21 +111,45 @@ def climb(data: Path, runs: Path, rung: str, zoo: str, folds: list[int]) -> None
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
     painted = painted_set(data, runs)
-    on_candidates = kept_set(runs / "on_candidates.npz", lambda: paint_on_candidates(real))
     start, recipe = RUNGS[rung]
-    parent: str | Path = zoo
-    if start != "zoo":
-        parent = runs / start
-        if not (parent / "model.json").is_file():
-            pretrain(painted, parent, parent=zoo, seed=int(start.removeprefix("painted")))
+    parent = start_of(start, painted, runs, zoo)
     for number in folds:
         run = runs / name_run(rung, number)
         scores = runs / f"{name_run(rung, number)}.npy"
         if not scores.is_file():
             held_out = fold == number
-            fine_tune(real, painted, on_candidates, run, held_out=held_out, parent=parent, recipe=recipe, seed=number)
+            learn(data, real, painted, run, held_out=held_out, parent=parent, recipe=recipe, seed=number)
             np.save(scores, log_odds(run, real.images[held_out]))
             print(f"{rung}, fold {number}: done", flush=True)
+
+
+def start_of(start: str, painted: ImageSet, runs: Path, zoo: str | Path) -> str | Path:
+    """The run that a rung starts from, trained when it is not there."""
+    if start == "zoo":
+        return zoo
+    run = runs / start
+    if not (run / "model.json").is_file():
+        seed, changes = PRETRAININGS[start]
+        pretrain(painted, run, parent=zoo, seed=seed, changes=changes)
+    return run
+
+
+def learn(
+    data: Path,
+    real: ImageSet,
+    painted: ImageSet,
+    output: Path,
+    *,
+    held_out: np.ndarray,
+    parent: str | Path,
+    recipe: Recipe | HeadRecipe,
+    seed: int,
+) -> Path:
+    """Learn from the real images that are not held out, as the recipe says."""
+    if isinstance(recipe, HeadRecipe):
+        others = gather_others(data / "space-warps", real, painted)
+        return attach_head(parent, real, others, output, held_out=held_out, recipe=recipe)
+    return fine_tune(real, painted, output, held_out=held_out, parent=parent, recipe=recipe, seed=seed)
 
 
 def painted_set(data: Path, runs: Path) -> ImageSet:
