@@ -219,18 +219,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("rungs", nargs="*", choices=RUNGS)
+    parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"of: {'; '.join(RUNGS)}")
     parser.add_argument("--parent", default="builtin:zoo", help="the Galaxy Zoo run to start from")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
+    strangers = set(arguments.rungs) - set(RUNGS)
+    if strangers:
+        parser.error(f"found no rung {sorted(strangers)[0]!r}, expected one of: {'; '.join(RUNGS)}")
     arguments.runs.mkdir(parents=True, exist_ok=True)
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     for rung in arguments.rungs:
         climb(arguments.data, arguments.runs, rung, arguments.parent, [int(k) for k in arguments.folds.split(",")])
     if arguments.table:
-        print(tabulate(arguments.data, arguments.runs).to_string())
+        print(tabulate(arguments.data, arguments.runs).to_csv(index=False, sep="|"))
 
 
 if __name__ == "__main__":
