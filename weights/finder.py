@@ -60,12 +60,10 @@ class Recipe:
     """What fine-tuning is fed.
 
     repeats: times that each real image counts. painted: share of painted examples and lookalikes, relative to them.
-    known_lenses: whether the guide's known lenses are among the real images.
     """
 
     repeats: int = 8
     painted: float = 1.0
-    known_lenses: bool = True
     settings: Sequence[str] = ()
 
 
@@ -118,8 +116,7 @@ def fine_tune(
 ) -> Path:
     """Train on the real images that are not held out (bool [n]), among painted ones, into a run folder."""
     settings = load_settings(None, [*NET, *FINE_TUNING, *recipe.settings, f"seed={seed}"])
-    kept = ~held_out if recipe.known_lenses else ~held_out & (real.table["kind"] == "candidate").to_numpy()
-    rows = np.repeat(np.flatnonzero(kept), recipe.repeats)
+    rows = np.repeat(np.flatnonzero(~held_out), recipe.repeats)
     count = min(int(len(rows) * recipe.painted), len(painted))
     chosen = np.sort(np.random.default_rng(seed).choice(len(painted), count, replace=False))
     sets = [real.select(rows), painted.select(chosen)]

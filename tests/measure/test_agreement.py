@@ -76,6 +76,12 @@ def test_figures_do_not_change_under_a_rising_transform_of_the_score():
     )
 
 
+def test_net_and_crowd_together_do_not_change_when_one_of_them_saturates():
+    subjects = make(2)
+    bent = Subjects(subjects.ids, subjects.net, subjects.crowd**9, subjects.grade, subjects.groups)
+    np.testing.assert_allclose(combine_held_out(subjects, seed=0), combine_held_out(bent, seed=0))
+
+
 def test_two_independent_eyes_together_see_more():
     gains = []
     for seed in range(5):

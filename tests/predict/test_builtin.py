@@ -13,7 +13,6 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.train.run_folder import read_split_of
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "space-warps"
 NAMES = ("zoo", "lens")
 
 
@@ -69,11 +68,11 @@ def test_prediction_takes_cutouts_of_any_size_and_says_when_an_image_is_strange(
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the developers' images are not at {SHARED}")
-def test_the_lens_finder_that_ships_ranks_graded_candidates_as_its_card_says(tmp_path: Path) -> None:
-    predict_file(Predictor("builtin:lens"), SHARED / "candidates", tmp_path / "found.csv")
+def test_the_lens_finder_that_ships_ranks_graded_candidates_as_its_card_says(tmp_path: Path, shared_data: Path) -> None:
+    folder = shared_data / "space-warps"
+    predict_file(Predictor("builtin:lens"), folder / "candidates", tmp_path / "found.csv")
     found = pd.read_csv(tmp_path / "found.csv").set_index("id")["lens_probability"]
-    grades = pd.read_csv(SHARED / "candidates.csv").set_index("file")["expert_grade"]
+    grades = pd.read_csv(folder / "candidates.csv").set_index("file")["expert_grade"]
     grades.index = grades.index.str.removesuffix(".png")
     lenses, others = found[grades.index[grades >= 2]], found[grades.index[grades < 1]]
     above = (lenses.to_numpy()[:, None] > others.to_numpy()[None]).mean()

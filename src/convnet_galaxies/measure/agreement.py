@@ -10,8 +10,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -23,7 +22,6 @@ LENS_GRADE = 2.0
 """Mean grade (0 no lens ... 3 certain) from which a subject counts as a lens (More et al. 2016, arXiv:1504.05587)."""
 OTHER_GRADE = 1.0
 """Mean grade below which a subject counts as no lens; between the two it counts as neither."""
-FLOOR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,10 @@ def compare_eyes(
 
 
 def combine_held_out(subjects: Subjects, *, folds: int = 5, seed: int) -> np.ndarray:
-    """Net and crowd as one score in 0..1, float [s]: logistic regression on both logits, each subject held out.
+    """Net and crowd as one score in 0..1, float [s]: logistic regression on their normal scores, each subject held out.
+
+    A normal score is the normal quantile of the rank among all subjects (van der Waerden 1952), for which no grade is
+    needed. The crowd's probabilities saturate near 0 and 1, where their logits say more of rounding than of lenses.
 
     Fitted on grade >= 2 against grade < 1 of other groups, stratified, so that it does not flatter. Raises
     InputError for fewer than two groups of either, which cannot be held out.
@@ -182,9 +183,8 @@ def combine_held_out(subjects: Subjects, *, folds: int = 5, seed: int) -> np.nda
         raise InputError(
             f"grades: found {least} groups of the rarer grade, expected at least 2 to hold some out", "give more grades"
         )
-    x = logit(np.clip(np.stack([subjects.net, subjects.crowd], axis=1), FLOOR, 1 - FLOOR))
-    scale = x[lens | other].std(axis=0)
-    x = (x - x[lens | other].mean(axis=0)) / np.where(scale > 0, scale, 1)
+    ranks = rankdata(np.stack([subjects.net, subjects.crowd], axis=1), axis=0)
+    x = norm.ppf(ranks / (len(ranks) + 1))
     combined = np.empty(len(x))
     # Ungraded middle subjects are dealt too, as a class of their own: they are scored, but never fitted on.
     kind = np.where(lens, 2, np.where(other, 0, 1))

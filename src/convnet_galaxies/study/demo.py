@@ -24,6 +24,7 @@ from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
+from convnet_galaxies.study.arms import study_parts
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
@@ -42,12 +43,12 @@ class DemoSize:
     scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
     """
 
-    galaxies: int = 1200
-    cutouts: int = 1800
-    zoo_epochs: int = 15
-    lens_epochs: int = 30
-    transfer_epochs: int = 15
-    fine_epochs: int = 10
+    galaxies: int = 1000
+    cutouts: int = 1600
+    zoo_epochs: int = 12
+    lens_epochs: int = 18
+    transfer_epochs: int = 9
+    fine_epochs: int = 8
 
 
 @dataclass
@@ -97,6 +98,8 @@ def run_demo(
         lens_pack = _pack(read_space_warps(lens_data), LENS_PIXELS, output / "lenses.pack")
     zoo, lenses = read_pack(zoo_pack), read_pack(lens_pack)
 
+    # Lenses of stage 2 are so few that a split dealt blindly may leave none to train on.
+    lens_parts = study_parts(lenses, settings.split.shares, seed=seed)
     runs = output / "runs"
 
     def train(name: str, epochs: int, *, parent: str | None = None, stage: int | None = None) -> Path:
@@ -112,6 +115,7 @@ def run_demo(
                 tasks=tasks,
                 parent=None if parent is None else runs / parent,
                 stage=stage,
+                parts=None if stage is None else lens_parts,
                 device=device,
                 force=True,
                 progress=lambda moment: step.update(moment.step, moment.steps),
