@@ -137,7 +137,7 @@ def make_states(count: int) -> list[dict[str, torch.Tensor]]:
 
 def test_a_card_written_before_there_were_committees_is_read(run: Path) -> None:
     tree = json.loads(CARD.dumps())
-    del tree["members"], tree["calibration"]
+    del tree["members"], tree["calibration"], tree["views"]
     (run / "model.json").write_text(json.dumps(tree | {"temperature": {}}))
     assert load_net(run)[1] == replace(CARD, calibration={})
 
@@ -150,6 +150,14 @@ def test_members_keep_their_order_and_their_weights_also_beyond_ten(tmp_path: Pa
     for net, state in zip(nets, states, strict=True):
         assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
     assert load_net(tmp_path)[0].state_dict().keys() == states[0].keys()
+
+
+@pytest.mark.parametrize("views", [0, 3, "8", 8.0, True])
+def test_numbers_of_views_that_there_are_not_are_refused(run: Path, views) -> None:
+    tree = json.loads((run / "model.json").read_text()) | {"views": views}
+    (run / "model.json").write_text(json.dumps(tree))
+    with pytest.raises(InputError, match=r"views is .*, expected one of 1, 8, 16"):
+        read_card(run)
 
 
 @pytest.mark.parametrize(("found", "members"), [(1, 2), (2, 3), (3, 2)])

@@ -34,6 +34,12 @@ def test_weights_that_ship_are_under_20_mb_together() -> None:
     assert sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 20e6
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_that_ship_average_eight_views_unless_told_otherwise(name: str) -> None:
+    assert Predictor(f"builtin:{name}", views=None).views == 8
+    assert Predictor(f"builtin:{name}", views=1).views == 1
+
+
 def test_votes_of_the_weights_that_ship_obey_the_tree() -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (3, 108, 108, 3), dtype=np.uint8)
     votes = pd.DataFrame(Predictor("builtin:zoo").answer(pixels)["votes"], columns=list(VOTE_COLUMNS))

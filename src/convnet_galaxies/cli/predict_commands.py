@@ -78,7 +78,10 @@ def predict(
     run: Run,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
-    views: ViewOption = ViewChoice.ONE,
+    views: Annotated[
+        ViewChoice | None,
+        typer.Option(help="Views of each image that are averaged; default: 1, and 8 for built-in weights."),
+    ] = None,
     pixel_scale: PixelScale = None,
     blue_first: BlueFirst = False,
     device: Device = DeviceChoice.AUTO,
@@ -102,7 +105,8 @@ def predict(
 
     if output.exists() and not force:
         raise OutputExistsError(output)
-    predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    wanted = None if views is None else int(views.value)
+    predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
     given = Given(pixel_scale, blue_first)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(

@@ -26,6 +26,8 @@ from convnet_galaxies.settings import NetSettings
 FORMAT = 1
 BUILTIN = "builtin:"
 PROBABILITY_FLOOR = 1e-7
+VIEWS = (1, 8, 16)
+"""Numbers of views of an image that may be averaged (model/augment.py has them)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ModelCard:
 
     classes: names of the classes of each task that the net answers; empty for votes and lens.
     members: nets of one architecture whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
+    views: of each image that `predict` takes when it is not told how many.
     calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
     ancestry: one entry a run that the weights went through before this one, oldest first.
     type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
@@ -64,6 +67,7 @@ class ModelCard:
     preprocess: Preprocess
     classes: dict[str, tuple[str, ...]]
     members: int = 1
+    views: int = 1
     calibration: dict[str, Calibration] = field(default_factory=dict)
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
@@ -89,6 +93,7 @@ class ModelCard:
                 preprocess=Preprocess.model_validate(tree["preprocess"]),
                 classes={task: tuple(names) for task, names in tree["classes"].items()},
                 members=_count_members(tree.get("members", 1)),
+                views=_read_views(tree.get("views", 1)),
                 calibration={task: Calibration(**values) for task, values in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
                 type_centres=tree["type_centres"],
@@ -207,6 +212,12 @@ def fingerprint(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _read_views(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in VIEWS:
+        raise ValueError(f"views is {value!r}, expected one of {', '.join(map(str, VIEWS))}")
+    return value
 
 
 def _count_members(value: object) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_distances
-from convnet_galaxies.model.weights import BUILTIN, run_path
+from convnet_galaxies.model.weights import BUILTIN, VIEWS, run_path
 from convnet_galaxies.predict.familiarity import Known, write_known
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 from convnet_galaxies.train.device import Device
@@ -19,7 +19,6 @@ from convnet_galaxies.train.run_folder import RunFolder, read_split_of, was_trai
 
 MOST_FITTED, MOST_HELD_OUT = 2000, 1000
 FEWEST_HELD_OUT = 200
-VIEWS = (1, 8, 16)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Predictor:
     """Answers of a run's net or committee, averaged over its members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
-    views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time.
+    views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time. None: as the card says.
     knows: whether answers say how familiar the images are, where the run's folder has that.
     """
 
@@ -70,7 +70,7 @@ class Predictor:
         run: str | Path,
         *,
         device: Device = "auto",
-        views: Views = 1,
+        views: Views | None = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 128,
         knows: bool = True,
@@ -79,7 +79,7 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
         self.nets = [self._prepare(net) for net in nets]
-        self.warps = fixed_warps(views)
+        self.warps = fixed_warps(self.card.views if views is None else views)
         self.batch = batch
         folder = RunFolder(run_path(run))
         self.known = read_known(folder.familiarity, folder.weights) if knows else None
