@@ -157,7 +157,7 @@ def test_numbers_of_views_that_there_are_not_are_refused(run: Path, views) -> No
     tree = json.loads((run / "model.json").read_text()) | {"views": views}
     (run / "model.json").write_text(json.dumps(tree))
     with pytest.raises(InputError, match=r"views is .*, expected one of 1, 8, 16"):
-        read_card(run)
+        load_net(run)
 
 
 @pytest.mark.parametrize(("found", "members"), [(1, 2), (2, 3), (3, 2)])

@@ -57,20 +57,20 @@ class ModelCard:
 
     classes: names of the classes of each task that the net answers; empty for votes and lens.
     members: nets of one architecture whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
-    views: of each image that `predict` takes when it is not told how many.
     calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
     ancestry: one entry a run that the weights went through before this one, oldest first.
     type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
+    views: of each image that `predict` takes when it is not told how many.
     """
 
     net: NetSettings
     preprocess: Preprocess
     classes: dict[str, tuple[str, ...]]
     members: int = 1
-    views: int = 1
     calibration: dict[str, Calibration] = field(default_factory=dict)
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
+    views: int = 1
 
     def dumps(self) -> str:
         """As JSON text."""
