@@ -117,8 +117,9 @@ def ask(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
             f"the run answers {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
         )
     blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    answers = [predictor.answer(images.images[block]) for block in blocks]
-    features = np.concatenate([predictor.features(images.images[block]) for block in blocks])
+    parts = [predictor.ask(images.images[block]) for block in blocks]
+    features = np.concatenate([part.features for part in parts])
+    answers = [part.tasks for part in parts]
     flavor, names = None, classes.get("flavor", ())
     if "flavor" in classes and NO_LENS in names:
         order = [names.index(NO_LENS), *(k for k, name in enumerate(names) if name != NO_LENS)]
