@@ -11,7 +11,7 @@ from small_sets import make_lens_set, make_vote_set
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.weights import read_card
-from convnet_galaxies.predict.calibrate import calibrate, fit
+from convnet_galaxies.predict.calibrate import FEWEST, calibrate, fit
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.train.committee import join_runs
@@ -64,6 +64,44 @@ def test_a_calibrated_run_fits_better_ranks_alike_and_says_on_what_it_was_fitted
     assert result.log_loss_before == pytest.approx(log_loss(truth, before["lens"]), abs=1e-6)
     assert roc_auc_score(truth, after["lens"]) == pytest.approx(roc_auc_score(truth, before["lens"]))
     np.testing.assert_array_equal(before["flavor"], after["flavor"])
+
+
+def test_a_rising_function_undoes_what_slope_and_intercept_cannot() -> None:
+    rng = np.random.default_rng(1)
+    probability = rng.uniform(0, 1, 20_000)
+    true = np.where(probability < 0.5, 0.1, 0.4 + probability / 2)  # a step, and a line that never gets to 1
+    truth, groups = rng.random(20_000) < true, np.arange(20_000).astype(str)
+    rising, straight = (
+        fit(probability, truth, groups, method=one, prevalence=None) for one in ("isotonic", "logistic")
+    )
+    at = np.array([0.1, 0.3, 0.45, 0.55, 0.8])
+    np.testing.assert_allclose(rising.apply(at), np.where(at < 0.5, 0.1, 0.4 + at / 2), atol=0.04)
+    assert np.abs(straight.apply(at) - np.where(at < 0.5, 0.1, 0.4 + at / 2)).max() > 0.08
+    assert (np.diff(rising.apply(np.linspace(0, 1, 1000))) >= 0).all()
+    rare = fit(probability, truth, groups, method="isotonic", prevalence=0.001)
+    np.testing.assert_allclose(np.diff(logit(rare.apply(at)) - logit(rising.apply(at))), 0, atol=1e-9)
+    assert rare.apply(probability).mean() < 0.003
+
+
+def test_a_rising_function_is_never_certain_and_survives_the_card(world, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(FEWEST, "isotonic", 20)
+    images = others()
+    result = calibrate(make(world / "both"), world / "both", images, tmp_path / "run", method="isotonic")
+    one = read_card(tmp_path / "run").calibration["lens"]
+    assert one == result.calibration
+    assert len(one.corners) > 2
+    answered = make(tmp_path / "run").answer(images.images)["lens"]
+    before = make(world / "both").answer(images.images)["lens"]
+    np.testing.assert_allclose(answered, one.apply(before), rtol=1e-5)
+    assert 1 / (one.images + 2) < answered.min()
+    assert answered.max() < 1 - 1 / (one.images + 2)
+
+
+def test_too_few_images_for_a_rising_function_are_refused_with_the_way_out(world, tmp_path) -> None:
+    with pytest.raises(InputError, match="expected at least 100 of each") as caught:
+        calibrate(make(world / "both"), world / "both", others(), tmp_path / "run", method="isotonic")
+    assert "--method logistic" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_calibration_images_are_validation_and_no_longer_test(world, tmp_path) -> None:

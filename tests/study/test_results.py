@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import LENS_FIGURES, score_lenses
-from convnet_galaxies.study.answers import phrase_answer
+from convnet_galaxies.study.answers import Answer, conclude, phrase_answer
 from convnet_galaxies.study.arm_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.results import (
@@ -22,6 +22,7 @@ from convnet_galaxies.study.results import (
     summarize_study,
     write_results,
 )
+from convnet_galaxies.study.results_text import render_results
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,40 @@ def test_differences_are_the_means_over_seeds_of_those_of_scikit_learn(study: tu
 
     wanted = np.mean([auroc("zoo, stage 1", seed) - auroc("scratch, stage 1", seed) for seed in range(3)])
     assert answer.differences["auroc"].value == pytest.approx(wanted, abs=1e-9)
+
+
+def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, StudyResults]) -> None:
+    _, results = study
+    first = render_results(results).splitlines()[0]
+    assert first == results.sentence
+    assert first.startswith(
+        "Starting from the Galaxy Zoo net instead of from scratch, on stage 1 the AUROC changes by +"
+    )
+    for answer in results.answers:
+        if answer.question == QUESTIONS[0].text:
+            difference = answer.differences["auroc"]
+            assert f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})" in first
+
+
+def make_answer(fraction: float, value: float, half: float, warning: str | None = None) -> Answer:
+    figure = Figure("auroc", value, value - half, value + half, 0.95, warning)
+    one = QUESTIONS[0]
+    return Answer(one.text, one.arm, one.other, one.stage, fraction, {"auroc": figure}, "")
+
+
+def test_the_conclusion_says_better_only_where_the_interval_does() -> None:
+    answers = [
+        make_answer(1.0, 0.01, 0.02),
+        make_answer(0.2, 0.05, 0.02),
+        make_answer(0.05, 0.06, 0.01, "few lenses"),
+        make_answer(0.01, -0.05, 0.02),
+    ]
+    sentence = conclude(answers)
+    assert sentence.endswith(
+        "+0.060 (0.050 to 0.070) at 5 % and -0.050 (-0.070 to -0.030) at 1 % of the labels: "
+        "better at 20 %, worse at 1 %, not shown to differ at 100 % and 5 %."
+    )
+    assert conclude([]) == ""
 
 
 def test_a_real_gain_is_found_and_equal_arms_differ_by_nothing(study: tuple[Path, StudyResults]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,14 @@ import typer
 from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Quiet, Seed, progress_bar, show_json
 from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
 from convnet_galaxies.errors import OutputExistsError
+
+
+class MethodChoice(StrEnum):
+    """What is fitted to the probabilities."""
+
+    LOGISTIC = "logistic"
+    ISOTONIC = "isotonic"
+
 
 RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
 
@@ -54,6 +63,9 @@ def calibrate(
     run: Run,
     pack: Annotated[Path, typer.Argument(help="Pack with labels that the run was not trained on.")],
     output: RunOutput,
+    method: Annotated[
+        MethodChoice, typer.Option(help="Slope and intercept of the log odds, or any rising function (isotonic).")
+    ] = MethodChoice.LOGISTIC,
     prevalence: Annotated[
         float | None, typer.Option(help="Share of lenses that the probabilities shall hold for; default: the pack's.")
     ] = None,
@@ -68,7 +80,8 @@ def calibrate(
 ) -> None:
     """Calibrate the lens probability of a run on held-out images, into a new run.
 
-    The log odds get a slope and an intercept; the order of images stays. The images count as validation in the new
+    The log odds get a slope and an intercept, and the order of images stays; with many held-out images any rising
+    function of the probability may be fitted instead, which makes ties. The images count as validation in the new
     run, whose test figures must come from others.
 
     Example: `convnet-galaxies calibrate three candidates.pack -o lens --prevalence 0.01`
@@ -81,15 +94,26 @@ def calibrate(
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = calibrate_run(
-        predictor, run, read_pack(pack), output, prevalence=prevalence, part=part.value, seed=seed, force=force
+        predictor,
+        run,
+        read_pack(pack),
+        output,
+        method=method.value,
+        prevalence=prevalence,
+        part=part.value,
+        seed=seed,
+        force=force,
     )
     if as_json:
         show_json(result)
         return
     one = result.calibration
     after = "unknown" if result.log_loss_after is None else f"{result.log_loss_after:.4f}"
+    scaling = f"log odds x {one.slope:.3f} {one.intercept:+.3f}"
+    if one.corners:
+        scaling = f"a rising function with {len(one.corners)} corners, log odds {one.intercept:+.3f}"
     typer.echo(
-        f"{result.run}: log odds x {one.slope:.3f} {one.intercept:+.3f}, for {one.prevalence:.3%} lenses; fitted on "
+        f"{result.run}: {scaling}, for {one.prevalence:.3%} lenses; fitted on "
         f"{one.images:,} images ({one.positives:,} lenses, {one.groups:,} groups); log loss "
         f"{result.log_loss_before:.4f} before, {after} after (cross-fitted, at the pack's prevalence)"
     )

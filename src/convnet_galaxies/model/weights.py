@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Calibration:
 
     images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
     calibrated probabilities hold for; that of these images unless another was asked for.
+    corners: of a rising function of the probability that comes first, (probability, calibrated) each; none for none.
     """
 
     slope: float
@@ -44,10 +46,15 @@ class Calibration:
     positives: int
     groups: int
     prevalence: float
+    corners: tuple[tuple[float, float], ...] = ()
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
         """Float [n] to calibrated float64 [n]; certainty beyond PROBABILITY_FLOOR is not told apart."""
-        clipped = np.clip(np.asarray(probability, float), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        probability = np.asarray(probability, float)
+        if self.corners:
+            before, after = np.array(self.corners).T
+            probability = np.interp(probability, before, after)
+        clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
         return np.asarray(expit(self.slope * logit(clipped) + self.intercept))
 
 
@@ -94,7 +101,7 @@ class ModelCard:
                 classes={task: tuple(names) for task, names in tree["classes"].items()},
                 members=_count_members(tree.get("members", 1)),
                 views=_read_views(tree.get("views", 1)),
-                calibration={task: Calibration(**values) for task, values in tree.get("calibration", {}).items()},
+                calibration={task: _read_calibration(one) for task, one in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
                 type_centres=tree["type_centres"],
             )
@@ -212,6 +219,13 @@ def fingerprint(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _read_calibration(tree: dict[str, Any]) -> Calibration:
+    corners = tuple((float(x), float(y)) for x, y in tree.get("corners", ()))
+    if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(corners)):
+        raise ValueError("the corners of a calibration do not rise")
+    return Calibration(**{**tree, "corners": corners})
 
 
 def _read_views(value: object) -> int:

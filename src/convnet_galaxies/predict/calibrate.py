@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,15 @@ from sklearn.model_selection import StratifiedGroupKFold
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.calibration import fit_temperature, stack_binary
+from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
 from convnet_galaxies.model.weights import Calibration, ModelCard, run_path
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 from convnet_galaxies.train.run_folder import RunFolder, is_run_alone, link_keys, read_split_of, write_split
 
-FEWEST = 20
+Method = Literal["logistic", "isotonic"]
+FEWEST: dict[Method, int] = {"logistic": 20, "isotonic": 100}
+"""Groups with lenses, and with others, that a method needs: two numbers, or a function of any shape."""
 FOLDS = 5
 
 
@@ -45,6 +48,7 @@ def calibrate(
     images: ImageSet,
     output: Path,
     *,
+    method: Method = "logistic",
     prevalence: float | None = None,
     part: Part = "heldout",
     seed: int = 0,
@@ -52,6 +56,7 @@ def calibrate(
 ) -> CalibrationSummary:
     """Write a copy of a run whose lens probabilities are calibrated on held-out images of a set.
 
+    method: a slope and an intercept of the log odds, or any rising function of the probability, which makes ties.
     prevalence: share of lenses for which the probabilities shall hold; None takes that of the images. The log odds
     move by the difference of the log odds of both prevalences (Saerens et al. 2002, Neural Computation 14, 21).
     The images stand as ``validation`` in the copy's split, so that its test figures are taken on others.
@@ -73,42 +78,62 @@ def calibrate(
     truth = table["lens"].to_numpy(float) == 1
     groups = table["group"].to_numpy().astype(str)
     fewest = min(len(set(groups[truth])), len(set(groups[~truth])))
-    if fewest < FEWEST:
+    if fewest < FEWEST[method]:
+        other = ", or calibrate with --method logistic" if FEWEST["logistic"] <= fewest else ""
         raise InputError(
             f"calibration: found {len(set(groups[truth]))} groups with held-out lenses and {len(set(groups[~truth]))} "
-            f"with others, expected at least {FEWEST} of each",
-            "give a pack with more labelled images that the run was not trained on",
+            f"with others, expected at least {FEWEST[method]} of each",
+            f"give a pack with more labelled images that the run was not trained on{other}",
         )
     predictor.card = replace(predictor.card, calibration={})
     blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
     probability = np.concatenate([predictor.answer(images.images[block])["lens"] for block in blocks]).astype(float)
-    fitted = fit(probability, truth, groups, prevalence=prevalence)
+    fitted = fit(probability, truth, groups, method=method, prevalence=prevalence)
     before = float(log_loss(truth, np.clip(probability, 1e-7, 1 - 1e-7)))
-    after = _cross_fit(probability, truth, groups, seed)
+    after = _cross_fit(probability, truth, groups, method, seed)
     card = replace(predictor.card, calibration={"lens": fitted})
     _copy_run(run, output, card, _mark_as_validation(run, images, rows), force=force)
     return CalibrationSummary(output, fitted, refused, before, after)
 
 
-def fit(probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, prevalence: float | None) -> Calibration:
-    """Slope and intercept of least log loss; probability: float [n], truth: bool [n], groups: str [n]."""
-    scaling = fit_temperature(stack_binary(probability), truth.astype(int), bias=True)
+def fit(
+    probability: np.ndarray,
+    truth: np.ndarray,
+    groups: np.ndarray,
+    *,
+    method: Method = "logistic",
+    prevalence: float | None,
+) -> Calibration:
+    """Slope and intercept of least log loss, or the rising function of least squared error.
+
+    probability: float [n], truth: bool [n], groups: str [n]. Among n images of one kind the rising function says
+    1 / (n + 2) at least for the other kind (Platt 1999), since none of n seen does not make it impossible.
+    """
     own = float(truth.mean())
     wanted = own if prevalence is None else prevalence
     shift = float(logit(wanted) - logit(own))
     counts = len(truth), int(truth.sum()), len(set(groups))
+    if method == "isotonic":
+        rising = fit_isotonic(probability, truth)
+        low, high = 1 / ((~truth).sum() + 2), 1 - 1 / (truth.sum() + 2)
+        corners = tuple(
+            (x, float(np.clip(y, low, high))) for x, y in zip(rising.probability, rising.calibrated, strict=True)
+        )
+        return Calibration(1.0, shift, *counts, wanted, corners)
+    scaling = fit_temperature(stack_binary(probability), truth.astype(int), bias=True)
     return Calibration(1 / scaling.temperature, scaling.bias[1] + shift, *counts, wanted)
 
 
-def _cross_fit(probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, seed: int) -> float | None:
+def _cross_fit(
+    probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, method: Method, seed: int
+) -> float | None:
     answer = np.full(len(truth), np.nan)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for kept, left_out in folds.split(probability, truth, groups):
         if len(set(truth[kept])) < 2:
             return None
-        answer[left_out] = fit(probability[kept], truth[kept], groups[kept], prevalence=None).apply(
-            probability[left_out]
-        )
+        fitted = fit(probability[kept], truth[kept], groups[kept], method=method, prevalence=None)
+        answer[left_out] = fitted.apply(probability[left_out])
     return float(log_loss(truth, answer))
 
 

@@ -47,7 +47,7 @@ def study_page(folder: Path, *, pack: Path | None = None) -> Page:
         section(f"Images ({GALLERY_ARM})", _galleries(images, table, most)),
         _provenance(folder, results, plan, images, source),
     ]
-    lead = [answer.sentence for answer in results.answers if answer.fraction == most and "Transfer" in answer.sentence]
+    lead = [*filter(None, [results.sentence])]
     seeds = max((one.seeds for one in results.arms), default=0)
     lead.append(
         f"{seeds} training seed{'s' * (seeds != 1)} of every arm on one split that keeps whole fields and image files "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.intervals import FEW, Figure
 from convnet_galaxies.measure.scores import count_rarer_groups
 from convnet_galaxies.study.arm_scores import MOST, score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import Question
+from convnet_galaxies.study.arms import QUESTIONS, Question
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,45 @@ def phrase_answer(question: Question, fraction: float, difference: Figure) -> st
         f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
         f"at {100 * fraction:g} % of the labels: {verdict}."
     )
+
+
+def conclude(answers: Sequence[Answer]) -> str:
+    """Is the net from Galaxy Zoo better than the one from scratch, in one sentence; empty when it was not asked.
+
+    A question whose interval excludes zero at several shares of the labels counts as shown at each of them.
+    """
+    parts = []
+    for question, where in ((QUESTIONS[0], "on stage 1"), (QUESTIONS[1], "on stage 2 after stage 1")):
+        own = [answer for answer in answers if answer.question == question.text]
+        if not own:
+            continue
+        changes = [
+            f"{one.differences['auroc'].value:+.3f} ({one.differences['auroc'].low:.3f} to "
+            f"{one.differences['auroc'].high:.3f}) at {_percent(one)}"
+            for one in own
+        ]
+        verdicts = [
+            f"{word} at {_enumerate([_percent(one) for one in own if _verdict(one) == word])}"
+            for word in ("better", "worse", "not shown to differ")
+            if any(_verdict(one) == word for one in own)
+        ]
+        parts.append(f"{where} the AUROC changes by {_enumerate(changes)} of the labels: {', '.join(verdicts)}")
+    return f"Starting from the Galaxy Zoo net instead of from scratch, {'; '.join(parts)}." if parts else ""
+
+
+def _verdict(answer: Answer) -> str:
+    difference = answer.differences["auroc"]
+    if difference.warning or difference.low <= 0 <= difference.high:
+        return "not shown to differ"
+    return "better" if difference.low > 0 else "worse"
+
+
+def _percent(answer: Answer) -> str:
+    return f"{100 * answer.fraction:g} %"
+
+
+def _enumerate(texts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
 
 
 def stack_seeds(

@@ -18,7 +18,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import score_lenses
-from convnet_galaxies.study.answers import Answer, answer_question, stack_seeds
+from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
 from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.study import Job
@@ -67,6 +67,7 @@ class Flattery:
 class StudyResults:
     """All of it.
 
+    sentence: whether the net from Galaxy Zoo is better, see conclude.
     flavors: confusion over the held-out images of stage 1, all seeds added; None when that net is missing.
     sources: paths of the packs, by what they are, where they were given. remarks: what could not be measured and why.
     """
@@ -77,6 +78,7 @@ class StudyResults:
     flattery: Flattery | None
     sources: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    sentence: str = ""
 
 
 def is_study(folder: Path) -> bool:
@@ -129,7 +131,9 @@ def summarize_study(
     flavors = confuse_arm(table[table["arm"] == FLAVOR_ARM], seed=seed, level=level)
     flattery = measure_flattery(table, **settings)
     named = {name: str(path.resolve()) for name, path in (sources or {}).items()}
-    return StudyResults(tuple(arms), tuple(answers), flavors, flattery, named, tuple(remarks))
+    return StudyResults(
+        tuple(arms), tuple(answers), flavors, flattery, named, tuple(remarks), sentence=conclude(answers)
+    )
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:

@@ -20,8 +20,8 @@ NAMES = {
 
 
 def render_results(results: StudyResults) -> str:
-    """Answers first, then the figures of every arm, flavors, the leaking split and remarks."""
-    lines = ["Answers (paired by image, resample and seed)"]
+    """The answer in one sentence, all answers, the figures of every arm, flavors, the leaking split and remarks."""
+    lines = [*filter(None, [results.sentence]), "", "Answers (paired by image, resample and seed)"]
     for question in dict.fromkeys(answer.question for answer in results.answers):
         lines += ["", question]
         lines += [f"  {answer.sentence}" for answer in results.answers if answer.question == question]
