@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics
 
 from convnet_galaxies.decision_tree import QUESTION_SLICES
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.comparisons import compare_lenses, compare_votes
-from convnet_galaxies.measure.confusion import confuse_flavors
+from convnet_galaxies.measure.confusion import confuse_flavors, expect_flavors
 from convnet_galaxies.measure.scores import LENS_FIGURES, evaluate_lenses, evaluate_votes, score_lenses
 
 
@@ -150,6 +150,43 @@ def test_confusion_counts_and_completeness_are_those_of_scikit_learn():
     recalls = metrics.recall_score(truth, predicted, average=None)
     assert [scores.completeness[name].value for name in "abc"] == pytest.approx(list(recalls))
     assert "absent" not in scores.completeness
+    precisions = metrics.precision_score(truth, predicted, average=None)
+    assert [scores.purity[name].value for name in "abc"] == pytest.approx(list(precisions))
+    assert "absent" not in scores.purity
+    assert scores.groups == (*np.bincount(truth), 0)
+
+
+def test_purity_of_a_flavor_in_a_survey_is_what_a_draw_of_that_survey_shows():
+    rng = np.random.default_rng(1)
+    names, rates = ("dud", "arc", "ring"), np.array([[0.9, 0.07, 0.03], [0.1, 0.7, 0.2], [0.2, 0.1, 0.7]])
+
+    def draw(sizes):
+        truth = np.repeat(np.arange(3), sizes)
+        return truth, np.array([rng.choice(3, p=rates[one]) for one in truth])
+
+    truth, predicted = draw((3000, 2000, 1000))
+    scores = confuse_flavors(truth, predicted, np.arange(6000), names=names, seed=0)
+    expected = expect_flavors(scores, n_lenses=600, n_images=20_000)
+    truth, predicted = draw((19_400, 400, 200))
+    for flavor in (1, 2):
+        false, purity = expected[names[flavor]]
+        called = predicted == flavor
+        assert false.low < (truth[called] != flavor).sum() < false.high
+        assert purity.low < (truth[called] == flavor).mean() < purity.high
+        assert false.high < 1.3 * false.value
+
+
+def test_no_false_positive_among_few_still_bounds_the_purity_in_a_survey():
+    truth = np.repeat([0, 1, 2], 40)
+    scores = confuse_flavors(truth, truth, np.arange(120), names=("dud", "arc", "ring"), seed=0)
+    false, purity = expect_flavors(scores, n_lenses=90, n_images=430_000)["arc"]
+    assert (false.low, false.value, purity.value, purity.high) == (0, 0, 1, 1)
+    assert 0.05 < false.high / 430_000 < 0.1  # 1 - 0.025^(1/40)
+    assert purity.low < 0.002
+    without = confuse_flavors(truth[truth > 0], truth[truth > 0], np.arange(80), names=("dud", "arc", "ring"), seed=0)
+    assert expect_flavors(without, n_lenses=90, n_images=430_000) == {}
+    with pytest.raises(UsageError, match="found 90 lenses in 90 images, expected a prevalence between 0 and 1"):
+        expect_flavors(scores, n_lenses=90, n_images=90)
 
 
 def test_flavors_that_do_not_match_their_groups_are_refused():

@@ -149,7 +149,7 @@ def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
     page = read_page(path)
     assert summary.kind == "study"
     assert re.search(
-        r"Transfer changes stage-1 AUROC by \+0\.\d+ \(.* to .*\) at 100 % of the labels: a gain\.", page.text
+        r"on stage 1 the AUROC changes by \+0\.\d+ \(.* to .*\) at 100 % .*of the labels: better at 100 %", page.text
     )
     assert "What a leaking split flatters" in summary.sections
     assert "0.975" in page.text

@@ -48,6 +48,7 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
         rows = [
             ("accuracy", scores.accuracy),
             *((f"completeness of {name}", f) for name, f in scores.completeness.items()),
+            *((f"purity of {name}", f) for name, f in scores.purity.items()),
         ]
         counts = [["true \\ predicted", *scores.names]]
         counts += [[name, *map(str, row)] for name, row in zip(scores.names, scores.counts, strict=True)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.intervals import Figure, bootstrap_groups, encode_groups
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.intervals import FEW, Figure, bootstrap_groups, bound_proportion, encode_groups
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,17 @@ class FlavorScores:
     """Confusion of flavors.
 
     names: the k flavors; counts: [k][k], rows true, columns predicted; accuracy: over all images;
-    completeness: by flavor, the part of its images that is predicted as such.
+    completeness: by flavor, the part of its images that is predicted as such. purity: by flavor, the part of the images
+    predicted as such that are, in the mix of these images; neither is there for a flavor that has none.
+    groups: that hold images of each true flavor.
     """
 
     names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     accuracy: Figure
     completeness: dict[str, Figure]
+    purity: dict[str, Figure] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
 
 
 def confuse_flavors(
@@ -45,25 +49,95 @@ def confuse_flavors(
         )
     counts = confusion_matrix(truth, predicted, labels=np.arange(len(names)))
     codes, n_groups = encode_groups(groups)
-    hits = np.zeros((n_groups, len(names)))
-    sizes = np.zeros((n_groups, len(names)))
+    hits, sizes, calls = (np.zeros((n_groups, len(names))) for _ in range(3))
     np.add.at(hits, (codes, truth), truth == predicted)
     np.add.at(sizes, (codes, truth), 1)
-    present = np.flatnonzero(sizes.sum(axis=0))
+    np.add.at(calls, (codes, predicted), 1)
+    present, called = (np.flatnonzero(table.sum(axis=0)).tolist() for table in (sizes, calls))
 
     def rates(draws: np.ndarray) -> np.ndarray:
-        found, all_of_it = draws @ hits, draws @ sizes
-        by_flavor = np.divide(found, all_of_it, out=np.full_like(found, np.nan), where=all_of_it > 0)
-        return np.column_stack([found.sum(axis=1) / all_of_it.sum(axis=1), by_flavor[:, present]])
+        found, all_of_it, all_called = draws @ hits, draws @ sizes, draws @ calls
+        completeness, purity = (
+            np.divide(found, whole, out=np.full_like(found, np.nan), where=whole > 0)
+            for whole in (all_of_it, all_called)
+        )
+        accuracy = found.sum(axis=1) / all_of_it.sum(axis=1)
+        return np.column_stack([accuracy, completeness[:, present], purity[:, called]])
 
     figures = bootstrap_groups(
         rates,
         groups,
-        ["accuracy", *(names[int(k)] for k in present)],
+        ["accuracy", *(f"completeness {names[k]}" for k in present), *(f"purity {names[k]}" for k in called)],
         seed=seed,
         level=level,
-        n_effective=[n_groups, *(int((sizes[:, k] > 0).sum()) for k in present)],
+        n_effective=[
+            n_groups,
+            *((sizes[:, present] > 0).sum(axis=0).tolist()),
+            *((calls[:, called] > 0).sum(axis=0).tolist()),
+        ],
         proportion=True,
     )
-    accuracy = figures.pop("accuracy")
-    return FlavorScores(tuple(names), tuple(tuple(int(n) for n in row) for row in counts), accuracy, figures)
+    return FlavorScores(
+        tuple(names),
+        tuple(tuple(int(n) for n in row) for row in counts),
+        figures["accuracy"],
+        {names[k]: figures[f"completeness {names[k]}"] for k in present},
+        {names[k]: figures[f"purity {names[k]}"] for k in called},
+        tuple(int(n) for n in (sizes > 0).sum(axis=0)),
+    )
+
+
+def expect_flavors(
+    scores: FlavorScores, *, n_lenses: float, n_images: float, none: str = "dud", level: float = 0.95
+) -> dict[str, tuple[Figure, Figure]]:
+    """By flavor of lens, false positives and purity in a survey of n_images with n_lenses lenses.
+
+    ``false positives of f = sum over t other than f of N_t R_tf`` and ``purity = N_f R_ff / (N_f R_ff + these)``, with
+    R_tf the part of the images of flavor t that are predicted as f, N of ``none`` the images without a lens, and the
+    lenses shared among the flavors as they are here. Intervals are exact binomial ones over groups of R_ff and of the
+    rate of ``none`` (Clopper & Pearson 1934), which outweighs all others; both at their worst give the lower purity.
+    Empty where a class is missing or ``none`` is no class. Raises UsageError for a prevalence outside (0, 1).
+    """
+    if not 0 < n_lenses < n_images:
+        raise UsageError(
+            f"survey: found {n_lenses:g} lenses in {n_images:g} images, expected a prevalence between 0 and 1",
+            "give more images than lenses, and at least some lenses",
+        )
+    counts = np.array(scores.counts, float)
+    sizes = counts.sum(axis=1)
+    if none not in scores.names or not scores.groups or (sizes == 0).any():
+        return {}
+    rates = counts / sizes[:, None]
+    dud = scores.names.index(none)
+    lenses = np.flatnonzero(np.arange(len(sizes)) != dud)
+    share = n_lenses * sizes / sizes[lenses].sum()
+    expected = {}
+    for flavor in lenses:
+        name, others = scores.names[flavor], [k for k in lenses if k != flavor]
+        own = (rates[flavor, flavor], *_bound(rates[flavor, flavor], scores.groups[flavor], level))
+        of_dud = (rates[dud, flavor], *_bound(rates[dud, flavor], scores.groups[dud], level))
+        among_lenses = float(share[others] @ rates[others, flavor])
+        false = [float((n_images - n_lenses) * one + among_lenses) for one in of_dud]
+        value, low, high = (share[flavor] * one for one in own)
+        few = min(scores.groups[flavor], scores.groups[dud]) < FEW
+        warning = f"only {scores.groups[flavor]} groups with this flavor: the interval is rough" if few else None
+        expected[name] = (
+            Figure(f"false positives {name}", false[0], false[1], false[2], level, warning),
+            Figure(
+                f"purity {name}",
+                _purity(value, false[0]),
+                _purity(low, false[2]),
+                _purity(high, false[1]),
+                level,
+                warning,
+            ),
+        )
+    return expected
+
+
+def _purity(found: float, false: float) -> float:
+    return float(found / (found + false)) if found else 0.0
+
+
+def _bound(rate: float, groups: int, level: float) -> tuple[float, float]:
+    return bound_proportion(rate * groups, groups, level=level)

@@ -8,7 +8,6 @@ import pandas as pd
 
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.show.figures import plot_learning
@@ -62,9 +61,7 @@ def demo_page(
     sections: list[Section | None] = [
         *votes_sections(votes),
         *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
-        flavor_section(flavors.scores if isinstance(flavors.scores, FlavorScores) else None, flavors.fault)
-        if flavors
-        else None,
+        flavor_section(flavors.scores, flavors.fault, survey=survey) if flavors else None,
         section("On the images of unknown truth, opened", [sealed]),
     ]
     cards = []

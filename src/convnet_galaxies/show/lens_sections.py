@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.measure.calibration import calibrate_held_out, measure_reliability, stack_binary
-from convnet_galaxies.measure.confusion import FlavorScores
+from convnet_galaxies.measure.confusion import FlavorScores, expect_flavors
 from convnet_galaxies.measure.scores import LensScores
 from convnet_galaxies.measure.selection import (
     SURVEY_FIELDS,
@@ -24,8 +24,10 @@ from convnet_galaxies.show.galleries import lens_galleries
 from convnet_galaxies.show.lens_tables import (
     by_table,
     conformal_table,
+    count_figure,
     figures_tables,
     first_user_table,
+    percent_figure,
     stage_one,
     star_notes,
     survey_flavor_table,
@@ -141,13 +143,29 @@ def selection_blocks(scored: ScoredTask, lens_table: pd.DataFrame | None, thresh
     return blocks or [Text("None of the held-out lenses is in the truth table.")]
 
 
-def flavor_section(scores: FlavorScores | None, fault: str = "") -> Section | None:
-    """Confusion of flavors."""
-    if scores is None:
+def flavor_section(scores: object, fault: str = "", *, survey: Survey | None = None) -> Section | None:
+    """Confusion of flavors, and what it means in a survey; scores that are not of flavors were not to be had."""
+    if not isinstance(scores, FlavorScores):
         return section("Flavors", [Text(f"Not scored: {fault}.", True)]) if fault else None
-    rows = tuple((name, brief(figure)) for name, figure in scores.completeness.items())
-    notes = tuple(star_notes(scores.completeness.values()))
-    return section(
-        "Flavors",
-        [plot_confusion(scores), Table("Part of each flavor that is found as such", ("", "part"), rows, notes)],
+    rows = tuple(
+        (name, *(brief(by_name[name]) if name in by_name else "" for by_name in (scores.completeness, scores.purity)))
+        for name in scores.names
     )
+    notes = tuple(star_notes([*scores.completeness.values(), *scores.purity.values()]))
+    head = ("", "completeness: of these, found as such", "purity: of what is called so, is so")
+    mix = Table("Flavors in the mix of the held-out images", head, rows, notes)
+    return section("Flavors", [plot_confusion(scores), mix, flavor_survey_table(scores, survey or Survey())])
+
+
+def flavor_survey_table(scores: FlavorScores, survey: Survey) -> Table | None:
+    """False positives and purity by flavor at the prevalence of a survey; None where it cannot be said."""
+    expected = expect_flavors(scores, n_lenses=survey.n_lenses, n_images=survey.n_fields)
+    if not expected:
+        return None
+    rows = tuple((name, count_figure(false), percent_figure(purity)) for name, (false, purity) in expected.items())
+    notes = (
+        "Each image gets its likeliest flavor; the lenses are shared among the flavors as in the held-out images.",
+        *star_notes([purity for _, purity in expected.values()]),
+    )
+    caption = f"Flavors in a survey with {survey.n_lenses:,.0f} lenses among {survey.n_fields:,} images"
+    return Table(caption, ("", "false positives expected", "purity"), rows, notes)

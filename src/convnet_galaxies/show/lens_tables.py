@@ -91,6 +91,17 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
     )
 
 
+def count_figure(figure: Figure) -> str:
+    """An expected number with its interval, e.g. ``1,200 (800 to 2,000)``."""
+    return f"{figure.value:,.0f} ({figure.low:,.0f} to {figure.high:,.0f})"
+
+
+def percent_figure(figure: Figure) -> str:
+    """A share with its interval in per cent, two digits each."""
+    star = " *" if figure.warning else ""
+    return f"{_percent(figure.value)} % ({_percent(figure.low)} to {_percent(figure.high)}){star}"
+
+
 def _percent(share: float) -> str:
     """Two digits, e.g. ``0.083``, ``7.4``, ``100``."""
     return f"{100 * share:.2g}" if share < 0.0995 else f"{100 * share:.0f}"

@@ -60,7 +60,7 @@ def run_page(
             name = folder.name
             sections += lens_sections({name: one}, survey=survey or Survey(), lens_table=lens_table, seed=seed)
         else:
-            sections.append(flavor_section(one.scores if isinstance(one.scores, FlavorScores) else None, one.fault))
+            sections.append(flavor_section(one.scores, one.fault, survey=survey))
     metrics = RunFolder(folder).metrics
     size = f"{card.net.backbone} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
     descent = [f"It descends from {one['run']} ({', '.join(one['tasks'])})." for one in card.ancestry]
