@@ -7,6 +7,7 @@ Results go to standard output, progress and remarks to standard error. Exit code
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -70,8 +71,17 @@ study_commands.register(app)
 
 def main() -> None:
     """Run the command line; errors for users become one message and an exit code."""
+    _end_as_by_ctrl_c()
     try:
         app()
     except GalaxyError as error:
         typer.echo(f"Error: {error.message}\nFix: {error.fix}", err=True)
         sys.exit(error.exit_code)
+
+
+def _end_as_by_ctrl_c() -> None:
+    """A polite kill, or a terminal that closes, stops a command as Ctrl-C does: nothing half-written, nobody left."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores one of them
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
