@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.cutout_look import ARC, NOTHING, PATCH, RED
 from convnet_galaxies.study.grades import join_eyes, name_subjects, read_crowd, read_grades
+from convnet_galaxies.study.kinds import find_kinds
 from convnet_galaxies.study.other_eyes import CROWD_ALONE, EVERYONE, GRADED, compare_with_eyes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -107,6 +110,39 @@ def test_net_and_crowd_are_compared_on_graded_and_on_all_subjects(tmp_path: Path
     # The net agrees with the grades, so that what it ranks lowest among lenses is still their last in order.
     assert found.missed[0].rank == 20
     assert found.missed[0].id == "38_ASW0000019"
+
+
+def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Path) -> None:
+    table, probability = make_cutouts()
+    subjects = np.array([f"ASW{k:07d}" for k in range(60)])
+    path = tmp_path / "grades.csv"
+    number = np.arange(60)
+    grade = np.where(number < 30, 3.0, 0.0)
+    crowd = np.where(number < 30, 0.9, 0.1) + number / 1000
+    pd.DataFrame({"zooid": subjects, "expert_grade": grade, "crowd_probability": crowd}).to_csv(path, index=False)
+    of_subject = np.where(number < 20, ARC, np.where(number < 30, RED, np.where(number < 40, PATCH, NOTHING)))
+    kind = of_subject[table["id"].str.extract(r"ASW(\d+)")[0].astype(int)]
+    # The net likes what comes first but the patches best of all: it ranks the red lenses below all patches.
+    first = np.where(kind == PATCH, 1.0, np.where(kind == RED, 0.05, probability))
+    found = {one.kind: one for one in compare_with_eyes(table, first, join_eyes([path], []), kind=kind, seed=0).kinds}
+    assert {name: (one.lenses, one.others) for name, one in found.items()} == {
+        ARC: (20, 0),
+        PATCH: (0, 10),
+        RED: (10, 0),
+        NOTHING: (0, 20),
+    }
+    assert found[ARC].lenses_auroc["net"].value > found[RED].lenses_auroc["net"].value
+    assert found[PATCH].others_auroc["net"].value < 0.01
+    assert found[PATCH].lenses_auroc == {}
+    assert found[RED].lenses_auroc["crowd"].value == 1
+    assert compare_with_eyes(table, first, join_eyes([path], []), seed=0).kinds == ()
+
+
+def test_pixels_without_a_scale_or_a_colour_have_no_kind() -> None:
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    assert find_kinds(pixels, Preprocess(crop_px=32, size_px=32)) is None
+    assert find_kinds(pixels[..., :1], Preprocess(crop_px=32, size_px=32, bands=1, pixel_scale_arcsec=0.2)) is None
+    assert find_kinds(pixels, Preprocess(crop_px=32, size_px=32, pixel_scale_arcsec=0.2)).tolist() == [NOTHING] * 2
 
 
 def test_the_crowd_stands_in_where_nobody_graded(tmp_path: Path) -> None:

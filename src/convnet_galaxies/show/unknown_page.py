@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from convnet_galaxies.show.lens_tables import star_notes
 from convnet_galaxies.show.page import Block, Card, Gallery, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.unknown_figures import plot_eyes, plot_prevalence, plot_scores, plot_top
+from convnet_galaxies.study.kinds import KindFigures
 from convnet_galaxies.study.other_eyes import Disagreement, EyesReport
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown import UnknownResult
@@ -226,11 +227,35 @@ def _eyes_sections(eyes: EyesReport, images: ImageSet | None) -> list[Section | 
         section(
             "What was missed, both ways",
             [
+                _kinds_table(eyes.kinds),
                 show("Graded as lenses, ranked low by the net", "Largest disagreement first.", eyes.missed[:12]),
                 show("Graded as none, ranked high by the net", "Largest disagreement first.", eyes.overrated[:12]),
             ],
         ),
     ]
+
+
+def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
+    judges = list(dict.fromkeys(name for one in kinds for name in (*one.lenses_auroc, *one.others_auroc)))
+    if not judges:
+        return None
+
+    def cells(number: int, figures: Mapping[str, Figure]) -> tuple[str, ...]:
+        return (f"{number:,}", *(brief(figures[name], digits=2) if name in figures else "" for name in judges))
+
+    both = [(one, cells(one.lenses, one.lenses_auroc), cells(one.others, one.others_auroc)) for one in kinds]
+    figures = [figure for one in kinds for part in (one.lenses_auroc, one.others_auroc) for figure in part.values()]
+    return Table(
+        "AUROC by what the cutouts show: lenses of one kind against all others, all lenses against others of one kind",
+        ("", "lenses", *judges, "others", *judges),
+        tuple((one.kind, *left, *right) for one, left, right in both),
+        (
+            "Lenses: grade 2 or more, others: below 1. A low figure on the left is a kind of lens that is overlooked, "
+            "a low figure on the right a kind of thing that is taken for a lens. Kinds come from the brightest thing "
+            "beside the central galaxy: its distance, colour and shape (docs/science.md).",
+            *star_notes(figures),
+        ),
+    )
 
 
 def _agreement_table(name: str, found: Agreement) -> Table:

@@ -17,6 +17,7 @@ from convnet_galaxies.measure.agreement import (
     list_missed,
 )
 from convnet_galaxies.study.grades import HIGHEST_GRADE, Eyes, name_subjects
+from convnet_galaxies.study.kinds import KindFigures, score_kinds
 
 GRADED = "subjects that experts graded"
 EVERYONE = "all subjects of grades or crowd, those that nobody graded as no lens"
@@ -44,17 +45,22 @@ class EyesReport:
     """Agreement by set of subjects, and the disagreements, worst first.
 
     missed: graded as lenses, ranked low by the net; overrated: graded as none, ranked high. remarks: sentences.
+    kinds: of graded subjects, by what their cutouts show; empty when the pixels do not tell.
     """
 
     agreement: dict[str, Agreement]
     missed: tuple[Disagreement, ...]
     overrated: tuple[Disagreement, ...]
     remarks: tuple[str, ...] = ()
+    kinds: tuple[KindFigures, ...] = ()
 
 
-def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, *, seed: int) -> EyesReport:
+def compare_with_eyes(
+    table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, *, kind: np.ndarray | None = None, seed: int
+) -> EyesReport:
     """Compare the net's probabilities, float [n], of the images of a table with grades and crowd.
 
+    kind: of each image, str [n], see study.kinds; None leaves the figures by kind out.
     Where the grades name the very images, each image is a subject; resamples draw whole fields all the same.
     Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
     sets are reported. Raises InputError when no id matches; a set in which a class is missing gives a remark.
@@ -83,27 +89,34 @@ def compare_with_eyes(table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, 
     agreement: dict[str, Agreement] = {}
     missed: tuple[Disagreement, ...] = ()
     overrated: tuple[Disagreement, ...] = ()
+    kinds: tuple[KindFigures, ...] = ()
     for name, (rows, grade, crowd) in sets.items():
         try:
             joined = gather_subjects(
                 subjects, probability, eyes.ids[rows], grade[rows], crowd=crowd[rows], groups=eyes.groups[rows]
             )
             if not agreement:
-                missed, overrated = _list(table, subjects, probability, joined)
+                best = _best_cutouts(subjects, probability)
+                missed, overrated = _list(table, best, probability, joined)
+                if kind is not None:
+                    kinds = score_kinds(joined, kind[[best[one][1] for one in joined.ids]], seed=seed)
             agreement[name] = compare_eyes(joined, seed=seed)
         except InputError as error:
             remarks.append(f"Not compared on {name}: {error.message}.")
-    return EyesReport(agreement, missed, overrated, tuple(remarks))
+    return EyesReport(agreement, missed, overrated, tuple(remarks), kinds)
+
+
+def _best_cutouts(cutout_subjects: np.ndarray, probability: np.ndarray) -> dict[str, tuple[int, int]]:
+    """Rank and row of the best cutout of each subject: its first one in the ranking."""
+    best: dict[str, tuple[int, int]] = {}
+    for rank, row in enumerate(np.argsort(-probability, kind="stable"), start=1):
+        best.setdefault(str(cutout_subjects[row]), (rank, int(row)))
+    return best
 
 
 def _list(
-    table: pd.DataFrame, cutout_subjects: np.ndarray, probability: np.ndarray, subjects: Subjects
+    table: pd.DataFrame, best: dict[str, tuple[int, int]], probability: np.ndarray, subjects: Subjects
 ) -> tuple[tuple[Disagreement, ...], tuple[Disagreement, ...]]:
-    order = np.argsort(-probability, kind="stable")
-    best: dict[str, tuple[int, int]] = {}  # the first cutout of a subject in the ranking is its best one
-    for rank, row in enumerate(order, start=1):
-        best.setdefault(str(cutout_subjects[row]), (rank, int(row)))
-
     def describe(number: int) -> Disagreement:
         subject = str(subjects.ids[number])
         rank, row = best[subject]

@@ -20,6 +20,7 @@ from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.study.grades import Eyes, join_eyes, name_subjects
+from convnet_galaxies.study.kinds import find_kinds
 from convnet_galaxies.study.known_images import Scored, choose_known
 from convnet_galaxies.study.other_eyes import compare_with_eyes
 from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
@@ -99,7 +100,9 @@ def study_unknown(
     )
     if eyes is not None:
         tell("comparing with other eyes")
-        result = replace(result, eyes=compare_with_eyes(unknown_table, unknown_scored.lens, eyes, seed=seed))
+        kind = find_kinds(images.images[rows], images.preprocess)
+        seen = compare_with_eyes(unknown_table, unknown_scored.lens, eyes, kind=kind, seed=seed)
+        result = replace(result, eyes=seen)
     with new_folder(output, force=force, is_ours=is_unknown) as folder:
         write_table(folder / RANKED, rank_images(unknown_scored, top, eyes))
         columns = [name for name in ("id", "group", "stage", "lens", "flavor_label") if name in known_scored.table]

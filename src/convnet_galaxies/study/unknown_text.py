@@ -104,6 +104,17 @@ def _render_eyes(eyes: EyesReport) -> list[str]:
             ]
         )
         lines += [*agreement.remarks, ""]
+    if eyes.kinds:
+        judges = list(eyes.kinds[0].lenses_auroc or eyes.kinds[0].others_auroc)
+        lines.append("AUROC by what the cutouts show: lenses of a kind against all others, all lenses against a kind")
+        rows = [["", "lenses", *judges, "others", *judges]]
+        for one in eyes.kinds:
+            left, right = (
+                [brief(part[name], digits=2) if name in part else "" for name in judges]
+                for part in (one.lenses_auroc, one.others_auroc)
+            )
+            rows.append([one.kind, str(one.lenses), *left, str(one.others), *right])
+        lines += [*align(rows), ""]
     for title, found in (
         ("Missed: graded as lenses, ranked low", eyes.missed),
         ("Graded as none, ranked high", eyes.overrated),
