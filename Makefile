@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles bench docs weights clean
+.PHONY: help setup demo test check oracles bench frontier docs weights clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,8 +43,12 @@ oracles: $(READY) ## compare with timm and lenstronomy, in an environment of the
 
 bench: $(READY) ## all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/table.py && $(BIN)/python benchmarks/table.py README.md
 
 DATA ?= ../shared/data
+frontier: $(READY) ## RMSE against seconds of training, on real images in DATA, and its plot; hours without bf16
+	$(BIN)/python benchmarks/bench_frontier.py --data $(DATA)/galaxy-zoo --budget 36000
+
 weights: $(READY) ## train the weights that ship with the package anew, from real images in DATA; an hour or three
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 

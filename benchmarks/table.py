@@ -37,13 +37,20 @@ def read_results(folder: Path) -> dict[str, tuple[str, pd.DataFrame]]:
     return found
 
 
+EMULATED = "bf16 emulated"
+
+
 def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
-    """A table of the rows with a goal."""
+    """A table of the rows with a goal, and the machines that they were measured on."""
     lines = ["| what | found | goal | reached |", "|---|---|---|---|"]
     for _, table in results.values():
         for row in table[table["goal"] != ""].to_dict("records"):
             found = f"{row['ratio']:.3g} times {row['against']}" if row["against"] else show_value(row)
             lines.append(f"| {row['benchmark']}: {row['contestant']} | {found} | {row['goal']} | {row['met']} |")
+    machines = sorted({header.partition("; load")[0] for header, _ in results.values()})
+    lines += ["", "Measured on " + "; and on ".join(machines) + "."]
+    if any(EMULATED in machine for machine in machines):
+        lines.append("The goals are for two cores with native bf16, which a machine with emulated bf16 lacks.")
     return "\n".join(lines)
 
 

@@ -84,6 +84,24 @@ def test_page_is_written_from_the_results(measuring: ModuleType, tmp_path: Path)
         table.fill("a page without marks", {})
 
 
+def test_the_frontier_is_drawn_from_its_points_alone(tmp_path: Path) -> None:
+    frontier = load("bench_frontier")
+    assert frontier.read_points(tmp_path / "none.csv")[1].empty
+    points = pd.DataFrame(
+        {"net": ["default", "half the widths", "default"], "epochs": [4, 4, 12], "seconds": [100.0, 30.0, 300.0]}
+    ).assign(images_s=200.0, rmse=[0.11, 0.12, 0.1], low=0.09, high=0.13)
+    path = tmp_path / "frontier.csv"
+    path.write_text("# a processor, 2 cores; Linux\n" + points.to_csv(index=False))
+    header, found = frontier.read_points(path)
+    pd.testing.assert_frame_equal(found, points)
+    drawn = frontier.plot(found, header)
+    assert drawn.startswith(b"<?xml")
+    assert drawn == frontier.plot(points, header)
+    costs = [frontier.NETS[net][0] * epochs for net, epochs in frontier.POINTS]
+    assert costs == sorted(costs)
+    assert len(set(frontier.POINTS)) == len(frontier.NETS) * len(frontier.EPOCHS)
+
+
 @pytest.mark.parametrize("name", ["packing", "augmentation"])
 def test_quick_run_reports_ratios_and_keeps_nothing(name: str, tmp_path: Path) -> None:
     kept = BENCHMARKS / "results" / f"{name}.csv"

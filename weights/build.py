@@ -26,8 +26,8 @@ from convnet_galaxies.model.weights import ModelCard, read_card
 from convnet_galaxies.predict.calibrate import fit as fit_calibration
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
+from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 from convnet_galaxies.train.run_folder import RunFolder, read_split, write_split
 

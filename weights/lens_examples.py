@@ -70,7 +70,7 @@ def paint(
         return None
     painted, mask, truth = found
     glow = float(np.exp(rng.uniform(np.log(FAINTEST_GLOW), 0)))
-    light = (painted - gri) * glow * draw_tint(rng)[:, None, None]
+    light = (painted - gri) * glow
     sigma = np.array(camera.sky_sigma_counts)[:, None, None]
     if (np.sqrt(((light / sigma) ** 2).sum(axis=0)) > 2.0)[mask].sum() < 25:  # nobody could see it
         return None
@@ -79,15 +79,6 @@ def paint(
         composite = np.where((rgb == 255).any(axis=2)[..., None], np.maximum(composite, rgb), composite)
         composite = np.where(((np.abs(light) / sigma).max(axis=0) > 0.02)[..., None], composite, rgb)
     return composite, float(truth["x_px"]), float(truth["y_px"]), flavor
-
-
-def draw_tint(rng: np.random.Generator) -> np.ndarray:
-    """Gains of g, r, i, float [3]: a quarter of the sources is white to red instead of blue.
-
-    Experts like red and white arcs as well as blue ones, and finders that saw blue ones only rank them low.
-    """
-    g_r, r_i = (float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.05, 0.5))) if rng.random() < 0.25 else (0.0, 0.0)
-    return np.array([10 ** (-0.4 * g_r), 1.0, 10 ** (0.4 * r_i)])
 
 
 def painted_on_real(rgb: np.ndarray, rng: np.random.Generator, *, name: str) -> list[Example]:

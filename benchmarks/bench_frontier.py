@@ -1,0 +1,149 @@
+"""Accuracy reached in a given time: RMSE of the votes against seconds of training, for nets of several sizes.
+
+A point is a training of its own, with its own number of epochs and its own fall of the learning rate; a curve of one
+training is no frontier. Real galaxies of the developers are needed (--data, the folder galaxy-zoo), split by galaxy
+with the seed 0; the RMSE is of the validation part, 8 views, with a 95 % interval by bootstrap over galaxies. Points
+that results/frontier.csv has are not measured again. All of them take hours without bf16, so `make bench` draws what
+is there and measures nothing; `make frontier` measures what is missing, the cheapest first.
+
+    python benchmarks/bench_frontier.py [--data ../shared/data] [--budget SECONDS] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from galaxy_files import PIXELS, make_galaxy_files
+from measuring import RESULTS, describe_load, describe_machine
+
+from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.pack import read_pack, write_pack
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.measure.scores import evaluate_votes
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.settings import load_settings
+from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw
+from convnet_galaxies.train.fit import fit
+
+PLOT = Path(__file__).parents[1] / "docs" / "images" / "frontier.svg"
+GOALS = ((240, 0.087), (600, 0.083))
+"""Seconds and RMSE that were asked for on two cores with bf16."""
+
+NETS: dict[str, tuple[float, Sequence[str]]] = {
+    "half the widths": (0.3, ("net.widths=[32,64,128]",)),
+    "default": (1.0, ()),
+    "patches of 4 px instead of 5": (1.6, ("net.patch_px=4",)),
+    "half as wide again": (2.2, ("net.widths=[96,192,384]",)),
+}
+"""Arithmetic as a multiple of the default net's, and settings."""
+EPOCHS = (4, 12, 36)
+POINTS = sorted(((net, epochs) for net in NETS for epochs in EPOCHS), key=lambda point: NETS[point[0]][0] * point[1])
+"""Net and epochs, the cheapest first."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """seconds: of training without validation; images_s: images a second of it; rmse with its interval."""
+
+    net: str
+    epochs: int
+    seconds: float
+    images_s: float
+    rmse: float
+    low: float
+    high: float
+
+
+def measure(images: ImageSet, net: str, epochs: int) -> Point:
+    """Train one net from scratch and score it on the validation part."""
+    settings = load_settings(None, [*NETS[net][1], f"train.epochs={epochs}", f"train.validate_every={epochs}"])
+    parts = images.split(settings.split.shares, seed=settings.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        run = fit(images, settings, Path(folder) / "run", tasks=("votes",), parts=parts)
+        seconds = float(pd.read_csv(run.metrics)["train_seconds"].iloc[-1])
+        rows = np.flatnonzero(parts == "validation")
+        answer = Predictor(run.path, views=8).answer(images.images[rows])["votes"]
+    table = images.table.iloc[rows]
+    figure = evaluate_votes(table[list(VOTE_COLUMNS)].to_numpy(), answer, table["group"].to_numpy(), seed=0).rmse
+    speed = epochs * int((parts == "train").sum()) / seconds
+    return Point(net, epochs, seconds, speed, figure.value, figure.low, figure.high)
+
+
+def plot(table: pd.DataFrame, machine: str) -> bytes:
+    """All points, those that no quicker one beats joined by a line, and the goals."""
+    with draw("seconds of training", "RMSE of the votes, validation part, 8 views") as drawing:
+        axes = drawing.axes
+        for number, (net, rows) in enumerate(table.groupby("net", sort=False)):
+            error = np.abs(rows[["low", "high"]].to_numpy().T - rows["rmse"].to_numpy())
+            style = {"color": COLORS[number], "marker": MARKERS[number], "linestyle": "none"}
+            axes.errorbar(rows["seconds"], rows["rmse"], yerr=error, label=net, capsize=2, elinewidth=0.8, **style)
+        ordered = table.sort_values("seconds")
+        front = ordered[ordered["rmse"] <= ordered["rmse"].cummin()]
+        axes.plot(front["seconds"], front["rmse"], color=GREY, linewidth=1, zorder=0)
+        for seconds, rmse in GOALS:
+            axes.plot(seconds, rmse, marker="*", color="black", markersize=8, linestyle="none")
+            words = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": 7}
+            axes.annotate(f"goal with bf16: {rmse:g}", (seconds, rmse), **words)
+        axes.set_xscale("log")
+        axes.set_title(machine.partition(";")[0], fontsize=7, color=GREY, loc="left")
+        drawing.legend("upper right")
+    return drawing.svg
+
+
+def read_points(path: Path) -> tuple[str, pd.DataFrame]:
+    """Header line and points of a CSV that this script wrote; none when it is not there."""
+    if not path.is_file():
+        return "", pd.DataFrame(columns=list(Point.__annotations__))
+    return path.read_text("utf-8").partition("\n")[0].lstrip("# "), pd.read_csv(path, skiprows=1)
+
+
+def main() -> None:
+    """Measure what is missing within the budget, then draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data" / "galaxy-zoo")
+    parser.add_argument("--budget", type=float, default=0, help="seconds after which no further point is begun")
+    parser.add_argument("--out", type=Path, default=RESULTS / "frontier.csv")
+    parser.add_argument("--quick", action="store_true", help="one tiny training of simulated galaxies, nothing kept")
+    given = parser.parse_args()
+    if given.quick:
+        print(measure(make_galaxy_files(96).pack(), "half the widths", 1))
+        return
+    header, points = read_points(given.out)
+    load = describe_load()
+    if given.budget and not given.data.is_dir():
+        print(f"{given.data}: not there, so no point is measured; give the developers' galaxies as --data")
+    elif given.budget:
+        header = header or describe_machine(load)
+        with tempfile.TemporaryDirectory() as folder:
+            write_pack(read_galaxy_zoo(given.data), PIXELS, Path(folder) / "zoo.pack")
+            points = measure_missing(read_pack(Path(folder) / "zoo.pack"), points, given.budget, given.out, header)
+    if len(points):
+        PLOT.write_bytes(plot(points, header))
+        print(points.to_string(index=False))
+
+
+def measure_missing(images: ImageSet, points: pd.DataFrame, budget: float, out: Path, header: str) -> pd.DataFrame:
+    """The points with those added that the budget allows, each kept as soon as it is there."""
+    spent = 0.0
+    for net, epochs in POINTS:
+        if spent > budget or ((points["net"] == net) & (points["epochs"] == epochs)).any():
+            continue
+        point = measure(images, net, epochs)
+        spent += point.seconds
+        print(point, flush=True)
+        points = pd.concat([points, pd.DataFrame([asdict(point)])], ignore_index=True)
+        temporary = out.with_suffix(".csv.partial")
+        temporary.write_text(f"# {header}\n" + points.to_csv(index=False, float_format="%.5g"), "utf-8")
+        temporary.replace(out)
+    return points
+
+
+if __name__ == "__main__":
+    main()
