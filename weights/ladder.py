@@ -3,7 +3,8 @@
     python weights/ladder.py ../shared/data RUNS RUNG [RUNG ...] [--folds 0,1] [--parent RUN]
 
 Each fold of each rung is a run folder in RUNS, with its held-out log odds beside it; finished folds are not trained
-again. `--table` prints the figures of all finished rungs.
+again. `--table` prints the figures of all finished rungs, and keeps them in weights/ladder.csv and
+docs/images/ladder.svg.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from finder import (
     HeadRecipe,
@@ -27,6 +27,7 @@ from finder import (
     pretrain,
     save_set,
 )
+from ladder_plot import plot_ladder, show_table, to_table
 from real_lenses import deal_folds, read_neighbours, read_real_lenses
 from scipy.special import expit, logit
 from sklearn.metrics import roc_curve
@@ -63,6 +64,8 @@ RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
     "third pretraining, head at 40 px": ("painted2", HeadRecipe(40)),
 }
 """What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
+
+KEPT, DRAWN = (Path(__file__).parents[1] / name for name in ("weights/ladder.csv", "docs/images/ladder.svg"))
 
 COMMITTEE = ("second pretraining, head at 40 px",)
 """The rungs that ship, a member each."""
@@ -175,8 +178,8 @@ def scores_of(runs: Path, rung: str, fold: np.ndarray) -> np.ndarray | None:
     return out
 
 
-def tabulate(data: Path, runs: Path) -> pd.DataFrame:
-    """AUROC, alone and with the crowd, and rank correlation of each finished rung, with 95 % intervals over groups."""
+def measure(data: Path, runs: Path) -> dict[str, dict[str, Figure]]:
+    """Figures of each finished rung, with 95 % intervals over groups; see compare_with_experts."""
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
     ladders = {rung: scores_of(runs, rung, fold) for rung in RUNGS}
@@ -186,11 +189,7 @@ def tabulate(data: Path, runs: Path) -> pd.DataFrame:
     members = [rung for rung in COMMITTEE if rung in finished]
     if len(members) > 1:
         finished["committee of " + ", ".join(members)] = np.mean([finished[rung] for rung in members], axis=0)
-    rows = []
-    for rung, score in finished.items():
-        figures = compare_with_experts(real, score)
-        rows.append({"rung": rung, **{name: str(figure) for name, figure in figures.items()}})
-    return pd.DataFrame(rows)
+    return {rung: compare_with_experts(real, score) for rung, score in finished.items()}
 
 
 def compare_with_experts(real: ImageSet, score: np.ndarray) -> dict[str, Figure]:
@@ -233,7 +232,10 @@ def main() -> None:
     for rung in arguments.rungs:
         climb(arguments.data, arguments.runs, rung, arguments.parent, [int(k) for k in arguments.folds.split(",")])
     if arguments.table:
-        print(tabulate(arguments.data, arguments.runs).to_csv(index=False, sep="|"))
+        table = to_table(measure(arguments.data, arguments.runs))
+        print(show_table(table))
+        table.to_csv(KEPT, index=False, lineterminator="\n")
+        plot_ladder(table, DRAWN, ships=COMMITTEE[0])
 
 
 if __name__ == "__main__":
