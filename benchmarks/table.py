@@ -45,7 +45,11 @@ def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
     lines = ["| what | found | goal | reached |", "|---|---|---|---|"]
     for _, table in results.values():
         for row in table[table["goal"] != ""].to_dict("records"):
-            found = f"{row['ratio']:.3g} times {row['against']}" if row["against"] else show_value(row)
+            found = show_value(row)
+            if row["unit"] == "AUROC":  # a ratio of areas says nothing
+                found = f"AUROC {row['value']:.3f}, {row['against']} {row['value'] / row['ratio']:.3f}"
+            elif row["against"]:
+                found = f"{row['ratio']:.3g} times {row['against']}"
             lines.append(f"| {row['benchmark']}: {row['contestant']} | {found} | {row['goal']} | {row['met']} |")
     machines = sorted({header.partition("; load")[0] for header, _ in results.values()})
     lines += ["", "Measured on " + "; and on ".join(machines) + "."]
