@@ -50,13 +50,18 @@ def test_an_interrupt_ends_the_workers_and_leaves_waiting_work_undone() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_simulation_that_is_killed_leaves_no_worker_and_no_output(tmp_path: Path, number: signal.Signals) -> None:
     output = tmp_path / "sky"
-    command = [sys.executable, "-c", "from convnet_galaxies.cli import main; main()", "simulate", "galaxy-zoo"]
+    # Under nohup, which these tests may run under, a child inherits that a closing terminal is nothing to it.
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from convnet_galaxies.cli import main; main()"
+    command = [sys.executable, "-c", code, "simulate", "galaxy-zoo"]
     options = [str(output), "--number", "100000", "--workers", "2", "--quiet"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
-        workers = wait_for(lambda: spawned_by(process.pid), "no worker started")
-        process.send_signal(number)
-        process.wait(30)
-        wait_for(lambda: not any(map(is_alive, workers)), "a worker is still there")
+        try:
+            workers = wait_for(lambda: spawned_by(process.pid), "no worker started")
+            process.send_signal(number)
+            process.wait(30)
+            wait_for(lambda: not any(map(is_alive, workers)), "a worker is still there")
+        finally:
+            process.kill()  # else a failure would wait for the whole simulation
     assert not output.exists()
     if number != signal.SIGKILL:  # nobody can tidy up after that
         assert list(tmp_path.iterdir()) == []
