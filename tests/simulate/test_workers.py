@@ -50,8 +50,11 @@ def test_an_interrupt_ends_the_workers_and_leaves_waiting_work_undone() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_simulation_that_is_killed_leaves_no_worker_and_no_output(tmp_path: Path, number: signal.Signals) -> None:
     output = tmp_path / "sky"
-    # Under nohup, which these tests may run under, a child inherits that a closing terminal is nothing to it.
-    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from convnet_galaxies.cli import main; main()"
+    # As a shell starts what runs in the background; but under nohup, where these tests may run, SIGHUP is ignored too.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        "from convnet_galaxies.cli import main; main()"
+    )
     command = [sys.executable, "-c", code, "simulate", "galaxy-zoo"]
     options = [str(output), "--number", "100000", "--workers", "2", "--quiet"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
