@@ -97,6 +97,17 @@ def test_a_mined_pack_trains_beside_the_first_one_and_its_fields_stay_together(
     assert child.is_finished
 
 
+def test_a_grid_leaves_no_sky_between_what_the_net_sees(fields, tmp_path) -> None:
+    images = replace(make_lens_set(), preprocess=MADE)
+    run = fit(images, tiny("train.epochs=1", "net.field_px=16"), tmp_path / "run", tasks=("lens",)).path
+    narrow = Predictor(run, device="cpu", precision="fp32")
+    seen_px = round(narrow.window_px() or 0)
+    assert seen_px <= 16
+    summary = mine(narrow, run, fields, tmp_path / "mined", above=0.0)
+    assert summary.windows == 3 * len(place_grid(100, 120, seen_px, seen_px // 2))
+    assert read_pack(tmp_path / "mined").images.shape[1:3] == (32, 32)
+
+
 def test_context_makes_stamps_larger_round_the_same_centres_with_zeros_outside(
     run, predictor, fields, tmp_path
 ) -> None:

@@ -182,7 +182,9 @@ def mine(
     on: Annotated[PlaceChoice, typer.Option(help="Windows on a grid, or on each peak of brightness.")] = (
         PlaceChoice.GRID
     ),
-    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; default: half a window.")] = None,
+    stride: Annotated[
+        int | None, typer.Option(min=1, help="Pixels between windows; default: half of what the net sees.")
+    ] = None,
     context: Annotated[int, typer.Option(min=0, help="Pixels added at each side of the stamps, for rotation.")] = 0,
     views: ViewOption = ViewChoice.ONE,
     pixel_scale: PixelScale = None,

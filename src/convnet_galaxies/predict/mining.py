@@ -73,7 +73,8 @@ def mine(
     """Score windows of images without lenses and write the highest-scored ones as a pack of negatives.
 
     source: fields of any size, or cutouts (one window each, padded with zeros where they are smaller).
-    on: windows on a grid of stride_px (None: half a window), or on each peak of brightness.
+    on: windows on a grid of stride_px (None: half of what the net sees, of which a stamp may be several times as
+        wide), or on each peak of brightness.
     number, above: at most so many stamps, of at least this lens probability; stamps of one image overlap nowhere.
     context_px: image pixels added at each side of the stamps, for rotation without black corners; the packs that are
         trained on beside this one must be as large.
@@ -196,7 +197,8 @@ def _score(
 ) -> tuple[np.ndarray, np.ndarray]:
     crop_px = predictor.preprocess.crop_of(given.pixel_scale_arcsec)
     height, width = field.shape[:2]
-    window_px = crop_px or min(height, width)
+    seen_px = predictor.window_px(given.pixel_scale_arcsec)
+    window_px = min(height, width) if seen_px is None else max(1, round(seen_px))
     centres = np.empty((0, 2))
     if on == "objects":
         centres = find_objects(field, window_px)
