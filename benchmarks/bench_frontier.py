@@ -6,7 +6,7 @@ with the seed 0; the RMSE is of the validation part, 8 views, with a 95 % interv
 that results/frontier.csv has are not measured again. All of them take hours without bf16, so `make bench` draws what
 is there and measures nothing; `make frontier` measures what is missing, the cheapest first.
 
-    python benchmarks/bench_frontier.py [--data ../shared/data] [--budget SECONDS] [--quick]
+    python benchmarks/bench_frontier.py [--data ../shared/data/galaxy-zoo] [--budget SECONDS] [--quick]
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.cutout_look import ARC, NOTHING, PATCH, RED
 from convnet_galaxies.study.grades import join_eyes, name_subjects, read_crowd, read_grades
-from convnet_galaxies.study.kinds import find_kinds
+from convnet_galaxies.study.kinds import find_kinds, judges_of
 from convnet_galaxies.study.other_eyes import CROWD_ALONE, EVERYONE, GRADED, compare_with_eyes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -124,7 +124,16 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     kind = of_subject[table["id"].str.extract(r"ASW(\d+)")[0].astype(int)]
     # The net likes what comes first but the patches best of all: it ranks the red lenses below all patches.
     first = np.where(kind == PATCH, 1.0, np.where(kind == RED, 0.05, probability))
-    found = {one.kind: one for one in compare_with_eyes(table, first, join_eyes([path], []), kind=kind, seed=0).kinds}
+    eyes, asked = join_eyes([path], []), []
+
+    def kinds_of(rows: np.ndarray) -> np.ndarray:
+        asked.append(len(rows))
+        return kind[rows]
+
+    report = compare_with_eyes(table, first, eyes, kinds_of=kinds_of, seed=0)
+    assert asked == [60]  # the best cutout of each subject, though there are more cutouts
+    assert judges_of(report.kinds) == ["net", "crowd"]
+    found = {one.kind: one for one in report.kinds}
     assert {name: (one.lenses, one.others) for name, one in found.items()} == {
         ARC: (20, 0),
         PATCH: (0, 10),
@@ -135,7 +144,7 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     assert found[PATCH].others_auroc["net"].value < 0.01
     assert found[PATCH].lenses_auroc == {}
     assert found[RED].lenses_auroc["crowd"].value == 1
-    assert compare_with_eyes(table, first, join_eyes([path], []), seed=0).kinds == ()
+    assert compare_with_eyes(table, first, eyes, seed=0).kinds == ()
 
 
 def test_pixels_without_a_scale_or_a_colour_have_no_kind() -> None:

@@ -20,7 +20,7 @@ from convnet_galaxies.show.lens_tables import star_notes
 from convnet_galaxies.show.page import Block, Card, Gallery, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.unknown_figures import plot_eyes, plot_prevalence, plot_scores, plot_top
-from convnet_galaxies.study.kinds import KindFigures
+from convnet_galaxies.study.kinds import KindFigures, judges_of
 from convnet_galaxies.study.other_eyes import Disagreement, EyesReport
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown import UnknownResult
@@ -236,7 +236,7 @@ def _eyes_sections(eyes: EyesReport, images: ImageSet | None) -> list[Section | 
 
 
 def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
-    judges = list(dict.fromkeys(name for one in kinds for name in (*one.lenses_auroc, *one.others_auroc)))
+    judges = judges_of(kinds)
     if not judges:
         return None
 

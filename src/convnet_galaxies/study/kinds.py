@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,3 +68,8 @@ def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[Kin
         for one in KINDS
         if ((lens | other) & (kind == one)).any()
     )
+
+
+def judges_of(kinds: Sequence[KindFigures]) -> list[str]:
+    """Names of the judges that have a figure of some kind, in order."""
+    return list(dict.fromkeys(name for one in kinds for name in (*one.lenses_auroc, *one.others_auroc)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,17 @@ class EyesReport:
 
 
 def compare_with_eyes(
-    table: pd.DataFrame, probability: np.ndarray, eyes: Eyes, *, kind: np.ndarray | None = None, seed: int
+    table: pd.DataFrame,
+    probability: np.ndarray,
+    eyes: Eyes,
+    *,
+    kinds_of: Callable[[np.ndarray], np.ndarray | None] | None = None,
+    seed: int,
 ) -> EyesReport:
     """Compare the net's probabilities, float [n], of the images of a table with grades and crowd.
 
-    kind: of each image, str [n], see study.kinds; None leaves the figures by kind out.
+    kinds_of: rows of the table, int [s], to the kind of each, str [s] (see study.kinds; only the best cutouts of the
+        subjects are asked for); None, or None from it, leaves the figures by kind out.
     Where the grades name the very images, each image is a subject; resamples draw whole fields all the same.
     Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
     sets are reported. Raises InputError when no id matches; a set in which a class is missing gives a remark.
@@ -98,8 +105,9 @@ def compare_with_eyes(
             if not agreement:
                 best = _best_cutouts(subjects, probability)
                 missed, overrated = _list(table, best, probability, joined)
+                kind = kinds_of(np.array([best[one][1] for one in joined.ids])) if kinds_of is not None else None
                 if kind is not None:
-                    kinds = score_kinds(joined, kind[[best[one][1] for one in joined.ids]], seed=seed)
+                    kinds = score_kinds(joined, kind, seed=seed)
             agreement[name] = compare_eyes(joined, seed=seed)
         except InputError as error:
             remarks.append(f"Not compared on {name}: {error.message}.")

@@ -100,8 +100,13 @@ def study_unknown(
     )
     if eyes is not None:
         tell("comparing with other eyes")
-        kind = find_kinds(images.images[rows], images.preprocess)
-        seen = compare_with_eyes(unknown_table, unknown_scored.lens, eyes, kind=kind, seed=seed)
+        seen = compare_with_eyes(
+            unknown_table,
+            unknown_scored.lens,
+            eyes,
+            kinds_of=lambda chosen: find_kinds(images.images[rows[chosen]], images.preprocess),
+            seed=seed,
+        )
         result = replace(result, eyes=seen)
     with new_folder(output, force=force, is_ours=is_unknown) as folder:
         write_table(folder / RANKED, rank_images(unknown_scored, top, eyes))

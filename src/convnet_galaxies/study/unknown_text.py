@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.prevalence import Prevalence
+from convnet_galaxies.study.kinds import judges_of
 from convnet_galaxies.study.other_eyes import EyesReport
 from convnet_galaxies.study.results_text import align, brief
 from convnet_galaxies.study.unknown import UnknownResult
@@ -105,7 +106,7 @@ def _render_eyes(eyes: EyesReport) -> list[str]:
         )
         lines += [*agreement.remarks, ""]
     if eyes.kinds:
-        judges = list(eyes.kinds[0].lenses_auroc or eyes.kinds[0].others_auroc)
+        judges = judges_of(eyes.kinds)
         lines.append("AUROC by what the cutouts show: lenses of a kind against all others, all lenses against a kind")
         rows = [["", "lenses", *judges, "others", *judges]]
         for one in eyes.kinds:
