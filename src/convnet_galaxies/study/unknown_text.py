@@ -115,7 +115,11 @@ def _render_eyes(eyes: EyesReport) -> list[str]:
                 for part in (one.lenses_auroc, one.others_auroc)
             )
             rows.append([one.kind, str(one.lenses), *left, str(one.others), *right])
-        lines += [*align(rows), ""]
+        shown = [
+            figure for one in eyes.kinds for part in (one.lenses_auroc, one.others_auroc) for figure in part.values()
+        ]
+        warnings = dict.fromkeys(figure.warning for figure in shown if figure.warning)
+        lines += [*align(rows), *(f"* {text}" for text in warnings), ""]
     for title, found in (
         ("Missed: graded as lenses, ranked low", eyes.missed),
         ("Graded as none, ranked high", eyes.overrated),
