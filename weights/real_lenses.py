@@ -14,9 +14,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet, connect
 from convnet_galaxies.data.sky_groups import group_by_sky
+from convnet_galaxies.data.stretch import Composite
 from convnet_galaxies.data.twins import group_twins
 
-PIXELS = Preprocess(crop_px=STAMP_PX, size_px=STAMP_PX, pixel_scale_arcsec=0.186)
+PIXELS = Preprocess(crop_px=STAMP_PX, size_px=STAMP_PX, pixel_scale_arcsec=0.186, stretch=Composite())
 LINKS = ("group", "ZooID", "sky_group")
 """What a published run recognises its training images by, in whatever pack they stand."""
 LENS_GRADE, OTHER_GRADE = 2.0, 1.0

@@ -12,15 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convnet_galaxies.data.preprocess import (
-    Preprocess,
-    Stretch,
-    central_square,
-    decode_whole,
-    is_constant,
-    is_grey,
-    read_fits_planes,
-)
+from convnet_galaxies.data.fits_image import read_fits
+from convnet_galaxies.data.preprocess import Preprocess, central_square, is_constant, is_grey
+from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import BadImageError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -92,7 +86,7 @@ def test_shrinking_while_decoding_agrees_with_decoding_whole(crop_px: int | None
     Image.fromarray(np.stack([blob, blob / 2, blob / 4], -1).astype(np.uint8)).save(out, "JPEG", quality=95)
     preprocess = Preprocess(crop_px=crop_px, size_px=size_px)
     fast = preprocess.decode(out.getvalue(), "a.jpg")
-    slow = preprocess.fit(decode_whole(out.getvalue(), "a.jpg", bands=3, stretch=Stretch()), crop_px=crop_px)
+    slow = preprocess.fit(Preprocess().decode_whole(out.getvalue(), "a.jpg")[0], crop_px=crop_px)
     assert fast.shape == (size_px, size_px, 3)
     for one, other in zip(_measure(fast), _measure(slow), strict=True):  # the crop may fall half a pixel aside
         assert one == pytest.approx(other, abs=0.6)
@@ -100,7 +94,7 @@ def test_shrinking_while_decoding_agrees_with_decoding_whole(crop_px: int | None
 
 
 def test_golden_fits_image_reads_in_numpy_order() -> None:
-    plane = read_fits_planes((GOLDEN / "image_2x3.fits").read_bytes(), "image_2x3.fits")
+    plane = read_fits((GOLDEN / "image_2x3.fits").read_bytes(), "image_2x3.fits").planes
     np.testing.assert_array_equal(plane[..., 0], [[1, 2, 3], [4, 5, 600]])
 
 
@@ -108,7 +102,7 @@ def test_fits_cube_extensions_and_gzip_give_the_same_bands() -> None:
     cube = np.random.default_rng(0).normal(size=(3, 6, 5)).astype(np.float32)
     expected = np.moveaxis(cube, 0, -1)
     for data in (_fits(cube), _fits(*cube), gzip.compress(_fits(cube))):
-        np.testing.assert_array_equal(read_fits_planes(data, "a.fits.gz"), expected)
+        np.testing.assert_array_equal(read_fits(data, "a.fits.gz").planes, expected)
 
 
 def test_stretch_puts_the_sky_where_the_formula_says_and_keeps_order() -> None:
@@ -153,9 +147,9 @@ def test_truncated_png_and_fits_are_bad_images(image_bytes: Callable[..., bytes]
 
 def test_fits_with_nan_or_without_image_is_a_bad_image() -> None:
     with pytest.raises(BadImageError, match="found 1 pixels that are NaN"):
-        read_fits_planes(_fits(np.array([[1.0, np.nan]])), "a.fits")
+        read_fits(_fits(np.array([[1.0, np.nan]])), "a.fits")
     with pytest.raises(BadImageError, match="found no image"):
-        read_fits_planes((GOLDEN / "galaxies.fits").read_bytes(), "galaxies.fits")
+        read_fits((GOLDEN / "galaxies.fits").read_bytes(), "galaxies.fits")
 
 
 def test_other_number_of_bands_is_a_bad_image_that_names_both() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,10 @@ from astropy.io import fits
 from PIL import Image
 from small_sets import make_lens_set, tiny, write_pngs
 
-from convnet_galaxies.data.decoding import Given
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
+from convnet_galaxies.model.weights import read_card
 from convnet_galaxies.predict.input_notes import InputNotes, require_scale
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
@@ -21,7 +24,6 @@ SCALE = 0.186
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     """A lens net of 32 px stamps, 32 source pixels of 0.186 arcsec wide."""
-    from dataclasses import replace
 
     folder = tmp_path_factory.mktemp("scaled") / "run"
     images = replace(make_lens_set(), preprocess=Preprocess(crop_px=32, size_px=32, pixel_scale_arcsec=SCALE))
@@ -143,3 +145,31 @@ def test_a_few_strange_ones_among_many_are_no_news() -> None:
     assert notes.sentences() == []
     notes.look(["last"], pixels[:1], [None], np.zeros(1))
     assert notes.sentences()[0].startswith("7 of 2,001 images are unlike anything")
+
+
+def test_linear_images_without_a_zero_point_are_counted_where_it_matters(tmp_path) -> None:
+    made = Preprocess(crop_px=32, size_px=32, pixel_scale_arcsec=SCALE, stretch=Composite())
+    fit(replace(make_lens_set(), preprocess=made), tiny("train.epochs=1"), tmp_path / "run", tasks=("lens",))
+    predictor = Predictor(tmp_path / "run", device="cpu", precision="fp32")
+    (tmp_path / "images").mkdir()
+    fits.writeto(tmp_path / "images" / "x.fits", np.random.default_rng(0).normal(0, 2, (3, 32, 32)))
+    assert predict(predictor, tmp_path / "images", tmp_path)[1] == (
+        "1 of 1 images are linear without a zero point, so their brightness was guessed from their noise "
+        "(--zero-point): x.",
+    )
+    assert predict(predictor, tmp_path / "images", tmp_path, given=Given(zeropoint_mag=30.0))[1] == ()
+
+
+def test_a_child_takes_linear_images_as_its_parent_does_unless_its_own_pack_says_how(tmp_path) -> None:
+    def train(name: str, stretch, *, linear: bool = False, parent: str | None = None):
+        images = make_lens_set()
+        made = images.preprocess.model_copy(update={"stretch": stretch})
+        images = replace(images, preprocess=made, linear=linear)
+        parent = None if parent is None else tmp_path / parent
+        fit(images, tiny("train.epochs=1"), tmp_path / name, tasks=("lens",), parent=parent)
+        return read_card(tmp_path / name).preprocess.stretch
+
+    assert train("pictures", Stretch()) == Stretch()
+    assert train("composites", Composite(), parent="pictures") == Composite()
+    assert train("again", Stretch(), parent="composites") == Composite()
+    assert train("fits", Stretch(), parent="composites", linear=True) == Stretch()

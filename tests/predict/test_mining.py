@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 from small_sets import draw_pixels, make_lens_set, tiny, write_pngs
 
-from convnet_galaxies.data.decoding import Given
 from convnet_galaxies.data.pack import is_pack, read_pack
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Given, Preprocess
 from convnet_galaxies.data.records import join_sets
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
 from convnet_galaxies.predict.mining import cut, find_objects, mine, place_grid, suppress

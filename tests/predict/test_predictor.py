@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from small_sets import draw_pixels, make_lens_set, tiny
 
-from convnet_galaxies.data.preprocess import Preprocess, Stretch
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import normalise
@@ -95,9 +98,15 @@ def test_pixels_of_another_size_or_bands_are_refused(world, shape) -> None:
 )
 def test_every_difference_in_how_pixels_were_made_is_named(change, message) -> None:
     expected = Preprocess(crop_px=207, size_px=96, pixel_scale_arcsec=0.186)
+    images = replace(make_lens_set(8), linear=True)
+
+    def made(**change) -> ImageSet:
+        return replace(images, preprocess=expected.model_copy(update=change))
+
     with pytest.raises(InputError, match=message):
-        require_preprocess("zoo.pack", expected.model_copy(update=change), expected)
-    require_preprocess("zoo.pack", expected.model_copy(update={"pixel_scale_arcsec": None}), expected)
+        require_preprocess("zoo.pack", made(**change), expected)
+    require_preprocess("zoo.pack", made(pixel_scale_arcsec=None), expected)
+    require_preprocess("zoo.pack", replace(made(stretch=Composite()), linear=False), expected)
 
 
 def test_a_committee_answers_the_mean_of_its_members_and_lays_their_features_side_by_side(world, tmp_path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convnet_galaxies.simulate.camera import (
-    COMPOSITE_ALPHA,
+    COMPOSITE,
     COMPOSITE_SCALES,
     Camera,
     add_photon_noise,
@@ -65,8 +65,8 @@ def test_faint_light_is_stretched_linearly_and_bands_take_their_colours() -> Non
     gri = np.zeros((3, 2, 2), np.float32)
     gri[0, 0, 0], gri[2, 1, 1] = 0.5, 0.5
     rgb = linear_to_composite(gri)
-    assert rgb[0, 0].tolist() == [0, 0, int(255 * 0.5 * COMPOSITE_SCALES["g"] * COMPOSITE_ALPHA)]
-    assert rgb[1, 1].tolist() == [int(255 * 0.5 * COMPOSITE_SCALES["i"] * COMPOSITE_ALPHA), 0, 0]
+    assert rgb[0, 0].tolist() == [0, 0, int(255 * 0.5 * COMPOSITE_SCALES["g"] * COMPOSITE.alpha)]
+    assert rgb[1, 1].tolist() == [int(255 * 0.5 * COMPOSITE_SCALES["i"] * COMPOSITE.alpha), 0, 0]
 
 
 def test_bright_light_saturates_to_white() -> None:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Force, Json, Limit, Quiet, SkipBad, Workers, progress_bar, remark, show_json
+from convnet_galaxies.cli.options import (
+    BlueFirst,
+    Force,
+    Json,
+    Limit,
+    Quiet,
+    SkipBad,
+    Workers,
+    ZeroPoint,
+    progress_bar,
+    remark,
+    show_json,
+)
+
+if TYPE_CHECKING:
+    from convnet_galaxies.data.preprocess import Preprocess
 
 ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
 """Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
@@ -19,6 +34,10 @@ pack_app = typer.Typer(no_args_is_help=True, help="Decode images once into a pac
 PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
 Crop = Annotated[int | None, typer.Option(min=1, help="Side in pixels of the central square that is kept.")]
 Size = Annotated[int, typer.Option(min=16, help="Side in pixels that it is shrunk to.")]
+Like = Annotated[
+    str | None,
+    typer.Option(help="Run, or builtin:NAME, whose crop, size, bands and stretch are taken instead of these options."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -90,6 +109,7 @@ def pack_space_warps(
     output: PackOutput = ...,  # type: ignore[assignment]
     crop: Crop = STAMP_PX,
     size: Size = STAMP_PX,
+    like: Like = None,
     limit: Limit = None,
     workers: Workers = None,
     skip_bad: SkipBad = False,
@@ -105,10 +125,11 @@ def pack_space_warps(
     """
     from convnet_galaxies.data.preprocess import Preprocess
     from convnet_galaxies.data.space_warps import read_space_warps
+    from convnet_galaxies.data.stretch import Composite
 
     records = read_space_warps(catalog, cutouts, skip_bad=skip_bad)
-    preprocess = Preprocess(crop_px=crop, size_px=size, pixel_scale_arcsec=STAMP_SCALE_ARCSEC)
-    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
+    preprocess = Preprocess(crop_px=crop, size_px=size, pixel_scale_arcsec=STAMP_SCALE_ARCSEC, stretch=Composite())
+    _pack(records, _like(like) or preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
 
 
 @pack_app.command("images")
@@ -122,6 +143,9 @@ def pack_images(
     size: Size = STAMP_PX,
     bands: Annotated[int, typer.Option(min=1, help="Bands of each image.")] = 3,
     pixel_scale: Annotated[float | None, typer.Option(help="Arcsec a pixel.")] = None,
+    blue_first: BlueFirst = False,
+    zero_point: ZeroPoint = None,
+    like: Like = None,
     limit: Limit = None,
     workers: Workers = None,
     skip_bad: SkipBad = False,
@@ -134,14 +158,25 @@ def pack_images(
     Example: `convnet-galaxies pack images cutouts/ labels.csv --label is_lens --group field -o mine.pack`
     """
     from convnet_galaxies.data.image_folder import read_image_folder
-    from convnet_galaxies.data.preprocess import Preprocess
+    from convnet_galaxies.data.preprocess import Given, Preprocess
 
     records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
-    preprocess = Preprocess(crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale)
-    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
+    preprocess = _like(like) or Preprocess(crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale)
+    given = Given(None if like is None else pixel_scale, blue_first, zero_point)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, given)
 
 
-def _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json) -> None:  # type: ignore[no-untyped-def]
+def _like(run: str | None) -> Preprocess | None:
+    if run is None:
+        return None
+    from convnet_galaxies.model.weights import read_card  # brings torch along
+
+    return read_card(run).preprocess
+
+
+def _pack(  # type: ignore[no-untyped-def]
+    records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, given=None
+) -> None:
     import numpy as np
 
     from convnet_galaxies.data.pack import write_pack
@@ -150,7 +185,14 @@ def _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, a
         records = records.select(np.arange(limit))
     with progress_bar("Packing", quiet=quiet) as update:
         summary = write_pack(
-            records, preprocess, output, force=force, skip_bad=skip_bad, workers=workers, progress=update
+            records,
+            preprocess,
+            output,
+            force=force,
+            skip_bad=skip_bad,
+            workers=workers,
+            given=given,
+            progress=update,
         )
     for text in (*summary.remarks, *(f"left out: {text}" for text in summary.skipped)):
         remark(text, quiet=quiet)

@@ -28,6 +28,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and list them.")]
+BlueFirst = Annotated[
+    bool, typer.Option("--blue-first", help="Planes of FITS images go from blue to red (g, r, i), unlike in pictures.")
+]
+ZeroPoint = Annotated[
+    float | None,
+    typer.Option(help="AB magnitude of one count of linear images; default: what the FITS header says."),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one a processor.")]
 
 

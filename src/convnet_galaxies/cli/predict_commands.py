@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from convnet_galaxies.cli.options import (
+    BlueFirst,
     Device,
     DeviceChoice,
     Force,
@@ -17,6 +18,7 @@ from convnet_galaxies.cli.options import (
     Quiet,
     Seed,
     SkipBad,
+    ZeroPoint,
     progress_bar,
     remark,
     show_json,
@@ -61,9 +63,6 @@ ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each i
 PixelScale = Annotated[
     float | None, typer.Option(help="Arcsec a pixel of the images; default: that of the run's own images.")
 ]
-BlueFirst = Annotated[
-    bool, typer.Option("--blue-first", help="Planes of FITS images go from blue to red (g, r, i), unlike in pictures.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +83,7 @@ def predict(
     ] = None,
     pixel_scale: PixelScale = None,
     blue_first: BlueFirst = False,
+    zero_point: ZeroPoint = None,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -94,12 +94,13 @@ def predict(
     """Predict votes, lens probabilities or flavors of images, one row an image.
 
     Images that are smaller than what the net sees, have no colour or a single value, or look unlike anything that the
-    run knows (column familiarity) are predicted, and counted on standard error.
+    run knows (column familiarity) are predicted, and counted on standard error. Where a run stretches linear images
+    (FITS, 16-bit PNG) by their brightness, as builtin:lens does, that needs their zero point.
 
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
-    from convnet_galaxies.data.decoding import Given
+    from convnet_galaxies.data.preprocess import Given
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
@@ -107,7 +108,7 @@ def predict(
         raise OutputExistsError(output)
     wanted = None if views is None else int(views.value)
     predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
-    given = Given(pixel_scale, blue_first)
+    given = Given(pixel_scale, blue_first, zero_point)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(
             predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, given=given, progress=update
@@ -189,6 +190,7 @@ def mine(
     views: ViewOption = ViewChoice.ONE,
     pixel_scale: PixelScale = None,
     blue_first: BlueFirst = False,
+    zero_point: ZeroPoint = None,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -203,7 +205,7 @@ def mine(
     Example: `convnet-galaxies mine lens empty_fields/ -o mined.pack`;
     then `convnet-galaxies train lenses.pack mined.pack --from lens -o harder`
     """
-    from convnet_galaxies.data.decoding import Given
+    from convnet_galaxies.data.preprocess import Given
     from convnet_galaxies.predict.mining import mine as mine_images
     from convnet_galaxies.predict.predictor import Predictor
 
@@ -221,7 +223,7 @@ def mine(
             on=on.value,
             stride_px=stride,
             context_px=context,
-            given=Given(pixel_scale, blue_first),
+            given=Given(pixel_scale, blue_first, zero_point),
             skip_bad=skip_bad,
             limit=limit,
             force=force,

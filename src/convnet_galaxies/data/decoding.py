@@ -10,23 +10,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Given, Preprocess, Source
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.errors import BadImageError, InputError
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is said of images beyond their files; see Preprocess.decode."""
-
-    pixel_scale_arcsec: float | None = None
-    blue_first: bool = False
-
 
 BATCH_BYTES = 2_000_000
 """Decoded bytes that one task of one thread makes."""
@@ -40,13 +30,13 @@ def decode_batches(
     workers: int | None = None,
     batch: int | None = None,
     given: Given | None = None,
-    sides_px: dict[int, int] | None = None,
+    sources: dict[int, Source] | None = None,
 ) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
     is raised as BadImageError. workers: threads; None takes one for each processor this process may use.
-    sides_px: gets the shorter side of each image as it was, in source pixels, by row number.
+    sources: gets what each image was before, by row number.
     """
     workers = workers or count_processors()
     image_bytes = preprocess.size_px**2 * preprocess.bands
@@ -59,9 +49,7 @@ def decode_batches(
         start = next(starts, None)
         if start is not None:
             rows = range(start, min(start + batch, len(files)))
-            task = pool.submit(
-                _decode_rows, files, rows, preprocess, given or Given(), sides_px, stop_at_first=not skip_bad
-            )
+            task = pool.submit(_decode_rows, files, rows, preprocess, given, sources, stop_at_first=not skip_bad)
             waiting.append(task)
 
     try:
@@ -89,23 +77,30 @@ def decode_to_npy(
     *,
     skip_bad: bool = False,
     workers: int | None = None,
+    given: Given | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, list[str], bool]:
     """Decode files into a .npy file, uint8 [m, size_px, size_px, bands].
 
-    Returns the row numbers that were kept (int [m]) and the failures (see decode_batches). Raises InputError when no
+    Returns the row numbers that were kept (int [m]), the failures (see decode_batches), and whether any image had
+    linear values. Raises InputError when no
     image could be decoded.
     """
     shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
     kept: list[np.ndarray] = []
     failures: list[str] = []
+    sources: dict[int, Source] = {}
+    linear = False
     done = 0
     with path.open("wb") as out:
         header_bytes = _write_header(out, len(files), shape)
-        for rows, pixels, failed in decode_batches(files, preprocess, skip_bad=skip_bad, workers=workers):
+        for rows, pixels, failed in decode_batches(
+            files, preprocess, skip_bad=skip_bad, workers=workers, given=given, sources=sources
+        ):
             out.write(pixels.data)
             kept.append(rows)
             failures += failed
+            linear |= any(sources.pop(row).unit != "picture" for row in rows.tolist())
             done += len(rows) + len(failed)
             if progress is not None:
                 progress(done, len(files))
@@ -118,15 +113,15 @@ def decode_to_npy(
         out.seek(0)
         if _write_header(out, len(rows), shape) != header_bytes:
             raise RuntimeError("the header of the array changed its length")
-    return rows, failures
+    return rows, failures, linear
 
 
 def _decode_rows(
     files: Sequence[ImageFile],
     rows: range,
     preprocess: Preprocess,
-    given: Given,
-    sides_px: dict[int, int] | None,
+    given: Given | None,
+    sources: dict[int, Source] | None,
     *,
     stop_at_first: bool,
 ) -> tuple[np.ndarray, np.ndarray, list[BadImageError]]:
@@ -136,17 +131,15 @@ def _decode_rows(
     for row in rows:
         file = files[row]
         try:
-            pixels[len(kept)], side_px = preprocess.decode_measured(
-                file.read(), str(file), pixel_scale_arcsec=given.pixel_scale_arcsec, blue_first=given.blue_first
-            )
+            pixels[len(kept)], source = preprocess.decode_measured(file.read(), str(file), given)
         except BadImageError as error:
             failures.append(error)
             if stop_at_first:
                 break
             continue
         kept.append(row)
-        if sides_px is not None:
-            sides_px[row] = side_px
+        if sources is not None:
+            sources[row] = source
     return np.array(kept, dtype=int), pixels[: len(kept)], failures
 
 

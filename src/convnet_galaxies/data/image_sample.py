@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from convnet_galaxies.data.preprocess import FITS_ENDINGS, Stretch, decode_whole, read_fits_planes
+from convnet_galaxies.data.fits_image import is_fits, read_fits
+from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.errors import BadImageError
 
@@ -56,10 +57,10 @@ def probe_image(file: ImageFile) -> tuple[str, bool]:
     Raises BadImageError when it cannot be decoded.
     """
     data = file.read()
-    if file.name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  =":
-        h, w, bands = read_fits_planes(data, str(file)).shape
+    if is_fits(data, file.name):
+        h, w, bands = read_fits(data, str(file)).planes.shape
         return f"FITS {w} x {h} px, {bands} band{'s' if bands > 1 else ''}", False
-    pixels = decode_whole(data, str(file), bands=3, stretch=Stretch())
+    pixels, _ = Preprocess().decode_whole(data, str(file))
     with Image.open(io.BytesIO(data)) as image:
         form, mode = image.format, image.mode
     return f"{form} {pixels.shape[1]} x {pixels.shape[0]} px, {mode}", mode in ("RGBA", "LA", "PA")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.output import new_folder, require_space
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Given, Preprocess
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.tables import tidy
 from convnet_galaxies.data.zip_files import list_members
@@ -59,12 +59,14 @@ def write_pack(
     force: bool = False,
     skip_bad: bool = False,
     workers: int | None = None,
+    given: Given | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackSummary:
     """Decode all images in parallel threads and write the pack; memory does not grow with the number of images.
 
     force: replace an existing pack (never anything else). skip_bad: leave out images that cannot be decoded.
-    workers: number of threads; None takes one for each processor. progress: called with (done, total) images.
+    workers: number of threads; None takes one for each processor. given: what is
+    known of the images beyond their files. progress: called with (done, total) images.
     A pack that is current (see pack_is_current) is left as it is. Raises OutputExistsError, BadImageError for the
     first image that cannot be decoded (unless skip_bad), and InputError when there are no images or the disk is full.
     """
@@ -72,15 +74,21 @@ def write_pack(
         raise InputError("the table was read without its images", "give the folder or zip of images as well")
     if not len(records):
         raise InputError("the source: found no image, expected at least one", "check what was given")
-    if pack_is_current(records, preprocess, output, skip_bad=skip_bad):
+    if pack_is_current(records, preprocess, output, skip_bad=skip_bad, given=given):
         return _summarise(output, _read_description(output), unchanged=True)
     if output.exists() and not force:
         raise OutputExistsError(output)
     shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
     require_space(output, len(records) * int(np.prod(shape)) + 1_000_000)
     with new_folder(output, force=force, is_ours=is_pack) as folder:
-        kept, failures = decode_to_npy(
-            records.files, preprocess, folder / IMAGES, skip_bad=skip_bad, workers=workers, progress=progress
+        kept, failures, linear = decode_to_npy(
+            records.files,
+            preprocess,
+            folder / IMAGES,
+            skip_bad=skip_bad,
+            workers=workers,
+            given=given,
+            progress=progress,
         )
         table = tidy(records.select(kept).table)
         table.to_parquet(folder / TABLE, index=False)
@@ -90,7 +98,9 @@ def write_pack(
             "kind": records.kind,
             "images": len(table),
             "shape": list(shape),
-            "preprocess": preprocess.model_dump(),
+            "preprocess": preprocess.model_dump(mode="json"),
+            "given": asdict(given or Given()),
+            "linear": linear,
             "link_columns": list(records.link_columns),
             "fingerprint": fingerprint(records),
             "remarks": list(records.remarks),
@@ -111,7 +121,8 @@ def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: S
         "kind": images.kind,
         "images": len(images),
         "shape": list(images.images.shape[1:]),
-        "preprocess": images.preprocess.model_dump(),
+        "preprocess": images.preprocess.model_dump(mode="json"),
+        "linear": images.linear,
         "link_columns": list(images.link_columns),
         "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
         "remarks": [],
@@ -137,13 +148,14 @@ def read_pack(path: Path) -> ImageSet:
         preprocess = Preprocess.model_validate(description["preprocess"])
         expected = (int(description["images"]), *description["shape"])
         kind, links = str(description["kind"]), tuple(description["link_columns"])
+        linear = bool(description.get("linear", True))  # earlier packs do not say
     except (OSError, ValueError, EOFError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
         raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
     if images.dtype != np.uint8 or images.shape != expected:
         raise _damaged(path, f"{IMAGES} holds {images.dtype} {list(images.shape)}, expected uint8 {list(expected)}")
     if len(table) != len(images) or not {"id", "group", *links} <= set(table):
         raise _damaged(path, f"{TABLE} holds {len(table):,} rows of {len(table.columns)} columns")
-    return ImageSet(images, table, preprocess, kind, links)
+    return ImageSet(images, table, preprocess, kind, links, linear=linear)
 
 
 def summarise_pack(path: Path) -> PackSummary:
@@ -160,7 +172,9 @@ def is_pack(path: Path) -> bool:
     return {entry.name for entry in path.iterdir() if not entry.name.startswith(".")} <= {IMAGES, TABLE, DESCRIPTION}
 
 
-def pack_is_current(records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False) -> bool:
+def pack_is_current(
+    records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False, given: Given | None = None
+) -> bool:
     """Whether path is a pack of the same records by the same preprocessing.
 
     Sizes, times and checksums are compared, no image is read. A pack that leaves out undecodable images is current
@@ -170,7 +184,11 @@ def pack_is_current(records: Records, preprocess: Preprocess, path: Path, *, ski
         description = _read_description(path)
     except InputError:
         return False
-    if description.get("preprocess") != preprocess.model_dump() or (description.get("undecoded") and not skip_bad):
+    if description.get("preprocess") != preprocess.model_dump(mode="json") or (
+        description.get("undecoded") and not skip_bad
+    ):
+        return False
+    if description.get("given", asdict(Given())) != asdict(given or Given()):
         return False
     if description.get("fingerprint") != fingerprint(records):
         return False

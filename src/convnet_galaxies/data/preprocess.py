@@ -5,26 +5,22 @@ Training, prediction and scanning use the same Preprocess, and it travels with t
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
-import threading
-import warnings
-import zlib
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import simplejpeg
-from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from convnet_galaxies.errors import BadImageError
+from convnet_galaxies.data.fits_image import FITS_ENDINGS, is_fits, read_fits
+from convnet_galaxies.data.stretch import ZEROPOINT_MAG, Composite, Stretch
+from convnet_galaxies.errors import BadImageError, UsageError
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".fits", ".fit", ".fits.gz")
-FITS_ENDINGS = (".fits", ".fit", ".fits.gz")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", *FITS_ENDINGS)
 
 PIL_FAULTS = (
     OSError,
@@ -34,36 +30,37 @@ PIL_FAULTS = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,  # where the caller turns warnings into errors
 )
-FITS_FAULTS = (OSError, VerifyError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error)
-
-_warnings_lock = threading.Lock()  # the list of warning filters belongs to the process, images are decoded in threads
 
 
-class Stretch(BaseModel):
-    """How linear pixel values (FITS, 16-bit PNG) become uint8; 8-bit images are taken as they are.
+@dataclass(frozen=True)
+class Given:
+    """What is said of images beyond their files.
 
-    Each band loses its own sky (the median); all bands share one noise level (1.4826 times the median absolute
-    deviation, averaged over the bands), so that colours survive. With v = (value - sky) / noise,
-    ``out = 255 * (asinh(v / soft_sigma) - asinh(black_sigma / soft_sigma)) / (asinh(white_sigma / soft_sigma) -
-    asinh(black_sigma / soft_sigma))``, cut at 0 and 255 (the asinh stretch of Lupton et al. 2004, PASP 116, 133).
+    pixel_scale_arcsec: when it differs from that of the Preprocess.
+    blue_first: the planes of a FITS file go from blue to red (g, r, i), those of a picture from red to blue.
+    zeropoint_mag: AB magnitude of one unit of a linear image, before what its header says.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    pixel_scale_arcsec: float | None = None
+    blue_first: bool = False
+    zeropoint_mag: float | None = None
 
-    black_sigma: float = -2.0
-    white_sigma: Annotated[float, Field(gt=0)] = 200.0
-    soft_sigma: Annotated[float, Field(gt=0)] = 3.0
+    def __post_init__(self) -> None:
+        if self.zeropoint_mag is not None and not math.isfinite(self.zeropoint_mag):
+            raise UsageError(f"--zero-point: found {self.zeropoint_mag}, expected AB magnitudes", "give e.g. 22.5")
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Float [h, w, bands] to uint8 [h, w, bands]."""
-        pixels = values.reshape(-1, values.shape[2])
-        sky = np.median(pixels, axis=0)
-        noise = float(np.mean(1.4826 * np.median(np.abs(pixels - sky), axis=0)))
-        if noise == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
-            noise = float(np.std(pixels)) or 1.0
-        low, high = np.arcsinh(self.black_sigma / self.soft_sigma), np.arcsinh(self.white_sigma / self.soft_sigma)
-        scaled = (np.arcsinh((values - sky) / (noise * self.soft_sigma)) - low) / (high - low)
-        return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+@dataclass(frozen=True)
+class Source:
+    """What an image was before it was decoded.
+
+    side_px: its shorter side, in source pixels.
+    unit: ``picture`` for 8 bits a pixel, taken as they are. Of linear values ``known`` or ``guessed`` from the noise
+        where the stretch asks for it (see Composite), else ``any``.
+    """
+
+    side_px: int
+    unit: Literal["picture", "known", "guessed", "any"] = "picture"
 
 
 class Preprocess(BaseModel):
@@ -76,6 +73,8 @@ class Preprocess(BaseModel):
         training images it is the answer.
     pixel_scale_arcsec: arcsec a source pixel that crop_px counts in; None when unknown.
     stretch: for linear images.
+
+    Only Composite takes the unit of linear images into account, per area of the sky where both scales are known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,40 +83,71 @@ class Preprocess(BaseModel):
     size_px: Annotated[int, Field(gt=0)] = 96
     bands: Annotated[int, Field(gt=0)] = 3
     pixel_scale_arcsec: Annotated[float, Field(gt=0)] | None = None
-    stretch: Stretch = Stretch()
+    stretch: Stretch | Composite = Stretch()
 
     def __str__(self) -> str:
         crop = "the whole image" if self.crop_px is None else f"the central {self.crop_px} px"
         return f"{crop} to {self.size_px} px, {self.bands} band{'s' if self.bands > 1 else ''}"
 
-    def decode(
-        self, data: bytes, name: str, *, pixel_scale_arcsec: float | None = None, blue_first: bool = False
-    ) -> np.ndarray:
+    @model_validator(mode="after")
+    def _has_the_bands(self) -> Preprocess:
+        if isinstance(self.stretch, Composite) and self.bands != 3:
+            raise ValueError(f"bands is {self.bands}; a colour composite needs 3")
+        return self
+
+    def decode(self, data: bytes, name: str, given: Given | None = None) -> np.ndarray:
         """Bytes of a JPEG, PNG or FITS file to uint8 [size_px, size_px, bands].
 
         name: for error messages, and its ending tells FITS from the rest.
-        pixel_scale_arcsec: of this image, when it differs from that of the Preprocess.
-        blue_first: the planes of a FITS file go from blue to red (g, r, i), those of a picture from red to blue.
         Raises BadImageError when the bytes are no such image or the bands do not fit.
         """
-        return self.decode_measured(data, name, pixel_scale_arcsec=pixel_scale_arcsec, blue_first=blue_first)[0]
+        return self.decode_measured(data, name, given)[0]
 
-    def decode_measured(
-        self, data: bytes, name: str, *, pixel_scale_arcsec: float | None = None, blue_first: bool = False
-    ) -> tuple[np.ndarray, int]:
-        """As decode, and the shorter side of the image as it was, in source pixels."""
-        crop_px = self.crop_of(pixel_scale_arcsec)
+    def decode_measured(self, data: bytes, name: str, given: Given | None = None) -> tuple[np.ndarray, Source]:
+        """As decode, and what the image was before."""
+        given = given or Given()
+        crop_px = self.crop_of(given.pixel_scale_arcsec)
         if data[:2] == b"\xff\xd8":
             pixels, shrunk = _decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
             side_px = round(min(pixels.shape[:2]) * shrunk)
             if crop_px is not None:
                 crop_px = round(crop_px / shrunk)
+            return self.fit(pixels, crop_px=crop_px), Source(side_px)
+        pixels, source = self.decode_whole(data, name, given)
+        return self.fit(pixels, crop_px=crop_px), source
+
+    def decode_whole(self, data: bytes, name: str, given: Given | None = None) -> tuple[np.ndarray, Source]:
+        """As decode_measured, uint8 [h, w, bands], but nothing cropped or shrunk."""
+        given = given or Given()
+        if data[:2] == b"\xff\xd8":
+            pixels = _decode_jpeg(data, name, bands=self.bands)[0]
+        elif is_fits(data, name):
+            image = read_fits(data, name)
+            turn = slice(None, None, -1 if given.blue_first else 1)
+            return self._stretched(image.planes[..., turn], image.zeropoint_mag[turn], name, given)
         else:
-            pixels = decode_whole(data, name, bands=self.bands, stretch=self.stretch)
-            side_px = min(pixels.shape[:2])
-            if blue_first and is_fits(data, name):
-                pixels = pixels[..., ::-1]
-        return self.fit(pixels, crop_px=crop_px), side_px
+            pixels = _decode_picture(data, name)
+            if pixels.dtype != np.uint8:
+                return self._stretched(pixels.astype(np.float32), (None,) * pixels.shape[2], name, given)
+            pixels = _fit_bands(pixels, self.bands, name)
+        return pixels, Source(min(pixels.shape[:2]))
+
+    def _stretched(
+        self, values: np.ndarray, zeropoints: tuple[float | None, ...], name: str, given: Given
+    ) -> tuple[np.ndarray, Source]:
+        values = _fit_bands(values, self.bands, name)
+        side_px = min(values.shape[:2])
+        if isinstance(self.stretch, Stretch):
+            return self.stretch.apply(values), Source(side_px, "any")
+        if given.zeropoint_mag is not None:
+            zeropoints = (given.zeropoint_mag,)
+        known = [zeropoint for zeropoint in zeropoints if zeropoint is not None]
+        if len(known) < len(zeropoints):
+            return self.stretch.apply(values, None), Source(side_px, "guessed")
+        counts = 10 ** (0.4 * (ZEROPOINT_MAG - np.array(known))) * np.ones(self.bands)
+        if given.pixel_scale_arcsec is not None and self.pixel_scale_arcsec is not None:
+            counts *= (self.pixel_scale_arcsec / given.pixel_scale_arcsec) ** 2  # an area of the sky, not a pixel
+        return self.stretch.apply(values, counts), Source(side_px, "known")
 
     def crop_of(self, pixel_scale_arcsec: float | None) -> int | None:
         """crop_px in pixels of an image of another scale, such that it shows the same part of the sky."""
@@ -166,12 +196,7 @@ def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
     return out
 
 
-def decode_whole(data: bytes, name: str, *, bands: int, stretch: Stretch) -> np.ndarray:
-    """Bytes of an image file to uint8 [h, w, bands], nothing cropped. Raises BadImageError."""
-    if data[:2] == b"\xff\xd8":
-        return _decode_jpeg(data, name, bands=bands)[0]
-    if is_fits(data, name):
-        return stretch.apply(_fit_bands(read_fits_planes(data, name), bands, name))
+def _decode_picture(data: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -186,47 +211,7 @@ def decode_whole(data: bytes, name: str, *, bands: int, stretch: Stretch) -> np.
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.shape[2] in (2, 4):  # grey or colour with alpha; alpha is part of the label, never an input
         pixels = pixels[..., :-1]
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    pixels = _fit_bands(pixels, bands, name)
-    return pixels if pixels.dtype == np.uint8 else stretch.apply(pixels.astype(np.float32))
-
-
-def read_fits_planes(data: bytes, name: str) -> np.ndarray:
-    """Bytes of a FITS file to float32 [h, w, bands]: the first image, or all two-dimensional images of one shape.
-
-    A cube [bands, h, w] gives its planes; several image extensions of one shape give a band each.
-    Raises BadImageError for a broken file, no image, or pixels that are not finite.
-    """
-    try:
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        with _warnings_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a truncated file warns first and fails then; the error says it all
-            with fits.open(io.BytesIO(data), memmap=False) as hdus:
-                images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None]
-    except FITS_FAULTS as error:
-        raise BadImageError(
-            f"{name}: cannot be read as FITS ({error})", "fetch the file again, or pass --skip-bad to leave it out"
-        ) from None
-    planes = [np.asarray(image) for image in images if image.ndim in (2, 3)]
-    if not planes:
-        raise BadImageError(
-            f"{name}: found no image, expected a 2-D image or a [bands, h, w] cube", "check the file's extensions"
-        )
-    flat = [plane for cube in planes for plane in (cube if cube.ndim == 3 else cube[None])]
-    cube = np.stack([plane for plane in flat if plane.shape == flat[0].shape], axis=-1).astype(np.float32)
-    bad = int((~np.isfinite(cube)).sum())
-    if bad:
-        raise BadImageError(
-            f"{name}: found {bad} pixels that are NaN or infinite, expected finite values",
-            "fill them before packing (for instance with the sky level), or pass --skip-bad",
-        )
-    return cube
-
-
-def is_fits(data: bytes, name: str) -> bool:
-    """Whether the bytes, or the name they go by, are those of a FITS file."""
-    return name.lower().endswith(FITS_ENDINGS) or data[:9] == b"SIMPLE  ="
+    return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
 
 
 def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from convnet_galaxies.data.preprocess import FITS_ENDINGS, Preprocess
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
+from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, read_member
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
@@ -93,6 +94,8 @@ class ImageSet:
     table: one row an image, in the same order (see Records).
     preprocess: how the pixels were made; predictions must make theirs the same way.
     link_columns: see Records.
+    linear: whether some of the images had linear values, which preprocess.stretch made into pixels; it did nothing
+        to the others.
     """
 
     images: np.ndarray
@@ -100,6 +103,7 @@ class ImageSet:
     preprocess: Preprocess
     kind: str = "images"
     link_columns: tuple[str, ...] = ()
+    linear: bool = False
 
     def __len__(self) -> int:
         return len(self.table)
@@ -176,12 +180,17 @@ def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
     """One set of several; groups are connected anew across them, since surveys share images across stages."""
     if len(sets) == 1:
         return sets[0]
-    first = sets[0]
-    for other in sets[1:]:
-        if other.images.shape[1:] != first.images.shape[1:] or other.preprocess != first.preprocess:
+    first = next((one for one in sets if one.linear), sets[0])  # its stretch has touched pixels
+    for other in sets:
+        made = (
+            other.preprocess
+            if other.linear
+            else other.preprocess.model_copy(update={"stretch": first.preprocess.stretch})
+        )
+        if other.images.shape[1:] != first.images.shape[1:] or made != first.preprocess:
             raise InputError(
                 f"packs: found images of shape {other.images.shape[1:]} made by [{other.preprocess}], "
-                f"expected {first.images.shape[1:]} made by [{first.preprocess}] as in the first pack",
+                f"expected {first.images.shape[1:]} made by [{first.preprocess}] as in the others",
                 "pack all sources with the same settings",
             )
     links = tuple(dict.fromkeys(column for one in sets for column in one.link_columns))
@@ -194,4 +203,5 @@ def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
     if links:
         table["group"] = connect(table, links)
     kind = first.kind if all(one.kind == first.kind for one in sets) else "images"
-    return ImageSet(np.concatenate([one.images for one in sets]), table, first.preprocess, kind, links)
+    pixels = np.concatenate([one.images for one in sets])
+    return ImageSet(pixels, table, first.preprocess, kind, links, linear=first.linear)

@@ -69,7 +69,7 @@ def calibrate(
         raise InputError(
             f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
         )
-    require_preprocess("the pack", images.preprocess, predictor.preprocess)
+    require_preprocess("the pack", images, predictor.preprocess)
     if "lens" not in images.table:
         raise InputError("the pack has no column 'lens', expected labelled images", "pack it with its labels")
     rows, refused = held_out_rows(images, run, part)

@@ -79,7 +79,7 @@ def evaluate(
 
     Raises InputError when the pack does not fit the run, has no labels for its tasks, or nothing is held out.
     """
-    require_preprocess("the pack", images.preprocess, predictor.preprocess)
+    require_preprocess("the pack", images, predictor.preprocess)
     rows, refused = held_out_rows(images, run, part)
     if stage is not None:
         rows = rows[stage_rows(images.table, stage)[rows]]

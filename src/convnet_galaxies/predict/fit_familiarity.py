@@ -58,7 +58,7 @@ def fit_familiarity(
     features: dict[str, np.ndarray] = {}
     for name, rows, views in (("fit", fitted, 1), *((str(one), held_out, one) for one in VIEWS)):
         predictor = Predictor(run, device=device, views=views, knows=False)  # type: ignore[arg-type]
-        require_preprocess("the packs", images.preprocess, predictor.preprocess)
+        require_preprocess("the packs", images, predictor.preprocess)
         parts = []
         for start in range(0, len(rows), predictor.batch):
             block = rows[start : start + predictor.batch]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey
+from convnet_galaxies.data.preprocess import Preprocess, Source, is_constant, is_grey
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.familiarity import STRANGE
 
@@ -30,16 +31,18 @@ class InputNotes:
     names: dict[str, list[str]] = field(default_factory=dict)
 
     def look(
-        self, ids: Sequence[str], pixels: np.ndarray, sides_px: Sequence[int | None], familiarity: np.ndarray | None
+        self, ids: Sequence[str], pixels: np.ndarray, sources: Sequence[Source | None], familiarity: np.ndarray | None
     ) -> None:
-        """Take in a block: uint8 [n, h, w, bands], shorter sides of the source images, familiarity [n]."""
+        """Take in a block: uint8 [n, h, w, bands], what the images were before, familiarity [n]."""
         self.images += len(ids)
         constant = is_constant(pixels)
         self._count("constant", ids, constant)
         if pixels.shape[3] > 1:
             self._count("grey", ids, is_grey(pixels) & ~constant)
+        known = [source or Source(side_px=sys.maxsize) for source in sources]
         if self.window_px is not None:
-            self._count("small", ids, np.array([side is not None and side < self.window_px for side in sides_px], bool))
+            self._count("small", ids, np.array([source.side_px < self.window_px for source in known], bool))
+        self._count("guessed", ids, np.array([source.unit == "guessed" for source in known], bool))
         if familiarity is not None:
             self._count("strange", ids, familiarity < STRANGE)
 
@@ -49,6 +52,7 @@ class InputNotes:
         texts = {
             "small": f"smaller than the {window} and were padded with zeros",
             "grey": "without colour, which the net expects",
+            "guessed": "linear without a zero point, so their brightness was guessed from their noise (--zero-point)",
             "constant": "of one value everywhere, so their predictions mean nothing",
             "strange": f"unlike anything that the run knows (familiarity below {STRANGE:g})",
         }

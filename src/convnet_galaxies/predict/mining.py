@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +12,10 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from convnet_galaxies.data.archive import list_images
-from convnet_galaxies.data.decoding import Given
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.pack import write_set
-from convnet_galaxies.data.preprocess import Preprocess, decode_whole, is_fits
-from convnet_galaxies.data.records import ImageFile, ImageSet
+from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
 from convnet_galaxies.predict.input_notes import require_scale
 from convnet_galaxies.predict.predictor import Predictor
@@ -94,10 +93,11 @@ def mine(
     files = index_images(list_images(source)[:limit])
     finds: list[Stamp] = []
     skipped: list[str] = []
-    windows, best = 0, 0.0
+    windows, best, linear = 0, 0.0, False
     for done, (name, file) in enumerate(files.items(), 1):
         try:
-            field = _read(file, predictor.preprocess, given)
+            field, made_of = predictor.preprocess.decode_whole(file.read(), str(file), given)
+            linear |= made_of.unit != "picture"
         except BadImageError as error:
             if not skip_bad:
                 raise
@@ -121,7 +121,8 @@ def mine(
             f"{len(files) - len(skipped):,} images, the highest is {best:.3g}",
             f"pass --above {best * 0.9:.2g}, or give more images",
         )
-    write_set(_to_set(finds, made, predictor, run), output, force=force, skipped=skipped)
+    mined = replace(_to_set(finds, made, predictor, run), linear=linear)
+    write_set(mined, output, force=force, skipped=skipped)
     highest, lowest = finds[0].probability, finds[-1].probability
     return MiningSummary(output, len(finds), windows, len(files) - len(skipped), highest, lowest, tuple(skipped))
 
@@ -184,12 +185,6 @@ def cut(field: np.ndarray, centre: np.ndarray, preprocess: Preprocess, crop_px: 
     part = field[y : max(top + side, 0), x : max(left + side, 0)]
     square[y - top : y - top + part.shape[0], x - left : x - left + part.shape[1]] = part
     return preprocess.fit(square, crop_px=side)
-
-
-def _read(file: ImageFile, preprocess: Preprocess, given: Given) -> np.ndarray:
-    data = file.read()
-    pixels = decode_whole(data, str(file), bands=preprocess.bands, stretch=preprocess.stretch)
-    return pixels[..., ::-1] if given.blue_first and is_fits(data, file.name) else pixels
 
 
 def _score(

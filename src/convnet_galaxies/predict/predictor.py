@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from convnet_galaxies.data.preprocess import Preprocess, is_constant
+from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.backbones import PlainNet
@@ -27,18 +28,22 @@ from convnet_galaxies.train.run_folder import RunFolder
 Views = Literal[1, 8, 16]
 
 
-def require_preprocess(where: object, found: Preprocess, expected: Preprocess) -> None:
-    """Raises InputError unless pixels that were made as found are what a run expects; an unknown scale passes."""
+def require_preprocess(where: object, images: ImageSet, expected: Preprocess) -> None:
+    """Raises InputError unless images were made as a run expects.
+
+    An unknown scale passes, and so does any stretch where there was nothing to stretch.
+    """
+    found = images.preprocess
     scales = (found.pixel_scale_arcsec, expected.pixel_scale_arcsec)
     differences = [
         f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
-        for name in ("size_px", "bands", "crop_px", "pixel_scale_arcsec", "stretch")
+        for name in ("size_px", "bands", "crop_px", "pixel_scale_arcsec", *(["stretch"] if images.linear else []))
         if getattr(found, name) != getattr(expected, name) and not (name == "pixel_scale_arcsec" and None in scales)
     ]
     if differences:
         raise InputError(
             f"{where}: found images made of {found}, expected {expected} as in the run ({'; '.join(differences)})",
-            "pack the images again in the run's way (--crop, --size, --bands), or give the images themselves",
+            "pack the images again in the run's way (--like RUN), or give the images themselves",
         )
 
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnet_galaxies.data.archive import list_images
-from convnet_galaxies.data.decoding import Given, decode_batches
+from convnet_galaxies.data.decoding import decode_batches
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack
-from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.preprocess import Given, Preprocess, Source
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
@@ -122,9 +122,9 @@ def predict_tables(
         skipped=skipped,
     )
     with closing(blocks):
-        for ids, pixels, sides_px in blocks:
+        for ids, pixels, sources in blocks:
             answer = predictor.ask(pixels)
-            notes.look(ids, pixels, sides_px, answer.familiarity)
+            notes.look(ids, pixels, sources, answer.familiarity)
             yield to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
             done += len(ids)
             if progress is not None:
@@ -135,8 +135,8 @@ def predict_tables(
         )
 
 
-Blocks = Generator[tuple[list[str], np.ndarray, Sequence[int | None]]]
-"""Names, pixels uint8 [n, h, w, bands], and the shorter sides in source pixels (None: unknown)."""
+Blocks = Generator[tuple[list[str], np.ndarray, Sequence[Source | None]]]
+"""Names, pixels uint8 [n, h, w, bands], and what the images were before (None: unknown)."""
 
 
 def _open(
@@ -152,11 +152,12 @@ def _open(
     if (source / DESCRIPTION).is_file():
         if given != Given():
             raise InputError(
-                f"{source}: is a pack, whose pixels are settled, so --pixel-scale and --blue-first cannot change them",
+                f"{source}: is a pack, whose pixels are settled, so --pixel-scale, --blue-first and --zero-point "
+                "cannot change them",
                 "leave these options out, or give the images themselves",
             )
         pack = read_pack(source)
-        require_preprocess(source, pack.preprocess, preprocess)
+        require_preprocess(source, pack, preprocess)
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
@@ -175,10 +176,10 @@ def _decode(
     skip_bad: bool,
     skipped: list[str] | None,
 ) -> Blocks:
-    sides_px: dict[int, int] = {}
-    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sides_px=sides_px)) as batches:
+    sources: dict[int, Source] = {}
+    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sources=sources)) as batches:
         for rows, pixels, failures in batches:
             if skipped is not None:
                 skipped += failures
             if len(rows):
-                yield [ids[row] for row in rows], pixels, [sides_px.pop(int(row), None) for row in rows]
+                yield [ids[row] for row in rows], pixels, [sources.pop(row, None) for row in rows.tolist()]

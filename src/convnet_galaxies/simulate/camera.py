@@ -12,9 +12,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
+from convnet_galaxies.data.stretch import ZEROPOINT_MAG, Composite
+
 BANDS = ("g", "r", "i")
 PIXEL_SCALE_ARCSEC = 0.186
-ZEROPOINT_MAG = 30.0
 FIELD_SIZE_PX = 440
 
 # Median seeing of the wide survey's stacks (Gwyn 2012, AJ 143, 38; Erben et al. 2013, MNRAS 433, 2545).
@@ -28,12 +29,8 @@ SKY_SIGMA_COUNTS = (0.66, 1.12, 1.62)
 # Stacks are resampled with a Lanczos kernel, which correlates neighbouring pixels by about 0.08 (measured as well).
 NEIGHBOUR_CORRELATION = 0.08
 
-# Composite of Lupton et al. (2004, PASP 116, 133), with the parameters that the project used for its fields: scales
-# of i, r, g divided by their mean, Q, alpha; everything stretched below MASK_LEVEL becomes black.
-COMPOSITE_SCALES = {"i": 0.4 / 0.9, "r": 0.6 / 0.9, "g": 1.7 / 0.9}
-COMPOSITE_Q = 1.0
-COMPOSITE_ALPHA = 0.09
-MASK_LEVEL = -1.0
+COMPOSITE = Composite(sky_sigma=SKY_SIGMA_COUNTS[::-1])
+COMPOSITE_SCALES = dict(zip("irg", COMPOSITE.scales, strict=True))
 
 
 @dataclass(frozen=True)
@@ -133,15 +130,8 @@ def draw_sky(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -
 
 
 def linear_to_composite(gri: np.ndarray) -> np.ndarray:
-    """Linear float [3 (g, r, i), h, w] to the uint8 [h, w, 3] (red is i, green r, blue g) that volunteers saw.
-
-    With I the sum of the three scaled bands, each becomes ``band * asinh(alpha Q I) / (Q I)``, cut to 0..1; bright
-    objects saturate to white.
-    """
-    scaled = _scaled(gri)
-    stretched = np.moveaxis(scaled * _stretch(scaled.sum(axis=0)), 0, -1)
-    stretched[stretched < MASK_LEVEL] = 0
-    return (np.clip(stretched, 0, 1) * 255).astype(np.uint8)
+    """Linear float [3 (g, r, i), h, w] to the uint8 [h, w, 3] (red is i, green r, blue g) that volunteers saw."""
+    return COMPOSITE.compose(gri[::-1])
 
 
 def composite_to_linear(rgb: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -162,26 +152,12 @@ def composite_to_linear(rgb: np.ndarray, rng: np.random.Generator | None = None)
         dark = black.all(axis=2) & (_black_neighbours(black.all(axis=2)))
         stretched = np.where(black, np.where(dark[..., None], 0, noise), stretched)
     total = stretched.sum(axis=2)
-    safe = np.where(np.abs(total) < 1e-4, 1.0, total)
-    ratio = np.where(
-        np.abs(total) < 1e-4, 1 / COMPOSITE_ALPHA, np.sinh(total * COMPOSITE_Q) / (COMPOSITE_ALPHA * COMPOSITE_Q * safe)
-    )
+    faint = np.abs(total) < 1e-4
+    safe = np.where(faint, 1.0, total)
+    slope = COMPOSITE.alpha * COMPOSITE.softening * safe
+    ratio = np.where(faint, 1 / COMPOSITE.alpha, np.sinh(total * COMPOSITE.softening) / slope)
     scale = np.array([COMPOSITE_SCALES[band] for band in "gri"], np.float32)[:, None, None]
     return (np.moveaxis(stretched[..., ::-1], -1, 0) * ratio / scale).astype(np.float32)
-
-
-def _scaled(gri: np.ndarray) -> np.ndarray:
-    scales = np.array([COMPOSITE_SCALES[band] for band in "irg"], np.float32)
-    return gri[::-1].astype(np.float32, copy=False) * scales[:, None, None]
-
-
-def _stretch(total: np.ndarray) -> np.ndarray:
-    safe = np.where(np.abs(total) < 1e-6, np.float32(1), total)
-    return np.where(
-        np.abs(total) < 1e-6,
-        np.float32(COMPOSITE_ALPHA),
-        np.arcsinh(COMPOSITE_ALPHA * COMPOSITE_Q * safe) / (COMPOSITE_Q * safe),
-    )
 
 
 def _black_neighbours(black: np.ndarray) -> np.ndarray:

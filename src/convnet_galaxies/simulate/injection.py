@@ -10,12 +10,12 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
+from convnet_galaxies.data.fits_image import FITS_ENDINGS, read_fits
 from convnet_galaxies.data.markers import read_field
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.preprocess import FITS_ENDINGS, read_fits_planes
 from convnet_galaxies.errors import BadImageError, InputError
 from convnet_galaxies.simulate.camera import (
-    COMPOSITE_ALPHA,
+    COMPOSITE,
     COMPOSITE_SCALES,
     ZEROPOINT_MAG,
     Camera,
@@ -30,7 +30,6 @@ from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
 TRUTH_NAME = "truth.csv"
 IMAGES_NAME = "images"
 SMALLEST_FIELD_PX = 64
-ZEROPOINT_KEYS = ("MZP_AB", "MAGZP", "MAGZERO", "MAGZPT")
 # In the published files painted pixels have alpha 255 and the rest a hair less.
 PAINTED, NOT_PAINTED = 255, 254
 
@@ -94,7 +93,7 @@ def camera_of(rgb: np.ndarray) -> Camera:
     """The average camera with the sky noise that a composite, uint8 [h, w, 3], shows."""
     # Three quarters of the sky lie beneath 0.674 sigma, and faint levels are stretched linearly.
     level = np.maximum(np.quantile(rgb.reshape(-1, 3), 0.75, axis=0), 1.0) / 255 / 0.674
-    sigma = [float(level[2 - k]) / (COMPOSITE_SCALES[band] * COMPOSITE_ALPHA) for k, band in enumerate("gri")]
+    sigma = [float(level[2 - k]) / (COMPOSITE_SCALES[band] * COMPOSITE.alpha) for k, band in enumerate("gri")]
     return Camera(sky_sigma_counts=(sigma[0], sigma[1], sigma[2]))
 
 
@@ -167,21 +166,22 @@ def usable_fields(folder: Path) -> list[Path]:
     return usable
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """(float32 [3, h, w] as in the file, None, factor to ZEROPOINT_MAG) of FITS, (empty, uint8 [h, w, 3], 1) of PNG."""
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Of FITS float32 [3, h, w] as stored, None, and factors [3, 1, 1] to ZEROPOINT_MAG; of PNG uint8 [h, w, 3]."""
     if path.name.lower().endswith(".png"):
         rgb = read_field(path)[..., :3]
-        return np.moveaxis(rgb, -1, 0), rgb, 1.0
+        return np.moveaxis(rgb, -1, 0), rgb, np.ones((3, 1, 1))
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadImageError(f"{path}: cannot be read ({error})", "restore the file") from None
-    planes = read_fits_planes(data, str(path))
-    if planes.shape[2] != 3:
-        raise BadImageError(f"{path}: found {planes.shape[2]} bands, expected g, r, i", "join three bands in one cube")
-    header = fits.getheader(path)
-    zeropoint = next((float(header[key]) for key in ZEROPOINT_KEYS if key in header), ZEROPOINT_MAG)
-    return np.moveaxis(planes, -1, 0), None, 10 ** (0.4 * (ZEROPOINT_MAG - zeropoint))
+    image = read_fits(data, str(path))
+    if image.planes.shape[2] != 3:
+        raise BadImageError(
+            f"{path}: found {image.planes.shape[2]} bands, expected g, r, i", "join three bands in one cube"
+        )
+    zeropoints = np.array([ZEROPOINT_MAG if one is None else one for one in image.zeropoint_mag])
+    return np.moveaxis(image.planes, -1, 0), None, 10 ** (0.4 * (ZEROPOINT_MAG - zeropoints[:, None, None]))
 
 
 def _inject_file(path: Path, folder: Path, number: int, seed: list[int], flavor: str) -> Truth | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from convnet_galaxies.data.records import ImageSet, split_groups
+from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
@@ -85,6 +86,10 @@ def make_plan(
     old, card = (None, None) if parent is None else load_net(parent)
     if card is not None:
         settings = _like_parent(settings, card, images)
+        if not images.linear and isinstance(images.preprocess.stretch, Stretch):
+            # Pictures of unknown make: what the parent takes linear images for is the best that is known.
+            made = images.preprocess.model_copy(update={"stretch": card.preprocess.stretch})
+            images = replace(images, preprocess=made)
     inherited = None if parent is None else read_split_of(parent)
     keys = link_keys(images.table, images.link_columns)
     if parts is None:
