@@ -173,6 +173,14 @@ def test_grades_of_one_kind_give_a_remark_instead_of_figures(tmp_path: Path) -> 
     assert any("0 of grade < 1, expected some of each" in remark for remark in found.remarks)
 
 
+def test_grades_without_a_single_number_are_refused(tmp_path: Path) -> None:
+    table, probability = make_cutouts()
+    path = tmp_path / "grades.csv"
+    path.write_text("zooid,expert_grade\nASW0000001,\nASW0000002,\nASW9999999,2\n")
+    with pytest.raises(InputError, match="found neither a grade nor a probability of the 2 subjects"):
+        compare_with_eyes(table, probability, join_eyes([path], []), seed=0)
+
+
 def test_the_crowds_auroc_on_the_real_candidates_is_the_measured_one(shared_data: Path) -> None:
     folder = shared_data / "space-warps"
     eyes = join_eyes([folder / "candidates.csv"], [])

@@ -139,6 +139,16 @@ def test_known_images_of_one_kind_are_refused() -> None:
         choose_known(blank, np.arange(30), unknown)
 
 
+def test_a_stage_that_the_known_images_do_not_have_is_refused() -> None:
+    unknown = pd.DataFrame({"id": ["u"]})
+    images = make_set(np.ones(30), np.tile([0.0, 1.0], 15))
+    with pytest.raises(InputError, match="--stage 3: found only stages 1"):
+        choose_known(images, np.arange(30), unknown, stage=3)
+    stageless = replace(images, table=images.table.drop(columns="stage"))
+    with pytest.raises(InputError, match="the pack has no column 'stage'"):
+        choose_known(stageless, np.arange(30), unknown, stage=1)
+
+
 def test_scores_that_separate_completely_still_have_an_interval() -> None:
     rng = np.random.default_rng(1)
     known, unknown = make_scored(15, 85, rng, prefix="k"), make_scored(5, 95, rng, prefix="u")

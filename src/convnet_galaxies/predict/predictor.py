@@ -172,5 +172,5 @@ class Predictor:
             raise InputError(
                 f"images: found {height} x {width} px in {found} bands, expected {side} x {side} px in {bands} "
                 "bands as the run was trained on",
-                f"pack them as the run's images were: {self.preprocess}",
+                f"pack them with --like RUN, as the run's images were: {self.preprocess}",
             )

@@ -56,13 +56,12 @@ def phrase_answer(question: Question, fraction: float, difference: Figure) -> st
     subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
     if found and found[2].removeprefix("on ") != f"stage {question.stage}":
         subject += f" ({found[2]})"
-    low, high = difference.low, difference.high
-    verdict = "a gain" if low > 0 else "a loss" if high < 0 else "no difference is shown"
+    verdict = "a gain" if difference.low > 0 else "a loss" if difference.high < 0 else "no difference is shown"
     if difference.warning:
         verdict = f"not settled ({difference.warning})"
     return (
-        f"{subject} changes stage-{question.stage} AUROC by {difference.value:+.3f} ({low:.3f} to {high:.3f}) "
-        f"at {100 * fraction:g} % of the labels: {verdict}."
+        f"{subject} changes stage-{question.stage} AUROC by {_signed(difference)} at {100 * fraction:g} % of the "
+        f"labels: {verdict}."
     )
 
 
@@ -76,11 +75,7 @@ def conclude(answers: Sequence[Answer]) -> str:
         own = [answer for answer in answers if answer.question == question.text]
         if not own:
             continue
-        changes = [
-            f"{one.differences['auroc'].value:+.3f} ({one.differences['auroc'].low:.3f} to "
-            f"{one.differences['auroc'].high:.3f}) at {_percent(one)}"
-            for one in own
-        ]
+        changes = [f"{_signed(one.differences['auroc'])} at {_percent(one)}" for one in own]
         verdicts = [
             f"{word} at {_enumerate([_percent(one) for one in own if _verdict(one) == word])}"
             for word in ("better", "worse", "not shown to differ")
@@ -88,6 +83,10 @@ def conclude(answers: Sequence[Answer]) -> str:
         ]
         parts.append(f"{where} the AUROC changes by {_enumerate(changes)} of the labels: {', '.join(verdicts)}")
     return f"Starting from the Galaxy Zoo net instead of from scratch, {'; '.join(parts)}." if parts else ""
+
+
+def _signed(difference: Figure) -> str:
+    return f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})"
 
 
 def _verdict(answer: Answer) -> str:

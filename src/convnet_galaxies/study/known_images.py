@@ -10,6 +10,7 @@ import pandas as pd
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import FEW
+from convnet_galaxies.train.plan import stage_rows
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,19 @@ def choose_known(
         )
     rows = rows[images.table["lens"].notna().to_numpy()[rows]]
     remarks: list[str] = []
-    if "stage" in images.table:
+    if stage is not None:
+        rows = rows[stage_rows(images.table, stage)[rows]]
+    elif "stage" in images.table and "stage" in unknown and len(set(unknown["stage"])) == 1:
         of_rows = images.table["stage"].to_numpy(float)[rows]
-        if stage is not None:
-            rows = rows[of_rows == stage]
-        elif "stage" in unknown and len(set(unknown["stage"])) == 1:
-            own = float(unknown["stage"].iloc[0])
-            same = rows[of_rows == own]
-            if _count_least(images.table.iloc[same]) >= FEW:
-                rows = same
-            elif (of_rows != own).any():
-                remarks.append(
-                    f"Fewer than {FEW} groups of held-out lenses or others are of stage {own:g}, that of the unknown "
-                    "images: the known images are of all stages, which may differ from it."
-                )
+        own = float(unknown["stage"].iloc[0])
+        same = rows[of_rows == own]
+        if _count_least(images.table.iloc[same]) >= FEW:
+            rows = same
+        elif (of_rows != own).any():
+            remarks.append(
+                f"Fewer than {FEW} groups of held-out lenses or others are of stage {own:g}, that of the unknown "
+                "images: the known images are of all stages, which may differ from it."
+            )
     labels = images.table["lens"].to_numpy(float)[rows]
     if not len(rows) or labels.all() or not labels.any():
         raise InputError(

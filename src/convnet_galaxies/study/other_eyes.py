@@ -79,7 +79,14 @@ def compare_with_eyes(
         f"{int(np.isin(eyes.ids, subjects).sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
         f"{len(np.unique(subjects[np.isin(subjects, eyes.ids)])):,} subjects are compared."
     ]
-    seen = graded & np.isin(eyes.ids, subjects)
+    shown = np.isin(eyes.ids, subjects)
+    if shown.any() and not np.isfinite(np.r_[eyes.grade[shown], eyes.crowd[shown]]).any():
+        raise InputError(
+            f"grades: found neither a grade nor a probability of the {int(shown.sum()):,} subjects that are among the "
+            "images, expected numbers",
+            "fill the column in, or leave the file out",
+        )
+    seen = graded & shown
     if seen.any():
         lenses = int((eyes.grade[seen] >= LENS_GRADE).sum())
         remarks.append(
@@ -89,7 +96,7 @@ def compare_with_eyes(
     sets: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     if graded.any():
         sets[GRADED] = graded, eyes.grade, eyes.crowd
-        if (~graded & np.isin(eyes.ids, subjects)).any():
+        if (~graded & shown).any():
             sets[EVERYONE] = np.ones(len(graded), bool), np.where(graded, eyes.grade, 0.0), eyes.crowd
     else:
         sets[CROWD_ALONE] = np.ones(len(graded), bool), HIGHEST_GRADE * eyes.crowd, np.full(len(graded), np.nan)
