@@ -18,7 +18,6 @@ from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.device import choose_precision
 from convnet_galaxies.train.optimizer import make_optimizers
-from convnet_galaxies.train.plan import field_px
 from convnet_galaxies.train.targets import make_target
 
 PARTS = ("gather", "augmentation", "forward", "backward", "Muon", "AdamW", "average")
@@ -52,7 +51,7 @@ class TrainingStep:
         targets = self.target.values[torch.from_numpy(rows)]
         started = self._note("gather", started)
         net = self.settings.net
-        side = field_px(net, self.images.preprocess.size_px)
+        side = net.field_of(self.images.preprocess.size_px)
         views = random_views(pixels, self.settings.augment, self.generator, field_px=side, output_px=net.input_px)
         views = views.contiguous(memory_format=torch.channels_last)
         self._note("augmentation", started)

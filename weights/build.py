@@ -26,62 +26,29 @@ from convnet_galaxies.model.weights import ModelCard, read_card
 from convnet_galaxies.predict.calibrate import fit as fit_calibration
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.run_folder import RunFolder, read_split, write_split
 
 BUILTIN = Path(__file__).parents[1] / "src" / "convnet_galaxies" / "model" / "builtin"
-SIMULATED_GALAXIES = 40_000
-SIMULATED = (
-    "train.epochs=4",
-    "train.weight_decay=0.01",
-    "net.dropout=0.1",
-    "split.train=0.97",
-    "split.validation=0.02",
-    "split.test=0.01",
-)
 ZOO = (
-    "train.epochs=40",
-    "train.backbone_rate=0.5",
-    "train.validate_every=4",
+    "net.patch_px=4",
+    "net.depths=[1,2,2]",
+    "train.epochs=110",
+    "train.validate_every=5",
     "split.train=0.90",
     "split.validation=0.03",
     "split.test=0.07",
 )
-
-
-def pretrain_zoo(work: Path) -> Path:
-    """A net that has seen simulated galaxies only, which there are as many of as one has patience for."""
-    run = RunFolder(work / "zoo-simulated")
-    if run.card.is_file():
-        return run.path
-    data = work / "simulated-zoo"
-    if not data.is_dir():
-        simulate_galaxy_zoo(data, number=SIMULATED_GALAXIES, seed=7, test_fraction=0.01)
-    images = pack_galaxies(data, work / "simulated-zoo.pack")
-    # Their numbers may be those of real galaxies.
-    names = [f"simulated {name}" for name in images.table["id"]]
-    images = replace(images, table=images.table.assign(id=names, group=names), link_columns=())
-    fit(images, load_settings(None, SIMULATED), run.path, tasks=("votes",), force=True)
-    # Nobody else has them under these names, and 40,000 hashes would travel with the weights.
-    write_split(run.split, read_split(run.split).iloc[:0])
-    return run.path
-
-
-def pack_galaxies(data: Path, pack: Path) -> ImageSet:
-    """The galaxies of a folder in Kaggle's format, as the default net sees them."""
-    write_pack(read_galaxy_zoo(data), Preprocess(crop_px=288, size_px=108), pack)
-    return read_pack(pack)
+"""Finer and deeper than the default net, which has ten minutes and not forty (docs/experiments.md)."""
 
 
 def build_zoo(data: Path, work: Path) -> Path:
-    """The 37 votes: the default net, first on simulated galaxies, then on nine tenths of the real ones."""
-    parent = pretrain_zoo(work)
-    images = pack_galaxies(data / "galaxy-zoo", work / "zoo.pack")
+    """The 37 votes, from scratch on nine tenths of the real galaxies."""
+    write_pack(read_galaxy_zoo(data / "galaxy-zoo"), Preprocess(crop_px=288, size_px=108), work / "zoo.pack")
+    images = read_pack(work / "zoo.pack")
     run = work / "zoo"
     if not (run / "model.json").is_file():
-        fit(images, load_settings(None, ZOO), run, tasks=("votes",), parent=parent, force=True)
+        fit(images, load_settings(None, ZOO), run, tasks=("votes",), force=True)
     publish([run], images, work / "zoo-published", "zoo")
     return run
 
@@ -97,8 +64,9 @@ def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
     painted = painted_set(data, work)
     members = []
     nothing = np.zeros(len(real), bool)
-    for number, rung in enumerate(COMMITTEE):
+    for number, (rung, weight) in enumerate(COMMITTEE.items()):
         start, recipe = RUNGS[rung]
+        recipe = replace(recipe, weight=weight)
         run = work / f"member{number}"
         parent = start_of(start, painted, work, zoo)
         members.append(learn(data, real, painted, run, held_out=nothing, parent=parent, recipe=recipe, seed=number))
@@ -116,8 +84,8 @@ def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
 def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
     """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
     fold = deal_folds(real.table)
-    scores = [scores_of(work, rung, fold) for rung in COMMITTEE]
-    probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
+    scores = [(weight, scores_of(work, rung, fold)) for rung, weight in COMMITTEE.items()]
+    probability = np.mean([expit(weight * score) for weight, score in scores if score is not None], axis=0)
     grade = real.table["grade"].to_numpy()
     graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)
     groups = real.table["group"].to_numpy().astype(str)[graded]

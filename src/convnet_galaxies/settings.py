@@ -54,6 +54,10 @@ class NetSettings(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     encoder_weights: str | None = None
 
+    def field_of(self, size_px: int) -> float:
+        """Side in packed pixels of the square that the net sees; never more than the pack has, unless asked for."""
+        return float(min(self.input_px, size_px)) if self.field_px is None else self.field_px
+
     @model_validator(mode="after")
     def _stages_agree(self) -> NetSettings:
         if len(self.widths) != len(self.depths):

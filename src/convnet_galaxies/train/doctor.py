@@ -20,7 +20,6 @@ from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.train.optimizer import make_optimizers
-from convnet_galaxies.train.plan import field_px
 from convnet_galaxies.train.targets import make_target
 
 CHALLENGE_GALAXIES = 61_578
@@ -99,7 +98,7 @@ def measure_training(net: GalaxyNet, settings: Settings, device: torch.device, p
     """Images a second of whole training steps: gathering, augmentation, both passes, optimizers."""
     images = _noise(settings.train.batch)
     target = make_target("votes", images.table)
-    side = field_px(settings.net, images.preprocess.size_px)
+    side = settings.net.field_of(images.preprocess.size_px)
     batches = Batches(
         images,
         {"votes": target},
@@ -129,7 +128,7 @@ def measure_prediction(
 ) -> float:
     """Images a second of predictions from pixels in memory, one view."""
     images = _noise(256)
-    side = field_px(settings.net, images.preprocess.size_px)
+    side = settings.net.field_of(images.preprocess.size_px)
     (upright,) = fixed_warps(1)
     net.eval()
 

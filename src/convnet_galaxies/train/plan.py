@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def field_px(self) -> float:
-        return field_px(self.net.settings, self.images.preprocess.size_px)
+        return self.net.settings.field_of(self.images.preprocess.size_px)
 
     def card(self) -> ModelCard:
         """The card of the trained net."""
@@ -61,11 +61,6 @@ class Plan:
         return ModelCard(
             settings, self.images.preprocess, self.net.classes, ancestry=self.ancestry, type_centres=centres
         )
-
-
-def field_px(settings: NetSettings, size_px: int) -> float:
-    """Side in packed pixels of the square that the net sees; never more than the pack has, unless asked for."""
-    return float(min(settings.input_px, size_px)) if settings.field_px is None else settings.field_px
 
 
 def make_plan(
