@@ -64,9 +64,8 @@ def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
     painted = painted_set(data, work)
     members = []
     nothing = np.zeros(len(real), bool)
-    for number, (rung, weight) in enumerate(COMMITTEE.items()):
+    for number, rung in enumerate(COMMITTEE):
         start, recipe = RUNGS[rung]
-        recipe = replace(recipe, weight=weight)
         run = work / f"member{number}"
         parent = start_of(start, painted, work, zoo)
         members.append(learn(data, real, painted, run, held_out=nothing, parent=parent, recipe=recipe, seed=number))
@@ -84,8 +83,8 @@ def build_lens(data: Path, work: Path, zoo: str | Path) -> None:
 def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
     """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
     fold = deal_folds(real.table)
-    scores = [(weight, scores_of(work, rung, fold)) for rung, weight in COMMITTEE.items()]
-    probability = np.mean([expit(weight * score) for weight, score in scores if score is not None], axis=0)
+    scores = [scores_of(work, rung, fold) for rung in COMMITTEE]
+    probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
     grade = real.table["grade"].to_numpy()
     graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)
     groups = real.table["group"].to_numpy().astype(str)[graded]

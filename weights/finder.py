@@ -72,12 +72,10 @@ class HeadRecipe:
     """A new head on a finder that stays as it is.
 
     field_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
-    weight: its log odds are multiplied by; among members whose probabilities are averaged the share of its say.
     """
 
     field_px: float = 40
     alpha: float = 200
-    weight: float = 1
 
 
 def gather(examples: Sequence[Example], name: str) -> ImageSet:
@@ -138,7 +136,7 @@ def attach_head(
     256 numbers of 200 images are hardly ever learned by heart, and a backbone that stays as it was keeps all that it
     learned from thousands of painted examples. held_out: bool [n], not learned from, nor are others of their groups.
     others: what is not a candidate (see gather_others). The head's log odds are 4 (y - 1/2) for a regression y, so
-    that its probability is nearly y, times the weight; calibration comes later.
+    that its probability is nearly y; calibration comes later.
     """
     old, card = load_net(parent)
     classes = {"lens": (), **{task: names for task, names in card.classes.items() if task == "flavor"}}
@@ -165,10 +163,10 @@ def attach_head(
     weights = np.concatenate([np.ones((~held_out).sum()), others.table["weight"][strangers]])
     scaler = StandardScaler().fit(of_real[~held_out])
     ridge = Ridge(recipe.alpha).fit(scaler.transform(features), labels, sample_weight=weights)
-    weight, slope = ridge.coef_ / scaler.scale_, 4 * recipe.weight
+    weight = ridge.coef_ / scaler.scale_
     state = net.state_dict()
-    state["heads.lens.linear.weight"] = torch.from_numpy(slope * weight[None]).float()
-    state["heads.lens.linear.bias"] = torch.tensor([slope * (ridge.intercept_ - weight @ scaler.mean_ - 0.5)]).float()
+    state["heads.lens.linear.weight"] = torch.from_numpy(4 * weight[None]).float()
+    state["heads.lens.linear.bias"] = torch.tensor([4 * (ridge.intercept_ - weight @ scaler.mean_ - 0.5)]).float()
     save_weights(state, run.weights)
     return output
 

@@ -61,17 +61,14 @@ RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
     "second pretraining, head at 48 px": ("painted1", HeadRecipe(48)),
     "second pretraining, head at 40 px": ("painted1", HeadRecipe(40)),
     "second pretraining, head at 34 px": ("painted1", HeadRecipe(34)),
-    "second pretraining, head at 80 px": ("painted1", HeadRecipe(80)),
     "third pretraining, head at 40 px": ("painted2", HeadRecipe(40)),
 }
 """What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
 
-JOINED = "second pretraining, heads at 40 and 80 px"
-
 KEPT, DRAWN = (Path(__file__).parents[1] / name for name in ("weights/ladder.csv", "docs/images/ladder.svg"))
 
-COMMITTEE = {"second pretraining, head at 40 px": 1.4, "second pretraining, head at 80 px": 0.6}
-"""The rungs that ship, a member each, and the weights of their log odds."""
+COMMITTEE = ("second pretraining, head at 40 px",)
+"""The rungs that ship, a member each."""
 
 
 def name_run(rung: str, fold: int) -> str:
@@ -189,10 +186,9 @@ def measure(data: Path, runs: Path) -> dict[str, dict[str, Figure]]:
     if (runs / "painted0" / "model.json").is_file():
         ladders = {"painted only, no real image": log_odds(runs / "painted0", real.images), **ladders}
     finished = {rung: score for rung, score in ladders.items() if score is not None}
-    if set(COMMITTEE) <= set(finished):
-        finished[JOINED] = logit(
-            np.mean([expit(weight * finished[rung]) for rung, weight in COMMITTEE.items()], axis=0)
-        )
+    members = [rung for rung in COMMITTEE if rung in finished]
+    if len(members) > 1:
+        finished["committee of " + ", ".join(members)] = np.mean([finished[rung] for rung in members], axis=0)
     return {rung: compare_with_experts(real, score) for rung, score in finished.items()}
 
 
@@ -239,7 +235,7 @@ def main() -> None:
         table = to_table(measure(arguments.data, arguments.runs))
         print(show_table(table))
         table.to_csv(KEPT, index=False, lineterminator="\n")
-        plot_ladder(table, DRAWN, ships=JOINED)
+        plot_ladder(table, DRAWN, ships=COMMITTEE[0])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,10 +12,8 @@ from small_sets import make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.model.weights import ModelCard, load_net, load_nets, read_card
-from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.model.weights import load_net, load_nets, read_card
 from convnet_galaxies.train.committee import join_runs, unite_splits
-from convnet_galaxies.train.describe_run import describe_run
 from convnet_galaxies.train.fit import fit
 from convnet_galaxies.train.run_folder import hash_key, read_split, was_trained_on
 
@@ -49,27 +46,6 @@ def test_members_are_the_runs_and_the_split_holds_out_what_none_was_trained_on(r
     assert (either == (trained["a"] | trained["b"])).all()
     assert (trained["a"] != trained["b"]).any()
     assert [one["run"] for one in read_card(tmp_path / "two").ancestry] == [str(runs / "a"), str(runs / "b")]
-
-
-def test_members_may_see_squares_of_their_own(runs, tmp_path) -> None:
-    fit(make_lens_set(), tiny("train.epochs=1", "net.field_px=20"), tmp_path / "near", tasks=("lens",))
-    join_runs([runs / "a", tmp_path / "near"], tmp_path / "two")
-    join_runs([tmp_path / "two"], tmp_path / "again", publish=True)
-    pixels = make_lens_set(12).images
-    own = [Predictor(path, views=8, precision="fp32") for path in (runs / "a", tmp_path / "near")]
-    expected = np.mean([one.answer(pixels)["lens"] for one in own], axis=0)
-    for name in ("two", "again"):
-        joined = Predictor(tmp_path / name, views=8, precision="fp32")
-        np.testing.assert_allclose(joined.answer(pixels)["lens"], expected, rtol=1e-5)
-        assert read_card(tmp_path / name).fields_px == (32.0, 20.0)
-    joined.card = replace(joined.card, preprocess=Preprocess(crop_px=64, size_px=32))
-    assert (joined.window_px(), joined.window_px(of=min)) == (64, 40)
-    assert "sees 32 and 20 px of" in " ".join(describe_run(tmp_path / "two").lines)
-    text = (tmp_path / "two" / "model.json").read_text()
-    for wrong in ("[32.0]", "[32.0, 0]", '"x"'):
-        broken = json.loads(text) | {"fields_px": json.loads(wrong)}
-        with pytest.raises(InputError, match="is no model card"):
-            ModelCard.loads(json.dumps(broken), "model.json")
 
 
 def test_the_strictest_use_of_an_image_counts() -> None:

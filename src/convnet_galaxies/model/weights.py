@@ -68,7 +68,6 @@ class ModelCard:
     ancestry: one entry a run that the weights went through before this one, oldest first.
     type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
     views: of each image that `predict` takes when it is not told how many.
-    fields_px: side in packed pixels of the square that each member sees, where they differ; else empty, as net says.
     """
 
     net: NetSettings
@@ -79,12 +78,6 @@ class ModelCard:
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
     views: int = 1
-    fields_px: tuple[float, ...] = ()
-
-    @property
-    def squares_px(self) -> tuple[float, ...]:
-        """Side in packed pixels of the square that each member sees."""
-        return self.fields_px or (self.net.field_of(self.preprocess.size_px),) * self.members
 
     def dumps(self) -> str:
         """As JSON text."""
@@ -107,7 +100,6 @@ class ModelCard:
                 preprocess=Preprocess.model_validate(tree["preprocess"]),
                 classes={task: tuple(names) for task, names in tree["classes"].items()},
                 members=_count_members(tree.get("members", 1)),
-                fields_px=_read_fields(tree.get("fields_px", ()), tree.get("members", 1)),
                 views=_read_views(tree.get("views", 1)),
                 calibration={task: _read_calibration(one) for task, one in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
@@ -240,12 +232,6 @@ def _read_views(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value not in VIEWS:
         raise ValueError(f"views is {value!r}, expected one of {', '.join(map(str, VIEWS))}")
     return value
-
-
-def _read_fields(values: Sequence[float], members: int) -> tuple[float, ...]:
-    if values and (len(values) != members or not all(value > 0 for value in values)):
-        raise ValueError(f"fields_px is {values!r}, expected a length above 0 for each of {members} members")
-    return tuple(float(value) for value in values)
 
 
 def _count_members(value: object) -> int:

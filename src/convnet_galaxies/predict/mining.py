@@ -192,7 +192,7 @@ def _score(
 ) -> tuple[np.ndarray, np.ndarray]:
     crop_px = predictor.preprocess.crop_of(given.pixel_scale_arcsec)
     height, width = field.shape[:2]
-    seen_px = predictor.window_px(given.pixel_scale_arcsec, of=min)  # of members, the one that has to be aimed best
+    seen_px = predictor.window_px(given.pixel_scale_arcsec)
     window_px = min(height, width) if seen_px is None else max(1, round(seen_px))
     centres = np.empty((0, 2))
     if on == "objects":

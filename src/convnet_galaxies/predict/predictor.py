@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,15 +110,10 @@ class Predictor:
         """The tasks that the net answers, and the names of their classes."""
         return self.card.classes
 
-    def window_px(
-        self, pixel_scale_arcsec: float | None = None, *, of: Callable[[Iterable[float]], float] = max
-    ) -> float | None:
-        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image.
-
-        of: which of its members counts, max for the one that sees most.
-        """
+    def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
+        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
         crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
-        seen = of(self.card.squares_px) / self.preprocess.size_px
+        seen = self.card.net.field_of(self.preprocess.size_px) / self.preprocess.size_px
         return None if crop_px is None else min(1.0, seen) * crop_px
 
     def ask(self, pixels: np.ndarray) -> Answer:
@@ -152,9 +147,9 @@ class Predictor:
         sums: dict[str, Tensor] = {}
         features: dict[int, Tensor] = {}
         for warp in self.warps:
-            views = {side: self._view(block, warp, side) for side in dict.fromkeys(self.card.squares_px)}
-            for number, (net, side) in enumerate(zip(self.nets, self.card.squares_px, strict=True)):
-                seen = net.features(views[side])
+            view = self._view(block, warp)
+            for number, net in enumerate(self.nets):
+                seen = net.features(view)
                 features[number] = seen if number not in features else features[number] + seen
                 for task, answer in answers(net.read(seen)).items():
                     sums[task] = answer if task not in sums else sums[task] + answer
@@ -164,7 +159,8 @@ class Predictor:
             means[task] = calibration.apply(means[task]).astype(np.float32)
         return Answer(means, torch.cat([(one / self.views).cpu() for one in features.values()], dim=1).numpy())
 
-    def _view(self, block: Tensor, warp: Tensor, side: float) -> Tensor:
+    def _view(self, block: Tensor, warp: Tensor) -> Tensor:
+        side = self.card.net.field_of(self.preprocess.size_px)
         view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
 

@@ -50,9 +50,8 @@ def join_runs(
 
     half: store the weights as float16. publish: nothing but model.json, weights and a split of hashed keys, no names
     of images or of the runs' folders, for weights that are given away.
-    The runs must agree in net (but for the square that each sees), preprocess, classes and types. The united split
-    holds out an image only where no member used it; calibration and familiarity are those of no member and must be
-    fitted anew.
+    The runs must agree in net, preprocess, classes and types. The united split holds out an image only where no
+    member used it; calibration and familiarity are those of no member and must be fitted anew.
     A single run keeps its calibration and familiarity, so that publishing comes last.
     Raises InputError when they do not agree or one cannot be read.
     """
@@ -75,14 +74,7 @@ def join_runs(
     if publish:
         split = hash_split(split)
         history = [{**one, "run": Path(one["run"]).name} for one in history]
-    squares = tuple(square for card in cards for square in card.squares_px)
-    card = replace(
-        cards[0],
-        members=len(states),
-        calibration={},
-        ancestry=tuple(history),
-        fields_px=squares if len(set(squares)) > 1 else (),
-    )
+    card = replace(cards[0], members=len(states), calibration={}, ancestry=tuple(history))
     familiarity = RunFolder(run_path(runs[0])).familiarity
     if len(runs) == 1:
         card = replace(card, calibration=cards[0].calibration)
@@ -140,8 +132,8 @@ def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, foun
 
 
 def _differences(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    # Dropout is of the training alone; members may look at squares of their own.
-    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours if key not in ("dropout", "field_px")]
+    # Dropout is of the training alone.
+    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours if key != "dropout"]
 
 
 def _dump(preprocess: Preprocess) -> dict[str, Any]:

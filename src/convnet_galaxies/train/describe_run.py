@@ -27,9 +27,9 @@ def describe_run(source: str | Path) -> Description:
         size = sum(parameter.numel() for parameter in net.parameters())
         kind = "a finished run:" if card.members == 1 else f"a committee of {card.members}, each a"
         lines.append(f"{kind} {card.net.backbone} net, {size:,} parameters")
-        squares = " and ".join(f"{square:g}" for square in dict.fromkeys(card.squares_px))
-        shown = "" if squares == f"{card.net.input_px}" else f", the central {squares} px shown at {card.net.input_px}"
-        lines.append(f"answers {', '.join(card.classes)}; sees {squares} px of {card.preprocess}{shown}")
+        square = card.net.field_of(card.preprocess.size_px)
+        shown = "" if square == card.net.input_px else f", the central {square:g} px shown at {card.net.input_px}"
+        lines.append(f"answers {', '.join(card.classes)}; sees {square:g} px of {card.preprocess}{shown}")
         lines += [
             f"{'has the member' if 'member' in one else 'descends from'} {one['run']} ({', '.join(one['tasks'])})"
             for one in card.ancestry
