@@ -161,17 +161,22 @@ def pack_images(
     from convnet_galaxies.data.preprocess import Given, Preprocess
 
     records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
-    preprocess = _like(like) or Preprocess(crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale)
+    preprocess = _like(like, pixel_scale) or Preprocess(
+        crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale
+    )
     given = Given(None if like is None else pixel_scale, blue_first, zero_point)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, given)
 
 
-def _like(run: str | None) -> Preprocess | None:
+def _like(run: str | None, pixel_scale_arcsec: float | None = None) -> Preprocess | None:
     if run is None:
         return None
     from convnet_galaxies.model.weights import read_card  # brings torch along
+    from convnet_galaxies.predict.input_notes import require_scale
 
-    return read_card(run).preprocess
+    preprocess = read_card(run).preprocess
+    require_scale(pixel_scale_arcsec, preprocess)
+    return preprocess
 
 
 def _pack(  # type: ignore[no-untyped-def]

@@ -83,8 +83,7 @@ def decode_to_npy(
     """Decode files into a .npy file, uint8 [m, size_px, size_px, bands].
 
     Returns the row numbers that were kept (int [m]), the failures (see decode_batches), and whether any image had
-    linear values. Raises InputError when no
-    image could be decoded.
+    linear values. Raises InputError when no image could be decoded.
     """
     shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
     kept: list[np.ndarray] = []
