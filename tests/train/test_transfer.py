@@ -14,9 +14,10 @@ from small_sets import make_vote_set, tiny
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.weights import fingerprint, load_net, read_card
+from convnet_galaxies.settings import NetSettings, Settings
 from convnet_galaxies.train import fit as fit_module
 from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.plan import make_plan
+from convnet_galaxies.train.plan import _like_parent, make_plan
 from convnet_galaxies.train.run_folder import RunFolder, read_split
 
 
@@ -55,8 +56,21 @@ def test_types_of_the_parent_are_kept_and_not_found_anew(zoo) -> None:
 def test_shape_of_the_backbone_is_the_parents_whatever_the_settings_say(zoo, lens_set) -> None:
     made = plan(lens_set, zoo, "net.widths=[4, 4, 4]", "net.depths=[1, 1, 1]", tasks=("lens",))
     assert made.net.settings.widths == (8, 16)
-    with pytest.raises(InputError, match=r"net\.input_px is 33, which the net of the parent run cannot take"):
-        plan(lens_set, zoo, "net.patch_px=3", "net.input_px=33", tasks=("lens",))
+
+
+def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_size(zoo, lens_set) -> None:
+    for asked, (input_px, field_px) in {
+        ("net.patch_px=3", "net.input_px=33"): (32, None),
+        ("net.patch_px=3", "net.input_px=27", "net.field_px=27"): (28, None),
+        ("net.patch_px=3", "net.input_px=27", "net.field_px=20"): (28, 20.0),
+        ("net.input_px=24", "net.field_px=20"): (24, 20.0),
+    }.items():
+        made = plan(lens_set, zoo, *asked, tasks=("lens",)).net.settings
+        assert (made.input_px, made.field_px, made.patch_px) == (input_px, field_px, 2)
+    convnext = replace(read_card(zoo.path), net=NetSettings(backbone="convnext_atto", input_px=64))
+    small = Settings(net=NetSettings(patch_px=4, input_px=16))
+    with pytest.raises(InputError, match=r"net\.input_px is 16, which the net of the parent run cannot take"):
+        _like_parent(small, convnext, lens_set)
 
 
 def test_another_number_of_bands_than_the_parents_is_refused(zoo, lens_set) -> None:

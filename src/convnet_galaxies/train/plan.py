@@ -186,8 +186,14 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
             "pack with the same bands, or train from scratch",
         )
     fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
+    wanted = settings.net.model_dump()
+    if card.net.backbone == "plain" and settings.net.input_px % card.net.patch_px:
+        # Settings are written for the default net; another's patches take the nearest size that they divide.
+        wanted["input_px"] = max(1, round(settings.net.input_px / card.net.patch_px)) * card.net.patch_px
+        if settings.net.field_px == settings.net.input_px:
+            wanted["field_px"] = None  # shown pixel by pixel
     try:
-        net = NetSettings.model_validate({**settings.net.model_dump(), **fixed, "encoder_weights": None})
+        net = NetSettings.model_validate({**wanted, **fixed, "encoder_weights": None})
     except ValueError:
         raise InputError(
             f"settings: net.input_px is {settings.net.input_px}, which the net of the parent run cannot take",
