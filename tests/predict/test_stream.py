@@ -15,7 +15,7 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import column_names
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.predict.stream import predict_file
+from convnet_galaxies.predict.stream import BATCHES_A_TABLE, predict_file
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_memory_does_not_hold_more_than_some_batches(zoo, world, monkeypatch) ->
     for _ in range(3):
         next(tables)
     tables.close()
-    assert given == 3
+    assert given == 3 * BATCHES_A_TABLE * zoo.batch / 2  # images a table, two a batch of files
 
 
 def test_columns_name_task_and_class() -> None:

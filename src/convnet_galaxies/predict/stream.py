@@ -30,6 +30,9 @@ from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 BATCHES_A_TABLE = 8
 """Batches of a net that are written at once: a table a batch would cost a tenth of the time."""
 
+BLOCK_BYTES = 40_000_000
+"""Pixels that are decoded before the net sees them."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -164,7 +167,8 @@ def _open(
         return ((ids[a:b], pack.images[a:b], [None] * (b - a)) for a, b in ends), total
     index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
-    return _decode(files, list(index), preprocess, given, skip_bad=skip_bad, skipped=skipped), len(files)
+    decoded = _decode(files, list(index), preprocess, given, batch=batch, skip_bad=skip_bad, skipped=skipped)
+    return decoded, len(files)
 
 
 def _decode(
@@ -173,13 +177,28 @@ def _decode(
     preprocess: Preprocess,
     given: Given,
     *,
+    batch: int,
     skip_bad: bool,
     skipped: list[str] | None,
 ) -> Blocks:
+    # Blocks of many small batches: decoders and net take turns at the processor, where both at once hinder each other.
+    wanted = max(1, min(batch, BLOCK_BYTES // (preprocess.size_px**2 * preprocess.bands)))
     sources: dict[int, Source] = {}
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def block() -> tuple[list[str], np.ndarray, list[Source | None]]:
+        rows = np.concatenate([rows for rows, _ in waiting]).tolist()
+        pixels = np.concatenate([pixels for _, pixels in waiting])
+        waiting.clear()
+        return [ids[row] for row in rows], pixels, [sources.pop(row, None) for row in rows]
+
     with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sources=sources)) as batches:
         for rows, pixels, failures in batches:
             if skipped is not None:
                 skipped += failures
             if len(rows):
-                yield [ids[row] for row in rows], pixels, [sources.pop(row, None) for row in rows.tolist()]
+                waiting.append((rows, pixels))
+            if sum(len(rows) for rows, _ in waiting) >= wanted:
+                yield block()
+        if waiting:
+            yield block()
