@@ -51,7 +51,9 @@ def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
             elif row["against"]:
                 found = f"{row['ratio']:.3g} times {row['against']}"
             lines.append(f"| {row['benchmark']}: {row['contestant']} | {found} | {row['goal']} | {row['met']} |")
-    machines = sorted({header.partition("; load")[0] for header, _ in results.values()})
+    machines = sorted(
+        {header.partition("; load")[0] for header, table in results.values() if (table["goal"] != "").any()}
+    )
     lines += ["", "Measured on " + "; and on ".join(machines) + "."]
     if any(EMULATED in machine for machine in machines):
         lines.append("The goals are for two cores with native bf16, which a machine with emulated bf16 lacks.")
