@@ -33,6 +33,7 @@ from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw
 from convnet_galaxies.train.fit import fit
 
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "frontier.svg"
+TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 GOALS = ((240, 0.087), (600, 0.083))
 """Seconds and RMSE that were asked for on two cores with bf16."""
 
@@ -95,6 +96,9 @@ def plot(table: pd.DataFrame, machine: str) -> bytes:
             words = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": 7}
             axes.annotate(f"goal with bf16: {rmse:g}", (seconds, rmse), **words)
         axes.set_xscale("log")
+        axes.set_xticks(TICKS, [str(seconds) for seconds in TICKS])
+        axes.minorticks_off()
+        axes.set_xlim(0.8 * table["seconds"].min(), max(1.3 * table["seconds"].max(), 1100))
         axes.set_title(machine.partition(";")[0], fontsize=7, color=GREY, loc="left")
         drawing.legend("upper right")
     return drawing.svg
