@@ -20,7 +20,6 @@ from usual_way import jitter, random_view, to_tensor
 
 from convnet_galaxies.model.augment import draw_warps, random_views
 from convnet_galaxies.settings import Settings
-from convnet_galaxies.train.plan import field_px
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def main() -> None:
     images = make_galaxy_files(32 if options.quick else 1536).pack()
     pixels = torch.from_numpy(np.array(images.images[: settings.train.batch]))
     number = len(pixels)
-    side, output_px = field_px(settings.net, images.preprocess.size_px), settings.net.input_px
+    side, output_px = settings.net.field_of(images.preprocess.size_px), settings.net.input_px
     generator = torch.Generator().manual_seed(0)
     floats = pixels.permute(0, 3, 1, 2).float().contiguous()
     warps = draw_warps(number, settings.augment, generator)
