@@ -252,3 +252,17 @@ def test_help_imports_no_heavy_library_and_packing_no_torch(world, tmp_path) -> 
     assert call(MAIN, "train", "--help").stderr.split()[-1] == "HEAVY"
     packed = call(MAIN, "pack", "images", world / "zoo_images", "-o", tmp_path / "p.pack", "--size", 32)
     assert "torch" not in packed.stderr.split("HEAVY")[1]
+
+
+def test_settings_for_the_default_net_fit_a_parent_of_other_patches(run, world, tmp_path) -> None:
+    given = tmp_path / "space_warps.toml"
+    given.write_text("[net]\ninput_px = 33\nfield_px = 33\n[train]\nepochs = 1\n")
+    assert (
+        run("pack", "images", world / "zoo_images", world / "zoo.csv", "-o", tmp_path / "z.pack", "--size", 32).code
+        == 0
+    )
+    result = run("train", tmp_path / "z.pack", "--settings", given, "--from", "builtin:zoo", "-o", tmp_path / "child")
+    assert result.code == 0, result.err
+    written = (tmp_path / "child" / "settings.toml").read_text()
+    assert "patch_px = 4" in written
+    assert "input_px = 32" in written
