@@ -65,8 +65,8 @@ def write_pack(
     """Decode all images in parallel threads and write the pack; memory does not grow with the number of images.
 
     force: replace an existing pack (never anything else). skip_bad: leave out images that cannot be decoded.
-    workers: number of threads; None takes one for each processor. given: what is
-    known of the images beyond their files. progress: called with (done, total) images.
+    workers: number of threads; None takes one for each processor. given: what is known of the images beyond their
+    files. progress: called with (done, total) images.
     A pack that is current (see pack_is_current) is left as it is. Raises OutputExistsError, BadImageError for the
     first image that cannot be decoded (unless skip_bad), and InputError when there are no images or the disk is full.
     """

@@ -75,11 +75,11 @@ def compare_with_eyes(
     eyes = eyes.choose(table)
     subjects = name_subjects(table, eyes.ids)
     graded = np.isfinite(eyes.grade)
+    shown = np.isin(eyes.ids, subjects)
     remarks = [
-        f"{int(np.isin(eyes.ids, subjects).sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
+        f"{int(shown.sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
         f"{len(np.unique(subjects[np.isin(subjects, eyes.ids)])):,} subjects are compared."
     ]
-    shown = np.isin(eyes.ids, subjects)
     if shown.any() and not np.isfinite(np.r_[eyes.grade[shown], eyes.crowd[shown]]).any():
         raise InputError(
             f"grades: found neither a grade nor a probability of the {int(shown.sum()):,} subjects that are among the "
