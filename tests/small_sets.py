@@ -16,8 +16,7 @@ from convnet_galaxies.settings import Settings, load_settings
 SIDE_PX = 32
 
 TINY_CHANGES = (
-    "net.backbone=plain",
-    "net.widths=[8,16]",
+    "net.widths=[16,32]",
     "net.depths=[1,1]",
     "net.patch_px=2",
     f"net.input_px={SIDE_PX}",

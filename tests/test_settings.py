@@ -23,7 +23,12 @@ stages = st.integers(1, 4).flatmap(
 )
 nets = st.builds(
     lambda sizes, patch, cells, field, dropout: NetSettings(
-        widths=sizes[0], depths=sizes[1], patch_px=patch, input_px=patch * cells, field_px=field, dropout=dropout
+        widths=tuple(8 * width for width in sizes[0]),
+        depths=sizes[1],
+        patch_px=patch,
+        input_px=patch * cells * 2 ** (len(sizes[0]) - 1),
+        field_px=field,
+        dropout=dropout,
     ),
     stages,
     st.integers(1, 5),
@@ -89,13 +94,14 @@ def test_none_switches_off(word) -> None:
         ("train.learning_rate=nan", r"train\.learning_rate: found nan"),
         ("train=5", "train: found 5"),
         ("seed=-1", "seed: found -1, input should be greater than or equal to 0"),
-        ("net.backbone=vgg", r"net\.backbone: found 'vgg', input should be 'plain', 'resnet18'"),
+        ("net.backbone=vgg", r"net\.backbone: found 'vgg', input should be 'symmetric', 'plain', 'resnet18'"),
         ("net.widths=[8]", "net: widths has 1 stages and depths"),
         ("net.widths=[8", r"net\.widths: found '\[8'"),
-        ("net.input_px=17", "net: input_px is 17, expected a multiple of patch_px"),
+        ("net.input_px=40", "net: input_px is 40, expected a multiple of 16 px for these patches and stages"),
+        ("net.widths=[8,16,20]", r"net: widths are \(8, 16, 20\), expected multiples of 8"),
         (
             "net.encoder_weights=zoobot.ckpt",
-            "net: encoder_weights needs a resnet or convnext, found the backbone plain",
+            "net: encoder_weights needs a resnet or convnext, found the backbone symmetric",
         ),
         ("split.test=0.5", r"split: train \+ validation \+ test is .*it must be 1"),
     ],

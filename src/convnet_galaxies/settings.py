@@ -34,9 +34,10 @@ class Section(BaseModel):
 class NetSettings(Section):
     """The net. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
 
-    backbone: ``plain`` (ours, for processors), or ``resnet18``, ``resnet50``, ``convnext_nano``, ``convnext_tiny``.
-    widths, depths: channels and blocks of each stage of the plain net.
-    patch_px: side of the squares that the plain net's first layer takes as one pixel.
+    backbone: ``symmetric`` (ours, for processors; turned or mirrored, an image has the same answers), ``plain`` (the
+        same without symmetry), or ``resnet18``, ``resnet50``, ``convnext_nano``, ``convnext_tiny``.
+    widths, depths: channels and blocks of each stage of our nets.
+    patch_px: side of the squares that the first layer of our nets takes as one pixel.
     input_px: side of the images that the net sees.
     field_px: side, in packed pixels, of the square that they show; None: as many as input_px.
     dropout: share of the features dropped before the heads.
@@ -44,11 +45,11 @@ class NetSettings(Section):
     """
 
     backbone: Literal[
-        "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
-    ] = "plain"
+        "symmetric", "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
+    ] = "symmetric"
     widths: tuple[Annotated[int, Field(gt=0)], ...] = (64, 128, 256)
-    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 2)
-    patch_px: Annotated[int, Field(gt=0)] = 5
+    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 2, 2)
+    patch_px: Annotated[int, Field(gt=0)] = 4
     input_px: Annotated[int, Field(ge=16)] = 80
     field_px: Positive | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
@@ -58,6 +59,13 @@ class NetSettings(Section):
         """Side in packed pixels of the square that the net sees; never more than the pack has, unless asked for."""
         return float(min(self.input_px, size_px)) if self.field_px is None else self.field_px
 
+    @property
+    def input_step_px(self) -> int:
+        """What input_px must be a multiple of: whole squares, and for the symmetric net sides that halve evenly."""
+        if self.backbone == "symmetric":
+            return self.patch_px * 2 ** (len(self.widths) - 1)
+        return self.patch_px if self.backbone == "plain" else 1
+
     @model_validator(mode="after")
     def _stages_agree(self) -> NetSettings:
         if len(self.widths) != len(self.depths):
@@ -66,11 +74,15 @@ class NetSettings(Section):
 
     @model_validator(mode="after")
     def _backbone_can_be_built(self) -> NetSettings:
-        if self.backbone == "plain":
-            if self.input_px % self.patch_px:
-                raise ValueError(f"input_px is {self.input_px}, expected a multiple of patch_px, {self.patch_px}")
-            if self.encoder_weights is not None:
-                raise ValueError("encoder_weights needs a resnet or convnext, found the backbone plain")
+        step = self.input_step_px
+        if self.input_px % step:
+            raise ValueError(
+                f"input_px is {self.input_px}, expected a multiple of {step} px for these patches and stages"
+            )
+        if self.backbone == "symmetric" and any(width % 8 for width in self.widths):
+            raise ValueError(f"widths are {self.widths}, expected multiples of 8 for the backbone symmetric")
+        if self.backbone in ("symmetric", "plain") and self.encoder_weights is not None:
+            raise ValueError(f"encoder_weights needs a resnet or convnext, found the backbone {self.backbone}")
         if self.backbone.startswith("convnext") and self.input_px < 32:
             raise ValueError(f"input_px is {self.input_px}, expected at least 32 for {self.backbone}")
         return self
@@ -109,7 +121,7 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 80
+    epochs: Annotated[int, Field(gt=0)] = 40
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03

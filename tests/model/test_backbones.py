@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from convnet_galaxies.model.backbones import PlainNet, build_backbone
+from convnet_galaxies.model.backbones import build_backbone
 from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.plain_net import PlainNet
 from convnet_galaxies.settings import NetSettings
 
 NAMES = typing.get_args(NetSettings.model_fields["backbone"].annotation)
@@ -43,7 +44,8 @@ def test_encoders_have_the_published_number_of_parameters(name) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bands"), [("plain", 1), ("plain", 3), ("plain", 5), ("resnet18", 5), ("convnext_atto", 1)]
+    ("name", "bands"),
+    [("symmetric", 1), ("symmetric", 5), ("plain", 1), ("plain", 5), ("resnet18", 5), ("convnext_atto", 1)],
 )
 def test_any_number_of_bands_gives_features_of_the_stated_size(name, bands) -> None:
     settings = NetSettings(backbone=name, widths=(8, 16), depths=(1, 2), patch_px=2, input_px=32)
@@ -54,7 +56,7 @@ def test_any_number_of_bands_gives_features_of_the_stated_size(name, bands) -> N
     assert features.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["convnext_atto", "plain"])
+@pytest.mark.parametrize("name", ["convnext_atto", "plain", "symmetric"])
 def test_backbone_kept_in_bf16_answers_nearly_as_in_float32(name) -> None:
     torch.manual_seed(0)
     net = build_backbone(NetSettings(backbone=name, patch_px=2, input_px=32), 3).eval()

@@ -6,6 +6,7 @@ from torch import nn
 
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.symmetric_net import SharedNorm
 from convnet_galaxies.settings import NetSettings
 
 
@@ -15,7 +16,7 @@ def make_net(backbone: str, seed: int) -> GalaxyNet:
     settings = NetSettings(backbone=backbone, widths=(8, 16), depths=(1, 2), patch_px=2, input_px=32)
     net = GalaxyNet(settings, bands=3, classes={"votes": (), "lens": ()})
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | SharedNorm):
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
             module.weight.data.uniform_(0.5, 1.5)
@@ -23,21 +24,21 @@ def make_net(backbone: str, seed: int) -> GalaxyNet:
     return net.eval()
 
 
-@pytest.mark.parametrize("backbone", ["plain", "resnet18", "resnet50"])
+@pytest.mark.parametrize("backbone", ["symmetric", "plain", "resnet18", "resnet50"])
 def test_folded_net_gives_equal_answers_and_has_no_norm_left(backbone) -> None:
     net = make_net(backbone, 1)
     folded = fold_norms(net)
     images = torch.randn(3, 3, 32, 32)
     with torch.inference_mode():
         before, after = net(images), folded(images)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d | SharedNorm) for module in folded.modules())
     for task in before:
         scale = before[task].abs().max().clamp_min(1)
         assert (before[task] - after[task]).abs().max() < 1e-4 * scale
 
 
 def test_folding_leaves_the_given_net_as_it_is() -> None:
-    net = make_net("plain", 2)
+    net = make_net("symmetric", 2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     fold_norms(net)
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())

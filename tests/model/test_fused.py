@@ -7,19 +7,20 @@ import torch
 import torch.nn.functional as F
 
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
-from convnet_galaxies.model.backbones import PlainNet
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse, gather_patches
+from convnet_galaxies.model.plain_net import PlainNet
+from convnet_galaxies.model.symmetric_net import SharedNorm, SymmetricNet
 
 CPU = torch.device("cpu")
 
 
-def trained_net(depths: tuple[int, ...]) -> PlainNet:
+def trained_net(kind: type[PlainNet], depths: tuple[int, ...]) -> PlainNet:
     """A net whose batch norms are not the identity, in evaluation mode, channels last."""
     torch.manual_seed(0)
-    net = PlainNet(3, 2, (8, 16), depths)
+    net = kind(3, 2, (8, 16), depths)
     for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d | SharedNorm):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -29,9 +30,10 @@ def trained_net(depths: tuple[int, ...]) -> PlainNet:
 
 @pytest.mark.skipif(not can_fuse(CPU), reason="this torch has no fused convolutions on the processor")
 @pytest.mark.parametrize("depths", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("kind", [PlainNet, SymmetricNet])
 @torch.inference_mode()
-def test_fused_net_gives_the_features_of_the_plain_net(depths) -> None:
-    net = trained_net(depths)
+def test_fused_net_gives_the_features_of_the_net(kind, depths) -> None:
+    net = trained_net(kind, depths)
     images = torch.randn(5, 3, 24, 24).to(memory_format=torch.channels_last)
     expected = net(images)
     kept = images.clone()

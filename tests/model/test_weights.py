@@ -27,7 +27,7 @@ from convnet_galaxies.model.weights import (
 from convnet_galaxies.settings import NetSettings
 
 CARD = ModelCard(
-    NetSettings(widths=(4, 8), depths=(1, 1), patch_px=2, input_px=32),
+    NetSettings(widths=(8, 16), depths=(1, 1), patch_px=2, input_px=32),
     Preprocess(crop_px=30, size_px=32, pixel_scale_arcsec=0.186),
     {"votes": (), "flavor": ("dud", "arc")},
     1,
@@ -75,7 +75,7 @@ def test_damaged_weights_are_refused(run: Path, keep) -> None:
 
 
 def test_weights_of_another_net_are_refused(run: Path) -> None:
-    other = GalaxyNet(CARD.net.model_copy(update={"widths": (4, 16)}), bands=3, classes=CARD.classes)
+    other = GalaxyNet(CARD.net.model_copy(update={"widths": (16, 16)}), bands=3, classes=CARD.classes)
     save_weights(other.state_dict(), run / "weights.safetensors")
     with pytest.raises(InputError, match=r"weights\.safetensors: does not fit the net"):
         load_net(run)
@@ -101,7 +101,7 @@ def _without(key: str) -> str:
         ("{", "is no model card"),
         (_without("format"), "is no model card"),
         (_without("preprocess"), "is no model card"),
-        (CARD.dumps().replace('"plain"', '"unheard_of"'), "is no model card"),
+        (CARD.dumps().replace('"symmetric"', '"unheard_of"'), "is no model card"),
     ],
 )
 def test_a_card_of_a_wrong_format_is_one_line_of_error(run: Path, text, message) -> None:
@@ -177,13 +177,18 @@ def test_a_member_that_does_not_fit_is_named(run: Path) -> None:
         load_net(run)
 
 
-def test_half_the_bytes_keep_three_digits_and_the_statistics_of_norms(run: Path) -> None:
-    (state,) = make_states(1)
+@pytest.mark.parametrize(("backbone", "kernel"), [("symmetric", "base"), ("plain", "weight")])
+def test_half_the_bytes_keep_three_digits_and_the_statistics_of_norms(run: Path, backbone, kernel) -> None:
+    card = replace(CARD, net=CARD.net.model_copy(update={"backbone": backbone}))
+    (run / "model.json").write_text(card.dumps())
+    torch.manual_seed(0)
+    state = GalaxyNet(card.net, bands=3, classes=card.classes).state_dict()
     state["backbone.stem.2.running_var"] *= 1e6  # beyond float16
     stored = halve(state)
     assert stored["backbone.stem.2.running_var"].dtype == torch.float32
-    assert stored["backbone.stem.2.num_batches_tracked"].dtype == torch.int64
-    assert stored["backbone.stem.1.weight"].dtype == torch.float16
+    if backbone == "plain":
+        assert stored["backbone.stem.2.num_batches_tracked"].dtype == torch.int64
+    assert stored[f"backbone.stem.1.{kernel}"].dtype == torch.float16
     save_weights(stored, run / "weights.safetensors")
     for name, tensor in load_net(run)[0].state_dict().items():
         assert tensor.dtype == state[name].dtype

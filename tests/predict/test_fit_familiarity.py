@@ -60,7 +60,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, images) -> Path:
 
 @pytest.mark.parametrize("views", [1, 8, 16])
 def test_other_known_images_are_familiar_as_often_as_they_should_be(run, views) -> None:
-    found = make(run, views=views).ask(make_lens_set(600, seed=5).images).familiarity
+    # In the precision that the run was fitted in: rounding is a part of how far images lie from one another.
+    found = make(run, views=views, precision="auto").ask(make_lens_set(600, seed=5).images).familiarity
     assert found is not None
     assert found.dtype == np.float32
     assert (found < 0.5).mean() == pytest.approx(0.5, abs=0.1)

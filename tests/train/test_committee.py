@@ -78,7 +78,7 @@ def test_half_weights_take_half_the_bytes_and_a_committee_of_committees_has_all_
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ("wide", r"wide: found net\.widths \(8, 24\), expected \(8, 16\) as in .*/a"),
+        ("wide", r"wide: found net\.widths \(8, 24\), expected \(16, 32\) as in .*/a"),
         ("votes", r"votes: found classes \{'votes': \(\)\}, expected \{'lens': \(\)\}"),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convnet_galaxies.train.muon import ConvMuon, newton_schulz, newton_schulz_by_gram, orthogonalise
+from convnet_galaxies.model.symmetry import as_matrix, expand, kernel_moves, patch_moves
+from convnet_galaxies.train.muon import NEWTON_STEPS, QUINTIC, ConvMuon, newton_schulz, orthogonalise
 
 SHAPES = [(64, 675), (256, 2304), (48, 48), (8, 300)]
 
@@ -17,13 +18,37 @@ def badly_scaled(rows: int, columns: int) -> Tensor:
     return matrix / matrix.norm()
 
 
+def published(x: Tensor) -> Tensor:
+    """The iteration as Jordan et al. write it."""
+    a, b, c = QUINTIC
+    for _ in range(NEWTON_STEPS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_few_multiplications_give_what_the_published_iteration_gives(shape: tuple[int, int]) -> None:
     matrix = badly_scaled(*shape)
     # The Gram matrix squares the range of fp32: singular values near 1e-4 are moved a little less exactly.
-    torch.testing.assert_close(
-        newton_schulz_by_gram(matrix).double(), newton_schulz(matrix.double()), atol=5e-4, rtol=0
-    )
+    torch.testing.assert_close(newton_schulz(matrix).double(), published(matrix.double()), atol=5e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "moves"),
+    [
+        ((4, 32, 3, 3), kernel_moves(3)),
+        ((2, 32, 1, 1), kernel_moves(1)),
+        ((16, 32, 1, 1), kernel_moves(1)),  # taller than wide with all copies
+        ((4, 48, 3, 3), patch_moves(3, 4, 3)),
+        ((16, 4, 3, 3), patch_moves(1, 2, 3)),  # tall, and of more than one pixel
+    ],
+)
+def test_a_shared_kernel_is_moved_as_the_matrix_of_all_its_copies(shape, moves) -> None:
+    torch.manual_seed(3)
+    matrix = as_matrix(torch.randn(shape))
+    found = expand(orthogonalise(matrix, moves), moves)
+    torch.testing.assert_close(found, orthogonalise(expand(matrix, moves)), atol=5e-4, rtol=0)
 
 
 def test_a_gradient_of_low_rank_stays_finite_and_small() -> None:
@@ -51,7 +76,7 @@ def test_a_step_is_that_of_muon_by_torch_within_its_precision() -> None:
     torch.manual_seed(2)
     kernel = nn.Parameter(torch.randn(96, 16, 3, 3).to(memory_format=torch.channels_last))
     matrix = nn.Parameter(kernel.detach().permute(0, 2, 3, 1).reshape(96, -1).clone())
-    ours = ConvMuon([{"params": [kernel]}], lr=0.02, weight_decay=0.1)
+    ours = ConvMuon([{"params": [kernel], "moves": [None]}], lr=0.02, weight_decay=0.1)
     theirs = torch.optim.Muon([matrix], lr=0.02, weight_decay=0.1)
     for _ in range(3):
         kernel.grad = torch.randn_like(kernel)

@@ -54,15 +54,15 @@ def test_types_of_the_parent_are_kept_and_not_found_anew(zoo) -> None:
 
 
 def test_shape_of_the_backbone_is_the_parents_whatever_the_settings_say(zoo, lens_set) -> None:
-    made = plan(lens_set, zoo, "net.widths=[4, 4, 4]", "net.depths=[1, 1, 1]", tasks=("lens",))
-    assert made.net.settings.widths == (8, 16)
+    made = plan(lens_set, zoo, "net.widths=[8, 8, 8]", "net.depths=[1, 1, 1]", tasks=("lens",))
+    assert made.net.settings.widths == (16, 32)
 
 
 def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_size(zoo, lens_set) -> None:
     for asked, (input_px, field_px) in {
-        ("net.patch_px=3", "net.input_px=33"): (32, None),
-        ("net.patch_px=3", "net.input_px=27", "net.field_px=27"): (28, None),
-        ("net.patch_px=3", "net.input_px=27", "net.field_px=20"): (28, 20.0),
+        ("net.patch_px=3", "net.input_px=30"): (32, None),
+        ("net.patch_px=3", "net.input_px=18", "net.field_px=18"): (16, None),
+        ("net.patch_px=3", "net.input_px=18", "net.field_px=15"): (16, 15.0),
         ("net.input_px=24", "net.field_px=20"): (24, 20.0),
     }.items():
         made = plan(lens_set, zoo, *asked, tasks=("lens",)).net.settings
@@ -187,9 +187,9 @@ def test_resuming_a_fine_tuning_continues_it(zoo, lens_set, tmp_path, monkeypatc
 
 
 def test_settings_of_the_run_tell_the_net_that_was_trained(zoo, lens_set, tmp_path) -> None:
-    settings = tiny("train.epochs=1", "net.widths=[4]", "net.depths=[1]")
+    settings = tiny("train.epochs=1", "net.widths=[8]", "net.depths=[1]")
     run = fit(lens_set, settings, tmp_path / "run", tasks=("lens",), parent=zoo.path)
-    assert "8,\n    16," in run.settings.read_text()
+    assert "16,\n    32," in run.settings.read_text()
 
 
 def test_weights_that_ship_with_the_package_carry_no_split_and_may_be_a_parent(

@@ -49,8 +49,8 @@ def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | N
     if parent is not None:
         from convnet_galaxies.model.weights import read_card
 
-        # Patches of one pixel divide any input; those of the parent come back, and the input fits itself to them.
-        base = Settings(net=read_card(parent).net.model_copy(update={"patch_px": 1}))
+        # A plain net of single pixels takes any input; the parent's net comes back, and the input fits itself to it.
+        base = Settings(net=read_card(parent).net.model_copy(update={"backbone": "plain", "patch_px": 1}))
     return load_settings(path, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], base)
 
 

@@ -124,7 +124,7 @@ def _decode_rows(
     *,
     stop_at_first: bool,
 ) -> tuple[np.ndarray, np.ndarray, list[BadImageError]]:
-    pixels = np.empty((len(rows), preprocess.size_px, preprocess.size_px, preprocess.bands), np.uint8)
+    pixels = preprocess.new_array(len(rows))
     kept: list[int] = []
     failures: list[BadImageError] = []
     for row in rows:

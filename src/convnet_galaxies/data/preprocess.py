@@ -95,6 +95,10 @@ class Preprocess(BaseModel):
             raise ValueError(f"bands is {self.bands}; a colour composite needs 3")
         return self
 
+    def new_array(self, images: int) -> np.ndarray:
+        """Room for so many decoded images: uint8 [images, size_px, size_px, bands], not yet filled."""
+        return np.empty((images, self.size_px, self.size_px, self.bands), np.uint8)
+
     def decode(self, data: bytes, name: str, given: Given | None = None) -> np.ndarray:
         """Bytes of a JPEG, PNG or FITS file to uint8 [size_px, size_px, bands].
 

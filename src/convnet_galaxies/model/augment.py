@@ -50,6 +50,10 @@ square: RMSE of the votes 0.0876 against 0.0889 (docs/experiments.md).
 """
 
 
+QUARTERS = 4
+"""So many views in a row of fixed_warps differ by quarter turns only."""
+
+
 def fixed_warps(views: int) -> Tensor:
     """Affine maps of the fixed views of prediction, float32 [views, 2, 3].
 
@@ -59,7 +63,7 @@ def fixed_warps(views: int) -> Tensor:
         return torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
     warps = []
     for turn, flip, zoom in ORBITS[views]:
-        for quarter in range(4):
+        for quarter in range(QUARTERS):
             angle = math.radians(turn + 90 * quarter)
             cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
             warps.append([[cos * flip, -sin, 0.0], [sin * flip, cos, 0.0]])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convnet_galaxies.model.backbones import Backbone
+from convnet_galaxies.model.backbone import Backbone
 
 
 @dataclass(frozen=True)

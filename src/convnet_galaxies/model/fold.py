@@ -1,4 +1,4 @@
-"""A net for prediction only: batch norms folded into the convolutions before them."""
+"""A net for prediction only: shared kernels written out, batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from convnet_galaxies.model.galaxy_net import NetType
+from convnet_galaxies.model.symmetric_net import expand_kernels
 
 
 def fold_norms(net: NetType) -> NetType:
@@ -17,7 +18,9 @@ def fold_norms(net: NetType) -> NetType:
     Folded are the pairs of neighbours (convolution, batch norm) in definition order, which in our nets is the
     order of use.
     """
-    folded = copy.deepcopy(net).eval()
+    folded = copy.deepcopy(net)
+    expand_kernels(folded)
+    folded.eval()
     for module in list(folded.modules()):
         children = list(module.named_children())
         for (name, first), (next_name, second) in pairwise(children):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from convnet_galaxies.model.backbones import Backbone, PlainBlock, PlainNet
+from convnet_galaxies.model.backbone import Backbone
+from convnet_galaxies.model.plain_net import PlainBlock, PlainNet
 
 
 def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
@@ -22,14 +23,15 @@ def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
 
 
 class FusedPlainNet(Backbone):
-    """A PlainNet whose batch norms were folded (see fold_norms); the same answers, for prediction only."""
+    """A PlainNet (or SymmetricNet) folded by fold_norms; the same answers, for prediction only."""
 
     def __init__(self, net: PlainNet) -> None:
         super().__init__()
-        self.features = net.features
+        self.features, self.symmetric = net.features, net.symmetric
         self.patch_px = net.patch_px
         convolutions = [module for module in net.stem if isinstance(module, nn.Conv2d)]
         self.stem = FusedConvolution(convolutions[0])
+        self.read = net.read
         self.blocks = nn.ModuleList(FusedBlock(block) for block in net.modules() if isinstance(block, PlainBlock))
 
     def parts(self) -> list[nn.Module]:
@@ -39,7 +41,7 @@ class FusedPlainNet(Backbone):
         x = self.stem(gather_patches(images, self.patch_px))
         for block in self.blocks:
             x = block(x)
-        return x.float().mean((2, 3))
+        return self.read(x)
 
 
 def gather_patches(images: Tensor, patch_px: int) -> Tensor:
@@ -67,8 +69,9 @@ class FusedBlock(nn.Module):
 class FusedConvolution(nn.Module):
     """A convolution with bias, then a rectifier."""
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, convolution: nn.Module) -> None:
         super().__init__()
+        assert isinstance(convolution, nn.Conv2d), "expected a net that fold_norms made"
         self.weight, self.bias = convolution.weight, convolution.bias
         self.shape = (
             list(convolution.padding),

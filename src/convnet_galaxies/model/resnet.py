@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from convnet_galaxies.model.backbones import Backbone
+from convnet_galaxies.model.backbone import Backbone
 
 LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
     "resnet18": (1, (2, 2, 2, 2)),

@@ -100,7 +100,7 @@ def evaluate(
         task: score_task(task, _mask(target, known), answers[task], table, seed=seed)
         for task, target in targets.items()
     }
-    return Evaluation(str(run), part, len(rows), refused, len(predictor.warps), scores)
+    return Evaluation(str(run), part, len(rows), refused, predictor.views, scores)
 
 
 def score_task(task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int) -> Scores:

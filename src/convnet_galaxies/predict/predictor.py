@@ -14,11 +14,11 @@ from torch import Tensor
 from convnet_galaxies.data.preprocess import Preprocess, is_constant
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.model.augment import fixed_view, fixed_warps
-from convnet_galaxies.model.backbones import PlainNet
+from convnet_galaxies.model.augment import QUARTERS, fixed_view, fixed_warps
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
+from convnet_galaxies.model.plain_net import PlainNet
 from convnet_galaxies.model.weights import load_nets, run_path
 from convnet_galaxies.predict.familiarity import read_known
 from convnet_galaxies.train.device import Device, choose_device, choose_precision
@@ -66,6 +66,7 @@ class Predictor:
 
     run: a run folder or ``builtin:NAME``.
     views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time. None: as the card says.
+        A symmetric net is asked for one of four only, since it does not know quarter turns.
     knows: whether answers say how familiar the images are, where the run's folder has that.
     """
 
@@ -83,7 +84,10 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
         self.nets = [self._prepare(net) for net in nets]
-        self.warps = fixed_warps(self.card.views if views is None else views)
+        self.views = self.card.views if views is None else views
+        self.warps = fixed_warps(self.views)
+        if all(net.backbone.symmetric for net in self.nets):
+            self.warps = self.warps[::QUARTERS]  # the others would say the same
         self.batch = batch
         folder = RunFolder(run_path(run))
         self.known = read_known(folder.familiarity, folder.weights) if knows else None
@@ -94,11 +98,6 @@ class Predictor:
         if isinstance(net.backbone, PlainNet) and can_fuse(self.device, self.dtype):
             net.backbone = FusedPlainNet(net.backbone)
         return net
-
-    @property
-    def views(self) -> int:
-        """Number of views of each image."""
-        return len(self.warps)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -153,11 +152,11 @@ class Predictor:
                 features[number] = seen if number not in features else features[number] + seen
                 for task, answer in answers(net.read(seen)).items():
                     sums[task] = answer if task not in sums else sums[task] + answer
-        asked = self.views * len(self.nets)
+        asked = len(self.warps) * len(self.nets)
         means = {task: (total / asked).cpu().numpy() for task, total in sums.items()}
         for task, calibration in self.card.calibration.items():
             means[task] = calibration.apply(means[task]).astype(np.float32)
-        return Answer(means, torch.cat([(one / self.views).cpu() for one in features.values()], dim=1).numpy())
+        return Answer(means, torch.cat([(one / len(self.warps)).cpu() for one in features.values()], dim=1).numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = self.card.net.field_of(self.preprocess.size_px)

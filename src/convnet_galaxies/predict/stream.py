@@ -139,7 +139,10 @@ def predict_tables(
 
 
 Blocks = Generator[tuple[list[str], np.ndarray, Sequence[Source | None]]]
-"""Names, pixels uint8 [n, h, w, bands], and what the images were before (None: unknown)."""
+"""Names, pixels uint8 [n, h, w, bands], and what the images were before (None: unknown).
+
+The pixels hold until the next block is asked for, which is decoded into the same memory.
+"""
 
 
 def _open(
@@ -181,24 +184,27 @@ def _decode(
     skip_bad: bool,
     skipped: list[str] | None,
 ) -> Blocks:
-    # Blocks of many small batches: decoders and net take turns at the processor, where both at once hinder each other.
-    wanted = max(1, min(batch, BLOCK_BYTES // (preprocess.size_px**2 * preprocess.bands)))
+    # Blocks of many pieces: decoders and net take turns at the processor, where both at once hinder each other.
+    image_bytes = preprocess.size_px**2 * preprocess.bands
+    room = max(1, min(batch, BLOCK_BYTES // image_bytes))
     sources: dict[int, Source] = {}
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    rows: list[int] = []
+    pixels = preprocess.new_array(room)
 
     def block() -> tuple[list[str], np.ndarray, list[Source | None]]:
-        rows = np.concatenate([rows for rows, _ in waiting]).tolist()
-        pixels = np.concatenate([pixels for _, pixels in waiting])
-        waiting.clear()
-        return [ids[row] for row in rows], pixels, [sources.pop(row, None) for row in rows]
+        return [ids[row] for row in rows], pixels[: len(rows)], [sources.pop(row, None) for row in rows]
 
-    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sources=sources)) as batches:
-        for rows, pixels, failures in batches:
+    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sources=sources)) as pieces:
+        for found, decoded, failures in pieces:
             if skipped is not None:
                 skipped += failures
-            if len(rows):
-                waiting.append((rows, pixels))
-            if sum(len(rows) for rows, _ in waiting) >= wanted:
-                yield block()
-        if waiting:
+            while len(found):
+                start, taken = len(rows), min(len(found), room - len(rows))
+                pixels[start : start + taken] = decoded[:taken]
+                rows += found[:taken].tolist()
+                found, decoded = found[taken:], decoded[taken:]
+                if len(rows) == room:
+                    yield block()
+                    rows.clear()
+        if rows:
             yield block()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.symmetric_net import SharedConv
 from convnet_galaxies.settings import TrainSettings
 from convnet_galaxies.train.muon import ConvMuon
 
@@ -39,19 +40,24 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
     """Muon for the kernels of convolutions, AdamW for all else; what is inherited moves at backbone_rate."""
     slow = settings.backbone_rate if inherited else 1.0
     kernels, others, heads = [], [], list(net.heads.parameters())
+    shared = {id(module.base): module.moves for module in net.modules() if isinstance(module, SharedConv)}
     frozen = {
         id(parameter) for stage in net.backbone.parts()[: settings.frozen_stages] for parameter in stage.parameters()
     }
     for name, parameter in net.backbone.named_parameters():
         if inherited and id(parameter) in frozen:
             parameter.requires_grad_(False)
-        elif parameter.ndim == 4 and parameter.shape[1] > 1 and name.endswith("weight"):
+        elif id(parameter) in shared or (parameter.ndim == 4 and parameter.shape[1] > 1 and name.endswith("weight")):
             kernels.append(parameter)
         else:
             others.append(parameter)
     rate = settings.learning_rate
     return [
-        ConvMuon([{"params": kernels, "lr": rate * MUON_RATE * slow}], lr=rate, weight_decay=settings.weight_decay),
+        ConvMuon(
+            [{"params": kernels, "moves": [shared.get(id(k)) for k in kernels], "lr": rate * MUON_RATE * slow}],
+            lr=rate,
+            weight_decay=settings.weight_decay,
+        ),
         torch.optim.AdamW(
             [{"params": others, "lr": rate * slow}, {"params": heads, "lr": rate}],
             lr=rate,

@@ -187,9 +187,10 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
         )
     fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
     wanted = settings.net.model_dump()
-    if card.net.backbone == "plain" and settings.net.input_px % card.net.patch_px:
-        # Settings are written for the default net; another's patches take the nearest size that they divide.
-        wanted["input_px"] = max(1, round(settings.net.input_px / card.net.patch_px)) * card.net.patch_px
+    step = card.net.input_step_px
+    if settings.net.input_px % step:
+        # Settings are written for the default net; another's squares take the nearest size that they divide.
+        wanted["input_px"] = max(1, round(settings.net.input_px / step)) * step
         if settings.net.field_px == settings.net.input_px:
             wanted["field_px"] = None  # shown pixel by pixel
     try:
