@@ -37,12 +37,11 @@ TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 GOALS = ((240, 0.087), (600, 0.083))
 """Seconds and RMSE that were asked for on two cores with bf16."""
 
-LIGHT = ("net.dropout=0.1", "train.weight_decay=0.01", "augment.zoom=1.25", "augment.shift_fraction=0.03")
 NETS: dict[str, tuple[float, Sequence[str], tuple[int, ...]]] = {
-    "half the widths": (0.3, ("net.widths=[32,64,128]",), (4, 12, 36)),
-    "default": (1.0, (), (4, 12, 36, 72)),
-    "default, less regularised": (1.0, LIGHT, (12, 24)),
-    "4 px patches, blocks 1, 2, 2": (1.9, ("net.patch_px=4", "net.depths=[1,2,2]"), (12, 36, 72)),
+    "default": (1.0, (), (5, 15, 45, 100)),
+    "twice the widths": (3.0, ("net.widths=[64,128,256]",), (12, 36)),
+    "without symmetry": (0.9, ("net.backbone=plain",), (15, 45)),
+    "5 px patches, blocks 1, 1, 2": (0.7, ("net.patch_px=5", "net.depths=[1,1,2]"), (60,)),
 }
 """Arithmetic as a multiple of the default net's, settings, and numbers of epochs."""
 POINTS = sorted(
@@ -120,7 +119,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one tiny training of simulated galaxies, nothing kept")
     given = parser.parse_args()
     if given.quick:
-        print(measure(make_galaxy_files(96).pack(), "half the widths", 1))
+        print(measure(make_galaxy_files(96).pack(), "default", 1))
         return
     header, points = read_points(given.out)
     load = describe_load()

@@ -72,10 +72,12 @@ class HeadRecipe:
     """A new head on a finder that stays as it is.
 
     field_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
+    others: what ordinary galaxies count together, and painted examples too, next to the candidates (gather_others).
     """
 
     field_px: float = 40
     alpha: float = 200
+    others: float = 0.3
 
 
 def gather(examples: Sequence[Example], name: str) -> ImageSet:
@@ -160,7 +162,8 @@ def attach_head(
     strangers = ~others.table["group"].isin(real.table["group"][held_out]).to_numpy()
     features = np.concatenate([of_real[~held_out], of_others[strangers]])
     labels = np.concatenate([real.table["lens"][~held_out], others.table["lens"][strangers]])
-    weights = np.concatenate([np.ones((~held_out).sum()), others.table["weight"][strangers]])
+    weight_of_others = recipe.others * len(real) * others.table["share"][strangers]
+    weights = np.concatenate([np.ones((~held_out).sum()), weight_of_others])
     scaler = StandardScaler().fit(of_real[~held_out])
     ridge = Ridge(recipe.alpha).fit(scaler.transform(features), labels, sample_weight=weights)
     weight = ridge.coef_ / scaler.scale_
@@ -174,10 +177,10 @@ def attach_head(
 _FEATURES: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
 
 
-def gather_others(folder: Path, real: ImageSet, painted: ImageSet, *, share: float = 0.3, seed: int = 0) -> ImageSet:
-    """Ordinary galaxies near candidates and a fifth of the painted examples; column weight, next to 1 of a candidate.
+def gather_others(folder: Path, real: ImageSet, painted: ImageSet, *, seed: int = 0) -> ImageSet:
+    """Ordinary galaxies near candidates, and a fifth of the painted examples; column share, adding up to 1 for each.
 
-    Without them a head knows nothing but what volunteers liked. Each of the two counts as share of the real images.
+    Without them a head knows nothing but what volunteers liked.
     """
     stamps, rows = read_neighbours(folder, real)
     chosen = np.sort(np.random.default_rng(seed).choice(len(painted), len(painted) // 5, replace=False))
@@ -185,9 +188,7 @@ def gather_others(folder: Path, real: ImageSet, painted: ImageSet, *, share: flo
         {
             "group": [*real.table["group"].iloc[rows], *painted.table["group"].iloc[chosen]],
             "lens": [*np.zeros(len(rows)), *0.95 * painted.table["lens"].iloc[chosen]],
-            "weight": np.repeat(
-                [share * len(real) / len(rows), share * len(real) / len(chosen)], [len(rows), len(chosen)]
-            ),
+            "share": np.repeat([1 / len(rows), 1 / len(chosen)], [len(rows), len(chosen)]),
         }
     )
     table["id"] = [f"other{number}" for number in range(len(table))]

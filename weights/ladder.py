@@ -1,6 +1,6 @@
 """The ladder of real lenses: every rung is scored by cross-validation on the same folds of the real candidates.
 
-    python weights/ladder.py ../shared/data RUNS RUNG [RUNG ...] [--folds 0,1] [--parent RUN]
+    python weights/ladder.py ../shared/data RUNS RUNG [RUNG ...] --parent RUN [--folds 0,1]
 
 Each fold of each rung is a run folder in RUNS, with its held-out log odds beside it; finished folds are not trained
 again. `--table` prints the figures of all finished rungs, and keeps them in weights/ladder.csv and
@@ -61,13 +61,14 @@ RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
     "second pretraining, head at 48 px": ("painted1", HeadRecipe(48)),
     "second pretraining, head at 40 px": ("painted1", HeadRecipe(40)),
     "second pretraining, head at 34 px": ("painted1", HeadRecipe(34)),
+    "second pretraining, head at 46 px": ("painted1", HeadRecipe(46, alpha=300, others=0.09)),
     "third pretraining, head at 40 px": ("painted2", HeadRecipe(40)),
 }
 """What each starts from (``zoo``, or a finder that has seen painted lenses only), and what it is fed."""
 
 KEPT, DRAWN = (Path(__file__).parents[1] / name for name in ("weights/ladder.csv", "docs/images/ladder.svg"))
 
-COMMITTEE = ("second pretraining, head at 40 px",)
+COMMITTEE = ("second pretraining, head at 46 px",)
 """The rungs that ship, a member each."""
 
 
@@ -219,13 +220,15 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"of: {'; '.join(RUNGS)}")
-    parser.add_argument("--parent", default="builtin:zoo", help="the Galaxy Zoo run to start from")
+    parser.add_argument("--parent", help="the Galaxy Zoo run to start from (build.py makes WORK/plain-zoo)")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     strangers = set(arguments.rungs) - set(RUNGS)
     if strangers:
         parser.error(f"found no rung {sorted(strangers)[0]!r}, expected one of: {'; '.join(RUNGS)}")
+    if arguments.rungs and arguments.parent is None:
+        parser.error("found rungs to climb without --parent")
     arguments.runs.mkdir(parents=True, exist_ok=True)
     if "OMP_NUM_THREADS" in os.environ:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

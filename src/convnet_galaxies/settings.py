@@ -47,7 +47,7 @@ class NetSettings(Section):
     backbone: Literal[
         "symmetric", "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
     ] = "symmetric"
-    widths: tuple[Annotated[int, Field(gt=0)], ...] = (64, 128, 256)
+    widths: tuple[Annotated[int, Field(gt=0)], ...] = (32, 64, 128)
     depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 2, 2)
     patch_px: Annotated[int, Field(gt=0)] = 4
     input_px: Annotated[int, Field(ge=16)] = 80
@@ -121,7 +121,7 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 40
+    epochs: Annotated[int, Field(gt=0)] = 60
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03

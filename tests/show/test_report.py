@@ -19,7 +19,7 @@ from convnet_galaxies.study.unknown_run import read_unknown, study_unknown
 from convnet_galaxies.train.fit import fit
 
 SETTINGS = Settings(
-    net=NetSettings(widths=(8, 16), depths=(1, 1), input_px=20),
+    net=NetSettings(widths=(8, 16), depths=(1, 1), input_px=24),
     train=TrainSettings(epochs=2, batch=16, precision="fp32"),
     split=SplitSettings(train=0.4, validation=0.3, test=0.3),
 )

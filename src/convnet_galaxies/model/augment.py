@@ -79,11 +79,12 @@ def warp_batch(pixels: Tensor, warps: Tensor, *, field_px: float, output_px: int
     _, h, w, _ = pixels.shape
     images = pixels.permute(0, 3, 1, 2).contiguous().float()
     scale = torch.tensor([field_px / w, field_px / h], device=pixels.device)
-    x, y = _output_grid(output_px, pixels.device)
     warps = warps.to(pixels.device) * scale[None, :, None]
-    a, b, c = (warps[:, :, None, None, k] for k in range(3))
-    grid = x[None, None] * a + y[None, None] * b + c
-    return F.grid_sample(images, grid.permute(0, 2, 3, 1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    centres = (torch.arange(output_px, device=pixels.device, dtype=torch.float32) * 2 + 1) / output_px - 1
+    across = centres[None, :, None] * warps[:, None, :, 0] + warps[:, None, :, 2]
+    down = centres[None, :, None] * warps[:, None, :, 1]
+    grid = across[:, None] + down[:, :, None]  # [n, y, x, 2], added up once, since it is as large as the views
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def jitter_colour(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
@@ -122,8 +123,3 @@ def fixed_view(
         square = pixels[:, int(top) : int(top) + output_px, int(left) : int(left) + output_px]
         return normalise(square.permute(0, 3, 1, 2).to(dtype))  # 0 to 255 are exact in bf16
     return normalise(warp_batch(pixels, warp.expand(n, 2, 3), field_px=field_px, output_px=output_px)).to(dtype)
-
-
-def _output_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    centres = (torch.arange(size, device=device, dtype=torch.float32) * 2 + 1) / size - 1
-    return centres[None, :].expand(size, size), centres[:, None].expand(size, size)

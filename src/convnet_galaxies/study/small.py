@@ -1,4 +1,4 @@
-"""Settings for a few thousand images, on which the default net would spend most of its time for nothing."""
+"""Settings for the demo and a study: some hundred to some thousand cutouts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from convnet_galaxies.settings import AugmentSettings, NetSettings, Settings, Sp
 
 SMALL_SETTINGS = Settings(
     # The whole stamp is seen, as in settings/space_warps.toml: a cutout counts as a lens if painted light is anywhere
-    # in it. Half the default widths train three times as fast.
-    net=NetSettings(widths=(32, 64, 128), input_px=96, field_px=96),
+    # in it.
+    net=NetSettings(input_px=96, field_px=96),
     augment=AugmentSettings(zoom=1.15, shift_fraction=0.02, brightness=0.1, colour=0.03),
     train=TrainSettings(batch=64, validate_every=5),
     split=SplitSettings(train=0.7, validation=0.1, test=0.2),
 )
-"""For the demo and `study`: a small net, smaller steps, and a larger part held out, so that figures mean something."""
+"""Smaller steps than the default, and a larger part held out, so that figures mean something."""
