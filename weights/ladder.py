@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
     parser.add_argument("rungs", nargs="*", metavar="RUNG", help=f"of: {'; '.join(RUNGS)}")
-    parser.add_argument("--parent", help="the Galaxy Zoo run to start from (build.py makes WORK/plain-zoo)")
+    parser.add_argument("--parent", help="the Galaxy Zoo run to start from (build.py makes WORK/lens-start)")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()

@@ -44,7 +44,7 @@ def draw_strange() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def images() -> ImageSet:
-    return make_lens_set(900)
+    return make_lens_set(1500)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images) -> Path:
     shares = ("split.train=0.6", "split.validation=0.1", "split.test=0.3")
     fit(images, tiny("train.epochs=3", *shares), folder, tasks=("lens",))
     summary = fit_familiarity(folder, images, device="cpu")
-    assert (summary.fitted, summary.held_out, summary.are_unseen) == (540, 360, True)
+    assert (summary.fitted, summary.held_out, summary.are_unseen) == (900, 600, True)
     return folder
 
 

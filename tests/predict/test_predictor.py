@@ -13,7 +13,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.model.augment import fixed_warps, normalise
+from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
@@ -52,15 +52,15 @@ def test_eight_views_do_not_know_quarter_turns_of_the_image(world, run) -> None:
 @pytest.mark.parametrize("views", [8, 16])
 def test_a_symmetric_net_is_asked_for_one_view_of_four_and_answers_as_for_all(world, views) -> None:
     predictor = make(world, views=views)
-    assert (predictor.views, len(predictor.warps)) == (views, views // 4)
+    assert (predictor.views, predictor.steps) == (views, [4])
     found = predictor.answer(PIXELS)["votes"]
-    predictor.warps = fixed_warps(views)
+    predictor.steps = [1]
     np.testing.assert_allclose(found, predictor.answer(PIXELS)["votes"], atol=1e-5)
 
 
 def test_a_plain_net_is_asked_for_all_views(tmp_path) -> None:
     fit(make_lens_set(40), tiny("net.backbone=plain", "train.epochs=1"), tmp_path / "plain", tasks=("lens",))
-    assert len(make(tmp_path, "plain", views=8).warps) == 8
+    assert make(tmp_path, "plain", views=8).steps == [1]
 
 
 @pytest.mark.parametrize("views", [1, 8, 16])

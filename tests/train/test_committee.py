@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,7 +13,8 @@ from small_sets import make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.model.weights import load_net, load_nets, read_card
+from convnet_galaxies.model.weights import ModelCard, load_net, load_nets, read_card
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.train.committee import join_runs, unite_splits
 from convnet_galaxies.train.fit import fit
 from convnet_galaxies.train.run_folder import hash_key, read_split, was_trained_on
@@ -20,10 +22,15 @@ from convnet_galaxies.train.run_folder import hash_key, read_split, was_trained_
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the runs ``a``, ``b`` of one kind and other splits, ``wide`` and ``votes`` of others."""
+    """Folder with the runs ``a``, ``b`` of one kind and other splits, ``wide``, ``small`` and ``votes`` of others."""
     folder = tmp_path_factory.mktemp("runs")
     lenses = make_lens_set()
-    for name, changes in {"a": ["seed=0"], "b": ["seed=1"], "wide": ["net.widths=[8,24]"]}.items():
+    for name, changes in {
+        "a": ["seed=0"],
+        "b": ["seed=1"],
+        "wide": ["net.widths=[8,24]"],
+        "small": ["net.input_px=24"],
+    }.items():
         fit(lenses, tiny("train.epochs=1", *changes), folder / name, tasks=("lens",))
     fit(make_vote_set(), tiny("train.epochs=1"), folder / "votes", tasks=("votes",))
     return folder
@@ -78,7 +85,7 @@ def test_half_weights_take_half_the_bytes_and_a_committee_of_committees_has_all_
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ("wide", r"wide: found net\.widths \(8, 24\), expected \(16, 32\) as in .*/a"),
+        ("small", r"small: found net\.input_px 24, expected 32 as in .*/a"),
         ("votes", r"votes: found classes \{'votes': \(\)\}, expected \{'lens': \(\)\}"),
     ],
 )
@@ -86,6 +93,39 @@ def test_runs_of_another_kind_are_refused_and_nothing_is_written(runs, tmp_path,
     with pytest.raises(InputError, match=message):
         join_runs([runs / "a", runs / other], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("views", [1, 8])
+def test_members_may_be_different_nets(runs, tmp_path, views) -> None:
+    images = make_lens_set()
+    fit(images, tiny("net.backbone=plain", "train.epochs=1"), tmp_path / "plain", tasks=("lens",))
+    join_runs([runs / "a", runs / "wide", tmp_path / "plain"], tmp_path / "three")
+    card = read_card(tmp_path / "three")
+    assert [(net.backbone, net.widths) for net in card.nets] == [
+        ("symmetric", (16, 32)),
+        ("symmetric", (8, 24)),
+        ("plain", (16, 32)),
+    ]
+    assert card == ModelCard.loads(card.dumps(), "card")
+    ask = {"device": "cpu", "precision": "fp32", "views": views}
+    members = [runs / "a", runs / "wide", tmp_path / "plain"]
+    alone = [Predictor(member, **ask).ask(images.images[:20]) for member in members]
+    join_runs([tmp_path / "three"], tmp_path / "again")
+    for run in ("three", "again"):
+        found = Predictor(tmp_path / run, **ask).ask(images.images[:20])
+        np.testing.assert_allclose(
+            found.tasks["lens"], np.mean([one.tasks["lens"] for one in alone], axis=0), atol=1e-6
+        )
+        np.testing.assert_allclose(found.features, np.concatenate([one.features for one in alone], axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("nets", [1, 3])
+def test_a_card_with_another_number_of_nets_than_members_is_refused(runs, tmp_path, nets) -> None:
+    join_runs([runs / "a", runs / "wide"], tmp_path / "two")
+    tree = json.loads((tmp_path / "two" / "model.json").read_text())
+    (tmp_path / "two" / "model.json").write_text(json.dumps(tree | {"member_nets": tree["member_nets"][:1] * nets}))
+    with pytest.raises(InputError, match=f"member_nets has {nets} nets, expected one for each of 2 members"):
+        read_card(tmp_path / "two")
 
 
 def test_runs_of_other_pixels_are_refused(runs, tmp_path) -> None:

@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 
 def committee(
-    runs: Annotated[list[str], typer.Argument(help="Finished runs of the same net, images and tasks.")],
+    runs: Annotated[
+        list[str], typer.Argument(help="Finished runs of the same images and tasks, whose nets see the same.")
+    ],
     output: RunOutput,
     half: Annotated[bool, typer.Option("--half", help="Store weights in half the bytes (float16).")] = False,
     publish: Annotated[

@@ -63,11 +63,12 @@ class ModelCard:
     """What a net needs besides its weights.
 
     classes: names of the classes of each task that the net answers; empty for votes and lens.
-    members: nets of one architecture whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
+    members: nets whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
     calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
     ancestry: one entry a run that the weights went through before this one, oldest first.
     type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
     views: of each image that `predict` takes when it is not told how many.
+    member_nets: of each member, where not all are as the first, ``net``; all see the same square in the same size.
     """
 
     net: NetSettings
@@ -78,12 +79,19 @@ class ModelCard:
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
     views: int = 1
+    member_nets: tuple[NetSettings, ...] = ()
+
+    @property
+    def nets(self) -> tuple[NetSettings, ...]:
+        """The net of each member."""
+        return self.member_nets or (self.net,) * self.members
 
     def dumps(self) -> str:
         """As JSON text."""
         tree = asdict(self) | {
             "format": FORMAT,
             "net": self.net.model_dump(mode="json"),
+            "member_nets": [net.model_dump(mode="json") for net in self.member_nets],
             "preprocess": self.preprocess.model_dump(mode="json"),
         }
         return json.dumps(tree, indent=2)
@@ -99,7 +107,8 @@ class ModelCard:
                 net=NetSettings.model_validate(tree["net"]),
                 preprocess=Preprocess.model_validate(tree["preprocess"]),
                 classes={task: tuple(names) for task, names in tree["classes"].items()},
-                members=_count_members(tree.get("members", 1)),
+                members=(members := _count_members(tree.get("members", 1))),
+                member_nets=_read_nets(tree.get("member_nets", []), members),
                 views=_read_views(tree.get("views", 1)),
                 calibration={task: _read_calibration(one) for task, one in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
@@ -147,7 +156,7 @@ def load_nets(run: str | Path) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
     weights = path / "weights.safetensors"
     nets = []
     for number, state in enumerate(split_members(read_weights(weights), card.members, weights)):
-        net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=card.classes)
+        net = GalaxyNet(card.nets[number], bands=card.preprocess.bands, classes=card.classes)
         fill(net, state, weights if card.members == 1 else f"{weights}, member {number}")
         nets.append(net.eval())
     return tuple(nets), card
@@ -226,6 +235,12 @@ def _read_calibration(tree: dict[str, Any]) -> Calibration:
     if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(corners)):
         raise ValueError("the corners of a calibration do not rise")
     return Calibration(**{**tree, "corners": corners})
+
+
+def _read_nets(trees: Sequence[Any], members: int) -> tuple[NetSettings, ...]:
+    if len(trees) not in (0, members):
+        raise ValueError(f"member_nets has {len(trees)} nets, expected one for each of {members} members")
+    return tuple(NetSettings.model_validate(tree) for tree in trees)
 
 
 def _read_views(value: object) -> int:

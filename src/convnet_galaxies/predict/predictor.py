@@ -86,8 +86,8 @@ class Predictor:
         self.nets = [self._prepare(net) for net in nets]
         self.views = self.card.views if views is None else views
         self.warps = fixed_warps(self.views)
-        if all(net.backbone.symmetric for net in self.nets):
-            self.warps = self.warps[::QUARTERS]  # the others would say the same
+        # To a symmetric net the views between would look the same.
+        self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
         folder = RunFolder(run_path(run))
         self.known = read_known(folder.familiarity, folder.weights) if knows else None
@@ -145,18 +145,20 @@ class Predictor:
         block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
         sums: dict[str, Tensor] = {}
         features: dict[int, Tensor] = {}
-        for warp in self.warps:
-            view = self._view(block, warp)
-            for number, net in enumerate(self.nets):
-                seen = net.features(view)
-                features[number] = seen if number not in features else features[number] + seen
-                for task, answer in answers(net.read(seen)).items():
-                    sums[task] = answer if task not in sums else sums[task] + answer
-        asked = len(self.warps) * len(self.nets)
-        means = {task: (total / asked).cpu().numpy() for task, total in sums.items()}
+        for number, warp in enumerate(self.warps):
+            asked = [member for member, step in enumerate(self.steps) if number % step == 0]
+            view = self._view(block, warp) if asked else block
+            for member in asked:
+                share = self.steps[member] / len(self.warps)
+                seen = self.nets[member].features(view)
+                features[member] = features.get(member, 0) + share * seen
+                for task, answer in answers(self.nets[member].read(seen)).items():
+                    sums[task] = sums.get(task, 0) + share / len(self.nets) * answer
+        means = {task: total.cpu().numpy() for task, total in sums.items()}
         for task, calibration in self.card.calibration.items():
             means[task] = calibration.apply(means[task]).astype(np.float32)
-        return Answer(means, torch.cat([(one / len(self.warps)).cpu() for one in features.values()], dim=1).numpy())
+        side_by_side = torch.cat([features[member] for member in range(len(self.nets))], dim=1)
+        return Answer(means, side_by_side.cpu().numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = self.card.net.field_of(self.preprocess.size_px)

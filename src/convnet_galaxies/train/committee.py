@@ -1,4 +1,4 @@
-"""Several runs of one architecture joined into one run, whose answer is the mean of theirs."""
+"""Several runs joined into one run, whose answer is the mean of theirs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.weights import (
     ModelCard,
@@ -27,6 +26,7 @@ from convnet_galaxies.model.weights import (
     save_weights,
     split_members,
 )
+from convnet_galaxies.settings import NetSettings
 from convnet_galaxies.train.run_folder import RunFolder, hash_split, is_run_alone, read_split_of, write_split
 
 RANK = {"train": 0, "validation": 1, "test": 2}
@@ -50,8 +50,9 @@ def join_runs(
 
     half: store the weights as float16. publish: nothing but model.json, weights and a split of hashed keys, no names
     of images or of the runs' folders, for weights that are given away.
-    The runs must agree in net, preprocess, classes and types. The united split holds out an image only where no
-    member used it; calibration and familiarity are those of no member and must be fitted anew.
+    The runs must agree in what their nets see, in preprocess, classes and types; the nets may differ. The united split
+    holds out an image only where no member used it; calibration and familiarity are those of no member and must be
+    fitted anew.
     A single run keeps its calibration and familiarity, so that publishing comes last.
     Raises InputError when they do not agree or one cannot be read.
     """
@@ -74,7 +75,15 @@ def join_runs(
     if publish:
         split = hash_split(split)
         history = [{**one, "run": Path(one["run"]).name} for one in history]
-    card = replace(cards[0], members=len(states), calibration={}, ancestry=tuple(history))
+    nets = tuple(net for card in cards for net in card.nets)
+    different = any(_architecture(net) != _architecture(nets[0]) for net in nets)
+    card = replace(
+        cards[0],
+        members=len(states),
+        member_nets=nets if different else (),
+        calibration={},
+        ancestry=tuple(history),
+    )
     familiarity = RunFolder(run_path(runs[0])).familiarity
     if len(runs) == 1:
         card = replace(card, calibration=cards[0].calibration)
@@ -119,25 +128,25 @@ def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
 
 def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, found: ModelCard) -> None:
     for name, ours, theirs in (
-        *_differences("net", expected.net.model_dump(), found.net.model_dump()),
-        *_differences("preprocess", _dump(expected.preprocess), _dump(found.preprocess)),
+        *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in ("input_px", "field_px")),
+        *_differences("preprocess", expected.preprocess.model_dump(), found.preprocess.model_dump()),
         ("classes", expected.classes, found.classes),
         ("type_centres", expected.type_centres, found.type_centres),
     ):
         if ours != theirs:
             raise InputError(
                 f"{run}: found {name} {theirs}, expected {ours} as in {first}",
-                "join runs of the same net, images and tasks; train this one again with the others' settings",
+                "join runs of the same images and tasks whose nets see the same; train this one again with the others' "
+                "settings",
             )
 
 
 def _differences(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    # Dropout is of the training alone.
-    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours if key != "dropout"]
+    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours]
 
 
-def _dump(preprocess: Preprocess) -> dict[str, Any]:
-    return preprocess.model_dump()
+def _architecture(net: NetSettings) -> dict[str, Any]:
+    return net.model_dump(exclude={"dropout"})  # which is of the training alone
 
 
 def _require_halvable(state: dict[str, Tensor]) -> None:

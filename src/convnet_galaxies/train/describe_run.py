@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies.data.describe import CountTable, Description
-from convnet_galaxies.model.weights import BUILTIN, load_net, run_path
+from convnet_galaxies.model.weights import BUILTIN, load_nets, run_path
 from convnet_galaxies.train.run_folder import RunFolder, read_split
 
 MODEL_CARD = "CARD.md"
@@ -23,10 +23,12 @@ def describe_run(source: str | Path) -> Description:
     run = RunFolder(path)
     lines, tables, problems = [], [], []
     if run.is_finished:
-        net, card = load_net(path)
-        size = sum(parameter.numel() for parameter in net.parameters())
-        kind = "a finished run:" if card.members == 1 else f"a committee of {card.members}, each a"
-        lines.append(f"{kind} {card.net.backbone} net, {size:,} parameters")
+        nets, card = load_nets(path)
+        sizes = [sum(parameter.numel() for parameter in net.parameters()) for net in nets]
+        members = [f"{one.backbone} net, {size:,} parameters" for one, size in zip(card.nets, sizes, strict=True)]
+        kind = "a finished run" if card.members == 1 else f"a committee of {card.members}"
+        each = ", each" if card.members > 1 and not card.member_nets else ":"
+        lines.append(f"{kind}{each} a {'; a '.join(members if card.member_nets else members[:1])}")
         square = card.net.field_of(card.preprocess.size_px)
         shown = "" if square == card.net.input_px else f", the central {square:g} px shown at {card.net.input_px}"
         lines.append(f"answers {', '.join(card.classes)}; sees {square:g} px of {card.preprocess}{shown}")
