@@ -20,6 +20,7 @@ from measuring import Options, Report, race, read_options
 from torch import Tensor, nn
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
+from convnet_galaxies.model.symmetric_net import expand_kernels
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.device import choose_precision, has_native_bf16
 
@@ -73,7 +74,9 @@ def measure_layers(report: Report, options: Options) -> None:
     settings = Settings()
     batch = 8 if options.quick else settings.train.batch
     side = settings.net.input_px
-    net = to_channels_last(GalaxyNet(settings.net, bands=3, classes={"votes": ()}))
+    net = GalaxyNet(settings.net, bands=3, classes={"votes": ()})
+    expand_kernels(net)
+    to_channels_last(net)
     precision = choose_precision("auto", torch.device("cpu"))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     size = 256 if options.quick else 2048

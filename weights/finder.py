@@ -147,7 +147,10 @@ def attach_head(
     run = RunFolder(output)
     run.create(force=True)
     settings = card.net.model_copy(update={"field_px": recipe.field_px})
-    run.card.write_text(replace(card, net=settings, preprocess=real.preprocess, classes=classes).dumps(), "utf-8")
+    run.card.write_text(
+        replace(card, net=settings, members=1, member_nets=(), preprocess=real.preprocess, classes=classes).dumps(),
+        "utf-8",
+    )
     save_weights(net.state_dict(), run.weights)
     write_split(run.split, _describe_split(parent, real, held_out))
     run.write_environment({"head": f"ridge regression, alpha {recipe.alpha:g}", "parent": str(parent)})
