@@ -49,7 +49,7 @@ DATA ?= ../shared/data
 frontier: $(READY) ## RMSE against seconds of training, on real images in DATA, and its plot; hours without bf16
 	$(BIN)/python benchmarks/bench_frontier.py --data $(DATA)/galaxy-zoo --budget 36000
 
-weights: $(READY) ## train the weights that ship with the package anew, from real images in DATA; an hour or three
+weights: $(READY) ## train the weights that ship with the package anew, from real images in DATA; an hour or several
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made

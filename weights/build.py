@@ -2,8 +2,8 @@
 
     python weights/build.py ../shared/data WORK zoo|lens|all
 
-Everything in between stands in WORK and is not made again. On two cores with bf16 all of it takes about an hour, on two
-without about three.
+Everything in between stands in WORK and is not made again. By its steps all of it takes somewhat more than an hour on
+two cores with bf16, and several without.
 """
 
 from __future__ import annotations

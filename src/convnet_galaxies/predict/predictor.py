@@ -147,7 +147,9 @@ class Predictor:
         features: dict[int, Tensor] = {}
         for number, warp in enumerate(self.warps):
             asked = [member for member, step in enumerate(self.steps) if number % step == 0]
-            view = self._view(block, warp) if asked else block
+            if not asked:
+                continue
+            view = self._view(block, warp)
             for member in asked:
                 share = self.steps[member] / len(self.warps)
                 seen = self.nets[member].features(view)

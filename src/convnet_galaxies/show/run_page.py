@@ -62,7 +62,8 @@ def run_page(
         else:
             sections.append(flavor_section(one.scores, one.fault, survey=survey))
     metrics = RunFolder(folder).metrics
-    size = f"{card.net.backbone} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
+    kinds = " and ".join(dict.fromkeys(net.backbone for net in card.nets))
+    size = f"{kinds} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
     descent = [f"It descends from {one['run']} ({', '.join(one['tasks'])})." for one in card.ancestry]
     sections += [
         section("Training", [plot_learning({folder.name: pd.read_csv(metrics)})] if metrics.is_file() else []),

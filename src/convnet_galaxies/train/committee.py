@@ -129,7 +129,7 @@ def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
 def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, found: ModelCard) -> None:
     for name, ours, theirs in (
         *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in ("input_px", "field_px")),
-        *_differences("preprocess", expected.preprocess.model_dump(), found.preprocess.model_dump()),
+        *((f"preprocess.{key}", ours, getattr(found.preprocess, key)) for key, ours in expected.preprocess),
         ("classes", expected.classes, found.classes),
         ("type_centres", expected.type_centres, found.type_centres),
     ):
@@ -139,10 +139,6 @@ def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, foun
                 "join runs of the same images and tasks whose nets see the same; train this one again with the others' "
                 "settings",
             )
-
-
-def _differences(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [(f"{name}.{key}", ours[key], theirs[key]) for key in ours]
 
 
 def _architecture(net: NetSettings) -> dict[str, Any]:
