@@ -53,7 +53,6 @@ class TrainingStep:
         net = self.settings.net
         side = net.field_of(self.images.preprocess.size_px)
         views = random_views(pixels, self.settings.augment, self.generator, field_px=side, output_px=net.input_px)
-        views = views.contiguous(memory_format=torch.channels_last)
         self._note("augmentation", started)
         return views, targets
 

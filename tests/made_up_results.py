@@ -57,7 +57,10 @@ def make_study(
     tables = []
 
     def add(arm: str, fraction: float, seed: int, **columns: np.ndarray) -> None:
-        tables.append(cutouts.assign(arm=arm, seed=seed, fraction=fraction, **columns))
+        labels = round(500 * fraction)
+        tables.append(
+            cutouts.assign(arm=arm, seed=seed, fraction=fraction, labels=labels, label_lenses=labels // 20, **columns)
+        )
 
     for seed in range(seeds):
         for fraction in fractions:

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from convnet_galaxies.model.augment import (
+    draw_gains,
     draw_warps,
     fixed_view,
     fixed_warps,
-    jitter_colour,
     normalise,
     random_views,
     warp_batch,
@@ -130,8 +130,7 @@ def test_drawn_warps_stay_within_the_settings() -> None:
 def test_settings_without_randomness_give_the_identity() -> None:
     warps = draw_warps(4, STILL, torch.Generator().manual_seed(1))
     torch.testing.assert_close(warps, IDENTITY.expand(4, 2, 3))
-    images = torch.rand(2, 3, 4, 4)
-    assert torch.equal(jitter_colour(images.clone(), STILL, torch.Generator().manual_seed(0)), images)
+    assert torch.equal(draw_gains(4, 3, STILL, torch.Generator().manual_seed(0)), torch.ones(4, 3, 1, 1))
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(pixels) -> None:

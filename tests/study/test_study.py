@@ -94,9 +94,50 @@ def test_a_stage_in_which_a_class_is_missing_is_refused_before_anything_is_train
     assert not list(tmp_path.glob("study/*/*"))
 
 
+def few_of_stage_2() -> pd.DataFrame:
+    """A table of 200 cutouts, a field each, of which stage 2 has two lenses and ten others."""
+    stage = np.where(np.arange(200) < 150, 1.0, 2.0)
+    lens = np.where(np.arange(200) % 5 == 0, 1.0, 0.0)
+    lens[150:] = np.nan
+    lens[150:162] = [1.0, 1.0, *np.zeros(10)]
+    return pd.DataFrame({"group": [f"field{number}" for number in range(200)], "lens": lens, "stage": stage})
+
+
 def test_a_smaller_share_of_the_labels_is_within_the_larger_one() -> None:
-    groups = np.arange(200) // 2
-    parts = np.where(groups < 70, "train", "test").astype(object)
-    few, many = (keep_share(parts, groups, share, seed=0) == "train" for share in (0.1, 0.5))
-    assert (few.sum(), many.sum()) == (14, 70)
+    table = few_of_stage_2()
+    parts = np.where(np.arange(200) % 4 < 3, "train", "test").astype(object)
+    few, many, all_of_them = (keep_share(parts, table, share, seed=0) == "train" for share in (0.1, 0.5, 1.0))
+    assert np.array_equal(all_of_them, parts == "train")
     assert not (few & ~many).any()
+    known = table["lens"].notna().to_numpy()
+    for stage in (1, 2):
+        of_stage = known & (table["stage"] == stage).to_numpy()
+        assert (many & of_stage).sum() == pytest.approx(0.5 * (all_of_them & of_stage).sum(), abs=1)
+
+
+def test_the_smallest_share_keeps_lenses_and_others_of_both_stages() -> None:
+    table = few_of_stage_2()
+    parts = np.full(200, "train", dtype=object)
+    kept = table[keep_share(parts, table, 0.02, seed=3) == "train"]
+    assert kept.dropna().groupby(["stage", "lens"]).size().to_dict() == {(1, 0): 2, (1, 1): 1, (2, 0): 1, (2, 1): 1}
+
+
+def test_a_share_of_stage_2_without_others_is_refused() -> None:
+    table = few_of_stage_2()
+    table.loc[(table["stage"] == 2) & (table["lens"] == 0), "lens"] = np.nan
+    with pytest.raises(InputError, match="stage 2 has 1 lens among 1 known cutouts in the part 'train'"):
+        keep_share(np.full(200, "train", dtype=object), table, 0.5, seed=0)
+
+
+def test_labels_are_counted_and_few_lenses_are_remarked_on(finished: tuple[Path, list[str]]) -> None:
+    results = summarize_study(finished[0], n_resamples=50)
+    images = make_lens_set(160).table
+    parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
+    learned = images[(parts == "train") & (images["stage"] == 1).to_numpy()]["lens"].dropna()
+    (one,) = (arm for arm in results.arms if (arm.arm, arm.stage, arm.fraction) == (HONEST, 1, 1.0))
+    assert (one.labels, one.label_lenses) == (len(learned), int(learned.sum()))
+    few = {arm.fraction for arm in results.arms if arm.label_lenses < 10}
+    assert few
+    assert all(
+        any(f"at {100 * share:g} % of the labels: trained on" in text for text in results.remarks) for share in few
+    )

@@ -7,6 +7,7 @@ change of size are part of the same warp (after Dieleman et al. 2015, arXiv:1503
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -87,12 +88,11 @@ def warp_batch(pixels: Tensor, warps: Tensor, *, field_px: float, output_px: int
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def jitter_colour(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Random gains of each image and of each band, in place: float32 [n, bands, h, w]."""
-    n, bands = images.shape[:2]
-    brightness = torch.randn(n, 1, 1, 1, generator=generator) * settings.brightness
-    colour = torch.randn(n, bands, 1, 1, generator=generator) * settings.colour
-    return images.mul_(torch.exp(brightness + colour).to(images.device))
+def draw_gains(count: int, bands: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Random gains of each image and of each band, float32 [count, bands, 1, 1]."""
+    brightness = torch.randn(count, 1, 1, 1, generator=generator) * settings.brightness
+    colour = torch.randn(count, bands, 1, 1, generator=generator) * settings.colour
+    return torch.exp(brightness + colour)
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -103,16 +103,20 @@ def normalise(images: Tensor) -> Tensor:
 def random_views(
     pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, field_px: float, output_px: int
 ) -> Tensor:
-    """One random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px]."""
+    """One random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px], channels last."""
     warps = draw_warps(len(pixels), settings, generator)
-    images = warp_batch(pixels, warps, field_px=field_px, output_px=output_px)
-    return normalise(jitter_colour(images, settings, generator))
+    gains = draw_gains(len(pixels), pixels.shape[3], settings, generator)
+    views = _new_views(pixels, output_px, torch.float32)
+    for few in _few_at_a_time(len(pixels)):
+        images = warp_batch(pixels[few], warps[few], field_px=field_px, output_px=output_px)
+        views[few] = normalise(images.mul_(gains[few].to(images.device)))
+    return views
 
 
 def fixed_view(
     pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """The same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px].
+    """The same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px], channels last.
 
     warp: one of fixed_warps, float32 [2, 3]. Where the image as it is fits whole pixels it is copied, not resampled.
     """
@@ -122,4 +126,20 @@ def fixed_view(
     if whole and torch.equal(warp, warp.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])):
         square = pixels[:, int(top) : int(top) + output_px, int(left) : int(left) + output_px]
         return normalise(square.permute(0, 3, 1, 2).to(dtype))  # 0 to 255 are exact in bf16
-    return normalise(warp_batch(pixels, warp.expand(n, 2, 3), field_px=field_px, output_px=output_px)).to(dtype)
+    views = _new_views(pixels, output_px, dtype)
+    for few in _few_at_a_time(n):
+        some = pixels[few]
+        views[few] = normalise(warp_batch(some, warp.expand(len(some), 2, 3), field_px=field_px, output_px=output_px))
+    return views
+
+
+def _new_views(pixels: Tensor, output_px: int, dtype: torch.dtype) -> Tensor:
+    n, _, _, bands = pixels.shape
+    return torch.empty(
+        (n, bands, output_px, output_px), dtype=dtype, device=pixels.device, memory_format=torch.channels_last
+    )
+
+
+def _few_at_a_time(n: int, few: int = 32) -> Iterator[slice]:
+    """So many images that what is made of them on the way stays in a processor's cache; a sixth faster than 128."""
+    return (slice(start, start + few) for start in range(0, n, few))

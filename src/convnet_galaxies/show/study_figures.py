@@ -21,13 +21,13 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
     names = list(dict.fromkeys(one.arm for one in of_stage))
     labels = {one.fraction: {other.labels for other in of_stage if other.fraction == one.fraction} for one in of_stage}
     # Arms that were trained on another stage have other numbers of labels at one share.
-    by_share = any(len(found) > 1 or None in found for found in labels.values())
+    by_share = any(len(found) > 1 for found in labels.values())
     words = []
     with draw("share of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}") as drawing:
         axes = drawing.axes
         for number, name in enumerate(names):
             rows = sorted((one for one in of_stage if one.arm == name), key=lambda one: one.fraction)
-            at = [one.fraction if by_share or one.labels is None else one.labels for one in rows]
+            at = [one.fraction if by_share else one.labels for one in rows]
             # Curves of a kind stand beside each other, so that their bars can be told apart.
             x = np.array(at) * 1.035 ** (number - (len(names) - 1) / 2)
             figures = [one.figures["auroc"] for one in rows]
@@ -50,7 +50,7 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
                 f"{name}: " + ", ".join(f"{v:.3f} at {100 * r.fraction:g} %" for v, r in zip(values, rows, strict=True))
             )
         axes.set_xscale("log")
-        ticks = sorted({one.fraction if by_share or one.labels is None else one.labels for one in of_stage})
+        ticks = sorted({one.fraction if by_share else one.labels for one in of_stage})
         axes.set_xticks(ticks, [f"{100 * tick:g} %" if by_share else f"{tick:,.0f}" for tick in ticks])
         axes.minorticks_off()
         sure = [one.figures["auroc"].low for one in of_stage if not one.figures["auroc"].warning]

@@ -124,14 +124,14 @@ def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
         tuple(
             (
                 one.arm,
-                f"{100 * one.fraction:g} %" + ("" if one.labels is None else f" ({one.labels:,})"),
+                f"{100 * one.fraction:g} % ({one.labels:,}, {one.label_lenses:,} lenses)",
                 *(brief(one.figures[name]) for name in SHOWN),
             )
             for one in rows
         ),
         (
-            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: share, and labelled images of "
-            "the last training step.",
+            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: share, labelled images of the "
+            "last training step, and lenses among them.",
             *star_notes(figure for one in rows for figure in one.figures.values()),
         ),
     )

@@ -59,37 +59,58 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def study_parts(images: ImageSet, shares: Sequence[float], *, seed: int) -> np.ndarray:
-    """Part of each image (str [n]) for all arms: whole groups across both stages.
+    """Part of each image (str [n]) for all arms: whole groups across both stages, each kind of group dealt apart.
 
-    Groups with a lens in stage 2 (the rarest kind), with one in stage 1, and without any are dealt apart, so that
-    each part gets its share of each. Raises InputError when the held-out part of a stage lacks lenses or others.
+    Raises InputError when the training or the held-out part of a stage lacks lenses or others.
     """
-    table = images.table
-    groups = table["group"].to_numpy()
-    kind = np.select([(table["lens"] == 1) & (table["stage"] == 2), table["lens"] == 1], [2, 1], 0)
-    kind_of_group = pd.Series(kind).groupby(groups).transform("max").to_numpy()
-    parts = np.empty(len(table), object)
-    for one in np.unique(kind_of_group):
-        rows = kind_of_group == one
+    groups, kind = images.table["group"].to_numpy(), kind_of_groups(images.table)
+    parts = np.empty(len(groups), object)
+    for one in np.unique(kind):
+        rows = kind == one
         parts[rows] = split_groups(groups[rows], shares, seed=seed)
-    for stage in (1, 2):
-        for part in ("train", "test"):
-            labels = table["lens"][(parts == part) & (table["stage"] == stage).to_numpy()].dropna()
-            lenses = int((labels == 1).sum())
-            if lenses == 0 or lenses == len(labels):
-                raise InputError(
-                    f"pack: stage {stage} has {lenses} lenses among {len(labels)} known cutouts in the part '{part}', "
-                    "expected some of both kinds",
-                    "give a larger catalogue, or another seed or split",
-                )
+    for part in ("train", "test"):
+        _require_both(images.table, parts, part, "give a larger catalogue, or another seed or split")
     return parts
 
 
-def keep_share(parts: np.ndarray, groups: np.ndarray, share: float, *, seed: int) -> np.ndarray:
-    """The parts with only a share of the training groups kept; the smaller shares are within the larger ones."""
+def keep_share(parts: np.ndarray, table: pd.DataFrame, share: float, *, seed: int) -> np.ndarray:
+    """The parts with only a share of the training groups kept, of each kind at least one.
+
+    table: that of the images, columns group, lens and stage. The smaller shares are within the larger ones.
+    Raises InputError when a stage is left without lenses or without others.
+    """
     if not 0 < share <= 1:
         raise UsageError(f"--fractions: found {share:g}, expected numbers above 0 and at most 1", "use e.g. 0.05 0.2 1")
-    names = np.unique(groups[parts == "train"])
-    order = np.random.default_rng(seed).permutation(len(names))
-    kept = names[order[: max(1, round(share * len(names)))]]
-    return np.where((parts == "train") & ~np.isin(groups, kept), "", parts).astype(object)
+    groups, kind = table["group"].to_numpy(), kind_of_groups(table)
+    kept: list[np.ndarray] = []
+    for one in np.unique(kind):
+        names = np.unique(groups[(parts == "train") & (kind == one)])
+        order = np.random.default_rng(seed).permutation(len(names))
+        kept.append(names[order[: max(1, round(share * len(names)))]])
+    left = np.where((parts == "train") & ~np.isin(groups, np.concatenate(kept)), "", parts).astype(object)
+    _require_both(table, left, "train", f"give a larger catalogue, or larger --fractions than {share:g}")
+    return left
+
+
+def kind_of_groups(table: pd.DataFrame) -> np.ndarray:
+    """Kind of each image's group, int [n]: a group is what its rarest image is.
+
+    4: a lens of stage 2, 3: a lens of stage 1, 2: another known image of stage 2, 1: of stage 1, 0: nothing known.
+    Kinds are dealt apart, or a split would leave some part, or a small share of the labels, without the rare ones.
+    """
+    lens, stage = table["lens"], table["stage"].astype(float)
+    known = lens.notna()
+    kind = np.select([(lens == 1) & (stage == 2), lens == 1, known & (stage == 2), known], [4, 3, 2, 1], 0)
+    return pd.Series(kind).groupby(table["group"].to_numpy()).transform("max").to_numpy()
+
+
+def _require_both(table: pd.DataFrame, parts: np.ndarray, part: str, advice: str) -> None:
+    for stage in (1, 2):
+        labels = table["lens"][(parts == part) & (table["stage"].astype(float) == stage).to_numpy()].dropna()
+        lenses = int((labels == 1).sum())
+        if lenses == 0 or lenses == len(labels):
+            raise InputError(
+                f"pack: stage {stage} has {lenses} lens{'es' * (lenses != 1)} among {len(labels)} known cutouts in the "
+                f"part '{part}', expected some of both kinds",
+                advice,
+            )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,12 +20,11 @@ from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
 from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
-from convnet_galaxies.study.study import Job
-from convnet_galaxies.train.run_folder import read_split
 from convnet_galaxies.train.targets import FLAVORS
 
 LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
 HONEST = "scratch, stage 1"
+FEW_LENSES = 10
 RESULTS, TEXT, PREDICTIONS = "results.json", "results.txt", "predictions.parquet"
 
 
@@ -40,14 +38,15 @@ class _Sampling(TypedDict):
 class ArmFigures:
     """Figures of one arm at one share of the labels on the held-out images of one stage.
 
-    labels: labelled images that it was trained on in its last step, mean over seeds; None when not recorded.
+    labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them.
     figures: by the names of LENS_FIGURES; the interval holds groups and seeds.
     """
 
     arm: str
     stage: int
     fraction: float
-    labels: int | None
+    labels: int
+    label_lenses: int
     seeds: int
     n_images: int
     n_lenses: int
@@ -115,11 +114,21 @@ def summarize_study(
         except InputError as error:
             remarks.append(f"{arm.name}, stage {stage}, {100 * fraction:.0f} % of the labels: {error.message}")
             continue
-        labels = _count_labels(folder, arm.name, fraction, len(probability))
-        n_lenses = int(truth.sum())
+        of_arm = lens[(lens["arm"] == arm.name) & (lens["fraction"] == fraction)].iloc[0]
         arms.append(
-            ArmFigures(arm.name, stage, float(fraction), labels, len(probability), len(truth), n_lenses, figures)
+            ArmFigures(
+                arm.name,
+                stage,
+                float(fraction),
+                int(of_arm["labels"]),
+                int(of_arm["label_lenses"]),
+                len(probability),
+                len(truth),
+                int(truth.sum()),
+                figures,
+            )
         )
+    remarks += remark_on_labels(arms)
     for number, (question, fraction) in enumerate(asked):
         _tell(progress, len(tasks) + number, len(tasks) + len(asked))
         if not {(question.arm, fraction), (question.other, fraction)} <= set(seeds_of.index):
@@ -136,6 +145,22 @@ def summarize_study(
     )
 
 
+def remark_on_labels(arms: Sequence[ArmFigures]) -> list[str]:
+    """What was learned from fewer than FEW_LENSES lenses: the intervals do not know of another draw of these."""
+    found: dict[tuple[float, int, int], list[str]] = {}
+    for one in arms:
+        if one.label_lenses < FEW_LENSES:
+            names = found.setdefault((one.fraction, one.label_lenses, one.labels), [])
+            if one.arm not in names:
+                names.append(one.arm)
+    return [
+        f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {lenses} "
+        f"lens{'es' * (lenses != 1)} among {labels} cutouts; others of the kind might have taught something else, "
+        "which no interval here knows"
+        for (fraction, lenses, labels), names in found.items()
+    ]
+
+
 def read_predictions(folder: Path) -> pd.DataFrame:
     """The table of all predictions on held-out images, see study.run_study. Raises InputError."""
     path = folder / PREDICTIONS
@@ -145,7 +170,7 @@ def read_predictions(folder: Path) -> pd.DataFrame:
             "let `study` finish: the same command goes on where it was",
         )
     table = read_table(path)
-    columns = ("id", "group", "lens", "stage", "arm", "seed", "fraction", "lens_probability")
+    columns = ("id", "group", "lens", "stage", "arm", "seed", "fraction", "labels", "label_lenses", "lens_probability")
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(f"{path}: found no column {missing[0]}, expected that of a study", "run `study` again")
@@ -203,17 +228,6 @@ def read_results(folder: Path) -> StudyResults:
         raise InputError(
             f"{path}: is damaged ({error.errors()[0]['msg']})", "delete it; `report` makes it anew"
         ) from None
-
-
-def _count_labels(folder: Path, arm: str, fraction: float, seeds: int) -> int | None:
-    counts = []
-    for seed in range(seeds):
-        path = folder / Job(arm, seed, fraction, None).folder / "split.parquet"
-        if not path.is_file():
-            return None
-        split = read_split(path)
-        counts.append(int(((split["part"] == "train") & split["used"] & (split["origin"] == "this run")).sum()))
-    return round(float(np.mean(counts)))
 
 
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

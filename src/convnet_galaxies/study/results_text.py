@@ -37,7 +37,7 @@ def render_results(results: StudyResults) -> str:
                 *(
                     [
                         one.arm,
-                        f"{100 * one.fraction:g} %",
+                        f"{100 * one.fraction:g} % ({one.labels:,}, {one.label_lenses:,} lenses)",
                         str(one.seeds),
                         *(brief(one.figures[name]) for name in SHOWN),
                     ]

@@ -18,6 +18,7 @@ from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
 from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
+from convnet_galaxies.train.plan import stage_rows
 from convnet_galaxies.train.run_folder import RunFolder
 
 SPLIT_SEED = 0
@@ -79,6 +80,10 @@ def run_study(
 ) -> Path:
     """Train all nets and predict the held-out cutouts with each; returns the file of predictions.
 
+    Its columns are the images' id, group, lens, stage and flavors, the arm, seed and fraction of the net, labels and
+    label_lenses (what it was trained on in its last step: labelled images, and lenses among them), and its answer:
+    lens_probability or predicted_flavor.
+
     output: folder; a net whose predictions are there is not trained again, so a study that was cut off goes on where
         it was. Its ``study.json`` holds the plan; another plan for the same folder is refused.
     Raises InputError when the packs lack votes, lenses or stages.
@@ -89,14 +94,15 @@ def run_study(
             raise InputError(
                 f"pack: found no column '{column}'", "give --zoo a Galaxy Zoo pack, --space-warps a catalogue's"
             )
-    _settle(output, plan, settings, zoo, lenses)
     parts = study_parts(lenses, settings.split.shares, seed=SPLIT_SEED)
+    kept = {share: keep_share(parts, lenses.table, share, seed=SPLIT_SEED) for share in (*plan.fractions, 1.0)}
+    _settle(output, plan, settings, zoo, lenses)
     jobs = study_jobs(plan)
     for number, job in enumerate(jobs):
         if progress is not None:
             progress(number, len(jobs), f"{job.name}, {job.fraction:.0%} of the labels, seed {job.seed}")
         if not (output / job.folder / "predictions.parquet").is_file():
-            _do(job, zoo, lenses, parts, settings, output, plan, device)
+            _do(job, zoo, lenses, kept[job.fraction], settings, output, plan, device)
     path = output / "predictions.parquet"
     tables = [pd.read_parquet(output / job.folder / "predictions.parquet") for job in jobs if job.arm is not None]
     with new_file(path, force=True) as temporary:
@@ -127,12 +133,10 @@ def _do(  # one net: trained, and asked about the held-out cutouts
             )
         pd.DataFrame().to_parquet(run.path / "predictions.parquet")
         return
-    groups = lenses.table["group"].to_numpy()
-    own_parts = keep_share(parts, groups, job.fraction, seed=SPLIT_SEED)
     if job.name == "leaking random split":
         draw = np.random.default_rng(job.seed).random(len(lenses))
         shares = settings.split.shares
-        own_parts = np.select([draw < shares[0], draw < shares[0] + shares[1]], ["train", "validation"], "test").astype(
+        parts = np.select([draw < shares[0], draw < shares[0] + shares[1]], ["train", "validation"], "test").astype(
             object
         )
     task = "flavor" if job.name == "flavors" else "lens"
@@ -150,14 +154,21 @@ def _do(  # one net: trained, and asked about the held-out cutouts
             tasks=(task,),
             parent=parent,
             stage=job.arm.stage,
-            parts=own_parts,
+            parts=parts,
             device=device,
             force=True,
         )
-    rows = np.flatnonzero((own_parts == "test") & lenses.table["lens"].notna().to_numpy())
+    rows = np.flatnonzero((parts == "test") & lenses.table["lens"].notna().to_numpy())
     answer = Predictor(run.path, device=device, views=plan.views).answer(lenses.images[rows])[task]  # type: ignore[arg-type]
     table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
-    table = table.assign(arm=job.name, seed=job.seed, fraction=job.fraction)
+    learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.arm.stage)].dropna()
+    table = table.assign(
+        arm=job.name,
+        seed=job.seed,
+        fraction=job.fraction,
+        labels=len(learned),
+        label_lenses=int((learned == 1).sum()),
+    )
     if task == "lens":
         table["lens_probability"] = answer
     else:

@@ -65,4 +65,4 @@ class Batches:
         views = random_views(pixels, self.augment, generator, field_px=self.field_px, output_px=self.output_px)
         picked = torch.from_numpy(rows)
         targets = {task: target.values[picked] for task, target in self.targets.items()}
-        return Batch(views.contiguous(memory_format=torch.channels_last), targets)
+        return Batch(views, targets)

@@ -195,7 +195,7 @@ def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 2
         pixels = torch.from_numpy(plan.images.images[rows])
         views = fixed_view(pixels, upright, field_px=plan.field_px, output_px=plan.input_px)
         with fabric.autocast():
-            outputs = net(fabric.to_device(views.contiguous(memory_format=torch.channels_last)))
+            outputs = net(fabric.to_device(views))
         for task, target in plan.targets.items():
             known = int(target.known[rows].sum())
             if known:
