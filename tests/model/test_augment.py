@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from convnet_galaxies.model.augment import (
+    PIXEL_MEAN,
+    PIXEL_STD,
     draw_gains,
     draw_warps,
     fixed_view,
@@ -150,3 +152,17 @@ def test_random_views_do_not_change_the_packed_pixels(pixels) -> None:
     for warp in fixed_warps(8):
         fixed_view(pixels, warp, field_px=SIDE, output_px=SIDE)
     assert torch.equal(pixels, before)
+
+
+def test_views_of_whole_images_keep_what_stands_at_the_middle_of_the_rim() -> None:
+    side = 64
+    pixels = torch.zeros(1, side, side, 1, dtype=torch.uint8)
+    pixels[:, 1:3, side // 2 - 1 : side // 2 + 1] = 255
+
+    def least_light(views: int, zoom_in: bool) -> float:
+        seen = (fixed_view(pixels, warp, field_px=side, output_px=side) for warp in fixed_warps(views, zoom_in=zoom_in))
+        return min((view * PIXEL_STD + PIXEL_MEAN).sum().item() for view in seen)
+
+    for views in (8, 16):
+        assert least_light(views, zoom_in=False) > 255 * 2
+        assert least_light(views, zoom_in=True) == pytest.approx(0, abs=1)

@@ -55,15 +55,17 @@ QUARTERS = 4
 """So many views in a row of fixed_warps differ by quarter turns only."""
 
 
-def fixed_warps(views: int) -> Tensor:
+def fixed_warps(views: int, *, zoom_in: bool = True) -> Tensor:
     """Affine maps of the fixed views of prediction, float32 [views, 2, 3].
 
     1 view: as it is. 8 and 16: see ORBITS; their mean does not know quarter turns of the image.
+    zoom_in: False for a net that is to see the whole image, whose rim is lost to a view that is zoomed in.
     """
     if views == 1:
         return torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
     warps = []
-    for turn, flip, zoom in ORBITS[views]:
+    for turn, flip, wanted in ORBITS[views]:
+        zoom = wanted if zoom_in else min(wanted, 1.0)
         for quarter in range(QUARTERS):
             angle = math.radians(turn + 90 * quarter)
             cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom

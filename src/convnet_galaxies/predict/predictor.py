@@ -85,7 +85,8 @@ class Predictor:
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
         self.nets = [self._prepare(net) for net in nets]
         self.views = self.card.views if views is None else views
-        self.warps = fixed_warps(self.views)
+        side = self.card.preprocess.size_px
+        self.warps = fixed_warps(self.views, zoom_in=self.card.net.field_of(side) < side)
         # To a symmetric net the views between would look the same.
         self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
