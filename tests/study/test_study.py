@@ -56,7 +56,7 @@ def test_every_arm_predicts_the_same_held_out_images_but_the_leaking_one(finishe
     table = pd.read_parquet(finished[0] / "predictions.parquet")
     parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
     images = make_lens_set(160).table
-    held_out = set(images["id"][(parts == "test") & images["lens"].notna().to_numpy()])
+    held_out = set(images["id"][(parts != "train") & images["lens"].notna().to_numpy()])
     for (arm, _, _), rows in table.groupby(["arm", "seed", "fraction"]):
         assert (set(rows["id"]) == held_out) == (arm != LEAKING)
     assert set(table["arm"]) == {*(arm.name for arm in ARMS), FLAVOR_ARM, LEAKING}
@@ -69,7 +69,7 @@ def test_only_the_leaking_split_trains_on_fields_that_it_is_judged_on(finished: 
         split = pd.read_parquet(folder / job.folder / "split.parquet")
         field = split["keys"].map(lambda keys: keys[0])
         trained = set(field[(split["part"] == "train") & split["used"]])
-        assert bool(trained & set(field[split["part"] == "test"])) == leaks
+        assert bool(trained & set(field[split["part"].isin(["validation", "test"])])) == leaks
 
 
 def test_the_results_of_a_real_study_are_measured(finished: tuple[Path, list[str]]) -> None:

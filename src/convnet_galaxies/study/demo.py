@@ -44,7 +44,7 @@ class DemoSize:
     """
 
     galaxies: int = 1000
-    cutouts: int = 1600
+    cutouts: int = 2400
     zoo_epochs: int = 12
     lens_epochs: int = 18
     transfer_epochs: int = 9
