@@ -10,6 +10,7 @@ import numpy as np
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
 from convnet_galaxies.show.page import Plot
 from convnet_galaxies.study.answers import Answer
+from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import ArmFigures
 
 
@@ -60,7 +61,7 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
     first = of_stage[0]
     return drawing.plot(
         f"AUROC on stage {stage} by number of labels. " + "; ".join(words),
-        f"AUROC on the {first.n_images:,} held-out images of stage {stage} ({first.n_lenses:,} lenses), mean of "
+        f"AUROC on the {first.n_images:,} held-out images of stage {stage} ({count_lenses(first.n_lenses)}), mean of "
         f"{first.seeds} seed{'s' * (first.seeds != 1)}; 95 % intervals over groups and seeds.",
     )
 

@@ -22,6 +22,7 @@ from convnet_galaxies.show.provenance import count_images, list_commands, list_v
 from convnet_galaxies.show.run_page import card
 from convnet_galaxies.show.study_figures import plot_answers, plot_labels
 from convnet_galaxies.study.answers import stack_seeds
+from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import ArmFigures, StudyResults, read_predictions, read_results
 from convnet_galaxies.study.results_text import NAMES, SHOWN, brief
 
@@ -119,12 +120,12 @@ def _figure_blocks(results: StudyResults, table: pd.DataFrame, most: float) -> l
 
 def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
     return Table(
-        f"Stage {stage}: {rows[0].n_lenses:,} lenses among {rows[0].n_images:,} held-out images",
+        f"Stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} held-out images",
         ("arm", "labels", *(NAMES[name] for name in SHOWN)),
         tuple(
             (
                 one.arm,
-                f"{100 * one.fraction:g} % ({one.labels:,}, {one.label_lenses:,} lenses)",
+                f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
                 *(brief(one.figures[name]) for name in SHOWN),
             )
             for one in rows

@@ -92,6 +92,11 @@ def keep_share(parts: np.ndarray, table: pd.DataFrame, share: float, *, seed: in
     return left
 
 
+def count_lenses(number: int) -> str:
+    """``1 lens``, ``1,234 lenses``."""
+    return f"{number:,} lens{'es' * (number != 1)}"
+
+
 def kind_of_groups(table: pd.DataFrame) -> np.ndarray:
     """Kind of each image's group, int [n]: a group is what its rarest image is.
 
@@ -110,7 +115,7 @@ def _require_both(table: pd.DataFrame, parts: np.ndarray, part: str, advice: str
         lenses = int((labels == 1).sum())
         if lenses == 0 or lenses == len(labels):
             raise InputError(
-                f"pack: stage {stage} has {lenses} lens{'es' * (lenses != 1)} among {len(labels)} known cutouts in the "
+                f"pack: stage {stage} has {count_lenses(lenses)} among {len(labels)} known cutouts in the "
                 f"part '{part}', expected some of both kinds",
                 advice,
             )

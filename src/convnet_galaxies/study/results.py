@@ -19,7 +19,7 @@ from convnet_galaxies.measure.intervals import Figure
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
 from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import ARMS, QUESTIONS
+from convnet_galaxies.study.arms import ARMS, QUESTIONS, count_lenses
 from convnet_galaxies.train.targets import FLAVORS
 
 LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
@@ -154,8 +154,8 @@ def remark_on_labels(arms: Sequence[ArmFigures]) -> list[str]:
             if one.arm not in names:
                 names.append(one.arm)
     return [
-        f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {lenses} "
-        f"lens{'es' * (lenses != 1)} among {labels} cutouts; others of the kind might have taught something else, "
+        f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {count_lenses(lenses)} "
+        f"among {labels} cutouts; others of the kind might have taught something else, "
         "which no interval here knows"
         for (fraction, lenses, labels), names in found.items()
     ]

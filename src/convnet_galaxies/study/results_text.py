@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import StudyResults
 
 SHOWN = ("auroc", "average_precision", "tpr0", "tpr10", "log_loss", "accuracy")
@@ -29,7 +30,7 @@ def render_results(results: StudyResults) -> str:
         rows = [one for one in results.arms if one.stage == stage]
         if not rows:
             continue
-        lines += ["", f"Held-out images of stage {stage}: {rows[0].n_lenses} lenses among {rows[0].n_images}"]
+        lines += ["", f"Held-out images of stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images}"]
         head = ["arm", "labels", "seeds", *(NAMES[name] for name in SHOWN)]
         lines += align(
             [
@@ -37,7 +38,7 @@ def render_results(results: StudyResults) -> str:
                 *(
                     [
                         one.arm,
-                        f"{100 * one.fraction:g} % ({one.labels:,}, {one.label_lenses:,} lenses)",
+                        f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
                         str(one.seeds),
                         *(brief(one.figures[name]) for name in SHOWN),
                     ]
