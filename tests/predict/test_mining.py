@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from PIL import Image
 from small_sets import draw_pixels, make_lens_set, tiny, write_pngs
 
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.data.preprocess import Given, Preprocess
 from convnet_galaxies.data.records import join_sets
+from convnet_galaxies.data.stretch import Composite
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
 from convnet_galaxies.predict.mining import cut, find_objects, mine, place_grid, suppress
 from convnet_galaxies.predict.predictor import Predictor
@@ -159,6 +161,26 @@ def test_cutouts_and_other_scales_are_taken(run, predictor, tmp_path) -> None:
     summary = mine(predictor, run, folder, tmp_path / "fine", above=0.0, given=Given(0.372))
     assert read_pack(tmp_path / "fine").preprocess == MADE
     assert summary.windows == 90  # 16 px windows at a stride of 8 px
+
+
+def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor, fields, tmp_path) -> None:
+    assert mine(predictor, run, fields, tmp_path / "a", above=0.0).remarks == ()
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    noise = np.random.default_rng(1).integers(0, 30, (40, 50), np.uint8)
+    Image.fromarray(np.dstack([noise] * 3)).save(folder / "grey.png")
+    Image.fromarray(np.dstack([noise[:20, :20], noise[5:25, :20], noise[:20, 5:25]])).save(folder / "small.png")
+    fits.writeto(folder / "linear.fits", np.stack([noise, noise, noise[::-1]]).astype(np.float32))
+    composites = predictor.preprocess.model_copy(update={"stretch": Composite()})
+    taught = Predictor(run, device="cpu", precision="fp32")
+    taught.card = replace(taught.card, preprocess=composites)
+    remarks = mine(taught, run, folder, tmp_path / "b", above=0.0).remarks
+    assert [text.split(" images ")[0] for text in remarks] == ["1 of 3"] * 3
+    for text, name, kind in zip(
+        remarks, ("small", "grey", "linear"), ("smaller", "without colour", "guessed"), strict=True
+    ):
+        assert text.endswith(f": {name}.")
+        assert kind in text
 
 
 def test_bad_input_is_one_message_and_leaves_nothing(run, world, predictor, fields, tmp_path) -> None:

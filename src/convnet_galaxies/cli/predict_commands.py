@@ -229,8 +229,8 @@ def mine(
             force=force,
             progress=update,
         )
-    for text in result.skipped:
-        remark(f"left out: {text}", quiet=quiet)
+    for text in (*(f"left out: {text}" for text in result.skipped), *result.remarks):
+        remark(text, quiet=quiet)
     if as_json:
         show_json(result)
         return

@@ -17,7 +17,7 @@ from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.data.preprocess import Given, Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
-from convnet_galaxies.predict.input_notes import require_scale
+from convnet_galaxies.predict.input_notes import InputNotes, require_scale
 from convnet_galaxies.predict.predictor import Predictor
 
 NO_LENS = "dud"
@@ -28,7 +28,7 @@ SMOOTHING_PX, DETECTION_SIGMA = 2.0, 5.0
 class MiningSummary:
     """The pack; how many stamps it holds, of how many windows in how many images were scored; skipped, one text each.
 
-    highest, lowest: lens probabilities of the stamps.
+    highest, lowest: lens probabilities of the stamps. remarks: what the run was not made for in these images.
     """
 
     pack: Path
@@ -38,6 +38,7 @@ class MiningSummary:
     highest: float
     lowest: float
     skipped: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def mine(
     require_scale(given.pixel_scale_arcsec, predictor.preprocess)
     made = widen(predictor.preprocess, context_px, given)
     files = index_images(list_images(source)[:limit])
+    notes = InputNotes(predictor.window_px(given.pixel_scale_arcsec))
     finds: list[Stamp] = []
     skipped: list[str] = []
     windows, best, linear = 0, 0.0, False
@@ -103,6 +105,7 @@ def mine(
                 raise
             skipped.append(error.message)
             continue
+        notes.look([name], field[None], [made_of], None)
         centres, probability = _score(predictor, field, given, on, stride_px)
         windows += len(centres)
         best = max(best, float(probability.max()))
@@ -124,7 +127,10 @@ def mine(
     mined = replace(_to_set(finds, made, predictor, run), linear=linear)
     write_set(mined, output, force=force, skipped=skipped)
     highest, lowest = finds[0].probability, finds[-1].probability
-    return MiningSummary(output, len(finds), windows, len(files) - len(skipped), highest, lowest, tuple(skipped))
+    remarks = tuple(notes.sentences())
+    return MiningSummary(
+        output, len(finds), windows, len(files) - len(skipped), highest, lowest, tuple(skipped), remarks
+    )
 
 
 def widen(preprocess: Preprocess, context_px: int, given: Given) -> Preprocess:
