@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from decoders import decode_with_simplejpeg, read_members
+from decoders import decode_pngs, decode_with_simplejpeg, read_members
 from galaxy_files import make_galaxy_files
 from measuring import Report, race, read_options
 from peers import Peer
@@ -34,7 +34,7 @@ def main() -> None:
     number = 32 if options.quick else 1536
     files = make_galaxy_files(number, with_pngs=True)
     images = files.pack()
-    jpegs = read_members(files.archive)
+    jpegs, pngs = read_members(files.archive), [path.read_bytes() for path in sorted(files.pngs.iterdir())]
     settings = load_settings(None, ["train.epochs=1"])
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -45,7 +45,10 @@ def main() -> None:
         def predict(predictor: Predictor, source: Path) -> None:
             predict_file(predictor, source, output, force=True)
 
-        contestants: dict[str, Callable[[], object]] = {"decoder": lambda: decode_with_simplejpeg(jpegs)}
+        contestants: dict[str, Callable[[], object]] = {
+            "JPEG zip": lambda: decode_with_simplejpeg(jpegs),
+            "PNG folder": lambda: decode_pngs(pngs),
+        }
         for views in (1, 8):
             predictor = Predictor(run, views=views)  # type: ignore[arg-type]
             for name, source in sources.items():
@@ -57,7 +60,8 @@ def main() -> None:
                 for name, seconds in race({"usual": usual, **contestants}, options.rounds).items()
             }
     report.add("the usual way, 1 view", speeds["usual"], "images/s", remark=usual.remark)
-    report.add("bare decoder, 424 px JPEG", speeds["decoder"], "images/s", remark="simplejpeg, in memory, all threads")
+    report.add("bare decoder, 424 px JPEG", speeds["JPEG zip"], "images/s", remark="simplejpeg, in memory, all threads")
+    report.add("bare decoder, 424 px PNG", speeds["PNG folder"], "images/s", remark="Pillow, in memory, all threads")
     for views in (1, 8):
         for name in sources:
             found = speeds[f"{name} {views}"]
@@ -65,8 +69,8 @@ def main() -> None:
             if goal := GOALS.get((name, views), ""):
                 report.add(text, found, "images/s", goal=goal)
             report.add(text, found, "images/s", against="the usual way", reference=speeds["usual"])
-            if name == "JPEG zip":
-                report.add(text, found, "images/s", against="the bare decoder", reference=speeds["decoder"])
+            if name in speeds:
+                report.add(text, found, "images/s", against="the bare decoder", reference=speeds[name])
     report.finish()
 
 

@@ -1,4 +1,4 @@
-"""Bare decoding of JPEGs on all processors, without anything round it: what packing and predicting cannot exceed."""
+"""Bare decoding of images on all processors, without anything round it: what packing and predicting cannot exceed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def decode_with_pillow(jpegs: Sequence[bytes]) -> None:
     _on_all_processors(_pillow, jpegs)
 
 
+def decode_pngs(pngs: Sequence[bytes]) -> None:
+    """Decode each by Pillow, as the package does, into pixels that are dropped."""
+    _on_all_processors(_png, pngs)
+
+
+def _png(data: bytes) -> None:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+
+
 def _simplejpeg(data: bytes, factor: float) -> None:
     height, width = simplejpeg.decode_jpeg_header(data)[:2]
     simplejpeg.decode_jpeg(data, "RGB", min_height=math.ceil(height * factor), min_width=math.ceil(width * factor))
@@ -47,8 +57,8 @@ def _pillow(data: bytes) -> None:
         np.asarray(image.convert("RGB").resize((PIXELS.size_px,) * 2, Image.Resampling.BICUBIC, box=box))
 
 
-def _on_all_processors(decode: Callable[[bytes], None], jpegs: Sequence[bytes]) -> None:
+def _on_all_processors(decode: Callable[[bytes], None], files: Sequence[bytes]) -> None:
     # Threads, as in the package: both libraries let go of Python's lock while they decode.
     with ThreadPoolExecutor(count_processors()) as pool:
-        for _ in pool.map(lambda block: [decode(data) for data in block], [jpegs[k::32] for k in range(32)]):
+        for _ in pool.map(lambda block: [decode(data) for data in block], [files[k::32] for k in range(32)]):
             pass
