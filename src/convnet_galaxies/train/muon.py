@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from convnet_galaxies.model.symmetry import DIFFERENCES, SYMMETRIES, as_matrix, expand
+from convnet_galaxies.model.symmetry import SYMMETRIES, as_matrix, expand, from_blocks, to_blocks
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the Newton-Schulz step a x + b x^3 + c x^5, steep at zero (Jordan et al. 2024)."""
@@ -41,20 +41,22 @@ class ConvMuon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group, kernels, moves in zip(self.param_groups, self.kernels, self.moves, strict=True):
-            for matrix, kernel, of_kernel in zip(group["params"], kernels, moves, strict=True):
-                if kernel.grad is not None:
-                    self._move(matrix, as_matrix(kernel.grad), of_kernel, group)
+            gradients = {row: as_matrix(kernel.grad) for row, kernel in enumerate(kernels) if kernel.grad is not None}
+            matrices, moves = [group["params"][row] for row in gradients], [moves[row] for row in gradients]
+            ahead = [
+                self._look_ahead(*pair, group["momentum"]) for pair in zip(matrices, gradients.values(), strict=True)
+            ]
+            for matrix, update, of_kernel in zip(matrices, orthogonalise(ahead, moves), moves, strict=True):
+                rows, columns = matrix.shape
+                whole_rows = rows if of_kernel is None else rows * SYMMETRIES
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(update, alpha=-group["lr"] * math.sqrt(max(1, whole_rows / columns)))
 
-    def _move(self, matrix: Tensor, gradient: Tensor, moves: Tensor | None, group: dict[str, Any]) -> None:
-        state, momentum = self.state[matrix], group["momentum"]
+    def _look_ahead(self, matrix: Tensor, gradient: Tensor, momentum: float) -> Tensor:  # Nesterov's
+        state = self.state[matrix]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
-        buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        update = orthogonalise(gradient.lerp(buffer, momentum), moves)  # Nesterov's look ahead
-        rows, columns = matrix.shape
-        whole_rows = rows if moves is None else rows * SYMMETRIES
-        matrix.mul_(1 - group["lr"] * group["weight_decay"])
-        matrix.add_(update, alpha=-group["lr"] * math.sqrt(max(1, whole_rows / columns)))
+        return gradient.lerp(state["momentum_buffer"].lerp_(gradient, 1 - momentum), momentum)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for kernels in self.kernels:
@@ -62,49 +64,70 @@ class ConvMuon(torch.optim.Optimizer):
                 kernel.grad = None
 
 
-def orthogonalise(matrix: Tensor, moves: Tensor | None = None) -> Tensor:
-    """A matrix [m, n] with its singular vectors kept and its singular values moved near 1 (0.7 to 1.2).
+def orthogonalise(matrices: Sequence[Tensor], moves: Sequence[Tensor | None]) -> list[Tensor]:
+    """Matrices [m, n] with their singular vectors kept and their singular values moved near 1 (0.7 to 1.2).
 
-    moves: for a shared kernel (see symmetry.kernel_moves); singular values are those of the matrix of all its copies.
+    moves: of each, for a shared kernel (see symmetry.kernel_moves); singular values are those of the matrix of all its
+    copies.
     """
-    rows, columns = matrix.shape
-    copies = 1 if moves is None else SYMMETRIES
-    # Only kernels of one pixel have a transpose that is a shared kernel again; others are hardly ever tall.
-    is_tall = rows * copies > columns and (moves is None or moves.shape[1] == SYMMETRIES)
-    wide = _transpose(matrix, moves) if is_tall else matrix
-    wide = wide / (wide.norm() * math.sqrt(copies)).clamp_min(1e-7)
+    is_tall, wide = [], []
+    for matrix, of_kernel in zip(matrices, moves, strict=True):
+        rows, columns = matrix.shape
+        copies = 1 if of_kernel is None else SYMMETRIES
+        # Only kernels of one pixel have a transpose that is a shared kernel again; others are hardly ever tall.
+        is_tall.append(rows * copies > columns and (of_kernel is None or of_kernel.shape[1] == SYMMETRIES))
+        lying = _transpose(matrix, of_kernel) if is_tall[-1] else matrix
+        wide.append(lying / (lying.norm() * math.sqrt(copies)).clamp_min(1e-7))
     moved = newton_schulz(wide, moves)
-    return _transpose(moved, moves) if is_tall else moved
+    return [_transpose(one, m) if tall else one for one, m, tall in zip(moved, moves, is_tall, strict=True)]
 
 
-def newton_schulz(x: Tensor, moves: Tensor | None = None) -> Tensor:
-    """The iteration X <- (a + b G + c G^2) X with G = X X^T, on [m, n] of spectral norm 1 at most.
+def newton_schulz(matrices: Sequence[Tensor], moves: Sequence[Tensor | None]) -> list[Tensor]:
+    """The iteration X <- (a + b G + c G^2) X with G = X X^T, on each X [m, n] of spectral norm 1 at most.
 
-    The large matrix is multiplied twice instead of ten times: all factors P = a + b G + c G^2 are polynomials of the
-    first Gram matrix, so they commute; their product Q is gathered, the Gram matrix of each step is P G P, and X is
-    multiplied by Q once. Needs fp32: G squares the range.
+    X is multiplied twice instead of ten times: all factors a + b G + c G^2 are polynomials of the first Gram matrix,
+    whose product Q is gathered, and X is multiplied by Q once. Needs fp32: G squares the range.
 
-    Of a shared kernel x is the first copy, an eighth of the rows of X. All products of X, X^T and P are known from
-    their first rows as well, so that only these are computed.
+    Of a shared kernel x is the first copy, an eighth of the rows of X; G and Q are known from their first rows as well,
+    and fall into small blocks (symmetry.to_blocks).
     """
+    wholes = [x if m is None else expand(x, m) for x, m in zip(matrices, moves, strict=True)]
+    grams = [x @ whole.T for x, whole in zip(matrices, wholes, strict=True)]
+    blocks = [(g[None],) if m is None else to_blocks(g) for g, m in zip(grams, moves, strict=True)]
+    gathered = iter(_gather_factors([block for of_kernel in blocks for block in of_kernel]))
+    return [
+        (next(gathered)[0] if m is None else from_blocks(next(gathered), next(gathered))) @ whole
+        for whole, m in zip(wholes, moves, strict=True)
+    ]
+
+
+def _gather_factors(grams: Sequence[Tensor]) -> list[Tensor]:
+    """Q of newton_schulz for Gram matrices, each [k, m, m] for some k and m; the Gram matrix after P is P G P.
+
+    Those of one size go together: with many small ones it is the number of calls that takes time.
+    """
+    by_size: dict[int, list[int]] = {}
+    for number, gram in enumerate(grams):
+        by_size.setdefault(gram.shape[1], []).append(number)
+    found = list(grams)
+    for numbers in by_size.values():
+        together = _gather_of_one_size(torch.cat([grams[number] for number in numbers]))
+        parts = together.split([len(grams[number]) for number in numbers])
+        for number, part in zip(numbers, parts, strict=True):
+            found[number] = part
+    return found
+
+
+def _gather_of_one_size(gram: Tensor) -> Tensor:
     a, b, c = QUINTIC
-    between = DIFFERENCES.to(x.device)
-
-    def whole(first: Tensor) -> Tensor:
-        return first if moves is None else expand(first, between)
-
-    whole_x = x if moves is None else expand(x, moves)
-    gram = x @ whole_x.T
     product = None
     for step in range(NEWTON_STEPS):
-        whole_gram = whole(gram)
-        factor = torch.addmm(gram, gram, whole_gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
-        whole_factor = whole(factor)
-        product = factor if product is None else product @ whole_factor
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else product @ factor
         if step + 1 < NEWTON_STEPS:
-            gram = factor @ whole_gram @ whole_factor
-    return x if product is None else product @ whole_x
+            gram = factor @ gram @ factor
+    return gram if product is None else product
 
 
 def _transpose(matrix: Tensor, moves: Tensor | None) -> Tensor:
