@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convnet_galaxies.model.symmetry import as_matrix, expand, kernel_moves, patch_moves
+from convnet_galaxies.model.symmetry import (
+    DIFFERENCES,
+    SYMMETRIES,
+    as_matrix,
+    expand,
+    from_blocks,
+    kernel_moves,
+    patch_moves,
+    to_blocks,
+)
 from convnet_galaxies.train.muon import NEWTON_STEPS, QUINTIC, ConvMuon, newton_schulz, orthogonalise
 
 SHAPES = [(64, 675), (256, 2304), (48, 48), (8, 300)]
@@ -88,3 +97,13 @@ def test_a_step_is_that_of_muon_by_torch_within_its_precision() -> None:
     moved = kernel.detach().permute(0, 2, 3, 1).reshape(96, -1)
     # An update has elements near 1 / sqrt(144); torch computes it in bf16, of which 8 bits count.
     assert (moved - matrix).norm() < 0.03 * 3 * 0.02 * math.sqrt(96)
+
+
+def test_blocks_of_a_product_are_the_products_of_the_blocks() -> None:
+    torch.manual_seed(5)
+    first = [torch.randn(3, 3 * SYMMETRIES, dtype=torch.float64) for _ in range(2)]
+    whole = [expand(one, DIFFERENCES) for one in first]
+    product = from_blocks(*(a @ b for a, b in zip(*map(to_blocks, first), strict=True)))
+    torch.testing.assert_close(product, (whole[0] @ whole[1])[:3])
+    turned = from_blocks(*(block.mT for block in to_blocks(first[0])))
+    torch.testing.assert_close(expand(turned, DIFFERENCES), whole[0].T)
