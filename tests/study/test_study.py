@@ -86,6 +86,13 @@ def test_another_plan_in_the_same_folder_is_refused(finished: tuple[Path, list[s
         run_study(make_vote_set(40), make_lens_set(160), SETTINGS, finished[0], plan=StudyPlan(seeds=1), device="cpu")
 
 
+def test_other_images_of_the_same_number_in_the_same_folder_are_refused(finished: tuple[Path, list[str]]) -> None:
+    lenses = make_lens_set(160)
+    lenses.table["id"] = [f"other{number}" for number in range(160)]
+    with pytest.raises(UsageError, match="holds a study of another plan, settings or packs"):
+        run_study(make_vote_set(40), lenses, SETTINGS, finished[0], plan=PLAN, device="cpu")
+
+
 def test_a_stage_in_which_a_class_is_missing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     lenses = make_lens_set(160)
     lenses.table.loc[lenses.table["stage"] == 2, "lens"] = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def run_study(
             )
     parts = study_parts(lenses, settings.split.shares, seed=SPLIT_SEED)
     kept = {share: keep_share(parts, lenses.table, share, seed=SPLIT_SEED) for share in (*plan.fractions, 1.0)}
-    _settle(output, plan, settings, zoo, lenses)
+    _settle(output, plan, settings, zoo, lenses, parts)
     jobs = study_jobs(plan)
     for number, job in enumerate(jobs):
         if progress is not None:
@@ -186,11 +187,16 @@ def _with_epochs(settings: Settings, epochs: int, fraction: float, seed: int) ->
     return settings.model_copy(update={"train": train, "seed": seed})
 
 
-def _settle(output: Path, plan: StudyPlan, settings: Settings, zoo: ImageSet, lenses: ImageSet) -> None:
+def _settle(
+    output: Path, plan: StudyPlan, settings: Settings, zoo: ImageSet, lenses: ImageSet, parts: np.ndarray
+) -> None:
+    # Arms are paired image by image, so a study goes on with the same images in the same parts only.
+    split = "\n".join(map(" ".join, zip(lenses.table["id"], parts, strict=True)))
     facts = {
         "plan": {**plan.__dict__, "fractions": list(plan.fractions)},
         "settings": write_settings(settings),
         "images": [len(zoo), len(lenses)],
+        "split_sha256": hashlib.sha256(split.encode()).hexdigest(),
     }
     path = output / "study.json"
     if path.is_file():
