@@ -31,7 +31,7 @@ from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 
 BUILTIN = Path(__file__).parents[1] / "src" / "convnet_galaxies" / "model" / "builtin"
-WIDE = ("net.widths=[64,128,256]", "train.validate_every=5")
+WIDE = ("net.widths=[64,128,256]", "net.depths=[1,2,2]", "net.input_px=80", "train.validate_every=5")
 ZOO = {
     "zoo-symmetric": (*WIDE, "train.epochs=60", "train.weight_decay=0.05"),
     "zoo-plain": (

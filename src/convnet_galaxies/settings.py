@@ -48,9 +48,9 @@ class NetSettings(Section):
         "symmetric", "plain", "resnet18", "resnet34", "resnet50", "convnext_atto", "convnext_nano", "convnext_tiny"
     ] = "symmetric"
     widths: tuple[Annotated[int, Field(gt=0)], ...] = (32, 64, 128)
-    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 2, 2)
+    depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 1)
     patch_px: Annotated[int, Field(gt=0)] = 4
-    input_px: Annotated[int, Field(ge=16)] = 80
+    input_px: Annotated[int, Field(ge=16)] = 64
     field_px: Positive | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     encoder_weights: str | None = None
@@ -121,7 +121,7 @@ class TrainSettings(Section):
     precision: ``auto`` takes bf16 where the processor or GPU has it natively.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 60
+    epochs: Annotated[int, Field(gt=0)] = 80
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03
