@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.fold import fold_norms
-from convnet_galaxies.model.fused import FusedPlainNet, can_fuse, gather_patches
+from convnet_galaxies.model.fused import FusedPlainNet, can_fuse, gather_patches, in_patch_order
 from convnet_galaxies.model.plain_net import PlainNet
 from convnet_galaxies.model.symmetric_net import SharedNorm, SymmetricNet
 
@@ -44,7 +44,14 @@ def test_fused_net_gives_the_features_of_the_net(kind, depths) -> None:
 
 def test_gathered_patches_are_those_of_pixel_unshuffle() -> None:
     images = torch.randn(2, 3, 10, 20).to(memory_format=torch.channels_last)
-    assert torch.equal(gather_patches(images, 5), F.pixel_unshuffle(images, 5))
+    by_band = F.pixel_unshuffle(images, 5).view(2, 3, 25, 2, 4)
+    assert torch.equal(gather_patches(images, 5), by_band.transpose(1, 2).reshape(2, 75, 2, 4))
+
+
+def test_kernels_in_patch_order_convolve_the_same() -> None:
+    images, kernels = torch.randn(2, 3, 10, 20).to(memory_format=torch.channels_last), torch.randn(4, 75, 2, 1)
+    found = F.conv2d(gather_patches(images, 5), in_patch_order(kernels, 5))
+    torch.testing.assert_close(found, F.conv2d(F.pixel_unshuffle(images, 5), kernels), atol=1e-4, rtol=1e-4)
 
 
 def test_pixels_are_as_exact_in_bf16_as_their_normalised_values() -> None:

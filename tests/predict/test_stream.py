@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import column_names
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.predict.stream import BATCHES_A_TABLE, predict_file
+from convnet_galaxies.predict.stream import BATCHES_A_TABLE, csv_rows, predict_file
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,17 @@ def test_pack_folder_and_zip_give_equal_predictions_in_every_format(zoo, world, 
     assert [p.name for p in tmp_path.iterdir() if p.name != source] == [f"votes{ending}"]
     if ending == ".csv.gz":
         assert gzip.decompress((tmp_path / "votes.csv.gz").read_bytes()).startswith(b"id,Class1.1")
+
+
+@pytest.mark.parametrize("name", ["plain", "comma, inside", 'a "quote"', "two\nlines", "", "NaN", "1e5", "spiral é"])
+def test_rows_of_a_csv_are_read_back_as_they_were(name) -> None:
+    values = np.array([0, 1, np.nan, 1e-7, 1 / 3, np.nextafter(np.float32(1), np.float32(0))], np.float32)
+    table = pd.DataFrame({"id": [name, *"abcde"], "lens_probability": values})
+    text = io.BytesIO(b"id,lens_probability\n" + csv_rows(table))
+    found = pd.read_csv(
+        text, dtype={"id": str, "lens_probability": np.float32}, keep_default_na=False, na_values={1: [""]}
+    )
+    pd.testing.assert_frame_equal(found, table)
 
 
 def test_one_image_is_one_row_and_a_limit_takes_the_first(zoo, world, tmp_path, expected) -> None:

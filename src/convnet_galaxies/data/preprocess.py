@@ -175,7 +175,7 @@ class Preprocess(BaseModel):
 
 def is_constant(pixels: np.ndarray) -> np.ndarray:
     """Mask [n] of the images, uint8 [n, h, w, bands], in which every band has one value everywhere."""
-    return _all_images(pixels, lambda part: part == part[:1, :1])
+    return _all_images(pixels, lambda part: part == part[:, :1, :1])
 
 
 def is_grey(pixels: np.ndarray) -> np.ndarray:
@@ -184,8 +184,13 @@ def is_grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    middle = pixels.shape[1] // 2  # one row tells for nearly all images
-    return np.array([bool(compare(one[middle : middle + 1]).all() and compare(one).all()) for one in pixels], bool)
+    middle = pixels.shape[1] // 2
+    alike = compare(np.asarray(pixels[:, middle : middle + 1])).all(
+        axis=(1, 2, 3)
+    )  # one row tells for nearly all images
+    for row in np.flatnonzero(alike):
+        alike[row] = compare(pixels[row : row + 1]).all()
+    return np.asarray(alike)
 
 
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -31,6 +31,7 @@ class FusedPlainNet(Backbone):
         self.patch_px = net.patch_px
         convolutions = [module for module in net.stem if isinstance(module, nn.Conv2d)]
         self.stem = FusedConvolution(convolutions[0])
+        self.stem.weight = nn.Parameter(in_patch_order(self.stem.weight.detach(), net.patch_px), requires_grad=False)
         self.read = net.read
         self.blocks = nn.ModuleList(FusedBlock(block) for block in net.modules() if isinstance(block, PlainBlock))
 
@@ -45,11 +46,22 @@ class FusedPlainNet(Backbone):
 
 
 def gather_patches(images: Tensor, patch_px: int) -> Tensor:
-    """As torch's pixel_unshuffle, [n, c, h, w] to [n, c p p, h / p, w / p], in one copy that stays channels last."""
+    """[n, c, h, w], channels last, to [n, p p c, h / p, w / p], channels last, in one copy of runs of p c numbers.
+
+    The channels of a square are (row, column, band), where torch's pixel_unshuffle has (band, row, column) and copies
+    number by number, which takes three times as long; see in_patch_order.
+    """
     n, c, h, w = images.shape
-    grid = images.permute(0, 2, 3, 1).reshape(n, h // patch_px, patch_px, w // patch_px, patch_px, c)
-    patches = grid.permute(0, 1, 3, 5, 2, 4).reshape(n, h // patch_px, w // patch_px, c * patch_px**2)
+    runs = images.permute(0, 2, 3, 1).reshape(n, h // patch_px, patch_px, w // patch_px, patch_px * c)
+    patches = runs.transpose(2, 3).reshape(n, h // patch_px, w // patch_px, c * patch_px**2)
     return patches.permute(0, 3, 1, 2)
+
+
+def in_patch_order(kernels: Tensor, patch_px: int) -> Tensor:
+    """Kernels [o, c p p, h, w] over squares by pixel_unshuffle to those over squares by gather_patches."""
+    outputs, _, height, width = kernels.shape
+    by_pixel = kernels.reshape(outputs, -1, patch_px, patch_px, height, width).permute(0, 2, 3, 1, 4, 5)
+    return by_pixel.reshape(kernels.shape).contiguous(memory_format=torch.channels_last)
 
 
 class FusedBlock(nn.Module):

@@ -77,7 +77,7 @@ class Predictor:
         device: Device = "auto",
         views: Views | None = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
-        batch: int = 128,
+        batch: int = 256,
         knows: bool = True,
     ) -> None:
         nets, self.card = load_nets(run)
