@@ -56,7 +56,7 @@ class PlainNet(Backbone):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.PixelUnshuffle(patch_px), layers.first(bands, patch_px, widths[0]), layers.norm(widths[0]), nn.ReLU()
+            nn.PixelUnshuffle(patch_px), layers.first(bands, patch_px, widths[0]), layers.norm(widths[0]), nn.ReLU(inplace=True)
         )
         self.patch_px = patch_px
         stages: list[nn.Module] = []
@@ -102,5 +102,6 @@ class PlainBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.norm1(self.conv1(x)))
-        return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        # In place where no backward pass needs what stood there.
+        y = self.norm1(self.conv1(x)).relu_()
+        return self.norm2(self.conv2(y)).add_(self.shortcut(x)).relu_()

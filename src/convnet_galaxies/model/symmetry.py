@@ -8,6 +8,7 @@ matrices [o, h w i], whose memory they share when they are channels-last.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -78,18 +79,24 @@ class _Expand(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (gradient,) = grads
         count, blocks = len(gradient) // SYMMETRIES, ctx.moves.shape[1]
-        own = torch.arange(SYMMETRIES, device=gradient.device)[:, None] * (count * blocks)
-        rows = own + _rows_of_copies(count, ctx.moves.argsort(1)).view(SYMMETRIES, -1)
-        moved = gradient.reshape(SYMMETRIES * count * blocks, -1).index_select(0, rows.flatten())
+        moved = gradient.reshape(SYMMETRIES * count * blocks, -1).index_select(0, _rows_of_firsts(count, ctx.moves))
         # Eight bf16 numbers add up to few digits.
         total = moved.view(SYMMETRIES, count, -1).sum(0, dtype=torch.float32)
         return total.to(gradient.dtype), None
 
 
+@lru_cache(maxsize=256)  # there are as many as kernels, and a step asks three times for each
 def _rows_of_copies(count: int, moves: Tensor) -> Tensor:
     """Where each block of columns of all copies of count rows is from, long [8 count blocks], blocks row by row."""
     rows = torch.arange(count, device=moves.device) * moves.shape[1]
     return (moves[:, None, :] + rows[None, :, None]).flatten()
+
+
+@lru_cache(maxsize=256)
+def _rows_of_firsts(count: int, moves: Tensor) -> Tensor:
+    """The way back: where in all copies the blocks of the first one went, long [8 count blocks], copy by copy."""
+    own = torch.arange(SYMMETRIES, device=moves.device)[:, None] * (count * moves.shape[1])
+    return (own + _rows_of_copies(count, moves.argsort(1)).view(SYMMETRIES, -1)).flatten()
 
 
 def _find_irreps() -> Tensor:
