@@ -1,7 +1,7 @@
 """Random views of a batch against transforms of one image at a time, and against the bare resampling as the floor.
 
 Ours: random_views (rotation, flip, shift, zoom, stretch in one warp, colour, normalisation) of 128 packed galaxies of
-108 px to 80 px, all threads. Pillow: rotate, crop with resize, flip, to tensor, colour and normalisation of the same
+108 px to 64 px, all threads. Pillow: rotate, crop with resize, flip, to tensor, colour and normalisation of the same
 packed pixels, one image after the other on one thread, as a DataLoader's worker does. Floor: F.grid_sample alone, on
 float pixels and a grid that are ready.
 

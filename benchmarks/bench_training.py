@@ -144,7 +144,9 @@ def main() -> None:
     options = read_options(__doc__, "training", rounds=5)
     report = Report("training", options)
     files = make_galaxy_files(64 if options.quick else 1536)
-    settings = load_settings(None, ["train.epochs=1", "train.validate_every=1", "split.train=1", "split.validation=0", "split.test=0"])
+    settings = load_settings(
+        None, ["train.epochs=1", "train.validate_every=1", "split.train=1", "split.validation=0", "split.test=0"]
+    )
     compare_epochs(report, options, files, settings)
     measure_utilisation(report, options, files.pack(), settings)
     report.finish()

@@ -185,12 +185,9 @@ def is_grey(pixels: np.ndarray) -> np.ndarray:
 
 def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     middle = pixels.shape[1] // 2
-    alike = compare(np.asarray(pixels[:, middle : middle + 1])).all(
-        axis=(1, 2, 3)
-    )  # one row tells for nearly all images
-    for row in np.flatnonzero(alike):
-        alike[row] = compare(pixels[row : row + 1]).all()
-    return np.asarray(alike)
+    alike: np.ndarray = np.all(compare(pixels[:, middle : middle + 1]), axis=(1, 2, 3))  # one row tells for nearly all
+    alike[alike] = [bool(compare(pixels[row : row + 1]).all()) for row in np.flatnonzero(alike)]
+    return alike
 
 
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:

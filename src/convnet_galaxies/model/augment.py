@@ -144,6 +144,7 @@ def _new_views(pixels: Tensor, output_px: int, dtype: torch.dtype) -> Tensor:
 
 
 def _few_at_a_time(n: int, few: int = 16) -> Iterator[slice]:
-    """About so many that what is made of them on the way stays in a processor's cache; 128 at once take twice as long."""
-    ends = [n * part // max(1, round(n / few)) for part in range(max(1, round(n / few)) + 1)]
+    """Even pieces of about so many that what is made of them stays in a processor's cache; 128 take twice as long."""
+    pieces = max(1, round(n / few))
+    ends = [n * piece // pieces for piece in range(pieces + 1)]
     return (slice(*pair) for pair in pairwise(ends))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from convnet_galaxies.model.backbone import Backbone
@@ -56,7 +55,10 @@ class PlainNet(Backbone):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.PixelUnshuffle(patch_px), layers.first(bands, patch_px, widths[0]), layers.norm(widths[0]), nn.ReLU(inplace=True)
+            nn.PixelUnshuffle(patch_px),
+            layers.first(bands, patch_px, widths[0]),
+            layers.norm(widths[0]),
+            nn.ReLU(inplace=True),
         )
         self.patch_px = patch_px
         stages: list[nn.Module] = []
