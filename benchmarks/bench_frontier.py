@@ -37,11 +37,13 @@ TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 GOALS = ((240, 0.087), (600, 0.083))
 """Seconds and RMSE that were asked for on two cores with bf16."""
 
+WIDE = ("net.widths=[64,128,256]", "net.depths=[1,2,2]")
 NETS: dict[str, tuple[float, Sequence[str], tuple[int, ...]]] = {
     "default": (1.0, (), (5, 15, 40, 80)),
     "blocks 1, 2, 2": (1.6, ("net.depths=[1,2,2]",), (54,)),
     "80 px, blocks 1, 2, 2": (2.4, ("net.input_px=80", "net.depths=[1,2,2]"), (36,)),
-    "twice the widths, blocks 1, 2, 2": (6.0, ("net.widths=[64,128,256]", "net.depths=[1,2,2]"), (36,)),
+    "twice the widths, blocks 1, 2, 2": (6.0, WIDE, (36,)),
+    "twice the widths, 80 px, blocks 1, 2, 2": (9.0, (*WIDE, "net.input_px=80"), (36,)),
     "without symmetry": (1.0, ("net.backbone=plain",), (40,)),
 }
 """Arithmetic as a multiple of the default net's, settings, and numbers of epochs."""
