@@ -47,7 +47,9 @@ def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
         for row in table[table["goal"] != ""].to_dict("records"):
             found = show_value(row)
             if row["unit"] == "AUROC":  # a ratio of areas says nothing
-                found = f"AUROC {row['value']:.3f}, {row['against']} {row['value'] / row['ratio']:.3f}"
+                # The peer's own row: the median of ratios would give an area that no round had.
+                peer = table[table["contestant"].str.startswith(f"{row['against']},")]["value"].iloc[0]
+                found = f"AUROC {row['value']:.3f}, {row['against']} {peer:.3f}"
             elif row["against"]:
                 found = f"{row['ratio']:.3g} times {row['against']}"
             lines.append(f"| {row['benchmark']}: {row['contestant']} | {found} | {row['goal']} | {row['met']} |")
