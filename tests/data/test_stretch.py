@@ -12,7 +12,8 @@ from small_sets import make_lens_set
 from convnet_galaxies.data.fits_image import read_fits
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.pack import read_pack, write_pack, write_set
-from convnet_galaxies.data.preprocess import Given, Preprocess, Source
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import join_sets
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.errors import InputError, UsageError
@@ -48,13 +49,13 @@ def test_a_fits_image_of_any_zero_point_and_sky_becomes_the_picture_that_volunte
     expected = linear_to_composite(gri).astype(int)
     said_by_header = to_fits(values, headers=({"MAGZERO": zeropoint_mag},))
     for data, given in (
-        (said_by_header, Given(blue_first=True)),
-        (to_fits(values[::-1], headers=({"MAGZERO": zeropoint_mag},)), Given()),
-        (to_fits(values), Given(blue_first=True, zeropoint_mag=zeropoint_mag)),
-        (to_fits(*values, headers=({}, {"MAGZERO": 99.0})), Given(blue_first=True, zeropoint_mag=zeropoint_mag)),
+        (said_by_header, ReadOptions(blue_first=True)),
+        (to_fits(values[::-1], headers=({"MAGZERO": zeropoint_mag},)), ReadOptions()),
+        (to_fits(values), ReadOptions(blue_first=True, zeropoint_mag=zeropoint_mag)),
+        (to_fits(*values, headers=({}, {"MAGZERO": 99.0})), ReadOptions(blue_first=True, zeropoint_mag=zeropoint_mag)),
     ):
         pixels, source = LIKE_SPACE_WARPS.decode_measured(data, "a.fits", given)
-        assert source == Source(SIDE_PX, "known")
+        assert (source.side_px, source.unit) == (SIDE_PX, "known")
         assert np.abs(pixels.astype(int) - expected).max() <= 1  # rounding of float32 on a sky of 3,000
 
 
@@ -66,7 +67,7 @@ def test_each_extension_may_have_a_zero_point_of_its_own() -> None:
     assert read_fits(data, "a.fits").zeropoint_mag == magnitudes
     assert read_fits(to_fits(*planes, headers=({"MAGZPT": 27.0},)), "a.fits").zeropoint_mag == (27.0,) * 3
     assert read_fits(to_fits(*planes, headers=({}, {"MAGZPT": "27"})), "a.fits").zeropoint_mag == (None,) * 3
-    pixels = LIKE_SPACE_WARPS.decode(data, "a.fits", Given(blue_first=True))
+    pixels = LIKE_SPACE_WARPS.decode(data, "a.fits", ReadOptions(blue_first=True))
     assert np.abs(pixels.astype(int) - linear_to_composite(gri)).max() <= 1
 
 
@@ -95,7 +96,7 @@ def test_counts_are_taken_per_area_of_the_sky() -> None:
     coarse = gri.reshape(3, SIDE_PX // 2, 2, SIDE_PX // 2, 2).sum(axis=(2, 4))[::-1]  # all light of 2 x 2 pixels
     preprocess = LIKE_SPACE_WARPS.model_copy(update={"crop_px": SIDE_PX})
     data = to_fits(coarse, headers=({"MAGZERO": 30.0},))
-    pixels = preprocess.decode(data, "a.fits", Given(pixel_scale_arcsec=0.372)).astype(float)
+    pixels = preprocess.decode(data, "a.fits", ReadOptions(pixel_scale_arcsec=0.372)).astype(float)
     mean = linear_to_composite(gri).astype(float)
     assert pixels[26:34, 28:36].mean(axis=(0, 1)) == pytest.approx(mean[26:34, 28:36].mean(axis=(0, 1)), rel=0.1)
 
@@ -105,7 +106,7 @@ def test_a_composite_needs_three_bands_and_a_zero_point_is_a_number() -> None:
         Preprocess(bands=1, stretch=Composite())
     for value in (float("nan"), float("inf")):
         with pytest.raises(UsageError, match="--zero-point: found"):
-            Given(zeropoint_mag=value)
+            ReadOptions(zeropoint_mag=value)
 
 
 def test_both_stretches_survive_json() -> None:
@@ -121,8 +122,8 @@ def test_a_pack_says_whether_its_pixels_were_stretched_and_made_anew_for_another
     records = read_image_folder(folder)
 
     def pack(zeropoint_mag: float, **options) -> bool:
-        given = Given(blue_first=True, zeropoint_mag=zeropoint_mag)
-        return write_pack(records, LIKE_SPACE_WARPS, tmp_path / "a.pack", given=given, **options).unchanged
+        given = ReadOptions(blue_first=True, zeropoint_mag=zeropoint_mag)
+        return write_pack(records, LIKE_SPACE_WARPS, tmp_path / "a.pack", reading=given, **options).unchanged
 
     assert not pack(30.0)
     assert pack(30.0)

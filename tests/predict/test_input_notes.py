@@ -9,11 +9,12 @@ from astropy.io import fits
 from PIL import Image
 from small_sets import make_lens_set, tiny, write_pngs
 
-from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.input_notes import InputNotes, require_scale
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.model.weights import read_card
-from convnet_galaxies.predict.input_notes import InputNotes, require_scale
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.train.fit import fit
@@ -76,7 +77,7 @@ def test_an_image_of_another_scale_shows_the_same_sky(predictor, tmp_path) -> No
     wide = np.pad(twice, ((9, 9), (9, 9), (0, 0)), constant_values=77)
     save(tmp_path / "images", "fine", wide)
     expected = predictor.answer(own[None])["lens"][0]
-    scaled, _ = predict(predictor, tmp_path / "images", tmp_path, given=Given(SCALE / 2))
+    scaled, _ = predict(predictor, tmp_path / "images", tmp_path, reading=ReadOptions(SCALE / 2))
     assert scaled["lens_probability"][0] == pytest.approx(expected, rel=1e-5)
     unscaled, _ = predict(predictor, tmp_path / "images", tmp_path)
     assert abs(unscaled["lens_probability"][0] - expected) > 1e-4
@@ -85,7 +86,9 @@ def test_an_image_of_another_scale_shows_the_same_sky(predictor, tmp_path) -> No
 def test_padding_is_counted_in_pixels_of_the_images_own_scale(predictor, tmp_path) -> None:
     save(tmp_path / "images", "one", make_lens_set(1).images[0][6:26, 6:26])
     assert "smaller than the 32 px" in predict(predictor, tmp_path / "images", tmp_path)[1][0]
-    assert predict(predictor, tmp_path / "images", tmp_path, given=Given(0.4))[1] == ()  # 15 px show the same sky
+    assert (
+        predict(predictor, tmp_path / "images", tmp_path, reading=ReadOptions(0.4))[1] == ()
+    )  # 15 px show the same sky
 
 
 def test_planes_from_blue_to_red_are_turned_round_in_fits_alone(predictor, tmp_path) -> None:
@@ -96,11 +99,15 @@ def test_planes_from_blue_to_red_are_turned_round_in_fits_alone(predictor, tmp_p
     fits.writeto(tmp_path / "gri" / "x.fits", cube)
     fits.writeto(tmp_path / "irg" / "x.fits", cube[::-1].copy())
     red_first = predict(predictor, tmp_path / "irg", tmp_path)[0]["lens_probability"][0]
-    turned = predict(predictor, tmp_path / "gri", tmp_path, given=Given(blue_first=True))[0]["lens_probability"][0]
+    turned = predict(predictor, tmp_path / "gri", tmp_path, reading=ReadOptions(blue_first=True))[0][
+        "lens_probability"
+    ][0]
     assert turned == red_first
     assert abs(predict(predictor, tmp_path / "gri", tmp_path)[0]["lens_probability"][0] - red_first) > 1e-5
     save(tmp_path / "png", "x", make_lens_set(1).images[0])
-    plain, given = (predict(predictor, tmp_path / "png", tmp_path, given=one)[0] for one in (None, Given(None, True)))
+    plain, given = (
+        predict(predictor, tmp_path / "png", tmp_path, reading=one)[0] for one in (None, ReadOptions(None, True))
+    )
     assert plain.equals(given)
 
 
@@ -118,7 +125,7 @@ def test_nan_pixels_are_an_error_or_left_out(predictor, tmp_path) -> None:
 def test_a_scale_far_from_the_runs_own_is_refused_with_the_range(predictor, tmp_path, scale) -> None:
     save(tmp_path / "images", "one", make_lens_set(1).images[0])
     with pytest.raises(InputError, match=f'found {scale}"/px, expected 0.09 to 0.41, since the run was trained at 0.1'):
-        predict(predictor, tmp_path / "images", tmp_path, given=Given(scale))
+        predict(predictor, tmp_path / "images", tmp_path, reading=ReadOptions(scale))
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -134,7 +141,7 @@ def test_a_scale_that_is_none_or_of_a_run_without_one_or_of_a_pack_is_refused(wo
     with pytest.raises(InputError, match=r"the run was trained on .* of unknown scale"):
         require_scale(0.2, Preprocess(crop_px=96))
     with pytest.raises(InputError, match="is a pack, whose pixels are settled"):
-        predict(predictor, world / "images.pack", tmp_path, given=Given(0.2))
+        predict(predictor, world / "images.pack", tmp_path, reading=ReadOptions(0.2))
 
 
 def test_a_few_strange_ones_among_many_are_no_news() -> None:
@@ -157,7 +164,7 @@ def test_linear_images_without_a_zero_point_are_counted_where_it_matters(tmp_pat
         "1 of 1 images are linear without a zero point, so their brightness was guessed from their noise "
         "(--zero-point): x.",
     )
-    assert predict(predictor, tmp_path / "images", tmp_path, given=Given(zeropoint_mag=30.0))[1] == ()
+    assert predict(predictor, tmp_path / "images", tmp_path, reading=ReadOptions(zeropoint_mag=30.0))[1] == ()
 
 
 def test_a_child_takes_linear_images_as_its_parent_does_unless_its_own_pack_says_how(tmp_path) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 from small_sets import draw_pixels, make_lens_set, tiny, write_pngs
 
 from convnet_galaxies.data.pack import is_pack, read_pack
-from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import join_sets
 from convnet_galaxies.data.stretch import Composite
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
@@ -158,7 +159,7 @@ def test_a_cutout_smaller_than_the_window_is_cut_as_prediction_pads_it() -> None
 def test_cutouts_and_other_scales_are_taken(run, predictor, tmp_path) -> None:
     folder = write_pngs(make_lens_set(10, seed=8), tmp_path / "cutouts")
     assert mine(predictor, run, folder, tmp_path / "mined", above=0.0).windows == 10
-    summary = mine(predictor, run, folder, tmp_path / "fine", above=0.0, given=Given(0.372))
+    summary = mine(predictor, run, folder, tmp_path / "fine", above=0.0, reading=ReadOptions(0.372))
     assert read_pack(tmp_path / "fine").preprocess == MADE
     assert summary.windows == 90  # 16 px windows at a stride of 8 px
 
@@ -191,7 +192,7 @@ def test_bad_input_is_one_message_and_leaves_nothing(run, world, predictor, fiel
     with pytest.raises(InputError, match=r"found no window with a lens probability of 0\.9999 or more among 126 in 3"):
         mine(predictor, run, fields, tmp_path / "mined", above=0.9999)
     with pytest.raises(InputError, match=r"expected 0\.09 to 0\.41"):
-        mine(predictor, run, fields, tmp_path / "mined", given=Given(3.0))
+        mine(predictor, run, fields, tmp_path / "mined", reading=ReadOptions(3.0))
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputExistsError):
         mine(predictor, run, fields, tmp_path / "taken")

@@ -10,8 +10,10 @@ import typer
 from convnet_galaxies.cli.options import (
     BlueFirst,
     Force,
+    Hdu,
     Json,
     Limit,
+    Missing,
     Quiet,
     SkipBad,
     Workers,
@@ -22,7 +24,7 @@ from convnet_galaxies.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from convnet_galaxies.data.preprocess import Preprocess
+    pass
 
 ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
 """Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
@@ -129,7 +131,8 @@ def pack_space_warps(
 
     records = read_space_warps(catalog, cutouts, skip_bad=skip_bad)
     preprocess = Preprocess(crop_px=crop, size_px=size, pixel_scale_arcsec=STAMP_SCALE_ARCSEC, stretch=Composite())
-    _pack(records, _like(like) or preprocess, output, limit, workers, skip_bad, force, quiet, as_json)
+    preprocess, window_px = _like(like) or (preprocess, None)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
 @pack_app.command("images")
@@ -141,10 +144,21 @@ def pack_images(
     group: Annotated[str | None, typer.Option(help="Column whose equal values stay on one side of a split.")] = None,
     crop: Crop = None,
     size: Size = STAMP_PX,
-    bands: Annotated[int, typer.Option(min=1, help="Bands of each image.")] = 3,
-    pixel_scale: Annotated[float | None, typer.Option(help="Arcsec a pixel.")] = None,
-    blue_first: BlueFirst = False,
+    bands: Annotated[
+        str,
+        typer.Option(
+            metavar="N|B,...",
+            help="Number of bands of each image; or the bands that are taken, or what its planes are: names (i,r,g), "
+            "extensions, or numbers from 1.",
+        ),
+    ] = "3",
+    pixel_scale: Annotated[
+        float | None, typer.Option(help="Arcsec per pixel; default: that of the FITS headers.")
+    ] = None,
     zero_point: ZeroPoint = None,
+    blue_first: BlueFirst = False,
+    hdu: Hdu = None,
+    missing: Missing = 0.1,
     like: Like = None,
     limit: Limit = None,
     workers: Workers = None,
@@ -158,29 +172,39 @@ def pack_images(
     Example: `convnet-galaxies pack images cutouts/ labels.csv --label is_lens --group field -o mine.pack`
     """
     from convnet_galaxies.data.image_folder import read_image_folder
-    from convnet_galaxies.data.preprocess import Given, Preprocess
+    from convnet_galaxies.data.image_sample import find_scale
+    from convnet_galaxies.data.preprocess import Preprocess
+    from convnet_galaxies.data.reading import ReadOptions, read_bands_option, split_option
 
     records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
-    preprocess = _like(like, pixel_scale) or Preprocess(
-        crop_px=crop, size_px=size, bands=bands, pixel_scale_arcsec=pixel_scale
-    )
-    given = Given(None if like is None else pixel_scale, blue_first, zero_point)
-    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, given)
+    names = None if bands.isdigit() else split_option(bands)
+    own = _like(like, pixel_scale)
+    if own is None:
+        number = int(bands) if names is None else len(names)
+        scale = pixel_scale or find_scale(records.files or (), hdus=split_option(hdu))
+        own = Preprocess(crop_px=crop, size_px=size, bands=number, pixel_scale_arcsec=scale), None
+    preprocess, window_px = own
+    planes = None if names is None else read_bands_option(bands, preprocess.bands)
+    reading = ReadOptions(pixel_scale, blue_first, zero_point, planes, split_option(hdu), missing)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, reading, window_px)
 
 
-def _like(run: str | None, pixel_scale_arcsec: float | None = None) -> Preprocess | None:
+def _like(  # type: ignore[no-untyped-def]
+    run: str | None, pixel_scale_arcsec: float | None = None
+):
+    """The Preprocess of a run, and what gives the side of the square that its net sees; None without a run."""
     if run is None:
         return None
+    from convnet_galaxies.data.input_notes import require_scale
     from convnet_galaxies.model.weights import read_card  # brings torch along
-    from convnet_galaxies.predict.input_notes import require_scale
 
-    preprocess = read_card(run).preprocess
-    require_scale(pixel_scale_arcsec, preprocess)
-    return preprocess
+    card = read_card(run)
+    require_scale(pixel_scale_arcsec, card.preprocess)
+    return card.preprocess, card.window_px
 
 
 def _pack(  # type: ignore[no-untyped-def]
-    records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, given=None
+    records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, reading=None, window_px=None
 ) -> None:
     import numpy as np
 
@@ -196,10 +220,12 @@ def _pack(  # type: ignore[no-untyped-def]
             force=force,
             skip_bad=skip_bad,
             workers=workers,
-            given=given,
+            reading=reading,
+            window_px=window_px,
             progress=update,
         )
-    for text in (*summary.remarks, *(f"left out: {text}" for text in summary.skipped)):
+    warnings = [f"Warning: {text}" for text in summary.warnings]
+    for text in (*summary.remarks, *warnings, *summary.facts, *(f"left out: {text}" for text in summary.skipped)):
         remark(text, quiet=quiet)
     if as_json:
         show_json(summary)

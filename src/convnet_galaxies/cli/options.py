@@ -29,11 +29,30 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no r
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and list them.")]
 BlueFirst = Annotated[
-    bool, typer.Option("--blue-first", help="Planes of FITS images go from blue to red (g, r, i), unlike in pictures.")
+    bool,
+    typer.Option(
+        "--blue-first", help="Planes of FITS images whose headers name no bands go from blue to red (g, r, i)."
+    ),
 ]
 ZeroPoint = Annotated[
     float | None,
-    typer.Option(help="AB magnitude of one count of linear images; default: what the FITS header says."),
+    typer.Option(help="AB magnitude of one count of linear images; default: that of the FITS header."),
+]
+Planes = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="B,...",
+        help="Bands that are shown, or what the planes of a file are: names (i,r,g), extensions, or numbers from 1.",
+    ),
+]
+Hdu = Annotated[
+    str | None,
+    typer.Option(metavar="H,...", help="Extensions of FITS files that hold the image, by name or number from 0."),
+]
+Missing = Annotated[
+    float,
+    typer.Option(help="Largest share of missing pixels (NaN, blank, masked) in a band; they are filled with its sky."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one a processor.")]
 

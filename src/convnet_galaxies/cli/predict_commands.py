@@ -13,8 +13,11 @@ from convnet_galaxies.cli.options import (
     Device,
     DeviceChoice,
     Force,
+    Hdu,
     Json,
     Limit,
+    Missing,
+    Planes,
     Quiet,
     Seed,
     SkipBad,
@@ -82,8 +85,11 @@ def predict(
         typer.Option(help="Views of each image that are averaged; default: 1, and 8 for built-in weights."),
     ] = None,
     pixel_scale: PixelScale = None,
-    blue_first: BlueFirst = False,
     zero_point: ZeroPoint = None,
+    bands: Planes = None,
+    blue_first: BlueFirst = False,
+    hdu: Hdu = None,
+    missing: Missing = 0.1,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -100,7 +106,6 @@ def predict(
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
-    from convnet_galaxies.data.preprocess import Given
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
@@ -108,13 +113,13 @@ def predict(
         raise OutputExistsError(output)
     wanted = None if views is None else int(views.value)
     predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
-    given = Given(pixel_scale, blue_first, zero_point)
+    reading = _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(
-            predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, given=given, progress=update
+            predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, reading=reading, progress=update
         )
-    for text in summary.warnings:
-        remark(f"Warning: {text}", quiet=quiet)
+    for text in (*(f"Warning: {text}" for text in summary.warnings), *summary.facts):
+        remark(text, quiet=quiet)
     for text in summary.skipped:
         remark(f"left out: {text}", quiet=quiet)
     show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")
@@ -144,8 +149,11 @@ def evaluate(
     from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
     from convnet_galaxies.predict.predictor import Predictor
 
+    images = read_pack(pack)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
-    result = evaluate_run(predictor, run, read_pack(pack), part=part.value, stage=stage, seed=seed)
+    result = evaluate_run(predictor, run, images, part=part.value, stage=stage, seed=seed)
+    for text in images.warnings:
+        remark(f"Warning: When packed: {text}")
     show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in by or ()]))
 
 
@@ -189,8 +197,11 @@ def mine(
     context: Annotated[int, typer.Option(min=0, help="Pixels added at each side of the stamps, for rotation.")] = 0,
     views: ViewOption = ViewChoice.ONE,
     pixel_scale: PixelScale = None,
-    blue_first: BlueFirst = False,
     zero_point: ZeroPoint = None,
+    bands: Planes = None,
+    blue_first: BlueFirst = False,
+    hdu: Hdu = None,
+    missing: Missing = 0.1,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
@@ -205,7 +216,6 @@ def mine(
     Example: `convnet-galaxies mine lens empty_fields/ -o mined.pack`;
     then `convnet-galaxies train lenses.pack mined.pack --from lens -o harder`
     """
-    from convnet_galaxies.data.preprocess import Given
     from convnet_galaxies.predict.mining import mine as mine_images
     from convnet_galaxies.predict.predictor import Predictor
 
@@ -223,7 +233,7 @@ def mine(
             on=on.value,
             stride_px=stride,
             context_px=context,
-            given=Given(pixel_scale, blue_first, zero_point),
+            reading=_reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing),
             skip_bad=skip_bad,
             limit=limit,
             force=force,
@@ -238,3 +248,10 @@ def mine(
         f"{result.pack}: {result.stamps:,} stamps with lens probability {result.lowest:.3f} to {result.highest:.3f}, "
         f"of {result.windows:,} windows in {result.images:,} images"
     )
+
+
+def _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing):  # type: ignore[no-untyped-def]
+    from convnet_galaxies.data.reading import ReadOptions, read_bands_option, split_option
+
+    planes = read_bands_option(bands, predictor.preprocess.bands)
+    return ReadOptions(pixel_scale, blue_first, zero_point, planes, split_option(hdu), missing)

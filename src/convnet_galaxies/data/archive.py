@@ -9,7 +9,8 @@ from pathlib import Path
 
 from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.picture import PICTURE_ENDINGS
-from convnet_galaxies.data.records import ImageFile
+from convnet_galaxies.data.band_files import join_band_files
+from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
 
@@ -22,10 +23,9 @@ def list_images(source: Path | Sequence[Path]) -> tuple[ImageFile, ...]:
     Folders and zips are searched to any depth; ``__MACOSX`` and names that begin with a dot are passed over.
     Raises InputError for a path that does not exist, a broken zip, or when a source holds no image.
     """
-    if isinstance(source, Path):
-        return _list_one(source)
-    found = [file for one in source for file in _list_one(one)]
-    return tuple(dict.fromkeys(found))
+    sources = [source] if isinstance(source, Path) else source
+    found = tuple(dict.fromkeys(file for one in sources for file in _list_one(one)))
+    return join_band_files(found)[0]
 
 
 def require_path(path: Path) -> Path:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convnet_galaxies.data.preprocess import Given, Preprocess, Source
-from convnet_galaxies.data.records import ImageFile
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.errors import BadImageError, InputError
 
 BATCH_BYTES = 2_000_000
@@ -29,14 +30,14 @@ def decode_batches(
     skip_bad: bool = False,
     workers: int | None = None,
     batch: int | None = None,
-    given: Given | None = None,
-    sources: dict[int, Source] | None = None,
+    reading: ReadOptions | None = None,
+    infos: dict[int, ImageInfo] | None = None,
 ) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
     is raised as BadImageError. workers: threads; None takes one for each processor this process may use.
-    sources: gets what each image was before, by row number.
+    infos: gets what each image was before, by row number.
     """
     workers = workers or count_processors()
     image_bytes = preprocess.size_px**2 * preprocess.bands
@@ -49,7 +50,7 @@ def decode_batches(
         start = next(starts, None)
         if start is not None:
             rows = range(start, min(start + batch, len(files)))
-            task = pool.submit(_decode_rows, files, rows, preprocess, given, sources, stop_at_first=not skip_bad)
+            task = pool.submit(_decode_rows, files, rows, preprocess, reading, infos, stop_at_first=not skip_bad)
             waiting.append(task)
 
     try:
@@ -77,29 +78,32 @@ def decode_to_npy(
     *,
     skip_bad: bool = False,
     workers: int | None = None,
-    given: Given | None = None,
+    reading: ReadOptions | None = None,
+    look: Callable[[np.ndarray, np.ndarray, list[ImageInfo]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.ndarray, list[str], bool]:
+) -> tuple[np.ndarray, list[str]]:
     """Decode files into a .npy file, uint8 [m, size_px, size_px, bands].
 
-    Returns the row numbers that were kept (int [m]), the failures (see decode_batches), and whether any image had
-    linear values. Raises InputError when no image could be decoded.
+    look: called with the row numbers, pixels and infos of each batch.
+    Returns the row numbers that were kept (int [m]) and the failures (see decode_batches). Raises InputError when no
+    image could be decoded.
     """
     shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
     kept: list[np.ndarray] = []
     failures: list[str] = []
-    sources: dict[int, Source] = {}
-    linear = False
+    infos: dict[int, ImageInfo] = {}
     done = 0
     with path.open("wb") as out:
         header_bytes = _write_header(out, len(files), shape)
         for rows, pixels, failed in decode_batches(
-            files, preprocess, skip_bad=skip_bad, workers=workers, given=given, sources=sources
+            files, preprocess, skip_bad=skip_bad, workers=workers, reading=reading, infos=infos
         ):
             out.write(pixels.data)
             kept.append(rows)
             failures += failed
-            linear |= any(sources.pop(row).unit != "picture" for row in rows.tolist())
+            found = [infos.pop(row) for row in rows.tolist()]
+            if look is not None:
+                look(rows, pixels, found)
             done += len(rows) + len(failed)
             if progress is not None:
                 progress(done, len(files))
@@ -112,15 +116,15 @@ def decode_to_npy(
         out.seek(0)
         if _write_header(out, len(rows), shape) != header_bytes:
             raise RuntimeError("the header of the array changed its length")
-    return rows, failures, linear
+    return rows, failures
 
 
 def _decode_rows(
     files: Sequence[ImageFile],
     rows: range,
     preprocess: Preprocess,
-    given: Given | None,
-    sources: dict[int, Source] | None,
+    reading: ReadOptions | None,
+    infos: dict[int, ImageInfo] | None,
     *,
     stop_at_first: bool,
 ) -> tuple[np.ndarray, np.ndarray, list[BadImageError]]:
@@ -130,15 +134,15 @@ def _decode_rows(
     for row in rows:
         file = files[row]
         try:
-            pixels[len(kept)], source = preprocess.decode_measured(file.read(), str(file), given)
+            pixels[len(kept)], info = preprocess.decode_file(file, reading)
         except BadImageError as error:
             failures.append(error)
             if stop_at_first:
                 break
             continue
         kept.append(row)
-        if sources is not None:
-            sources[row] = source
+        if infos is not None:
+            infos[row] = info
     return np.array(kept, dtype=int), pixels[: len(kept)], failures
 
 

@@ -12,11 +12,13 @@ import pandas as pd
 
 from convnet_galaxies.data.archive import is_image, list_images, name_some, require_path, visible_members, visible_names
 from convnet_galaxies.data.catalog_values import count_tables
+from convnet_galaxies.data.fits_image import list_hdus
 from convnet_galaxies.data.galaxy_zoo import SOLUTIONS, TEST, TRAINING, read_galaxy_zoo
+from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack
-from convnet_galaxies.data.records import ImageFile, Records
+from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.tables import is_table, read_table
 from convnet_galaxies.data.vote_table import check_tree, read_votes
@@ -100,8 +102,9 @@ def _holds_table(source: Path) -> bool:
 
 
 def _is_fits_image(source: Path) -> bool:
-    """A FITS file may hold an image or a table; what can be decoded as an image is one."""
-    return not sample_images([ImageFile(source)]).faults
+    """A FITS file may hold images and tables: it is what its first data are."""
+    kinds = [kind for kind in list_hdus(source.read_bytes(), str(source)) if kind != "empty"]
+    return not kinds or kinds[0] == "image"
 
 
 def _describe_pack(path: Path) -> Description:
@@ -113,6 +116,7 @@ def _describe_pack(path: Path) -> Description:
     ]
     tables, problems, more = _count_labels(pack.table)
     summary = summarise_pack(path)
+    more += [*(f"when packed: {text}" for text in summary.warnings), *summary.facts]
     if summary.skipped:
         more.append(f"{len(summary.skipped):,} images were left out: {name_some(summary.skipped)}")
     return Description("", "pack", (*lines, f"kind of data: {pack.kind}", *more), tuple(tables), tuple(problems))
@@ -170,6 +174,14 @@ def _sample(files: Sequence[ImageFile]) -> tuple[list[str], list[str]]:
     lines += [f"  {count:,} {form}" for form, count in sample.forms[:5]]
     if len(sample.forms) > 5:
         lines.append(f"  and {len(sample.forms) - 5:,} other forms")
+    if sample.facts:
+        lines.append("of the linear images (FITS, 16 bits):")
+        lines += [f"  {count:,} with {text}" for text, count in sample.facts[:12]]
+    if sample.with_holes:
+        lines.append(
+            f"found {sample.missing_pixels:,} pixels that are NaN, blank, masked or padded in {sample.with_holes:,} of these, "
+            "to be filled with the sky of their band"
+        )
     if sample.with_alpha:
         lines.append(f"{sample.with_alpha:,} of these have an alpha channel, which never reaches a net")
     return lines, list(sample.faults)

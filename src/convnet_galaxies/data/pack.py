@@ -20,8 +20,10 @@ from pydantic import ValidationError
 
 from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.decoding import decode_to_npy
+from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
-from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.tables import tidy
 from convnet_galaxies.data.zip_files import list_members
@@ -30,6 +32,11 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 FORMAT = "convnet-galaxies pack"
 VERSION = 1
 IMAGES, TABLE, DESCRIPTION = "images.npy", "table.parquet", "pack.json"
+MASKED = "masked_fraction"
+"""Column with the share of missing pixels of each image, in packs of linear images."""
+
+READER = 2
+"""Raised when linear images are read in another way, so that packs of them are made anew; 2: rows from the top."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class PackSummary:
     size_bytes: of images.npy.
     unchanged: whether the pack was there already, made of the same source in the same way; nothing was done then.
     remarks: what the reader noticed; skipped: what was left out and why, one text each.
+    warnings: what was guessed or amiss in the images, one sentence each; facts: how they were read.
     """
 
     path: Path
@@ -49,6 +57,8 @@ class PackSummary:
     unchanged: bool
     remarks: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 def write_pack(
@@ -59,14 +69,15 @@ def write_pack(
     force: bool = False,
     skip_bad: bool = False,
     workers: int | None = None,
-    given: Given | None = None,
+    reading: ReadOptions | None = None,
+    window_px: Callable[[float | None], float | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackSummary:
     """Decode all images in parallel threads and write the pack; memory does not grow with the number of images.
 
     force: replace an existing pack (never anything else). skip_bad: leave out images that cannot be decoded.
-    workers: number of threads; None takes one for each processor. given: what is known of the images beyond their
-    files. progress: called with (done, total) images.
+    workers: number of threads; None takes one for each processor. reading: how images are to be read. window_px: see
+    InputNotes; None takes the crop. progress: called with (done, total) images.
     A pack that is current (see pack_is_current) is left as it is. Raises OutputExistsError, BadImageError for the
     first image that cannot be decoded (unless skip_bad), and InputError when there are no images or the disk is full.
     """
@@ -74,23 +85,38 @@ def write_pack(
         raise InputError("the table was read without its images", "give the folder or zip of images as well")
     if not len(records):
         raise InputError("the source: found no image, expected at least one", "check what was given")
-    if pack_is_current(records, preprocess, output, skip_bad=skip_bad, given=given):
+    if pack_is_current(records, preprocess, output, skip_bad=skip_bad, reading=reading):
         return _summarise(output, _read_description(output), unchanged=True)
     if output.exists() and not force:
         raise OutputExistsError(output)
     shape = (preprocess.size_px, preprocess.size_px, preprocess.bands)
     require_space(output, len(records) * int(np.prod(shape)) + 1_000_000)
     with new_folder(output, force=force, is_ours=is_pack) as folder:
-        kept, failures, linear = decode_to_npy(
+        notes = InputNotes(window_px or preprocess.crop_of)
+        ids = records.table["id"].astype(str).tolist()
+        masked: list[float] = []
+        units: set[str] = set()
+
+        def look(rows: np.ndarray, pixels: np.ndarray, infos: list[ImageInfo]) -> None:
+            notes.look([ids[row] for row in rows], pixels, infos)
+            masked.extend(info.masked_fraction for info in infos)
+            units.update(info.unit for info in infos)
+
+        kept, failures = decode_to_npy(
             records.files,
             preprocess,
             folder / IMAGES,
             skip_bad=skip_bad,
             workers=workers,
-            given=given,
+            reading=reading,
+            look=look,
             progress=progress,
         )
-        table = tidy(records.select(kept).table)
+        table = records.select(kept).table
+        linear = bool(units - {"picture"})
+        if linear:
+            table = table.assign(**{MASKED: np.array(masked, np.float32)})
+        table = tidy(table)
         table.to_parquet(folder / TABLE, index=False)
         description = {
             "format": FORMAT,
@@ -99,8 +125,11 @@ def write_pack(
             "images": len(table),
             "shape": list(shape),
             "preprocess": preprocess.model_dump(mode="json"),
-            "given": asdict(given or Given()),
+            "given": asdict(reading or ReadOptions()),
             "linear": linear,
+            "reader": READER,
+            "warnings": notes.warnings(),
+            "facts": notes.facts(),
             "link_columns": list(records.link_columns),
             "fingerprint": fingerprint(records),
             "remarks": list(records.remarks),
@@ -123,6 +152,8 @@ def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: S
         "shape": list(images.images.shape[1:]),
         "preprocess": images.preprocess.model_dump(mode="json"),
         "linear": images.linear,
+        "reader": READER,
+        "warnings": list(images.warnings),
         "link_columns": list(images.link_columns),
         "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
         "remarks": [],
@@ -155,7 +186,8 @@ def read_pack(path: Path) -> ImageSet:
         raise _damaged(path, f"{IMAGES} holds {images.dtype} {list(images.shape)}, expected uint8 {list(expected)}")
     if len(table) != len(images) or not {"id", "group", *links} <= set(table):
         raise _damaged(path, f"{TABLE} holds {len(table):,} rows of {len(table.columns)} columns")
-    return ImageSet(images, table, preprocess, kind, links, linear=linear)
+    warnings = tuple(map(str, description.get("warnings", ())))
+    return ImageSet(images, table, preprocess, kind, links, linear=linear, warnings=warnings)
 
 
 def summarise_pack(path: Path) -> PackSummary:
@@ -173,7 +205,7 @@ def is_pack(path: Path) -> bool:
 
 
 def pack_is_current(
-    records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False, given: Given | None = None
+    records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False, reading: ReadOptions | None = None
 ) -> bool:
     """Whether path is a pack of the same records by the same preprocessing.
 
@@ -188,7 +220,10 @@ def pack_is_current(
         description.get("undecoded") and not skip_bad
     ):
         return False
-    if description.get("given", asdict(Given())) != asdict(given or Given()):
+    given = json.loads(json.dumps(asdict(reading or ReadOptions())))
+    if {**asdict(ReadOptions()), **description.get("given", {})} != given:
+        return False
+    if description.get("linear", True) and description.get("reader") != READER:
         return False
     if description.get("fingerprint") != fingerprint(records):
         return False
@@ -204,7 +239,7 @@ def fingerprint(records: Records) -> str:
     digest = hashlib.sha256(f"{records.kind} {records.link_columns} {list(records.table.columns)}\n".encode())
     digest.update(pd.util.hash_pandas_object(tidy(records.table), index=False).to_numpy().tobytes())
     members: dict[Path, dict[str, tuple[int, int]]] = {}
-    for file in records.files or ():
+    for file in (part for image in records.files or () for part in image.parts):
         if file.member is None:
             try:
                 status = file.path.stat()
@@ -259,6 +294,8 @@ def _summarise(path: Path, description: dict[str, Any], *, unchanged: bool) -> P
             unchanged=unchanged,
             remarks=tuple(description["remarks"]),
             skipped=tuple(description["skipped"]),
+            warnings=tuple(description.get("warnings", ())),
+            facts=tuple(description.get("facts", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"{DESCRIPTION}: {error!r}") from None

@@ -5,50 +5,26 @@ Training, prediction and scanning use the same Preprocess, and it travels with t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from convnet_galaxies.data.band_files import read_band_files
 from convnet_galaxies.data.fits_image import is_fits, read_fits
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
+from convnet_galaxies.data.photometry import count_worth, nearest_band
 from convnet_galaxies.data.picture import decode_jpeg, decode_picture
-from convnet_galaxies.data.stretch import ZEROPOINT_MAG, Composite, Stretch
-from convnet_galaxies.errors import BadImageError, UsageError
+from convnet_galaxies.data.reading import ImageInfo, ReadOptions
+from convnet_galaxies.data.stretch import PREFERRED_BANDS, Composite, Stretch
+from convnet_galaxies.errors import BadImageError
 
-
-@dataclass(frozen=True)
-class Given:
-    """What is said of images beyond their files.
-
-    pixel_scale_arcsec: when it differs from that of the Preprocess.
-    blue_first: the planes of a FITS file go from blue to red (g, r, i), those of a picture from red to blue.
-    zeropoint_mag: AB magnitude of one unit of a linear image, before what its header says.
-    """
-
-    pixel_scale_arcsec: float | None = None
-    blue_first: bool = False
-    zeropoint_mag: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.zeropoint_mag is not None and not math.isfinite(self.zeropoint_mag):
-            raise UsageError(f"--zero-point: found {self.zeropoint_mag}, expected AB magnitudes", "give e.g. 22.5")
-
-
-@dataclass(frozen=True)
-class Source:
-    """What an image was before it was decoded.
-
-    side_px: its shorter side, in source pixels.
-    unit: ``picture`` for 8 bits a pixel, taken as they are. Of linear values ``known`` or ``guessed`` from the noise
-        where the stretch asks for it (see Composite), else ``any``.
-    """
-
-    side_px: int
-    unit: Literal["picture", "known", "guessed", "any"] = "picture"
+SCALE_RANGE = (0.5, 2.2)
+"""Scales that an image may have, in those of the run: objects in it look between half and twice their size."""
 
 
 class Preprocess(BaseModel):
@@ -87,60 +63,103 @@ class Preprocess(BaseModel):
         """Room for so many decoded images: uint8 [images, size_px, size_px, bands], not yet filled."""
         return np.empty((images, self.size_px, self.size_px, self.bands), np.uint8)
 
-    def decode(self, data: bytes, name: str, given: Given | None = None) -> np.ndarray:
-        """Bytes of a JPEG, PNG or FITS file to uint8 [size_px, size_px, bands].
+    def decode(self, data: bytes, name: str, reading: ReadOptions | None = None) -> np.ndarray:
+        """Bytes of an image file to uint8 [size_px, size_px, bands].
 
         name: for error messages, and its ending tells FITS from the rest.
         Raises BadImageError when the bytes are no such image or the bands do not fit.
         """
-        return self.decode_measured(data, name, given)[0]
+        return self.decode_measured(data, name, reading)[0]
 
-    def decode_measured(self, data: bytes, name: str, given: Given | None = None) -> tuple[np.ndarray, Source]:
+    def decode_measured(
+        self, data: bytes, name: str, reading: ReadOptions | None = None
+    ) -> tuple[np.ndarray, ImageInfo]:
         """As decode, and what the image was before."""
-        given = given or Given()
-        crop_px = self.crop_of(given.pixel_scale_arcsec)
-        if data[:2] == b"\xff\xd8":
-            pixels, shrunk = decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
-            pixels = _fit_bands(pixels, self.bands, name)
-            side_px = round(min(pixels.shape[:2]) * shrunk)
-            if crop_px is not None:
-                crop_px = round(crop_px / shrunk)
-            return self.fit(pixels, crop_px=crop_px), Source(side_px)
-        pixels, source = self.decode_whole(data, name, given)
-        return self.fit(pixels, crop_px=crop_px), source
+        return self._decode(data, name, reading or ReadOptions(), lambda: _read_bytes(data, name, reading))
 
-    def decode_whole(self, data: bytes, name: str, given: Given | None = None) -> tuple[np.ndarray, Source]:
-        """As decode_measured, uint8 [h, w, bands], but nothing cropped or shrunk."""
-        given = given or Given()
-        if data[:2] == b"\xff\xd8":
-            pixels = _fit_bands(decode_jpeg(data, name, bands=self.bands)[0], self.bands, name)
-        elif is_fits(data, name):
-            image = read_fits(data, name)
-            turn = slice(None, None, -1 if given.blue_first else 1)
-            return self._stretched(image.planes[..., turn], image.zeropoint_mag[turn], name, given)
-        else:
-            pixels = decode_picture(data, name)
-            if pixels.dtype != np.uint8:
-                return self._stretched(pixels.astype(np.float32), (None,) * pixels.shape[2], name, given)
-            pixels = _fit_bands(pixels, self.bands, name)
-        return pixels, Source(min(pixels.shape[:2]))
+    def decode_file(self, file: ImageFile, reading: ReadOptions | None = None) -> tuple[np.ndarray, ImageInfo]:
+        """As decode_measured, of a file or of a file per band."""
+        data = b"" if file.others else file.read()
+        name = str(file)
+        return self._decode(data, name, reading or ReadOptions(), lambda: _read_file(file, data, reading))
 
-    def _stretched(
-        self, values: np.ndarray, zeropoints: tuple[float | None, ...], name: str, given: Given
-    ) -> tuple[np.ndarray, Source]:
-        values = _fit_bands(values, self.bands, name)
-        side_px = min(values.shape[:2])
+    def decode_whole(self, file: ImageFile, reading: ReadOptions | None = None) -> tuple[np.ndarray, ImageInfo]:
+        """As decode_file, uint8 [h, w, bands], but nothing cropped or shrunk."""
+        reading = reading or ReadOptions()
+        data = b"" if file.others else file.read()
+        if data[:2] == b"\xff\xd8":
+            pixels = _fit_bands(decode_jpeg(data, str(file), bands=self.bands)[0], self.bands, str(file))
+            return pixels, ImageInfo(min(pixels.shape[:2]), pixel_scale_arcsec=reading.pixel_scale_arcsec)
+        return self._show(_read_file(file, data, reading), str(file), reading, whole=True)
+
+    def _decode(
+        self, data: bytes, name: str, reading: ReadOptions, read: Callable[[], LinearImage]
+    ) -> tuple[np.ndarray, ImageInfo]:
+        if data[:2] != b"\xff\xd8":
+            pixels, info = self._show(read(), name, reading)
+            return self.fit(pixels, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
+        crop_px = self.crop_of(reading.pixel_scale_arcsec)
+        pixels, shrunk = decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
+        pixels = _fit_bands(pixels, self.bands, name)
+        side_px = round(min(pixels.shape[:2]) * shrunk)
+        if crop_px is not None:
+            crop_px = round(crop_px / shrunk)
+        return self.fit(pixels, crop_px=crop_px), ImageInfo(side_px, pixel_scale_arcsec=reading.pixel_scale_arcsec)
+
+    def _show(
+        self, image: LinearImage, name: str, reading: ReadOptions, *, whole: bool = False
+    ) -> tuple[np.ndarray, ImageInfo]:
+        """An image as a picture, uint8 [h, w, bands]: the central square that is kept, or the whole of it."""
+        preferred = PREFERRED_BANDS if isinstance(self.stretch, Composite) else ()
+        choice = choose_planes(
+            image, self.bands, name, wanted=reading.bands, blue_first=reading.blue_first, preferred=preferred
+        )
+        side_px = min(image.shape)
+        scale, remarks = self._scale_of(image, name, reading)
+        info = ImageInfo(
+            side_px,
+            pixel_scale_arcsec=scale,
+            rows_from_bottom=image.rows_from_bottom,
+            remarks=(*choice.remarks, *remarks),
+        )
+        if image.is_picture:
+            return _fit_bands(np.stack([plane.values for plane in choice.planes], axis=-1), self.bands, name), info
+        kept = slice(None), slice(None)
+        if not whole:
+            kept = central_slices(image.shape, self.crop_of(scale) or side_px)
+        excess, noise, masked = above_sky(choice.planes, kept, name, reading.missing_share)
+        info = replace(info, unit="any", masked_fraction=masked)
         if isinstance(self.stretch, Stretch):
-            return self.stretch.apply(values), Source(side_px, "any")
-        if given.zeropoint_mag is not None:
-            zeropoints = (given.zeropoint_mag,)
-        known = [zeropoint for zeropoint in zeropoints if zeropoint is not None]
-        if len(known) < len(zeropoints):
-            return self.stretch.apply(values, None), Source(side_px, "guessed")
-        counts = 10 ** (0.4 * (ZEROPOINT_MAG - np.array(known))) * np.ones(self.bands)
-        if given.pixel_scale_arcsec is not None and self.pixel_scale_arcsec is not None:
-            counts *= (self.pixel_scale_arcsec / given.pixel_scale_arcsec) ** 2  # an area of the sky, not a pixel
-        return self.stretch.apply(values, counts), Source(side_px, "known")
+            return _fit_bands(self.stretch.apply(excess, noise), self.bands, name), info
+        counts, more = count_worth(choice.planes, noise, name, reading.zeropoint_mag)
+        if counts is not None and scale is not None and self.pixel_scale_arcsec is not None:
+            counts = counts * (self.pixel_scale_arcsec / scale) ** 2  # an area of the sky, not a pixel
+        pixels = self.stretch.apply(excess, noise, counts, nearest_band(choice.planes[0].band))
+        return pixels, replace(info, unit="guessed" if counts is None else "known", remarks=(*info.remarks, *more))
+
+    def _scale_of(
+        self, image: LinearImage, name: str, reading: ReadOptions
+    ) -> tuple[float | None, tuple[tuple[str, str], ...]]:
+        """Arcsec per pixel by which an image is cropped, and remarks on it."""
+        told, found, own = reading.pixel_scale_arcsec, image.pixel_scale_arcsec, self.pixel_scale_arcsec
+        if told is not None:
+            if found is not None and abs(told / found - 1) > 0.01:
+                text = f'of {found:.3g}"/px as their headers tell, but were taken at {told:.3g}"/px (--pixel-scale)'
+                return told, (("contradicted", text),)
+            return told, ()
+        if found is None or own is None:
+            return None, ()
+        if abs(found / own - 1) < 0.002:  # rounding in a header shall not move the crop by a pixel
+            return None, ()
+        if self.crop_px is not None:
+            low, high = scale_limits(own)
+            if not low <= found <= high:
+                raise BadImageError(
+                    f'{name}: found {found:.3g}"/px in its header, expected {low:g} to {high:g}, since the net was '
+                    f'trained at {own:g}"/px',
+                    "resample the image, or pass --pixel-scale to take its pixels at another scale",
+                )
+        return found, (("scale", f'of {found:.3g}"/px as their headers tell, and were brought to {own:g}"/px'),)
 
     def crop_of(self, pixel_scale_arcsec: float | None) -> int | None:
         """crop_px in pixels of an image of another scale, such that it shows the same part of the sky."""
@@ -179,6 +198,20 @@ def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray])
     return alike
 
 
+def scale_limits(pixel_scale_arcsec: float) -> tuple[float, float]:
+    """The smallest and largest arcsec per pixel of images for a net that was trained at this scale."""
+    digits = 2 if pixel_scale_arcsec > 0.05 else 4
+    low, high = (round(factor * pixel_scale_arcsec, digits) for factor in SCALE_RANGE)
+    return low, high
+
+
+def central_slices(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
+    """What central_square keeps of [h, w] before it pads."""
+    h, w = shape
+    y, x = (h - side) // 2, (w - side) // 2
+    return slice(max(y, 0), max(y, 0) + min(h, side)), slice(max(x, 0), max(x, 0) + min(w, side))
+
+
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
     """The central side x side pixels of [h, w, bands], padded with zeros where the image is smaller."""
     h, w = pixels.shape[:2]
@@ -191,6 +224,25 @@ def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
     return out
 
 
+def _read_bytes(data: bytes, name: str, reading: ReadOptions | None) -> LinearImage:
+    if is_fits(data, name):
+        return read_fits(data, name, hdus=reading.hdus if reading else None)
+    return _as_image(decode_picture(data, name))
+
+
+def _read_file(file: ImageFile, data: bytes, reading: ReadOptions | None) -> LinearImage:
+    if file.others or is_fits(data, file.name):
+        return read_band_files(file, hdus=reading.hdus if reading else None)
+    return _as_image(decode_picture(data, str(file)))
+
+
+def _as_image(pixels: np.ndarray) -> LinearImage:
+    """A decoded picture [h, w, bands]: uint8 as it is, other numbers as linear planes."""
+    is_picture = pixels.dtype == np.uint8
+    values = np.moveaxis(pixels if is_picture else pixels.astype(np.float32), -1, 0)
+    return LinearImage(tuple(Plane(plane, f"channel {k}") for k, plane in enumerate(values, 1)), is_picture)
+
+
 def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
     found = pixels.shape[2]
     if found == bands:
@@ -198,5 +250,5 @@ def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
     if found == 1:  # a grey image shown to a colour net
         return np.repeat(pixels, bands, axis=2)
     raise BadImageError(
-        f"{name}: found {found} bands, expected {bands}", f"pass --bands {found}, or use images of {bands} bands"
+        f"{name}: found {found} bands, expected {bands}", f"use images of {bands} bands, or pack with --bands {found}"
     )

@@ -4,52 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from convnet_galaxies.data.fits_image import FITS_ENDINGS
+from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.sky_groups import group_by_sky
-from convnet_galaxies.data.zip_files import MEMBER_FAULTS, read_member
-from convnet_galaxies.errors import BadImageError, InputError, UsageError
+from convnet_galaxies.errors import InputError, UsageError
 
 PARTS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """Where the bytes of one image are: a file, or a member of a zip."""
-
-    path: Path
-    member: str | None = None
-
-    def read(self) -> bytes:
-        """The bytes of the file as they are. Raises BadImageError when they cannot be had."""
-        try:
-            if self.member is None:
-                return self.path.read_bytes()
-            return read_member(self.path, self.member)
-        except MEMBER_FAULTS as error:
-            raise BadImageError(f"{self}: cannot be read ({error})", "restore the file, or pass --skip-bad") from None
-
-    @property
-    def name(self) -> str:
-        """File name without folders, e.g. ``100008.jpg``."""
-        return Path(self.member or self.path).name
-
-    @property
-    def stem(self) -> str:
-        """File name without folders and ending, e.g. ``100008``; ``.fits.gz`` counts as one ending."""
-        name = self.name
-        ending = next((ending for ending in FITS_ENDINGS if name.lower().endswith(ending)), Path(name).suffix)
-        return name[: len(name) - len(ending)]
-
-    def __str__(self) -> str:
-        return str(self.path) if self.member is None else f"{self.path}[{self.member}]"
 
 
 @dataclass(frozen=True)
@@ -96,6 +62,7 @@ class ImageSet:
     link_columns: see Records.
     linear: whether some of the images had linear values, which preprocess.stretch made into pixels; it did nothing
         to the others.
+    warnings: what was guessed or amiss when the pixels were made, one sentence each (see InputNotes).
     """
 
     images: np.ndarray
@@ -104,6 +71,7 @@ class ImageSet:
     kind: str = "images"
     link_columns: tuple[str, ...] = ()
     linear: bool = False
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -204,4 +172,5 @@ def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
         table["group"] = connect(table, links)
     kind = first.kind if all(one.kind == first.kind for one in sets) else "images"
     pixels = np.concatenate([one.images for one in sets])
-    return ImageSet(pixels, table, first.preprocess, kind, links, linear=first.linear)
+    warnings = tuple(dict.fromkeys(text for one in sets for text in one.warnings))
+    return ImageSet(pixels, table, first.preprocess, kind, links, linear=first.linear, warnings=warnings)

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 ZEROPOINT_MAG = 30.0
 """AB magnitude of one count in the linear images of the CFHT Legacy Survey, which the composite's numbers suit."""
 
+PREFERRED_BANDS = ("i", "r", "g")
+"""The bands that the composite was made of, red to blue; of images of more bands these are taken."""
+
 Three = tuple[float, float, float]
 
 
@@ -28,15 +31,16 @@ class Stretch(BaseModel):
     white_sigma: Annotated[float, Field(gt=0)] = 200.0
     soft_sigma: Annotated[float, Field(gt=0)] = 3.0
 
-    def apply(self, values: np.ndarray) -> np.ndarray:
-        """Float [h, w, bands] to uint8 [h, w, bands]."""
-        excess, noise = _above_sky(values)
+    def apply(self, excess: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Float32 [bands, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, bands]."""
         scale = float(noise.mean())
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
-            scale = float(values.std()) or 1.0
+            scale = float(excess.std()) or 1.0
         low, high = np.arcsinh(self.black_sigma / self.soft_sigma), np.arcsinh(self.white_sigma / self.soft_sigma)
-        scaled = (np.arcsinh(excess / (scale * self.soft_sigma)) - low) / (high - low)
-        return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        scaled = arcsinh(excess * np.float32(1 / (scale * self.soft_sigma)))
+        scaled -= np.float32(low)
+        scaled *= np.float32(255 / (high - low))
+        return _to_bytes(scaled, 0.5)
 
 
 class Composite(BaseModel):
@@ -59,35 +63,59 @@ class Composite(BaseModel):
     mask_level: float = -1.0
     sky_sigma: Three = (1.62, 1.12, 0.66)
 
-    def apply(self, values: np.ndarray, counts: np.ndarray | None) -> np.ndarray:
-        """Float [h, w, 3], red to blue and with any sky level, to uint8 [h, w, 3].
+    def apply(self, excess: np.ndarray, noise: np.ndarray, counts: np.ndarray | None, band: int = 1) -> np.ndarray:
+        """Float32 [3 (red to blue) or 1, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, 3].
 
-        counts: what one unit of each band is worth in counts of ZEROPOINT_MAG, float [3]; None: so much that the
+        counts: what one unit of each band is worth in counts of ZEROPOINT_MAG, float [bands]; None: so much that the
         noise is sky_sigma (the geometric mean over the bands, so that colours survive).
+        band: of a single band the one of 0, 1, 2 (red to blue) that it is nearest to; it becomes grey, as bright as an
+        ordinary galaxy is in the composite.
         """
-        excess, noise = _above_sky(values)
+        single = len(excess) == 1
+        sigma = np.array(self.sky_sigma)[[band] if single else slice(None)]
         if counts is None:
             known = noise > 0
-            logs = np.log(np.array(self.sky_sigma)[known] / noise[known])
-            counts = np.full(3, np.exp(logs.mean()) if known.any() else 1.0)
-        return self.compose(np.moveaxis(excess * counts, -1, 0))
+            logs = np.log(sigma[known] / noise[known])
+            counts = np.full(len(excess), np.exp(logs.mean()) if known.any() else 1.0)
+        bands = excess * counts.astype(np.float32)[:, None, None]
+        if single:
+            return self._stretch(np.repeat(bands * np.float32(self.scales[band]), 3, axis=0))
+        return self.compose(bands)
 
     def compose(self, bands: np.ndarray) -> np.ndarray:
         """Counts, sky subtracted, float [3 (red to blue), h, w], to uint8 [h, w, 3]."""
-        scaled = bands.astype(np.float32, copy=False) * np.array(self.scales, np.float32)[:, None, None]
-        stretched = np.moveaxis(scaled * self._slope(scaled.sum(axis=0)), 0, -1)
+        return self._stretch(bands.astype(np.float32, copy=False) * np.array(self.scales, np.float32)[:, None, None])
+
+    def _stretch(self, scaled: np.ndarray) -> np.ndarray:
+        stretched = scaled * self._slope(scaled.sum(axis=0))
         stretched[stretched < self.mask_level] = 0
-        return (np.clip(stretched, 0, 1) * 255).astype(np.uint8)
+        stretched *= np.float32(255)
+        return _to_bytes(stretched, 0.0)
 
     def _slope(self, total: np.ndarray) -> np.ndarray:
         faint = np.abs(total) < 1e-6
         safe = np.where(faint, np.float32(1), total)
-        slope = np.arcsinh(self.alpha * self.softening * safe) / (self.softening * safe)
+        slope = arcsinh(np.float32(self.alpha * self.softening) * safe) / (np.float32(self.softening) * safe)
         return np.where(faint, np.float32(self.alpha), slope)
 
 
-def _above_sky(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Float [h, w, bands] without the sky (the median), and the noise of each band, float [bands]."""
-    pixels = values.reshape(-1, values.shape[2])
-    excess = pixels - np.median(pixels, axis=0)
-    return excess.reshape(values.shape), 1.4826 * np.median(np.abs(excess), axis=0)
+def arcsinh(values: np.ndarray) -> np.ndarray:
+    """The inverse hyperbolic sine of float32 to an error of 4e-7, by the logarithm, which is vectorised everywhere.
+
+    numpy's own takes five times as long on processors without AVX-512.
+    """
+    magnitude = np.abs(values)
+    root = magnitude * magnitude
+    root += 1
+    np.sqrt(root, out=root)
+    root += magnitude
+    np.log(root, out=root)
+    return np.copysign(root, values, out=root)
+
+
+def _to_bytes(values: np.ndarray, rounding: float) -> np.ndarray:
+    """Float32 [bands, h, w] from 0 to 255, changed in place, to uint8 [h, w, bands]; beyond is cut."""
+    np.clip(values, 0, 255, out=values)
+    if rounding:
+        values += np.float32(rounding)
+    return np.ascontiguousarray(np.moveaxis(values.astype(np.uint8), 0, -1))

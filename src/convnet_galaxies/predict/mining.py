@@ -12,15 +12,19 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from convnet_galaxies.data.archive import list_images
+from convnet_galaxies.data.input_notes import InputNotes, require_scale
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.pack import write_set
-from convnet_galaxies.data.preprocess import Given, Preprocess
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
-from convnet_galaxies.predict.input_notes import InputNotes, require_scale
 from convnet_galaxies.predict.predictor import Predictor
 
 NO_LENS = "dud"
+PICTURE_FRAME, FITS_FRAME = "0-based from the top left", "0-based from the bottom left"
+"""Where x_px and y_px of a stamp count from: such that array[y, x] of the file's own rows is the centre."""
+
 SMOOTHING_PX, DETECTION_SIGMA = 2.0, 5.0
 
 
@@ -43,12 +47,15 @@ class MiningSummary:
 
 @dataclass(frozen=True)
 class Stamp:
-    """One find: field and file it is from, centre in field pixels (0-based), what the run said, its pixels."""
+    """One find: field and file it is from, centre in pixels of that file (0-based), how its rows run, lens probability,
+    pixels.
+    """
 
     field: str
     image_file: str
     x_px: float
     y_px: float
+    frame: str
     probability: float
     pixels: np.ndarray
 
@@ -64,7 +71,7 @@ def mine(
     on: Literal["grid", "objects"] = "grid",
     stride_px: int | None = None,
     context_px: int = 0,
-    given: Given | None = None,
+    reading: ReadOptions | None = None,
     skip_bad: bool = False,
     limit: int | None = None,
     force: bool = False,
@@ -88,57 +95,60 @@ def mine(
         raise UsageError(f"--above: found {above:g}, expected a probability from 0 to below 1", "give e.g. 0.5")
     if output.exists() and not force:
         raise OutputExistsError(output)
-    given = given or Given()
-    require_scale(given.pixel_scale_arcsec, predictor.preprocess)
-    made = widen(predictor.preprocess, context_px, given)
+    reading = reading or ReadOptions()
+    require_scale(reading.pixel_scale_arcsec, predictor.preprocess)
     files = index_images(list_images(source)[:limit])
-    notes = InputNotes(predictor.window_px(given.pixel_scale_arcsec))
+    notes = InputNotes(predictor.window_px)
+    made: Preprocess | None = None
     finds: list[Stamp] = []
     skipped: list[str] = []
     windows, best, linear = 0, 0.0, False
     for done, (name, file) in enumerate(files.items(), 1):
         try:
-            field, made_of = predictor.preprocess.decode_whole(file.read(), str(file), given)
-            linear |= made_of.unit != "picture"
+            field, info = predictor.preprocess.decode_whole(file, reading)
         except BadImageError as error:
             if not skip_bad:
                 raise
             skipped.append(error.message)
             continue
-        notes.look([name], field[None], [made_of], None)
-        centres, probability = _score(predictor, field, given, on, stride_px)
+        linear |= info.unit != "picture"
+        notes.look([name], field[None], [info])
+        scale = info.pixel_scale_arcsec
+        made = made or widen(predictor.preprocess, context_px, scale)
+        centres, probability = _score(predictor, field, scale, on, stride_px)
         windows += len(centres)
         best = max(best, float(probability.max()))
-        window_px = predictor.preprocess.crop_of(given.pixel_scale_arcsec) or min(field.shape[:2])
+        window_px = predictor.preprocess.crop_of(scale) or min(field.shape[:2])
         for k in suppress(centres, probability, window_px):
             if probability[k] >= above:
                 y, x = (float(value) for value in centres[k])
-                pixels = cut(field, centres[k], made, made.crop_of(given.pixel_scale_arcsec))
-                finds.append(Stamp(name, file.name, x, y, float(probability[k]), pixels))
+                pixels = cut(field, centres[k], made, made.crop_of(scale))
+                y, frame = (len(field) - 1 - y, FITS_FRAME) if info.rows_from_bottom else (y, PICTURE_FRAME)
+                finds.append(Stamp(name, file.name, x, y, frame, float(probability[k]), pixels))
         finds = sorted(finds, key=lambda find: -find.probability)[:number]
         if progress is not None:
             progress(done, len(files))
-    if not finds:
+    if not finds or made is None:
         raise InputError(
             f"{source}: found no window with a lens probability of {above:g} or more among {windows:,} in "
             f"{len(files) - len(skipped):,} images, the highest is {best:.3g}",
             f"pass --above {best * 0.9:.2g}, or give more images",
         )
-    mined = replace(_to_set(finds, made, predictor, run), linear=linear)
+    mined = replace(_to_set(finds, made, predictor, run), linear=linear, warnings=tuple(notes.warnings()))
     write_set(mined, output, force=force, skipped=skipped)
     highest, lowest = finds[0].probability, finds[-1].probability
-    remarks = tuple(notes.sentences())
+    remarks = (*notes.warnings(), *notes.facts())
     return MiningSummary(
         output, len(finds), windows, len(files) - len(skipped), highest, lowest, tuple(skipped), remarks
     )
 
 
-def widen(preprocess: Preprocess, context_px: int, given: Given) -> Preprocess:
+def widen(preprocess: Preprocess, context_px: int, pixel_scale_arcsec: float | None) -> Preprocess:
     """The same pixels with so many image pixels more at each side. Raises InputError where the crop is not settled."""
     if not context_px:
         return preprocess
     crop_px, size_px = preprocess.crop_px, preprocess.size_px
-    own_crop_px = preprocess.crop_of(given.pixel_scale_arcsec)
+    own_crop_px = preprocess.crop_of(pixel_scale_arcsec)
     if crop_px is None or own_crop_px is None:
         raise InputError("--context: the run sees whole images, which have no context", "leave out --context")
     wide_px = crop_px + 2 * round(context_px * crop_px / own_crop_px)
@@ -194,11 +204,11 @@ def cut(field: np.ndarray, centre: np.ndarray, preprocess: Preprocess, crop_px: 
 
 
 def _score(
-    predictor: Predictor, field: np.ndarray, given: Given, on: str, stride_px: int | None
+    predictor: Predictor, field: np.ndarray, scale: float | None, on: str, stride_px: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    crop_px = predictor.preprocess.crop_of(given.pixel_scale_arcsec)
+    crop_px = predictor.preprocess.crop_of(scale)
     height, width = field.shape[:2]
-    seen_px = predictor.window_px(given.pixel_scale_arcsec)
+    seen_px = predictor.window_px(scale)
     window_px = min(height, width) if seen_px is None else max(1, round(seen_px))
     centres = np.empty((0, 2))
     if on == "objects":
@@ -222,6 +232,7 @@ def _to_set(finds: Sequence[Stamp], preprocess: Preprocess, predictor: Predictor
             "image_file": [find.image_file for find in finds],
             "x_px": [find.x_px for find in finds],
             "y_px": [find.y_px for find in finds],
+            "frame": [find.frame for find in finds],
             "lens_probability": [find.probability for find in finds],
             "mined_by": Path(run).name,
         }

@@ -111,10 +111,8 @@ class Predictor:
         return self.card.classes
 
     def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
-        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
-        crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
-        seen = self.card.net.field_of(self.preprocess.size_px) / self.preprocess.size_px
-        return None if crop_px is None else min(1.0, seen) * crop_px
+        """See ModelCard.window_px."""
+        return self.card.window_px(pixel_scale_arcsec)
 
     def ask(self, pixels: np.ndarray) -> Answer:
         """uint8 [n, size_px, size_px, bands] to everything that the run says, in one pass."""

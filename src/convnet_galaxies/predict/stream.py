@@ -17,14 +17,17 @@ import pyarrow.parquet as pq
 
 from convnet_galaxies.data.archive import list_images
 from convnet_galaxies.data.decoding import decode_batches
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.input_notes import InputNotes, require_scale
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.pack import DESCRIPTION, read_pack
-from convnet_galaxies.data.preprocess import Given, Preprocess, Source
-from convnet_galaxies.data.records import ImageFile
+from convnet_galaxies.data.pack import DESCRIPTION, MASKED, read_pack
+from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.predict.input_notes import InputNotes, require_scale
+from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 
@@ -37,11 +40,16 @@ BLOCK_BYTES = 40_000_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What was predicted: number of images; those left out, one text each; sentences about those to be wary of."""
+    """What was predicted.
+
+    images: their number; skipped: those left out, one text each; warnings: sentences about those to be wary of;
+    facts: sentences on how linear images were read.
+    """
 
     images: int
     skipped: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
 
 def predict_file(
@@ -52,15 +60,15 @@ def predict_file(
     skip_bad: bool = False,
     limit: int | None = None,
     force: bool = False,
-    given: Given | None = None,
+    reading: ReadOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Predict a pack, folder, zip or single image into a CSV, Parquet or FITS file, by the ending of output.
 
     One row an image, in input order. The file appears when it is whole. A CSV or Parquet file is written as the
     predictions come; a FITS file at the end, from memory (about 200 bytes an image).
-    given: what is known of images beyond their files. Raises InputError for bad sources, BadImageError for a bad image
-    unless skip_bad.
+    reading: how images are to be read. Linear images get a column masked_fraction. Raises InputError for bad sources,
+    BadImageError for a bad image unless skip_bad.
     """
     form = table_format(output)
     if output.exists() and not force:
@@ -68,12 +76,12 @@ def predict_file(
     skipped: list[str] = []
     notes = InputNotes()
     count = 0
-    options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "given": given, "progress": progress}
+    options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "reading": reading, "progress": progress}
     with closing(predict_tables(predictor, source, skipped=skipped, notes=notes, **options)) as tables:
         if form not in ("CSV", "Parquet"):
             table = pd.concat(list(tables), ignore_index=True)
             write_table(output, table, force=force)
-            return Summary(len(table), tuple(skipped), tuple(notes.sentences()))
+            return Summary(len(table), tuple(skipped), tuple(notes.warnings()), tuple(notes.facts()))
         with new_file(output, force=force) as temporary:
             if form == "CSV":
                 is_packed = output.name.lower().endswith(".gz")
@@ -94,7 +102,7 @@ def predict_file(
                 finally:
                     if writer is not None:
                         writer.close()
-    return Summary(count, tuple(skipped), tuple(notes.sentences()))
+    return Summary(count, tuple(skipped), tuple(notes.warnings()), tuple(notes.facts()))
 
 
 def csv_rows(table: pd.DataFrame) -> bytes:
@@ -121,7 +129,7 @@ def predict_tables(
     *,
     skip_bad: bool = False,
     limit: int | None = None,
-    given: Given | None = None,
+    reading: ReadOptions | None = None,
     skipped: list[str] | None = None,
     notes: InputNotes | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -131,10 +139,10 @@ def predict_tables(
     skipped: a list that texts about images left out are added to. notes: takes in what the images are like.
     progress: called with (done, all).
     """
-    given = given or Given()
-    require_scale(given.pixel_scale_arcsec, predictor.preprocess)
+    reading = reading or ReadOptions()
+    require_scale(reading.pixel_scale_arcsec, predictor.preprocess)
     notes = notes or InputNotes()
-    notes.window_px = predictor.window_px(given.pixel_scale_arcsec)
+    notes.window_px, notes.strange = predictor.window_px, STRANGE
     done = 0
     blocks, total = _open(
         predictor.preprocess,
@@ -142,14 +150,16 @@ def predict_tables(
         batch=BATCHES_A_TABLE * predictor.batch,
         skip_bad=skip_bad,
         limit=limit,
-        given=given,
+        reading=reading,
         skipped=skipped,
+        notes=notes,
     )
     with closing(blocks):
-        for ids, pixels, sources in blocks:
+        for ids, pixels, infos, masked in blocks:
             answer = predictor.ask(pixels)
-            notes.look(ids, pixels, sources, answer.familiarity)
-            yield to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
+            notes.look(ids, pixels, infos, answer.familiarity)
+            table = to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
+            yield table if masked is None else table.assign(**{MASKED: masked})
             done += len(ids)
             if progress is not None:
                 progress(done, total)
@@ -159,8 +169,9 @@ def predict_tables(
         )
 
 
-Blocks = Generator[tuple[list[str], np.ndarray, Sequence[Source | None]]]
-"""Names, pixels uint8 [n, h, w, bands], and what the images were before (None: unknown).
+Blocks = Generator[tuple[list[str], np.ndarray, Sequence[ImageInfo | None], np.ndarray | None]]
+"""Names, pixels uint8 [n, h, w, bands], what the images were before (None: unknown), and the share of their pixels that
+was missing, float32 [n] (None where there are no linear images).
 
 The pixels hold until the next block is asked for, which is decoded into the same memory.
 """
@@ -173,14 +184,15 @@ def _open(
     batch: int,
     skip_bad: bool,
     limit: int | None,
-    given: Given,
+    reading: ReadOptions,
     skipped: list[str] | None,
+    notes: InputNotes,
 ) -> tuple[Blocks, int]:
     if (source / DESCRIPTION).is_file():
-        if given != Given():
+        if reading != ReadOptions():
             raise InputError(
-                f"{source}: is a pack, whose pixels are settled, so --pixel-scale, --blue-first and --zero-point "
-                "cannot change them",
+                f"{source}: is a pack, whose pixels are settled, so --pixel-scale, --zero-point, --blue-first, "
+                "--bands, --hdu and --missing cannot change them",
                 "leave these options out, or give the images themselves",
             )
         pack = read_pack(source)
@@ -188,10 +200,15 @@ def _open(
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
-        return ((ids[a:b], pack.images[a:b], [None] * (b - a)) for a, b in ends), total
+        notes.earlier = pack.warnings
+        masked = pack.table[MASKED].to_numpy(np.float32) if MASKED in pack.table else None
+        packed = (
+            (ids[a:b], pack.images[a:b], [None] * (b - a), None if masked is None else masked[a:b]) for a, b in ends
+        )
+        return packed, total
     index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
-    decoded = _decode(files, list(index), preprocess, given, batch=batch, skip_bad=skip_bad, skipped=skipped)
+    decoded = _decode(files, list(index), preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped)
     return decoded, len(files)
 
 
@@ -199,7 +216,7 @@ def _decode(
     files: tuple[ImageFile, ...],
     ids: list[str],
     preprocess: Preprocess,
-    given: Given,
+    reading: ReadOptions,
     *,
     batch: int,
     skip_bad: bool,
@@ -208,14 +225,17 @@ def _decode(
     # Blocks of many pieces: decoders and net take turns at the processor, where both at once hinder each other.
     image_bytes = preprocess.size_px**2 * preprocess.bands
     room = max(1, min(batch, BLOCK_BYTES // image_bytes))
-    sources: dict[int, Source] = {}
+    infos: dict[int, ImageInfo] = {}
     rows: list[int] = []
     pixels = preprocess.new_array(room)
+    has_linear = any(file.name.lower().endswith(FITS_ENDINGS) for file in files)
 
-    def block() -> tuple[list[str], np.ndarray, list[Source | None]]:
-        return [ids[row] for row in rows], pixels[: len(rows)], [sources.pop(row, None) for row in rows]
+    def block() -> tuple[list[str], np.ndarray, list[ImageInfo | None], np.ndarray | None]:
+        found = [infos.pop(row, None) for row in rows]
+        masked = np.array([info.masked_fraction if info else 0.0 for info in found], np.float32)
+        return [ids[row] for row in rows], pixels[: len(rows)], found, masked if has_linear else None
 
-    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, given=given, sources=sources)) as pieces:
+    with closing(decode_batches(files, preprocess, skip_bad=skip_bad, reading=reading, infos=infos)) as pieces:
         for found, decoded, failures in pieces:
             if skipped is not None:
                 skipped += failures

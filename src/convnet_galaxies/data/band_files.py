@@ -1,0 +1,187 @@
+"""Joins files that hold one band each, and their masks and weights, into images: by their names, or by a table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from convnet_galaxies.data.bands import Band, band_of_word, name_bands, split_words
+from convnet_galaxies.data.fits_header import Role, fold, role_of_file, role_of_text, same_sky
+from convnet_galaxies.data.fits_image import FITS_ENDINGS, read_fits, read_layer
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.linear_image import LinearImage, Plane
+from convnet_galaxies.data.missing import apply_layer
+from convnet_galaxies.errors import BadImageError
+
+_SCIENCE_WORDS = frozenset(("sci", "science", "image", "img", "ooi", "oki", "data", "flux", "coadd"))
+_BAND_FOLDER = re.compile(r"(band|filter|channel)[ _-]?\w{1,5}", re.IGNORECASE)
+
+
+def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
+    """FITS files whose names differ in nothing but band and role become one image; all others stay as they are.
+
+    The name, or the folder, of each file must tell its band: ``J0243_g.fits`` and ``J0243_r.fits``, ``J0243/g.fits``,
+    ``Band1/sdss_R-12.fits``; and for masks and weights their role: ``KiDS_43_r_wei.fits``.
+    Returns images in the order of their first files, and a remark for each kind of joining and passing over.
+    """
+    groups: dict[tuple[str, ...], list[ImageFile]] = {}
+    root = _common_folder(files)
+    for file in files:
+        if file.name.lower().endswith(FITS_ENDINGS):
+            key, band, role = _parse_name(file, root)
+            groups.setdefault(key, []).append(replace(file, band=band, role=role))
+        else:
+            groups.setdefault((str(file),), []).append(file)
+    crowded = {_folder(members[0]) for key, members in groups.items() if key[-1] != "/"}
+    joined: list[ImageFile] = []
+    number_joined = number_files = 0
+    lonely: Counter[str] = Counter()
+    for key, members in groups.items():
+        science = [file for file in members if file.role is None]
+        if not science:  # by names alone: words such as sky and var name objects as well
+            science = [replace(file, role=None) for file in members if not _is_sure(file)]
+            members = science or members
+        layers = [file for file in members if file.role is not None]
+        if not science:
+            joined += layers if len(files) == len(layers) == 1 else []
+            lonely.update(str(file.role) for file in layers if len(files) > 1)
+            continue
+        bands = [fold(file.band) for file in science if file.band is not None]
+        is_settled = len(science) == 1 or len(bands) == len(science) == len(set(bands))
+        if key[-1] == "/" and _folder(science[0]) in crowded:
+            is_settled = len(science) == 1  # g.fits beside a.fits and b.fits is an object called g
+        if not is_settled:
+            joined += science
+            lonely.update(str(file.role) for file in layers)
+            continue
+        first, *rest = sorted(science, key=lambda file: file.band or Band(0, ""), reverse=True)
+        others = (*rest, *layers)
+        joined.append(replace(first, others=others, joined_name=_name_of(key, first)) if others else first)
+        if others:
+            number_joined += 1
+            number_files += 1 + len(others)
+    remarks = []
+    if number_joined:
+        remarks.append(
+            f"{number_files:,} files of one band each (or its mask or weight) were joined into {number_joined:,} images"
+        )
+    for called, count in lonely.items():
+        remarks.append(
+            f"passed over: {count:,} {called} file{'s' if count > 1 else ''} (by their names) without an image"
+        )
+    order = {file.parts[0]: k for k, file in enumerate(files)}
+    joined.sort(key=lambda image: min(order.get(part, len(files)) for part in image.parts))
+    return tuple(joined), tuple(remarks)
+
+
+def read_band_files(file: ImageFile, *, hdus: Sequence[str] | None = None) -> LinearImage:
+    """The image of a file, or of a file per band; see read_fits.
+
+    Raises BadImageError for files of different shape or sky, for headers that contradict the names, and for planes
+    that are no single band.
+    """
+    if not file.others:
+        return read_fits(file.read(), str(file), hdus=hdus, band=file.band, file_role=file.role)
+    science = [part for part in file.parts if part.role is None]
+    images = [read_fits(part.read(), str(part), hdus=hdus, band=part.band) for part in science]
+    planes: list[Plane] = []
+    for part, image in zip(science, images, strict=True):
+        if len(image.planes) != 1:
+            raise BadImageError(
+                f"{part}: found {len(image.planes)} bands, expected one, as its name tells ({part.band})",
+                "rename files that belong to different images, or choose a plane by --hdu",
+            )
+        plane = image.planes[0]
+        if part.band is not None and plane.band is not None and fold(plane.band) != fold(part.band):
+            raise BadImageError(
+                f"{part}: found the band {plane.band} in its header ({plane.band_source}), but {part.band} in its name",
+                "correct the header or the name",
+            )
+        if image.shape != images[0].shape:
+            raise BadImageError(
+                f"{part}: found {image.shape[1]} x {image.shape[0]} px, expected {images[0].shape[1]} x "
+                f"{images[0].shape[0]} px as in {science[0].name}, the same image in another band",
+                "bring the bands to one grid",
+            )
+        headers = images[0].header, image.header
+        if headers[0] is not None and headers[1] is not None and not same_sky(*headers, image.shape):
+            raise BadImageError(
+                f"{part}: found another part of the sky than in {science[0].name}, the same image in another band",
+                "bring the bands to one grid, or rename files that belong to different images",
+            )
+        planes.append(replace(plane, label=part.name, band=plane.band or part.band))
+    names = [fold(plane.band) for plane in planes if plane.band is not None]
+    if len(set(names)) < len(names):
+        raise BadImageError(
+            f"{file}: found the bands {name_bands([p.band for p in planes])}, expected each once", "rename the files"
+        )
+    for part in file.parts:
+        if part.role is None:
+            continue
+        layer, header = read_layer(part.read(), str(part))
+        for plane in planes:
+            fits_band = part.band is None or plane.band is None or fold(part.band) == fold(plane.band)
+            if fits_band and layer.shape == plane.values.shape and plane.values.dtype != "uint8":
+                apply_layer(plane.values, layer, part.role, header)
+    return replace(images[0], planes=tuple(planes), is_picture=all(image.is_picture for image in images))
+
+
+def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | None, Role | None]:
+    """What names the image without its band and role, the band, and the role (None: the sky itself)."""
+    where = Path(file.member or file.path)
+    folders = list(where.parent.relative_to(root).parts) if where.is_relative_to(root) else list(where.parent.parts)
+    words = split_words(file.stem)
+    role = role_of_file(words)
+    band_places = [k for k, word in enumerate(words) if band_of_word(word) is not None]
+    band = None
+    if len(band_places) == 1 or len({band_of_word(words[k]) for k in band_places}) == 1:
+        band = band_of_word(words[band_places[-1]])
+    elif band_places:  # J and H stand in names of objects too: the last word wins
+        band = band_of_word(words[band_places[-1]])
+        band_places = band_places[-1:]
+    rest = [word for k, word in enumerate(words) if k not in band_places]
+    rest = [word for word in rest if word.lower() not in _SCIENCE_WORDS and role_of_text(word) is None]
+    kept = []
+    for folder in folders:
+        own = band_of_word(folder)
+        if own is not None and band is None:
+            band = own
+        elif not _BAND_FOLDER.fullmatch(folder) and own is None:
+            kept.append(folder)
+    return (str(file.path) if file.member else "", *kept, "/", *rest), band, role
+
+
+def _is_sure(file: ImageFile) -> bool:
+    return role_of_file(split_words(file.stem), sure=True) is not None
+
+
+def _folder(file: ImageFile) -> Path:
+    return Path(file.path if file.member is None else f"{file.path}/{file.member}").parent
+
+
+def _name_of(key: tuple[str, ...], first: ImageFile) -> str:
+    """The stem without band and role, or the folder where nothing else names the image."""
+    words = key[key.index("/") + 1 :]
+    if not words:
+        folders = key[1 : key.index("/")]
+        return folders[-1] if folders else Path(first.member or first.path).parent.name or first.stem
+    stem = first.stem
+    dropped = [word for word in split_words(stem) if word not in words]
+    for word in dropped:
+        stem = re.sub(rf"(^|[^A-Za-z0-9]+){re.escape(word)}(?![A-Za-z0-9])", lambda m: "", stem, count=1)
+    return stem.strip("_-. ") or first.stem
+
+
+def _common_folder(files: Sequence[ImageFile]) -> Path:
+    folders = [Path(file.member or file.path).parent for file in files]
+    if not folders:
+        return Path()
+    parts = []
+    for level in zip(*(folder.parts for folder in folders), strict=False):
+        if len(set(level)) > 1:
+            break
+        parts.append(level[0])
+    return Path(*parts)

@@ -1,0 +1,86 @@
+"""Photometric bands: their names in headers, extensions and file names, and their order by wavelength."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+OPTICAL_NM = {
+    "FUV": 154, "NUV": 228,
+    "u": 355, "U": 365, "B": 440, "g": 475, "V": 551, "r": 622, "R": 658, "VIS": 715, "i": 763, "I": 806, "z": 905,
+    "y": 962, "Y": 1020, "J": 1250, "H": 1650, "Ks": 2150, "K": 2200, "W1": 3368, "W2": 4618, "W3": 12082, "W4": 22194,
+}  # fmt: skip
+"""Mean wavelengths of bands in nm: GALEX, SDSS and MegaCam u to z, Johnson-Cousins, Pan-STARRS y, Euclid VIS, VISTA Y
+to Ks, WISE (the SVO Filter Profile Service). Only their order matters here."""
+
+_FOLDED = {name.lower(): name for name in ("FUV", "NUV", "VIS", "Ks", "W1", "W2", "W3", "W4", "u", "g", "r", "i", "z")}
+_HUBBLE_OR_WEBB = re.compile(r"F(\d{3,4})(?:W2?|M|N|LP|X)", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z]+\d*[A-Za-z0-9]*|\d+")
+_ALIASES = {"zd": "z", "bokr": "r", "bokg": "g", "r2": "r", "i2": "i"}
+"""Spellings of single pipelines: the z of Mosaic-3, g and r of 90Prime, the second r and i filters of HSC."""
+_NO_BANDS = {"alpha", "beta", "narrow", "halpha", "hbeta"}
+"""Words beside which a letter is a line and no band, as in ``H-alpha``."""
+
+
+@dataclass(frozen=True, order=True)
+class Band:
+    """A band by wavelength and name, e.g. Band(475.0, "g"); ordered from blue to red."""
+
+    wavelength_nm: float
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def parse_band(text: str, *, infrared_telescope: bool = False) -> Band | None:
+    """The band that a text names, e.g. ``g``, ``SDSS_R``, ``i.MP9701``, ``HSC-Z``, ``F814W`` or ``NIR_Y``; or None.
+
+    The text is a filter's name as headers and extensions give it: one of its words is the band, the others name
+    survey, camera or serial number. None where no word, or words of several bands, are found.
+    infrared_telescope: numbers of F-names count tens of nm (Webb); else they do below 200 (Hubble's infrared camera).
+    """
+    words = _WORDS.findall(text)
+    if _NO_BANDS & {word.lower() for word in words}:
+        return None
+    found = dict.fromkeys(band for word in words if (band := _parse_word(word, infrared_telescope)))
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def split_words(stem: str) -> list[str]:
+    """The words of a file name without folders and ending, e.g. ``KiDS``, ``43``, ``r``, ``sci``."""
+    return re.findall(r"[A-Za-z0-9]+", stem)
+
+
+def band_of_word(word: str) -> Band | None:
+    """The band that one word of a file name stands for, or None: ``g``, ``R``, ``VIS``, ``F814W``, ``Ks``."""
+    return _parse_word(word, False)
+
+
+def split_bands(text: str, number: int) -> tuple[Band, ...] | None:
+    """The bands of a list such as ``grz``, ``g,r,z`` or ``g r i z y``, where it has so many; else None."""
+    parts = re.split(r"[\s,;|/+-]+", text.strip())
+    if len(parts) == 1 and len(parts[0]) == number:
+        parts = list(parts[0])
+    bands = [parse_band(part) for part in parts]
+    return tuple(band for band in bands if band) if len(bands) == number and all(bands) else None
+
+
+def name_bands(bands: Sequence[object]) -> str:
+    """``i, r, g``; a question mark for each that is None."""
+    return ", ".join("?" if band is None else str(band) for band in bands)
+
+
+def _parse_word(word: str, infrared_telescope: bool) -> Band | None:
+    word = re.sub(r"(?<=.)band$", "", word, flags=re.IGNORECASE)
+    word = _ALIASES.get(word.lower(), word)
+    name = word if word in OPTICAL_NM else _FOLDED.get(word.lower())
+    if name is not None:
+        return Band(OPTICAL_NM[name], name)
+    match = _HUBBLE_OR_WEBB.fullmatch(word)
+    if match is None:
+        return None
+    digits = match.group(1)
+    is_tens = infrared_telescope or int(digits) < 200 or len(digits) == 4
+    return Band(float(digits) * (10 if is_tens else 1), word.upper())

@@ -1,0 +1,123 @@
+"""What to tell of images that were read: one sentence per kind of remark, never one per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey, scale_limits
+from convnet_galaxies.data.reading import ImageInfo
+from convnet_galaxies.errors import InputError
+
+NAMED = 3
+FACTS = ("bands", "order", "scale")
+"""Kinds of remarks that tell how images were read; all other kinds are warnings."""
+
+
+@dataclass
+class InputNotes:
+    """Counts by kind of remark and its text, and the first names of each.
+
+    window_px: gives the side of the square that the net sees, in source pixels of a scale (arcsec per pixel or None);
+        None where the whole image is shrunk to it.
+    strange: the familiarity below which an image is unlike those that the run knows.
+    earlier: warnings of the pack that the images come from.
+    """
+
+    window_px: Callable[[float | None], float | None] | None = None
+    strange: float = 0.0
+    earlier: tuple[str, ...] = ()
+    images: int = 0
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    largest_masked: float = 0.0
+
+    def look(
+        self,
+        ids: Sequence[str],
+        pixels: np.ndarray,
+        infos: Sequence[ImageInfo | None],
+        familiarity: np.ndarray | None = None,
+    ) -> None:
+        """Take in a block: uint8 [n, h, w, bands], what the images were before (None: unknown), familiarity [n]."""
+        self.images += len(ids)
+        constant = is_constant(pixels)
+        self._count("constant", "of one value everywhere, so their predictions mean nothing", ids, constant)
+        if pixels.shape[3] > 1:
+            grey = is_grey(pixels) & ~constant
+            self._count("grey", "without colour, which the net expects", ids, grey)
+        for name, info in zip(ids, infos, strict=True):
+            if info is not None:
+                self._look_at(name, info)
+        if familiarity is not None:
+            text = f"unlike anything that the run knows (familiarity below {self.strange:g})"
+            self._count("strange", text, ids, familiarity < self.strange)
+
+    def warnings(self) -> list[str]:
+        """One sentence for each kind that calls for care, in a fixed order."""
+        return [f"When packed: {text}" for text in self.earlier] + self._sentences(facts=False)
+
+    def facts(self) -> list[str]:
+        """One sentence for each way in which images were read."""
+        return self._sentences(facts=True)
+
+    def _look_at(self, name: str, info: ImageInfo) -> None:
+        window = self.window_px(info.pixel_scale_arcsec) if self.window_px is not None else None
+        if window is not None and info.side_px < window:
+            self._add("small", f"smaller than the {window:.0f} px that the net sees and were padded with zeros", name)
+        if info.unit == "guessed":
+            text = "linear without a zero point, so their brightness was guessed from their noise (--zero-point)"
+            self._add("guessed", text, name)
+        if info.masked_fraction > 0:
+            self.largest_masked = max(self.largest_masked, info.masked_fraction)
+            self._add("filled", "with missing pixels, which were filled with sky", name)
+        for kind, text in info.remarks:
+            self._add(kind, text, name)
+
+    def _count(self, kind: str, text: str, ids: Sequence[str], mask: np.ndarray) -> None:
+        for row in np.flatnonzero(mask):
+            self._add(kind, text, ids[int(row)])
+
+    def _add(self, kind: str, text: str, name: str) -> None:
+        key = kind, text
+        self.counts[key] = self.counts.get(key, 0) + 1
+        names = self.names.setdefault(key, [])
+        if len(names) < NAMED:
+            names.append(name)
+
+    def _sentences(self, *, facts: bool) -> list[str]:
+        order = ("small", "grey", "guessed", "implausible", "contradicted", "filled", "constant", "strange", *FACTS)
+        found = []
+        for key in sorted(self.counts, key=lambda key: order.index(key[0])):
+            kind, text = key
+            # Known images fall below the limit by definition in that share; a warning needs clearly more than those.
+            enough = 3 * self.strange * self.images if kind == "strange" else 0
+            if (kind in FACTS) == facts and self.counts[key] > enough:
+                more = f" (at most {self.largest_masked:.1%} of an image)" if kind == "filled" else ""
+                found.append(f"{self.counts[key]:,} of {self.images:,} images are {text}{more}: {self._name(key)}.")
+        return found
+
+    def _name(self, key: tuple[str, str]) -> str:
+        names, rest = self.names[key], self.counts[key] - len(self.names[key])
+        return ", ".join(names) + (f" and {rest:,} more" if rest else "")
+
+
+def require_scale(pixel_scale_arcsec: float | None, preprocess: Preprocess) -> None:
+    """Raises InputError unless images of this scale can be shown to a run; None passes."""
+    if pixel_scale_arcsec is None:
+        return
+    own = preprocess.pixel_scale_arcsec
+    if own is None or preprocess.crop_px is None:
+        raise InputError(
+            f"--pixel-scale: the run was trained on {preprocess} of unknown scale, so no scale can be brought to it",
+            "leave out --pixel-scale",
+        )
+    low, high = scale_limits(own)
+    if not low <= pixel_scale_arcsec <= high:
+        raise InputError(
+            f'--pixel-scale: found {pixel_scale_arcsec:g}"/px, expected {low:g} to {high:g}, since the run was trained '
+            f'at {own:g}"/px',
+            "resample the images to a scale in this range",
+        )
