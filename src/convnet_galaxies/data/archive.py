@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from convnet_galaxies.data.preprocess import IMAGE_ENDINGS
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
+from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
+
+IMAGE_ENDINGS = (*PICTURE_ENDINGS, *FITS_ENDINGS)
 
 
 def list_images(source: Path | Sequence[Path]) -> tuple[ImageFile, ...]:

@@ -12,7 +12,7 @@ from PIL import Image
 from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.click_clusters import CATALOG_COLUMNS, cut_clusters, measure_clusters
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.preprocess import PIL_FAULTS
+from convnet_galaxies.data.picture import PIL_FAULTS
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import BadImageError, InputError
 

@@ -5,31 +5,19 @@ Training, prediction and scanning use the same Preprocess, and it travels with t
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from convnet_galaxies.data.fits_image import FITS_ENDINGS, is_fits, read_fits
+from convnet_galaxies.data.fits_image import is_fits, read_fits
+from convnet_galaxies.data.picture import decode_jpeg, decode_picture
 from convnet_galaxies.data.stretch import ZEROPOINT_MAG, Composite, Stretch
 from convnet_galaxies.errors import BadImageError, UsageError
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", *FITS_ENDINGS)
-
-PIL_FAULTS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,  # where the caller turns warnings into errors
-)
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,8 @@ class Preprocess(BaseModel):
         given = given or Given()
         crop_px = self.crop_of(given.pixel_scale_arcsec)
         if data[:2] == b"\xff\xd8":
-            pixels, shrunk = _decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
+            pixels, shrunk = decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
+            pixels = _fit_bands(pixels, self.bands, name)
             side_px = round(min(pixels.shape[:2]) * shrunk)
             if crop_px is not None:
                 crop_px = round(crop_px / shrunk)
@@ -124,13 +113,13 @@ class Preprocess(BaseModel):
         """As decode_measured, uint8 [h, w, bands], but nothing cropped or shrunk."""
         given = given or Given()
         if data[:2] == b"\xff\xd8":
-            pixels = _decode_jpeg(data, name, bands=self.bands)[0]
+            pixels = _fit_bands(decode_jpeg(data, name, bands=self.bands)[0], self.bands, name)
         elif is_fits(data, name):
             image = read_fits(data, name)
             turn = slice(None, None, -1 if given.blue_first else 1)
             return self._stretched(image.planes[..., turn], image.zeropoint_mag[turn], name, given)
         else:
-            pixels = _decode_picture(data, name)
+            pixels = decode_picture(data, name)
             if pixels.dtype != np.uint8:
                 return self._stretched(pixels.astype(np.float32), (None,) * pixels.shape[2], name, given)
             pixels = _fit_bands(pixels, self.bands, name)
@@ -202,24 +191,6 @@ def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
     return out
 
 
-def _decode_picture(data: bytes, name: str) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            pixels = np.asarray(image.convert("RGBA") if image.mode in ("P", "PA") else image)
-    except PIL_FAULTS as error:
-        kind = isinstance(error, UnidentifiedImageError)
-        found = ("an empty file" if not data else "no image format") if kind else str(error)
-        raise BadImageError(
-            f"{name}: cannot be decoded (found {found}), expected a whole JPEG, PNG or FITS image",
-            "fetch the file again, or pass --skip-bad to leave it out",
-        ) from None
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    if pixels.shape[2] in (2, 4):  # grey or colour with alpha; alpha is part of the label, never an input
-        pixels = pixels[..., :-1]
-    return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
-
-
 def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
     found = pixels.shape[2]
     if found == bands:
@@ -229,31 +200,3 @@ def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
     raise BadImageError(
         f"{name}: found {found} bands, expected {bands}", f"pass --bands {found}, or use images of {bands} bands"
     )
-
-
-def _decode_jpeg(
-    data: bytes, name: str, *, bands: int, crop_px: int | None = None, size_px: int | None = None
-) -> tuple[np.ndarray, float]:
-    """JPEG bytes to uint8 [h, w, bands] and by how much it was shrunk.
-
-    crop_px, size_px: a central square of crop_px source pixels (None: of the shorter side) is wanted at size_px
-        pixels or more; without size_px nothing is shrunk.
-
-    The decoder shrinks while it decodes (its inverse cosine transform makes fewer pixels), which is faster than
-    decoding the whole image and averages as well; only shrinkings by eighths are possible.
-    """
-    try:
-        height, width = simplejpeg.decode_jpeg_header(data)[:2]
-        shrink = 1.0 if size_px is None else max(1.0, (crop_px or min(height, width)) / size_px)
-        pixels = simplejpeg.decode_jpeg(
-            data,
-            "GRAY" if bands == 1 else "RGB",
-            min_height=math.ceil(height / shrink),
-            min_width=math.ceil(width / shrink),
-        )
-    except ValueError as error:
-        raise BadImageError(
-            f"{name}: cannot be decoded ({error}), expected a whole JPEG image",
-            "fetch the file again, or pass --skip-bad to leave it out",
-        ) from None
-    return _fit_bands(pixels, bands, name), height / pixels.shape[0]
