@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from convnet_galaxies.data.fits_image import is_fits, read_fits
+from convnet_galaxies.data.picture import name_form
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.errors import BadImageError
@@ -61,6 +60,5 @@ def probe_image(file: ImageFile) -> tuple[str, bool]:
         h, w, bands = read_fits(data, str(file)).planes.shape
         return f"FITS {w} x {h} px, {bands} band{'s' if bands > 1 else ''}", False
     pixels, _ = Preprocess().decode_whole(data, str(file))
-    with Image.open(io.BytesIO(data)) as image:
-        form, mode = image.format, image.mode
-    return f"{form} {pixels.shape[1]} x {pixels.shape[0]} px, {mode}", mode in ("RGBA", "LA", "PA")
+    form, mode, has_alpha = name_form(data, str(file))
+    return f"{form} {pixels.shape[1]} x {pixels.shape[0]} px, {mode}", has_alpha
