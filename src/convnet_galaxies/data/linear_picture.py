@@ -6,6 +6,7 @@ Pillow keeps 8 bits of each colour and drops the rest without a word, hence anot
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ MAX_PIXELS = 178_956_970
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""Of TIFF and BigTIFF, little-endian and big-endian."""
+
 TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -29,6 +32,8 @@ _WHITE_IS_ZERO, _RGB, _SEPARATE = 0, 2, 2
 _JPEG = (6, 7)
 _ALPHA = (1, 2)
 _MAX_PAGES = 10_000
+
+logging.getLogger("imagecodecs").addHandler(logging.NullHandler())  # else its warnings reach the terminal
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,9 @@ def require_size(height: int, width: int, name: str, *, bands: int = 1) -> None:
 def _read_directories(data: bytes) -> list[ImageFileDirectory_v2]:
     stream = io.BytesIO(data)
     header = stream.read(8)
-    header += stream.read(8) if header[2:3] == b"+" or header[3:4] == b"+" else b""
+    if header[2:4] == b"\0+":
+        raise ValueError("a BigTIFF file of big-endian numbers, which is not read")
+    header += stream.read(8) if header[2:3] == b"+" else b""
     place = ImageFileDirectory_v2(header).next
     pages: list[ImageFileDirectory_v2] = []
     seen: set[int] = set()

@@ -7,13 +7,15 @@ import struct
 import numpy as np
 from PIL import Image
 
+from convnet_galaxies.data.quiet import quiet_warnings
+
 ORIENTATION_TAG = 0x0112
 UPRIGHT = 1
 
 _EXIF_FAULTS = (SyntaxError, OSError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+_HOLDING_THE_TAG = frozenset(("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"))
 _EXIF = b"Exif\0\0"
-_APP1, _START_OF_SCAN = 0xE1, 0xDA
-_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
+_APPLICATION_OR_COMMENT = frozenset(bytes([marker]) for marker in (*range(0xE0, 0xF0), 0xFE))
 
 
 def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -32,7 +34,12 @@ def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def read_orientation(image: Image.Image) -> int:
-    """1 to 8; a picture without the tag, or with one that cannot be read, is upright."""
+    """1 to 8; a picture without the tag, or with one that cannot be read, is upright.
+
+    image: one that is loaded, since the tag may stand behind the pixels. Pillow turns TIFF files itself.
+    """
+    if _HOLDING_THE_TAG.isdisjoint(image.info):
+        return UPRIGHT
     try:
         return _valid(image.getexif().get(ORIENTATION_TAG))
     except _EXIF_FAULTS:
@@ -40,21 +47,16 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def read_jpeg_orientation(data: bytes) -> int:
-    """As read_orientation, of the bytes of a JPEG file, of which only the headers are looked at."""
+    """As read_orientation, of the bytes of a JPEG file: of its application segments, which come before all others."""
     place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == _START_OF_SCAN:
-            break
-        if marker == 0xFF or marker in _WITHOUT_LENGTH:  # 0xFF may be repeated before a marker
-            place += 1 if marker == 0xFF else 2
-            continue
+    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] in _APPLICATION_OR_COMMENT:
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker == _APP1 and data[place + 4 : place + 10] == _EXIF:
+        if data[place + 4 : place + 10] == _EXIF:
             exif = Image.Exif()
             try:
-                exif.load(data[place + 4 : end])
-                return _valid(exif.get(ORIENTATION_TAG))
+                with quiet_warnings():
+                    exif.load(data[place + 4 : end])
+                    return _valid(exif.get(ORIENTATION_TAG))
             except _EXIF_FAULTS:
                 return UPRIGHT
         place = end

@@ -6,6 +6,8 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import simplejpeg
@@ -62,26 +64,17 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
 
 def decode_with_alpha(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """As decode_picture, and the alpha channel [h, w], of the same kind of numbers, where the picture has one."""
-    try:
-        with quiet_warnings():
-            if is_deep_png(data):
-                pixels, alpha = decode_png(data, name)
-                with Image.open(io.BytesIO(data)) as image:
-                    orientation = read_orientation(image)
-                return turn_upright(pixels, orientation), _turn_alpha(alpha, orientation)
-            number = 0
-            if data[:4] in TIFF_STARTS:
-                page = read_page(data, name)
-                if page.is_plain:
-                    return decode_tiff(data, page)
-                number = page.number
-            return _decode_by_pillow(data, name, number)
-    except PICTURE_FAULTS as error:
-        raise BadImageError(
-            f"{name}: cannot be decoded (found {_name_fault(data, error)}), expected a whole JPEG, PNG, TIFF, WebP or "
-            "FITS image",
-            "fetch the file again, or pass --skip-bad to leave it out",
-        ) from None
+    with _decoders(data, name):
+        if is_deep_png(data):
+            pixels, alpha = decode_png(data, name)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                image.load()
+                orientation = read_orientation(image)
+            return turn_upright(pixels, orientation), _turn_alpha(alpha, orientation)
+        page = read_page(data, name) if data[:4] in TIFF_STARTS else None
+        if page is not None and page.is_plain:
+            return decode_tiff(data, page)
+        return _decode_by_pillow(data, name, 0 if page is None else page.number)
 
 
 def decode_jpeg(
@@ -118,8 +111,11 @@ def decode_jpeg(
 
 
 def name_form(data: bytes, name: str) -> tuple[str, str, bool]:
-    """Format of a picture that can be decoded, its mode (``RGB``, ``L, 16 bits``), and whether it has alpha."""
-    with quiet_warnings():
+    """Format of a picture, its mode (``RGB``, ``L, 16 bits``), and whether it has alpha; only its header is read.
+
+    Raises BadImageError for bytes that are no picture.
+    """
+    with _decoders(data, name):
         if data[:4] in TIFF_STARTS:
             page = read_page(data, name)
             return "TIFF", page.mode + (f", {page.bits} bits" if page.bits > 8 else ""), page.has_alpha
@@ -129,6 +125,20 @@ def name_form(data: bytes, name: str) -> tuple[str, str, bool]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             form = "JPEG" if image.format == "MPO" else str(image.format)  # several JPEGs in one, the first is read
             return form, image.mode, image.mode in _WITH_ALPHA
+
+
+@contextmanager
+def _decoders(data: bytes, name: str) -> Iterator[None]:
+    """Whatever decoders raise or warn of becomes one BadImageError."""
+    try:
+        with quiet_warnings():
+            yield
+    except PICTURE_FAULTS as error:
+        raise BadImageError(
+            f"{name}: cannot be decoded (found {_name_fault(data, error)}), expected a whole JPEG, PNG, TIFF, WebP or "
+            "FITS image",
+            "fetch the file again, or pass --skip-bad to leave it out",
+        ) from None
 
 
 def _decode_by_pillow(data: bytes, name: str, page: int) -> tuple[np.ndarray, np.ndarray | None]:
