@@ -169,8 +169,11 @@ def submit(
     from convnet_galaxies.predict.submission import submit as write
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    remarks: list[str] = []
     with progress_bar("Predicting", quiet=quiet) as update:
-        count = write(predictor, images, output, sample=sample, force=force, progress=update)
+        count = write(predictor, images, output, sample=sample, force=force, remarks=remarks, progress=update)
+    for text in remarks:
+        remark(f"Warning: {text}", quiet=quiet)
     typer.echo(f"{output}: {count:,} galaxies")
 
 

@@ -16,7 +16,11 @@ from astropy.io.fits.verify import VerifyError
 
 from convnet_galaxies.errors import BadImageError
 
-FITS_ENDINGS = (".fits", ".fit", ".fits.gz")
+FITS_ENDINGS = (
+    *(plain + packed for packed in (".fz", ".gz", ".bz2", "") for plain in (".fits", ".fit", ".fts")),
+    ".fz",
+)
+"""In lower case, longer ones before those that they end with."""
 FITS_FAULTS = (OSError, VerifyError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error)
 ZEROPOINT_KEYS = ("MZP_AB", "MAGZP", "MAGZERO", "MAGZPT")
 """Header cards that hold the AB magnitude of one count."""

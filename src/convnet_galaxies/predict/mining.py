@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from convnet_galaxies.data.archive import list_images
+from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.data.preprocess import Given, Preprocess
@@ -91,7 +91,8 @@ def mine(
     given = given or Given()
     require_scale(given.pixel_scale_arcsec, predictor.preprocess)
     made = widen(predictor.preprocess, context_px, given)
-    files = index_images(list_images(source)[:limit])
+    listing = find_images(source)
+    files = index_images(listing.files[:limit])
     notes = InputNotes(predictor.window_px(given.pixel_scale_arcsec))
     finds: list[Stamp] = []
     skipped: list[str] = []
@@ -127,7 +128,7 @@ def mine(
     mined = replace(_to_set(finds, made, predictor, run), linear=linear)
     write_set(mined, output, force=force, skipped=skipped)
     highest, lowest = finds[0].probability, finds[-1].probability
-    remarks = tuple(notes.sentences())
+    remarks = (*listing.remarks, *notes.sentences())
     return MiningSummary(
         output, len(finds), windows, len(files) - len(skipped), highest, lowest, tuple(skipped), remarks
     )

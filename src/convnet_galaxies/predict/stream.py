@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from convnet_galaxies.data.archive import list_images
+from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.decoding import decode_batches
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
@@ -66,14 +66,15 @@ def predict_file(
     if output.exists() and not force:
         raise OutputExistsError(output)
     skipped: list[str] = []
+    remarks: list[str] = []
     notes = InputNotes()
     count = 0
     options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "given": given, "progress": progress}
-    with closing(predict_tables(predictor, source, skipped=skipped, notes=notes, **options)) as tables:
+    with closing(predict_tables(predictor, source, skipped=skipped, notes=notes, remarks=remarks, **options)) as tables:
         if form not in ("CSV", "Parquet"):
             table = pd.concat(list(tables), ignore_index=True)
             write_table(output, table, force=force)
-            return Summary(len(table), tuple(skipped), tuple(notes.sentences()))
+            return Summary(len(table), tuple(skipped), (*remarks, *notes.sentences()))
         with new_file(output, force=force) as temporary:
             if form == "CSV":
                 is_packed = output.name.lower().endswith(".gz")
@@ -94,7 +95,7 @@ def predict_file(
                 finally:
                     if writer is not None:
                         writer.close()
-    return Summary(count, tuple(skipped), tuple(notes.sentences()))
+    return Summary(count, tuple(skipped), (*remarks, *notes.sentences()))
 
 
 def csv_rows(table: pd.DataFrame) -> bytes:
@@ -124,11 +125,13 @@ def predict_tables(
     given: Given | None = None,
     skipped: list[str] | None = None,
     notes: InputNotes | None = None,
+    remarks: list[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[pd.DataFrame]:
     """Tables of predictions (see predictions.to_table), a batch of images each.
 
-    skipped: a list that texts about images left out are added to. notes: takes in what the images are like.
+    skipped: a list that texts about images left out are added to; remarks: one for what was passed over in the source.
+    notes: takes in what the images are like.
     progress: called with (done, all).
     """
     given = given or Given()
@@ -144,6 +147,7 @@ def predict_tables(
         limit=limit,
         given=given,
         skipped=skipped,
+        remarks=remarks,
     )
     with closing(blocks):
         for ids, pixels, sources in blocks:
@@ -175,6 +179,7 @@ def _open(
     limit: int | None,
     given: Given,
     skipped: list[str] | None,
+    remarks: list[str] | None,
 ) -> tuple[Blocks, int]:
     if (source / DESCRIPTION).is_file():
         if given != Given():
@@ -189,7 +194,10 @@ def _open(
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
         return ((ids[a:b], pack.images[a:b], [None] * (b - a)) for a, b in ends), total
-    index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
+    listing = find_images(source)
+    if remarks is not None:
+        remarks += listing.remarks
+    index = index_images(listing.files[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
     decoded = _decode(files, list(index), preprocess, given, batch=batch, skip_bad=skip_bad, skipped=skipped)
     return decoded, len(files)

@@ -22,10 +22,12 @@ def submit(
     *,
     sample: Path | None = None,
     force: bool = False,
+    remarks: list[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write the 37 votes of all images in Kaggle's form; returns the number of galaxies.
 
+    remarks: a list that a sentence about files that were passed over is added to.
     Raises InputError when the run does not answer votes, an image is bad, or the ids are not those of the sample.
     """
     if "votes" not in predictor.classes:
@@ -37,7 +39,7 @@ def submit(
         raise OutputExistsError(output)
     if sample is not None:
         read_votes(sample)  # a sample at fault is told before the hours of prediction
-    table = pd.concat(list(predict_tables(predictor, images, progress=progress)), ignore_index=True)
+    table = pd.concat(list(predict_tables(predictor, images, remarks=remarks, progress=progress)), ignore_index=True)
     votes = table[list(VOTE_COLUMNS)].to_numpy(float)
     write_submission(output, table["id"].tolist(), votes, sample=sample, force=force)
     return len(table)
