@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_the_highest_windows_are_written_as_negatives_that_do_not_overlap(run, p
         top, left = round(row.y_px - 15.5), round(row.x_px - 15.5)
         np.testing.assert_array_equal(stamp, field[top : top + 32, left : left + 32])
     np.testing.assert_allclose(predictor.answer(mined.images)["lens"], table["lens_probability"], atol=1e-5)
+
+
+def test_mining_tells_what_was_passed_over(run, predictor, fields, tmp_path) -> None:
+    folder = shutil.copytree(fields, tmp_path / "fields")
+    (folder / "z.gif").write_bytes(b"GIF89a")
+    summary = mine(predictor, run, folder, tmp_path / "mined", number=1, above=0.0)
+    assert summary.remarks[0] == f"{folder}: passed over: 1 .gif (such as z.gif)"
 
 
 def test_nothing_better_was_left_out(run, predictor, fields, tmp_path) -> None:

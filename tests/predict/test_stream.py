@@ -17,6 +17,7 @@ from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import column_names
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import BATCHES_A_TABLE, csv_rows, predict_file
+from convnet_galaxies.predict.submission import submit
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,17 @@ def test_pack_folder_and_zip_give_equal_predictions_in_every_format(zoo, world, 
     assert [p.name for p in tmp_path.iterdir() if p.name != source] == [f"votes{ending}"]
     if ending == ".csv.gz":
         assert gzip.decompress((tmp_path / "votes.csv.gz").read_bytes()).startswith(b"id,Class1.1")
+
+
+def test_prediction_and_submission_tell_what_was_passed_over(zoo, world, tmp_path) -> None:
+    folder = shutil.copytree(world / "images", tmp_path / "images")
+    (folder / "z.gif").write_bytes(b"GIF89a")
+    expected = f"{folder}: passed over: 1 .gif (such as z.gif)"
+    assert predict_file(zoo, folder, tmp_path / "votes.csv").warnings[0] == expected
+    assert predict_file(zoo, folder, tmp_path / "votes.fits", limit=3).warnings[0] == expected
+    remarks: list[str] = []
+    submit(zoo, folder, tmp_path / "submission.csv", remarks=remarks)
+    assert remarks == [expected]
 
 
 @pytest.mark.parametrize("name", ["plain", "comma, inside", 'a "quote"', "two\nlines", "", "NaN", "1e5", "spiral é"])

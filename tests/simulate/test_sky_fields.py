@@ -107,7 +107,7 @@ def test_injection_into_a_folder_writes_masks_and_truth_twice_the_same(tmp_path:
     cube = picture(RED, seed=1) * 10 ** (0.4 * (27.0 - 30.0)) + 5
     header = fits.Header([("MAGZERO", 27.0)])
     fits.PrimaryHDU(cube.astype(np.float32), header).writeto(fields / "two.fits")
-    table = inject(fields, tmp_path / "out", 4, 3)
+    table = inject(fields, tmp_path / "out", 4, 3).table
     inject(fields, tmp_path / "again", 4, 3)
     for path in sorted((tmp_path / "out").rglob("*.*")):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "out")).read_bytes()
@@ -119,11 +119,13 @@ def test_injection_into_a_folder_writes_masks_and_truth_twice_the_same(tmp_path:
             alpha = np.asarray(Image.open(path))[..., 3]
             assert 0 < (alpha == 255).mean() < 0.5
         else:
+            mask = fits.getdata(tmp_path / "out" / "truth_masks" / path.name)
+            assert mask.any()
             with fits.open(path) as hdus:
-                added = hdus[0].data - cube
-                assert hdus["MASK"].data.any()
+                added = np.stack([hdu.data for hdu in hdus[1:]]) - cube
                 assert added.sum() > 0
-                assert hdus[0].header["MAGZERO"] == 27.0
+                assert (added[:, mask == 1].sum(axis=0) > 0).mean() > 0.9
+                assert [hdu.header["MAGZERO"] for hdu in hdus[1:]] == [27.0] * 3
 
 
 def test_folders_without_usable_fields_are_refused(tmp_path: Path) -> None:

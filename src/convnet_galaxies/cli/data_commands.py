@@ -137,7 +137,7 @@ def pack_space_warps(
 
 @pack_app.command("images")
 def pack_images(
-    images: Annotated[Path, typer.Argument(help="Folder or zip of JPEG, PNG or FITS images.")],
+    images: Annotated[Path, typer.Argument(help="Folder or zip of pictures (JPEG, PNG, TIFF, WebP) or FITS images.")],
     table: Annotated[Path | None, typer.Argument(help="Labels: CSV, Parquet, FITS or VOTable.")] = None,
     output: PackOutput = ...,  # type: ignore[assignment]
     label: Annotated[str | None, typer.Option(help="Column to learn: 0 and 1, or names.")] = None,

@@ -173,12 +173,16 @@ def submit(
 
     Example: `convnet-galaxies submit zoo images_test_rev1.zip -o submission.csv`
     """
+    from convnet_galaxies.data.input_notes import InputNotes
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.submission import submit as write
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    notes = InputNotes()
     with progress_bar("Predicting", quiet=quiet) as update:
-        count = write(predictor, images, output, sample=sample, force=force, progress=update)
+        count = write(predictor, images, output, sample=sample, force=force, notes=notes, progress=update)
+    for text in notes.warnings():
+        remark(f"Warning: {text}", quiet=quiet)
     typer.echo(f"{output}: {count:,} galaxies")
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, as_plain, progress_bar, show_json
+from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, as_plain, progress_bar, remark, show_json
+from convnet_galaxies.errors import UsageError
 
 simulate_app = typer.Typer(
     no_args_is_help=True, help="Simulate data in the surveys' real formats, with the truth beside them."
@@ -51,7 +52,9 @@ def space_warps(
     output: Folder,
     number: Annotated[int, typer.Option(help="Cutouts in the catalogue (with --onto: fields).")] = 2000,
     onto: Annotated[Path | None, typer.Option(help="Folder of fields (PNG or gri FITS) to paint lenses into.")] = None,
-    unknown_prevalence: Annotated[float, typer.Option(help="Share of lenses among the test cutouts.")] = 0.03,
+    unknown_prevalence: Annotated[
+        float | None, typer.Option(help="Share of lenses among the test cutouts; default: 0.03.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     force: Force = False,
@@ -60,28 +63,40 @@ def space_warps(
 ) -> None:
     """Simulate Space Warps: fields, volunteers' clicks, cutouts and their catalogue, in the published proportions.
 
-    With --onto, lenses are painted round the red galaxies of fields that you have, as Space Warps did.
+    With --onto, lenses are painted round the red galaxies of fields that you have, as Space Warps did. Fields that
+    cannot hold one are counted with the reason, and truth.csv names the field of each lens.
 
     Example: `convnet-galaxies simulate space-warps data --number 2000`
     """
     from convnet_galaxies.simulate.injection import inject
     from convnet_galaxies.simulate.space_warps import simulate_space_warps
 
+    if onto is not None and (unknown_prevalence is not None or workers is not None):
+        name = "--workers" if workers is not None else "--unknown-prevalence"
+        raise UsageError(
+            f"{name}: does not apply to --onto, which paints one lens into each field in one process",
+            f"leave out {name}",
+        )
+    remarks: tuple[str, ...] = ()
     with progress_bar("Simulating fields", quiet=quiet) as update:
         if onto is not None:
-            truth = inject(onto, output, number, seed, progress=update, force=force)
-            text, result = f"{output}: {len(truth):,} fields with a lens each", {"fields": len(truth), "path": output}
+            done = inject(onto, output, number, seed, progress=update, force=force)
+            remarks, lenses = done.remarks, len(done.table)
+            text = f"{output}: {lenses:,} images with a lens each, in {len(done.fields):,} different fields"
+            result: object = {"fields": lenses, "different_fields": done.fields, "path": output, "remarks": remarks}
         else:
             summary = simulate_space_warps(
                 output,
                 number=number,
                 seed=seed,
                 workers=workers,
-                unknown_prevalence=unknown_prevalence,
+                unknown_prevalence=0.03 if unknown_prevalence is None else unknown_prevalence,
                 progress=update,
                 force=force,
             )
             text, result = f"{output}: {number:,} cutouts", as_plain(summary)
+    for one in remarks:
+        remark(one, quiet=quiet)
     show_json(result) if as_json else typer.echo(text)
 
 

@@ -5,33 +5,59 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
-from convnet_galaxies.data.fits_image import FITS_ENDINGS
-from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.band_files import join_band_files
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.listing import (
+    DOUBLES,
+    LINKS,
+    SPECIAL,
+    SYSTEM,
+    UNREADABLE,
+    Listing,
+    Tally,
+    join_listings,
+    name_ending,
+    name_reason,
+)
+from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
 
 IMAGE_ENDINGS = (*PICTURE_ENDINGS, *FITS_ENDINGS)
+ARCHIVE_ENDINGS = (".tar", ".tgz", ".tbz", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
+
+
+def find_images(source: Path | Sequence[Path]) -> Listing:
+    """Image files (by IMAGE_ENDINGS) of a folder, a zip, one image, or a list of them, and what was passed over.
+
+    Folders and zips are searched to any depth; ``__MACOSX`` and names that begin with a dot are passed over. Members of
+    a zip may have any name, since nothing is written where it points to. FITS files of one band each are joined.
+    Raises InputError for a path that does not exist, a broken zip, or when a source holds no image.
+    """
+    found = join_listings(_list_one(one) for one in ([source] if isinstance(source, Path) else source))
+    files, remarks = join_band_files(found.files)
+    return replace(found, files=files, joined=remarks)
 
 
 def list_images(source: Path | Sequence[Path]) -> tuple[ImageFile, ...]:
-    """Image files (JPEG, PNG, FITS by their endings) of a folder, a zip, one image, or a list of them, by name.
-
-    Folders and zips are searched to any depth; ``__MACOSX`` and names that begin with a dot are passed over.
-    Raises InputError for a path that does not exist, a broken zip, or when a source holds no image.
-    """
-    sources = [source] if isinstance(source, Path) else source
-    found = tuple(dict.fromkeys(file for one in sources for file in _list_one(one)))
-    return join_band_files(found)[0]
+    """The files of find_images."""
+    return find_images(source).files
 
 
 def require_path(path: Path) -> Path:
     """The path itself when it exists; else an InputError that says what the nearest folder holds."""
     if path.exists():
         return path
+    if any(sign in path.name for sign in "*?["):
+        raise InputError(
+            f"{path}: does not exist; {path.name} is taken as a name, not as a pattern",
+            f"give the folder {path.parent}, or a folder of links to the files that are meant",
+        )
     parent = path.parent
     while not parent.exists() and parent != parent.parent:
         path, parent = parent, parent.parent
@@ -45,7 +71,7 @@ def require_path(path: Path) -> Path:
 
 def holds_images(source: Path) -> bool:
     """Whether a folder or zip that exists holds at least one image."""
-    return next(_walk(source), None) is not None
+    return next(_walk(source, Tally()), None) is not None
 
 
 def visible_names(folder: Path) -> list[str]:
@@ -64,50 +90,7 @@ def name_some(names: Sequence[str], limit: int = 5) -> str:
 def visible_members(path: Path) -> list[str]:
     """Members of a zip that are files, without hidden ones and ``__MACOSX``. Raises InputError for no sound zip."""
     names = (info.filename for info in list_members(path))
-    return [name for name in names if not any(_is_hidden(part) for part in name.split("/"))]
-
-
-def _list_one(source: Path) -> tuple[ImageFile, ...]:
-    require_path(source)
-    try:
-        files = tuple(sorted(_walk(source), key=lambda file: (str(file.path), file.member or "")))
-    except PermissionError as error:
-        raise InputError(f"{error.filename}: may not be read ({error.strerror})", "change its permissions") from None
-    if files:
-        return files
-    endings = ", ".join(IMAGE_ENDINGS)
-    if source.suffix.lower() == ".zip":
-        members = visible_members(source)
-        inner = [name for name in members if name.lower().endswith(".zip")]
-        fix = "unzip it once and give the zips inside" if inner else "give the zip or folder that holds the images"
-        raise InputError(f"{source}: found no image but {name_some(members)}, expected files ending in {endings}", fix)
-    if source.is_dir():
-        names = visible_names(source)
-        zips = [str(source / name) for name in names if name.lower().endswith(".zip")]
-        fix = f"give the zip itself: {name_some(zips, 2)}" if zips else "give the folder or zip that holds the images"
-        raise InputError(f"{source}: found no image but {name_some(names)}, expected files ending in {endings}", fix)
-    raise InputError(f"{source}: is not an image, expected a file ending in {endings}", "give an image, folder or zip")
-
-
-def _walk(source: Path) -> Iterator[ImageFile]:
-    if source.is_dir():
-        seen: set[str] = set()  # linked folders are followed, each real folder once
-        for folder, folders, names in os.walk(source, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(name for name in folders if not _is_hidden(name))
-            for name in names:
-                if is_image(name) and not _is_hidden(name):
-                    yield ImageFile(Path(folder, name))
-    elif source.suffix.lower() == ".zip":
-        for name in visible_members(source):
-            if is_image(name):
-                yield ImageFile(source, name)
-    elif is_image(source.name):
-        yield ImageFile(source)
+    return [name for name in names if not _is_hidden_member(name)]
 
 
 def is_image(name: str) -> bool:
@@ -115,5 +98,107 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
+def _list_one(source: Path) -> Listing:
+    require_path(source)
+    tally = Tally()
+    try:
+        files = tuple(sorted(_walk(source, tally), key=lambda file: (str(file.path), file.member or "")))
+    except PermissionError as error:
+        raise InputError(f"{error.filename}: may not be read ({error.strerror})", "change its permissions") from None
+    listing = Listing(str(source), files, tally.counted())
+    if not files:
+        _refuse(source, listing)
+    return listing
+
+
+def _refuse(source: Path, listing: Listing) -> NoReturn:
+    expected = f"files ending in {', '.join(PICTURE_ENDINGS)} or, of FITS, .fits, .fit, .fts, packed (.fz, .gz) or not"
+    if not source.is_dir() and not _is_zip(source):
+        is_packed = name_ending(source.name.lower()).endswith(ARCHIVE_ENDINGS)
+        fix = "unpack it and give the folder" if is_packed else "give an image, folder or zip"
+        raise InputError(f"{source}: is not an image, expected {expected}", fix)
+    names = visible_members(source) if _is_zip(source) else visible_names(source)
+    counts = f" ({listing.counts()})" if listing.passed_over else ""
+    zips = [name for name in names if name.lower().endswith(".zip")]
+    packed = [name for name in names if name.lower().endswith(ARCHIVE_ENDINGS)]
+    if zips:
+        inside = f"give the zip itself: {name_some([str(source / name) for name in zips], 2)}"
+        fix = inside if source.is_dir() else "unzip it once and give the zips inside"
+    elif packed:
+        fix = f"unpack {name_some(packed, 2)} and give the folder"
+    elif listing.remarks:
+        fix = "convert the images to PNG, TIFF or FITS, or give the folder or zip that holds the images"
+    else:
+        fix = "give the folder or zip that holds the images"
+    raise InputError(f"{source}: found no image but {name_some(names)}{counts}, expected {expected}", fix)
+
+
+def _walk(source: Path, tally: Tally) -> Iterator[ImageFile]:
+    if source.is_dir():
+        yield from _walk_folder(source, tally)
+    elif _is_zip(source):
+        yield from _walk_zip(source, tally)
+    elif is_image(source.name):
+        yield ImageFile(source)
+
+
+def _walk_folder(top: Path, tally: Tally) -> Iterator[ImageFile]:
+    waiting, seen = [str(top)], set()  # linked folders are followed, each real folder once
+    while waiting:
+        folder = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            if folder == str(top):
+                raise
+            tally.add(UNREADABLE, folder)
+            continue
+        folders = []
+        for entry in entries:
+            name = entry.name
+            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112
+                if _is_hidden(name):
+                    tally.add(SYSTEM, name)
+                else:
+                    folders.append(entry.path)
+            elif _is_hidden(name) or not is_image(name):
+                is_lost = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
+                tally.add(LINKS if is_lost else name_reason(name, is_image=is_image(name)), name)
+            elif entry.is_file() or entry.is_symlink():  # a broken link to an image is a bad image, told when read
+                yield ImageFile(Path(entry.path))
+            else:
+                tally.add(SPECIAL, name)  # reading a pipe would wait for ever
+        waiting += reversed(folders)
+
+
+def _walk_zip(path: Path, tally: Tally) -> Iterator[ImageFile]:
+    names = [info.filename for info in list_members(path)]
+    last = {name: place for place, name in enumerate(names)}
+    for place, name in enumerate(names):
+        plain = ImageFile(path, name).name
+        if _is_hidden_member(name):
+            is_system = any(_is_hidden(part) for part in name.replace("\\", "/").split("/")[:-1])
+            tally.add(SYSTEM if is_system else name_reason(plain, is_image=is_image(plain)), name)
+        elif not is_image(plain):
+            tally.add(name_reason(plain, is_image=False), name)
+        elif last[name] != place:
+            tally.add(DOUBLES, name)
+        else:
+            yield ImageFile(path, name)
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name == "__MACOSX" or (name.startswith(".") and name.strip(".") != "")
+
+
+def _is_hidden_member(name: str) -> bool:
+    return any(_is_hidden(part) for part in name.replace("\\", "/").split("/"))

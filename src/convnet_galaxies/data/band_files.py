@@ -77,14 +77,17 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
     return tuple(joined), tuple(remarks)
 
 
-def read_band_files(file: ImageFile, *, hdus: Sequence[str] | None = None) -> LinearImage:
-    """The image of a file, or of a file per band; see read_fits.
+def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str] | None = None) -> LinearImage:
+    """The image of a FITS file, or of a file per band; see read_fits.
 
+    data: the bytes of a file of its own, where they were read already.
     Raises BadImageError for files of different shape or sky, for headers that contradict the names, and for planes
     that are no single band.
     """
     if not file.others:
-        return read_fits(file.read(), str(file), hdus=hdus, band=file.band, file_role=file.role)
+        return read_fits(
+            file.read() if data is None else data, str(file), hdus=hdus, band=file.band, file_role=file.role
+        )
     science = [part for part in file.parts if part.role is None]
     images = [read_fits(part.read(), str(part), hdus=hdus, band=part.band) for part in science]
     planes: list[Plane] = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import is_image, list_images, name_some, require_path, visible_members, visible_names
+from convnet_galaxies.data.archive import find_images, is_image, name_some, require_path, visible_members, visible_names
 from convnet_galaxies.data.catalog_values import count_tables
 from convnet_galaxies.data.fits_image import list_hdus
 from convnet_galaxies.data.galaxy_zoo import SOLUTIONS, TEST, TRAINING, read_galaxy_zoo
@@ -148,17 +148,21 @@ def _describe_images(path: Path) -> Description:
     is_zoo = [name for name in (path.name, *names) if TRAINING.match(name) or TEST.match(name) or SOLUTIONS.match(name)]
     if is_zoo:
         return _describe_records(read_galaxy_zoo(path, skip_bad=True))
-    files = list_images(path)
-    lines, problems = _sample(files)
-    return Description("", "images", (f"{len(files):,} images", *lines), (), tuple(problems))
+    listing = find_images(path)
+    lines, problems = _sample(listing.files)
+    if listing.passed_over and not listing.remarks:
+        lines.append(listing.sentence())
+    return Description(
+        "", "images", (f"{len(listing.files):,} images", *listing.joined, *lines), (), (*listing.remarks, *problems)
+    )
 
 
 def _describe_records(records: Records) -> Description:
     lines = [f"{len(records):,} {'rows' if records.files is None else 'images'}"]
     lines.append(_line_on_groups(records.table, records.link_columns))
     tables, problems, more = _count_labels(records.table)
-    problems += [remark for remark in records.remarks if "left out" in remark]
-    more += [remark for remark in records.remarks if "left out" not in remark and remark not in problems]
+    problems += [remark for remark in records.remarks if "left out" in remark or "passed over" in remark]
+    more += [remark for remark in records.remarks if remark not in problems]
     if records.files is None:
         more.append("the images were not given")
     else:
@@ -179,8 +183,8 @@ def _sample(files: Sequence[ImageFile]) -> tuple[list[str], list[str]]:
         lines += [f"  {count:,} with {text}" for text, count in sample.facts[:12]]
     if sample.with_holes:
         lines.append(
-            f"found {sample.missing_pixels:,} pixels that are NaN, blank, masked or padded in {sample.with_holes:,} of these, "
-            "to be filled with the sky of their band"
+            f"found {sample.missing_pixels:,} pixels that are NaN, blank, masked or padded in {sample.with_holes:,} of "
+            "these, to be filled with the sky of their band"
         )
     if sample.with_alpha:
         lines.append(f"{sample.with_alpha:,} of these have an alpha channel, which never reaches a net")

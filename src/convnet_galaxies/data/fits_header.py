@@ -27,16 +27,16 @@ _ROLE_WORDS: tuple[tuple[Role, frozenset[str]], ...] = (
     (
         "other",
         _words(
-            "psf psfex psfsize kernel bkg background sky model models resid residual residuals chi chisq seg segm segmap "
-            "segmentation nexp exp expmap exptime exposure ctx con cov coverage depth galdepth psfdepth area corr truth "
-            "painted preview"
+            "psf psfex psfsize kernel bkg background sky model models resid residual residuals chi chisq seg segm "
+            "segmap segmentation nexp exp expmap exptime exposure ctx con cov coverage depth galdepth psfdepth area "
+            "corr truth painted preview"
         ),
     ),
     (
         "mask",
         _words(
-            "mask msk masks maskbits allmask anymask flag flags flg dq dqm dqmask ood oqd ord quality qual qualdata bpm "
-            "badpix bad badpixel"
+            "mask msk masks maskbits allmask anymask flag flags flg dq dqm dqmask ood oqd ord quality qual qualdata "
+            "bpm badpix bad badpixel"
         ),
     ),
     ("weight", _words("weight weights weightmap wht wgt wei wt wtmap oow ivar invvar invvariance invmse")),
@@ -48,8 +48,8 @@ _ROLE_WORDS: tuple[tuple[Role, frozenset[str]], ...] = (
     ),
 )
 _SURE_WORDS = _words(
-    "psf psfex msk mask masks dq dqm dqmask ood oow invvar ivar wht wgt weight weights weightmap wtmap bpm maskbits allmask "
-    "rms variance segmap"
+    "psf psfex msk mask masks dq dqm dqmask ood oow invvar ivar wht wgt weight weights weightmap wtmap bpm maskbits "
+    "allmask rms variance segmap"
 )
 """Words that make a file no image by its name alone; others (``var``, ``sky``) stand in names of objects as well."""
 

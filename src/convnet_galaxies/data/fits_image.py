@@ -10,18 +10,14 @@ import bz2
 import gzip
 import io
 import re
-import threading
-import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
-from astropy.utils.exceptions import AstropyWarning
 
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_header import (
@@ -37,20 +33,14 @@ from convnet_galaxies.data.fits_header import (
 from convnet_galaxies.data.fits_tiles import read_tiles
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing import apply_layer, mark_missing
+from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.errors import BadImageError
 
 FITS_ENDINGS = (
-    ".fits",
-    ".fit",
-    ".fts",
-    ".fits.gz",
-    ".fit.gz",
-    ".fts.gz",
-    ".fits.fz",
-    ".fit.fz",
-    ".fts.fz",
-    ".fits.bz2",
+    *(plain + packed for packed in (".fz", ".gz", ".bz2", "") for plain in (".fits", ".fit", ".fts")),
+    ".fz",
 )
+"""In lower case, longer ones before those that they end with."""
 FITS_FAULTS = (
     OSError,
     VerifyError,
@@ -109,7 +99,7 @@ def read_fits(
     """
     try:
         plain = unpack(data)
-        with _without_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
+        with quiet_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
             return _read(opened, plain, name, hdus, band, file_role)
     except BadImageError:
         raise
@@ -124,7 +114,7 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, fits.Header]:
     """A mask or weight in a file of its own: its numbers [h, w] as they are, the top row first, and its header."""
     try:
         plain = unpack(data)
-        with _without_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
+        with quiet_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
             images = _list_images(opened)
             if images:
                 values = images[0].hdu.data.reshape(images[0].shape)
@@ -150,7 +140,7 @@ def unpack(data: bytes) -> bytes:
 def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
     """What a FITS file holds, in order: ``image``, ``table`` or ``empty`` for each HDU; raises BadImageError."""
     try:
-        with _without_warnings(), fits.open(io.BytesIO(unpack(data)), memmap=False) as opened:
+        with quiet_warnings(), fits.open(io.BytesIO(unpack(data)), memmap=False) as opened:
             return tuple(
                 "image" if _is_image(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
                 for hdu in opened
@@ -358,32 +348,3 @@ def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _is_image(hdu: Any) -> bool:
     return bool(hdu.is_image) and len(_squeeze(tuple(hdu.shape))) in (2, 3) and 0 not in hdu.shape
-
-
-_silence = threading.Lock()
-_silenced = 0
-_filters: Any = None
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Ignore astropy's remarks on headers: those that matter end in an error or in a remark of ours.
-
-    The list of warning filters belongs to the process and files are read in threads: the first one in sets the filter,
-    the last one out restores what was before, and none waits for another.
-    """
-    global _silenced, _filters
-    with _silence:
-        _silenced += 1
-        if _silenced == 1:
-            _filters = warnings.catch_warnings()
-            _filters.__enter__()
-            warnings.simplefilter("ignore", AstropyWarning)
-            warnings.simplefilter("ignore", ResourceWarning)
-    try:
-        yield
-    finally:
-        with _silence:
-            _silenced -= 1
-            if _silenced == 0:
-                _filters.__exit__(None, None, None)

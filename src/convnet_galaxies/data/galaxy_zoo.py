@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import holds_images, list_images, name_some, require_path, visible_names
+from convnet_galaxies.data.archive import find_images, holds_images, name_some, require_path, visible_names
 from convnet_galaxies.data.matching import match_images
 from convnet_galaxies.data.records import ImageFile, Records
 from convnet_galaxies.data.vote_table import TreeCheck, check_tree, read_votes, write_submission
@@ -43,8 +43,9 @@ def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bo
     without a row or with a name that is no GalaxyID.
     """
     sources = find_sources(images, solutions)
-    files, skipped = _index_by_galaxy(list_images(sources.images), sources.images, skip_bad=skip_bad)
-    remarks = list(sources.remarks)
+    listing = find_images(sources.images)
+    files, skipped = _index_by_galaxy(listing.files, sources.images, skip_bad=skip_bad)
+    remarks = [*sources.remarks, *listing.remarks]
     if skipped:
         remarks.append(f"{len(skipped):,} images have names that are no GalaxyID and are left out")
     if sources.solutions is None:

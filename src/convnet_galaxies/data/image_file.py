@@ -35,7 +35,9 @@ class ImageFile:
                 return self.path.read_bytes()
             return read_member(self.path, self.member)
         except MEMBER_FAULTS as error:
-            raise BadImageError(f"{self}: cannot be read ({error})", "restore the file, or pass --skip-bad") from None
+            is_locked = isinstance(error, RuntimeError) and "password" in str(error)
+            fix = "unpack the zip with its password" if is_locked else "restore the file"
+            raise BadImageError(f"{self}: cannot be read ({error})", f"{fix}, or pass --skip-bad") from None
 
     @property
     def parts(self) -> tuple[ImageFile, ...]:
@@ -45,7 +47,15 @@ class ImageFile:
     @property
     def name(self) -> str:
         """File name without folders, e.g. ``100008.jpg``."""
-        return Path(self.member or self.path).name
+        return self.path.name if self.member is None else _split_member(self.member)[-1]
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that the file is in, also within a zip; nothing at the top of a zip."""
+        if self.member is None:
+            return self.path.parent.name
+        folders = [part for part in _split_member(self.member)[:-1] if part not in ("", ".", "..")]
+        return folders[-1] if folders else ""
 
     @property
     def stem(self) -> str:
@@ -59,3 +69,8 @@ class ImageFile:
     def __str__(self) -> str:
         own = str(self.path) if self.member is None else f"{self.path}[{self.member}]"
         return own if not self.others else f"{own} and {len(self.others)} more files"
+
+
+def _split_member(member: str) -> list[str]:
+    """Folders and name; some programs on Windows write backslashes."""
+    return member.replace("\\", "/").rstrip("/").split("/")

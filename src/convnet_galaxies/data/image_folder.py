@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import list_images, name_some
+from convnet_galaxies.data.archive import find_images, name_some
 from convnet_galaxies.data.matching import Match, index_images, match_images
 from convnet_galaxies.data.records import ImageFile, Records, connect
 from convnet_galaxies.data.sky_groups import NEIGHBOUR_ARCMIN, group_by_sky
@@ -62,14 +62,21 @@ def read_image_folder(
     Raises InputError for missing columns, labels of another kind, rows without an image, images without a row
     (unless skip_bad), and two rows for one image.
     """
-    files = index_images(list_images(images))
+    listing = find_images(images)
+    files = index_images(listing.files)
     if table is None:
         if label is not None or group is not None:
             raise InputError(
                 f"{images}: found no table, expected one with the column {label or group}", "give the table as well"
             )
         ids = pd.Series(list(files), dtype="str")
-        return Records("images", pd.DataFrame({"id": ids, "group": ids}), tuple(files.values()))
+        return Records(
+            "images",
+            pd.DataFrame({"id": ids, "group": ids}),
+            tuple(files.values()),
+            (),
+            (*listing.remarks, *listing.joined),
+        )
     given = read_table(table)
     match, keys = _match_rows(given, files, table, images, skip_bad=skip_bad)
     given = given.iloc[match.rows].reset_index(drop=True)
@@ -77,7 +84,7 @@ def read_image_folder(
     added: dict[str, object] = {"id": ids, "group": ids}
     if label is not None or "lens" in given:
         added.update(read_label(given, _require_column(given, label or "lens", table), table))
-    links, remarks = [], list(match.remarks)
+    links, remarks = [], [*listing.remarks, *listing.joined, *match.remarks]
     for name in given:
         common = LINK_COLUMNS.get(name.lower())
         if common is not None:

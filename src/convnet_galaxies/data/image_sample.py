@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from convnet_galaxies.data.band_files import read_band_files
+from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.bands import name_bands
 from convnet_galaxies.data.fits_image import is_fits
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, above_sky
 from convnet_galaxies.data.missing import LARGEST_SHARE
 from convnet_galaxies.data.photometry import count_worth
-from convnet_galaxies.data.picture import decode_jpeg, decode_picture
+from convnet_galaxies.data.picture import decode_jpeg, decode_picture, name_form
 from convnet_galaxies.errors import BadImageError
 
 SAMPLE = 64
@@ -82,17 +80,19 @@ def probe_image(file: ImageFile) -> tuple[str, bool, tuple[str, ...], int]:
     """
     data = b"" if file.others else file.read()
     if file.others or is_fits(data, file.name):
-        image = read_band_files(file)
+        image = read_image(file, data)
         h, w = image.shape
         bands = len(image.planes)
         missing = sum(int(np.isnan(plane.values).sum()) for plane in image.planes)
         return f"FITS {w} x {h} px, {bands} band{'s' if bands > 1 else ''}", False, _facts(image, str(file)), missing
     is_jpeg = data[:2] == b"\xff\xd8"
     pixels = decode_jpeg(data, str(file), bands=3)[0] if is_jpeg else decode_picture(data, str(file))
-    with Image.open(io.BytesIO(data)) as picture:
-        form, mode = picture.format, picture.mode
-    facts = () if pixels.dtype == np.uint8 else (f"linear ({pixels.dtype}): stretched by the noise",)
-    return f"{form} {pixels.shape[1]} x {pixels.shape[0]} px, {mode}", mode in ("RGBA", "LA", "PA"), facts, 0
+    form, mode, has_alpha = name_form(data, str(file))
+    is_linear = pixels.dtype != np.uint8
+    facts = (
+        (f"values of {pixels.dtype.itemsize * 8} bits, taken as linear: stretched by their noise",) if is_linear else ()
+    )
+    return f"{form} {pixels.shape[1]} x {pixels.shape[0]} px, {mode}", has_alpha, facts, 0
 
 
 def find_scale(files: Sequence[ImageFile], *, hdus: Sequence[str] | None = None) -> float | None:
@@ -104,7 +104,7 @@ def find_scale(files: Sequence[ImageFile], *, hdus: Sequence[str] | None = None)
     scales = set()
     for file in chosen:
         try:
-            scale = read_band_files(file, hdus=hdus).pixel_scale_arcsec
+            scale = read_image(file, hdus=hdus).pixel_scale_arcsec
         except BadImageError:
             continue
         scales.add(None if scale is None else float(f"{scale:.4g}"))

@@ -23,12 +23,13 @@ class InputNotes:
     window_px: gives the side of the square that the net sees, in source pixels of a scale (arcsec per pixel or None);
         None where the whole image is shrunk to it.
     strange: the familiarity below which an image is unlike those that the run knows.
-    earlier: warnings of the pack that the images come from.
+    earlier: warnings of the folder, zip or pack that the images come from; joined: on files of one band there.
     """
 
     window_px: Callable[[float | None], float | None] | None = None
     strange: float = 0.0
     earlier: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
     images: int = 0
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
@@ -57,11 +58,11 @@ class InputNotes:
 
     def warnings(self) -> list[str]:
         """One sentence for each kind that calls for care, in a fixed order."""
-        return [f"When packed: {text}" for text in self.earlier] + self._sentences(facts=False)
+        return [*self.earlier, *self._sentences(facts=False)]
 
     def facts(self) -> list[str]:
         """One sentence for each way in which images were read."""
-        return self._sentences(facts=True)
+        return [*self.joined, *self._sentences(facts=True)]
 
     def _look_at(self, name: str, info: ImageInfo) -> None:
         window = self.window_px(info.pixel_scale_arcsec) if self.window_px is not None else None

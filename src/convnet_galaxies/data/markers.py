@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.click_clusters import CATALOG_COLUMNS, cut_clusters, measure_clusters
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.picture import PIL_FAULTS
+from convnet_galaxies.data.picture import decode_with_alpha
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import BadImageError, InputError
 
@@ -29,14 +28,17 @@ _DEFAULTS = {**_LABELS, "mean_probability": np.nan, "state": "active", "status":
 def read_field(path: Path) -> np.ndarray:
     """A field image as uint8 [h, w, 3], or [h, w, 4] when it has an alpha channel. Raises BadImageError."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-            return np.asarray(image.convert("RGBA" if alpha else "RGB"))
-    except PIL_FAULTS as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadImageError(f"{path}: cannot be read ({error})", "restore the field") from None
+    pixels, alpha = decode_with_alpha(data, str(path))
+    if pixels.dtype != np.uint8 or pixels.shape[2] not in (1, 3):
         raise BadImageError(
-            f"{path}: cannot be decoded ({error}), expected a PNG image", "fetch the field again"
-        ) from None
+            f"{path}: found {pixels.shape[2]} bands of {pixels.dtype}, expected a picture of 8 bits",
+            "save the field as a PNG image of 8 bits, as volunteers see it",
+        )
+    rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    return rgb if alpha is None else np.dstack([rgb, alpha])
 
 
 def cut_markers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -75,7 +74,7 @@ def index_images(files: Sequence[ImageFile]) -> dict[str, ImageFile]:
         counts[stem] = counts.get(stem, 0) + 1
     index: dict[str, ImageFile] = {}
     for stem, file in zip(stems, files, strict=True):
-        key = stem if counts[stem] == 1 else f"{Path(file.member or file.path).parent.name}/{stem}"
+        key = stem if counts[stem] == 1 else "/".join(part for part in (file.folder, stem) if part)
         if key in index:
             raise InputError(
                 f"{file}: found a second image called {key} (the first is {index[key]}), expected unique names",

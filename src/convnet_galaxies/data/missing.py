@@ -22,7 +22,7 @@ LARGEST_SHARE = 0.1
 
 NOTHING_MEASURED = ("NO_DATA", "NODATA", "BAD", "UNMASKEDNAN", "BLANK", "DETECTOR", "FLAT", "DARK", "DO_NOT_USE",
                     "MISSING", "BADPIX", "DEAD", "EMPTY")  # fmt: skip
-"""Names of mask bits by which a pixel is missing (Rubin and HSC: cards MP_name = bit; Pan-STARRS: MSKNAMnn, MSKVALnn)."""
+"""Names of mask bits by which a pixel is missing (Rubin, HSC: cards MP_name = bit; Pan-STARRS: MSKNAMnn, MSKVALnn)."""
 
 _OUTLIER_SIGMA, _OUTLIER_SHARE = 5.0, 0.5
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from convnet_galaxies.data.band_files import read_band_files
+from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import is_fits, read_fits
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
@@ -232,7 +232,7 @@ def _read_bytes(data: bytes, name: str, reading: ReadOptions | None) -> LinearIm
 
 def _read_file(file: ImageFile, data: bytes, reading: ReadOptions | None) -> LinearImage:
     if file.others or is_fits(data, file.name):
-        return read_band_files(file, hdus=reading.hdus if reading else None)
+        return read_image(file, data, hdus=reading.hdus if reading else None)
     return _as_image(decode_picture(data, str(file)))
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import list_images, name_some, require_path, visible_names
+from convnet_galaxies.data.archive import find_images, name_some, require_path, visible_names
 from convnet_galaxies.data.catalog_values import VALUES, read_values
 from convnet_galaxies.data.matching import match_images
 from convnet_galaxies.data.records import ImageFile, Records, connect
@@ -55,7 +55,9 @@ def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bo
         remarks.append(f"{catalog} has neither ZooID nor location: cutouts of one field may be split apart")
     if cutouts is None:
         return Records("space-warps", table, None, links, tuple(remarks))
-    keys, files = _match_names(table["cutout_file"].tolist(), list_images(cutouts), cutouts)
+    listing = find_images(cutouts)
+    remarks += listing.remarks
+    keys, files = _match_names(table["cutout_file"].tolist(), listing.files, cutouts)
     match = match_images(keys, files, table=catalog, images=cutouts, skip_bad=skip_bad)
     table = table.iloc[match.rows].reset_index(drop=True)
     return Records("space-warps", table, match.files, links, (*remarks, *match.remarks), match.skipped)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from convnet_galaxies.data.archive import list_images
+from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.input_notes import InputNotes, require_scale
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.pack import write_set
@@ -97,8 +97,9 @@ def mine(
         raise OutputExistsError(output)
     reading = reading or ReadOptions()
     require_scale(reading.pixel_scale_arcsec, predictor.preprocess)
-    files = index_images(list_images(source)[:limit])
-    notes = InputNotes(predictor.window_px)
+    listing = find_images(source)
+    files = index_images(listing.files[:limit])
+    notes = InputNotes(predictor.window_px, earlier=listing.remarks, joined=listing.joined)
     made: Preprocess | None = None
     finds: list[Stamp] = []
     skipped: list[str] = []

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from convnet_galaxies.data.archive import list_images
+from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.decoding import decode_batches
 from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
@@ -136,7 +136,8 @@ def predict_tables(
 ) -> Generator[pd.DataFrame]:
     """Tables of predictions (see predictions.to_table), a batch of images each.
 
-    skipped: a list that texts about images left out are added to. notes: takes in what the images are like.
+    skipped: a list that texts about images left out are added to. notes: takes in what was passed over in the source
+    and what the images are like.
     progress: called with (done, all).
     """
     reading = reading or ReadOptions()
@@ -200,13 +201,15 @@ def _open(
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
-        notes.earlier = pack.warnings
+        notes.earlier = tuple(f"When packed: {text}" for text in pack.warnings)
         masked = pack.table[MASKED].to_numpy(np.float32) if MASKED in pack.table else None
         packed = (
             (ids[a:b], pack.images[a:b], [None] * (b - a), None if masked is None else masked[a:b]) for a, b in ends
         )
         return packed, total
-    index = index_images(list_images(source)[:limit])  # the same ids as in a pack of these images
+    listing = find_images(source)
+    notes.earlier, notes.joined = listing.remarks, listing.joined
+    index = index_images(listing.files[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
     decoded = _decode(files, list(index), preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped)
     return decoded, len(files)

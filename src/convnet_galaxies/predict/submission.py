@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.tables import table_format
 from convnet_galaxies.data.vote_table import read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
@@ -22,10 +23,12 @@ def submit(
     *,
     sample: Path | None = None,
     force: bool = False,
+    notes: InputNotes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write the 37 votes of all images in Kaggle's form; returns the number of galaxies.
 
+    notes: takes in what was passed over, and what the images are like.
     Raises InputError when the run does not answer votes, an image is bad, or the ids are not those of the sample.
     """
     if "votes" not in predictor.classes:
@@ -37,7 +40,7 @@ def submit(
         raise OutputExistsError(output)
     if sample is not None:
         read_votes(sample)  # a sample at fault is told before the hours of prediction
-    table = pd.concat(list(predict_tables(predictor, images, progress=progress)), ignore_index=True)
+    table = pd.concat(list(predict_tables(predictor, images, notes=notes, progress=progress)), ignore_index=True)
     votes = table[list(VOTE_COLUMNS)].to_numpy(float)
     write_submission(output, table["id"].tolist(), votes, sample=sample, force=force)
     return len(table)

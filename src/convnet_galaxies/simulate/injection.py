@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,22 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
-from convnet_galaxies.data.fits_image import FITS_ENDINGS, read_fits
+from convnet_galaxies.data.archive import find_images, name_some
+from convnet_galaxies.data.band_files import read_image
+from convnet_galaxies.data.fits_image import is_fits
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
 from convnet_galaxies.data.markers import read_field
+from convnet_galaxies.data.missing import LARGEST_SHARE
 from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.photometry import count_worth
+from convnet_galaxies.data.stretch import PREFERRED_BANDS
 from convnet_galaxies.errors import BadImageError, InputError
 from convnet_galaxies.simulate.camera import (
     COMPOSITE,
     COMPOSITE_SCALES,
-    ZEROPOINT_MAG,
+    PIXEL_SCALE_ARCSEC,
+    SKY_SIGMA_COUNTS,
     Camera,
     composite_to_linear,
     linear_to_composite,
@@ -29,11 +40,29 @@ from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
 
 TRUTH_NAME = "truth.csv"
 IMAGES_NAME = "images"
+MASKS_NAME = "truth_masks"
 SMALLEST_FIELD_PX = 64
+SCALE_TOLERANCE = 0.03
 # In the published files painted pixels have alpha 255 and the rest a hair less.
 PAINTED, NOT_PAINTED = 255, 254
 
 Truth = dict[str, float | str | int]
+
+
+_PLACE = re.compile(
+    r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|PV)[12](_\d+)?|(CD|PC)[12]_[12]|PC00[12]00[12]|[AB]P?_\d_\d|[AB]P?_ORDER|"
+    r"RADESYS|RADECSYS|EQUINOX|LONPOLE|LATPOLE|WCSAXES|OBJECT|EXPTIME|GAIN|TELESCOP|INSTRUME"
+)
+"""Cards of a field that hold for its copy as well: above all where it is on the sky."""
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What was painted: the truth table; the fields that were used; remarks on those that were not, and on guesses."""
+
+    table: pd.DataFrame
+    fields: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def inject_lens_gri(
@@ -106,33 +135,32 @@ def inject(
     flavors: tuple[str, ...] = FLAVORS,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> pd.DataFrame:
-    """Write number fields with a painted lens each, taken in turn from the PNG and gri FITS files of a folder.
+) -> Injection:
+    """Write number fields with a painted lens each, taken in turn from the pictures and gri FITS files of a folder.
 
-    PNG fields become RGBA with an opaque mask on the features; FITS cubes [3, h, w] (g, r, i) become FITS with the
-    image and a MASK extension. Beside them stands truth.csv, which is returned. The same seed gives the same bytes.
-    Raises InputError when the number is not positive or the folder has no usable field.
+    Pictures become RGBA PNG with an opaque mask on the features. FITS images become FITS of the same bands, order of
+    rows, world coordinates and zero points, and a mask in a folder of its own, where no reader of the images meets it.
+    Beside them stands truth.csv with the fields that were used; x_px and y_px index the file's own rows. The same
+    seed gives the same bytes. Raises InputError when the number is not positive or the folder has no usable field.
     """
     if number < 1:
         raise InputError(f"number: found {number}, expected 1 or more", "ask for at least one field")
-    names = usable_fields(fields)
+    files, remarks = usable_fields(fields)
     rows: list[Truth] = []
     with new_folder(output, force=force, is_ours=lambda path: (path / TRUTH_NAME).is_file()) as folder:
         (folder / IMAGES_NAME).mkdir()
-        barren: set[Path] = set()
+        barren: set[ImageFile] = set()
         attempt = 0
         while len(rows) < number:
-            path = names[attempt % len(names)]
+            file = files[attempt % len(files)]
             flavor = flavors[len(rows) % len(flavors)]
-            truth = (
-                None if path in barren else _inject_file(path, folder / IMAGES_NAME, len(rows), [seed, attempt], flavor)
-            )
+            truth = None if file in barren else _inject_file(file, folder, len(rows), [seed, attempt], flavor)
             attempt += 1
             if truth is None:
-                barren.add(path)
-                if len(barren) == len(names):
+                barren.add(file)
+                if len(barren) == len(files):
                     raise InputError(
-                        f"{fields}: found no red galaxy in any of {len(names)} fields, expected some to lens",
+                        f"{fields}: found no red galaxy in any of {len(files)} fields, expected some to lens",
                         "give gri fields of the sky, composites or FITS in g, r, i with their zero point",
                     )
                 continue
@@ -141,71 +169,139 @@ def inject(
                 progress(len(rows), number)
         table = pd.DataFrame(rows)
         table.to_csv(folder / TRUTH_NAME, index=False, lineterminator="\n")
-    return table
+    if barren:
+        remarks.append(f"{_count(len(barren))} without a red galaxy to lens: {name_some([f.name for f in barren])}")
+    return Injection(table, tuple(dict.fromkeys(table["field"])), tuple(remarks))
 
 
-def usable_fields(folder: Path) -> list[Path]:
-    """PNG and FITS files of a folder that can hold a lens, by name. Raises InputError when there is none."""
-    if not folder.is_dir():
+def usable_fields(folder: Path) -> tuple[list[ImageFile], list[str]]:
+    """Pictures and FITS files of a folder that can hold a lens, by name, and a remark for each reason against others.
+
+    Raises InputError when there is none.
+    """
+    if not folder.exists():
         raise InputError(f"{folder}: found no such folder, expected one with fields", "give the folder of your fields")
-    names = sorted(p for p in folder.iterdir() if p.name.lower().endswith((".png", *FITS_ENDINGS)))
-    usable = []
-    for path in names:
+    try:
+        listing = find_images(folder)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: found no usable field among 0 images ({error.message})",
+            "give a folder of gri composites or FITS",
+        ) from None
+    usable: list[ImageFile] = []
+    reasons: dict[str, list[str]] = {}
+    guessed: Counter[str] = Counter()
+    for file in listing.files:
         try:
-            shape = _read(path)[0].shape[1:]
-        except BadImageError:
+            field = _read(file)
+            h, w = (field if isinstance(field, np.ndarray) else field.gri[0]).shape[:2]
+            if min(h, w) < SMALLEST_FIELD_PX:
+                raise BadImageError(f"{file}: found {w} x {h} px, expected {SMALLEST_FIELD_PX} px or more", "")
+        except BadImageError as error:
+            reasons.setdefault(error.message.removeprefix(str(file)).lstrip(":, "), []).append(file.stem)
             continue
-        if min(shape) >= SMALLEST_FIELD_PX:
-            usable.append(path)
+        usable.append(file)
+        guessed.update(() if isinstance(field, np.ndarray) else field.guesses)
+    remarks = [*listing.remarks, *listing.joined]
+    remarks += [f"{_count(len(names))} not used: {name_some(names)} ({why})" for why, names in reasons.items()]
+    remarks += [f"{_count(count)}: {text}" for text, count in guessed.items()]
     if not usable:
         raise InputError(
-            f"{folder}: found no usable field among {len(names)} PNG and FITS files, expected images in three bands of "
-            f"{SMALLEST_FIELD_PX} px or more",
-            "give a folder of gri composites (PNG) or of FITS cubes in g, r, i",
+            f"{folder}: found no usable field among {len(listing.files)} images ({'; '.join(reasons)}), expected images "
+            f"in three bands of {SMALLEST_FIELD_PX} px or more",
+            "give a folder of gri composites (PNG) or of FITS images in g, r, i",
         )
-    return usable
+    return usable, remarks
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Of FITS float32 [3, h, w] as stored, None, and factors [3, 1, 1] to ZEROPOINT_MAG; of PNG uint8 [h, w, 3]."""
-    if path.name.lower().endswith(".png"):
-        rgb = read_field(path)[..., :3]
-        return np.moveaxis(rgb, -1, 0), rgb, np.ones((3, 1, 1))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadImageError(f"{path}: cannot be read ({error})", "restore the file") from None
-    image = read_fits(data, str(path))
-    if image.planes.shape[2] != 3:
-        raise BadImageError(
-            f"{path}: found {image.planes.shape[2]} bands, expected g, r, i", "join three bands in one cube"
-        )
-    zeropoints = np.array([ZEROPOINT_MAG if one is None else one for one in image.zeropoint_mag])
-    return np.moveaxis(image.planes, -1, 0), None, 10 ** (0.4 * (ZEROPOINT_MAG - zeropoints[:, None, None]))
+@dataclass(frozen=True, eq=False)
+class _LinearField:
+    """A FITS field in the rows of its file.
+
+    gri: float32 [3, h, w] counts of AB zero point 30 above the sky, missing pixels 0. image: as read.
+    planes: g, r, i of it. worth: counts that one unit of each is, float [3]. guesses: what was guessed, one text each.
+    """
+
+    gri: np.ndarray
+    image: LinearImage
+    planes: tuple[Plane, ...]
+    worth: np.ndarray
+    guesses: tuple[str, ...]
 
 
-def _inject_file(path: Path, folder: Path, number: int, seed: list[int], flavor: str) -> Truth | None:
+def _read(file: ImageFile) -> np.ndarray | _LinearField:
+    """A picture as uint8 [h, w, 3], or a linear field. Raises BadImageError where it cannot hold a lens."""
+    data = b"" if file.others else file.read()
+    if not file.others and not is_fits(data, file.name):
+        return read_field(file.path)[..., :3]
+    image = read_image(file, data)
+    if image.is_picture:
+        raise BadImageError(f"{file}: found 8 bits, expected linear values", "")
+    scale = image.pixel_scale_arcsec
+    if scale is not None and abs(scale / PIXEL_SCALE_ARCSEC - 1) > SCALE_TOLERANCE:
+        raise BadImageError(f'{file}: found {scale:.3g}"/px, expected {PIXEL_SCALE_ARCSEC:g}"/px', "")
+    chosen = choose_planes(image, 3, str(file), blue_first=True, preferred=PREFERRED_BANDS)
+    if len(chosen.planes) != 3:
+        raise BadImageError(f"{file}: found {len(chosen.planes)} bands, expected g, r, i", "")
+    planes = chosen.planes[::-1]  # from red to blue, as nets see them, to g, r, i
+    guesses = [] if planes[0].band else ["planes without names of bands were taken as g, r, i"]
+    whole = slice(None), slice(None)
+    excess, noise, _ = above_sky(planes, whole, str(file), LARGEST_SHARE)
+    worth, remarks = count_worth(planes, noise, str(file), None)
+    guesses += [f"{text}" for _, text in remarks]
+    if worth is None:
+        known = noise > 0
+        logs = np.log(np.array(SKY_SIGMA_COUNTS)[known] / noise[known])
+        worth = np.full(3, np.exp(logs.mean()) if known.any() else 1.0)
+        guesses.append("without a zero point, so their brightness was guessed from their noise")
+    turn = slice(None, None, -1 if image.rows_from_bottom else 1)
+    gri = (excess * worth[:, None, None])[:, turn].astype(np.float32)
+    return _LinearField(np.ascontiguousarray(gri), image, planes, worth, tuple(guesses))
+
+
+def _inject_file(file: ImageFile, folder: Path, number: int, seed: list[int], flavor: str) -> Truth | None:
     rng = np.random.default_rng(seed)
-    planes, rgb, factor = _read(path)
-    stem = path.name.split(".")[0]
-    if rgb is not None:
-        injected = inject_lens(rgb, rng, flavor)
+    field = _read(file)
+    name = f"{file.stem}_{number:05d}"
+    if isinstance(field, np.ndarray):
+        injected = inject_lens(field, rng, flavor)
         if injected is None:
             return None
         pixels, mask, truth = injected
-        name = f"{stem}_{number:05d}.png"
-        Image.fromarray(np.dstack([pixels, np.where(mask, PAINTED, NOT_PAINTED).astype(np.uint8)])).save(folder / name)
-    else:
-        median = np.median(planes, axis=(1, 2), keepdims=True)
-        gri = ((planes - median) * factor).astype(np.float32)
-        sigma = 1.4826 * np.median(np.abs(gri), axis=(1, 2))
-        camera = Camera(sky_sigma_counts=tuple(np.maximum(sigma, 1e-6).tolist()))
-        found = inject_lens_gri(gri, camera, rng, flavor)
-        if found is None:
-            return None
-        painted, mask, truth = found
-        name = f"{stem}_{number:05d}.fits"
-        header = fits.getheader(path)
-        image = fits.PrimaryHDU((painted / factor + median).astype(np.float32), header)
-        fits.HDUList([image, fits.ImageHDU(mask.astype(np.uint8), name="MASK")]).writeto(folder / name)
-    return {"id": f"{stem}_{number:05d}", "image": name, "field": path.name, **truth}
+        alpha = np.where(mask, PAINTED, NOT_PAINTED).astype(np.uint8)
+        Image.fromarray(np.dstack([pixels, alpha])).save(folder / IMAGES_NAME / f"{name}.png")
+        return {"id": name, "image": f"{name}.png", "field": file.name, **truth}
+    sigma = 1.4826 * np.median(np.abs(field.gri), axis=(1, 2))
+    camera = Camera(sky_sigma_counts=tuple(np.maximum(sigma, 1e-6).tolist()))
+    found = inject_lens_gri(field.gri, camera, rng, flavor)
+    if found is None:
+        return None
+    painted, mask, truth = found
+    _write_fits(field, painted, folder / IMAGES_NAME / f"{name}.fits")
+    (folder / MASKS_NAME).mkdir(exist_ok=True)
+    fits.PrimaryHDU(mask.astype(np.uint8)).writeto(folder / MASKS_NAME / f"{name}.fits")
+    return {"id": name, "image": f"{name}.fits", "field": file.name, **truth}
+
+
+def _write_fits(field: _LinearField, painted: np.ndarray, path: Path) -> None:
+    """The field with the light added: one image extension per band, with its name, zero point and place on the sky."""
+    turn = slice(None, None, -1 if field.image.rows_from_bottom else 1)
+    hdus = [fits.PrimaryHDU()]
+    for k, plane in enumerate(field.planes):
+        added = (painted[k] - field.gri[k]) / field.worth[k]
+        header = fits.Header()
+        for card in field.image.header.cards if field.image.header is not None else ():
+            if _PLACE.match(card.keyword):
+                header.append(card)
+        header["FILTER"] = plane.band.name if plane.band else "gri"[k]
+        if plane.zeropoint is not None:
+            header["MAGZERO"] = (plane.zeropoint.mag, "AB magnitude of one count")
+        if not field.image.rows_from_bottom:
+            header["ROWORDER"] = "TOP-DOWN"
+        values = (plane.values[turn] + added).astype(np.float32)
+        hdus.append(fits.ImageHDU(values, header, name=f"SCI_{'GRI'[k]}"))
+    fits.HDUList(hdus).writeto(path)
+
+
+def _count(number: int) -> str:
+    return f"{number:,} field{'s' if number > 1 else ''}"
