@@ -79,7 +79,7 @@ def test_json_is_one_document_on_standard_output_and_nothing_else(run, world, tm
     described = json.loads(run("describe", tmp_path / "run", "--json").out)
     assert described["kind"] == "run"
     predicted = json.loads(run("predict", tmp_path / "run", pack, "-o", tmp_path / "p.fits", "--json").out)
-    assert predicted == {"images": 64, "skipped": [], "warnings": []}
+    assert predicted == {"images": 64, "skipped": [], "warnings": [], "facts": []}
     scored = json.loads(run("evaluate", world / "zoo", world / "zoo.pack", "--json").out)
     assert scored["images"] > 0
     assert scored["scores"]["votes"]["rmse"]["low"] <= scored["scores"]["votes"]["rmse"]["value"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_pictures import encode, png16, tiff
 from PIL import Image, ImageOps
 
+from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.picture import decode_jpeg, decode_picture, decode_with_alpha, name_form
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.quiet import quiet_warnings
@@ -227,8 +228,10 @@ def test_damaged_exif_leaves_a_picture_upright_and_warns_of_nothing() -> None:
 
 def test_png_called_jpg_is_read_by_its_content(tmp_path: Path) -> None:
     colours = _colours()
-    np.testing.assert_array_equal(Preprocess().decode_whole(encode(colours, "PNG"), "a.jpg")[0], colours)
-    turned = Preprocess().decode_whole(encode(colours, "JPEG"), "a.png")[0]
+    (tmp_path / "a.jpg").write_bytes(encode(colours, "PNG"))
+    (tmp_path / "a.png").write_bytes(encode(colours, "JPEG"))
+    np.testing.assert_array_equal(Preprocess().decode_whole(ImageFile(tmp_path / "a.jpg"))[0], colours)
+    turned = Preprocess().decode_whole(ImageFile(tmp_path / "a.png"))[0]
     assert turned.shape == colours.shape
 
 

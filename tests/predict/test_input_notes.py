@@ -111,14 +111,22 @@ def test_planes_from_blue_to_red_are_turned_round_in_fits_alone(predictor, tmp_p
     assert plain.equals(given)
 
 
-def test_nan_pixels_are_an_error_or_left_out(predictor, tmp_path) -> None:
-    cube = np.ones((3, 32, 32), np.float32)
-    cube[1, 3, 4] = np.nan
+def test_missing_pixels_are_filled_and_counted_up_to_a_share_and_refused_beyond_it(predictor, tmp_path) -> None:
+    cube = np.random.default_rng(0).normal(100, 3, (3, 32, 32)).astype(np.float32)
+    cube[1, 3, 4:7] = np.nan
     folder = write_pngs(make_lens_set(2), tmp_path / "images")
-    fits.writeto(folder / "broken.fits", cube)
-    with pytest.raises(BadImageError, match=r"broken\.fits: found 1 pixels that are NaN or infinite"):
+    fits.writeto(folder / "holes.fits", cube)
+    table, warnings = predict(predictor, folder, tmp_path)
+    assert table["masked_fraction"].tolist() == pytest.approx([0, 0, 3 / cube.size])
+    assert warnings == (
+        "1 of 3 images are with missing pixels, which were filled with sky (at most 0.1% of an image): holes.",
+    )
+    cube[1, :8] = np.nan
+    fits.writeto(folder / "holes.fits", cube, overwrite=True)
+    with pytest.raises(BadImageError, match=r"holes\.fits, plane 2: found 25\.0% of its pixels missing"):
         predict(predictor, folder, tmp_path)
     assert len(predict(predictor, folder, tmp_path, skip_bad=True)[0]) == 2
+    assert len(predict(predictor, folder, tmp_path, reading=ReadOptions(missing_share=0.25))[0]) == 3
 
 
 @pytest.mark.parametrize("scale", [0.05, 0.6])
@@ -136,8 +144,8 @@ def test_scales_of_builtin_lenses_reach_from_a_tenth_to_four_tenths() -> None:
 
 def test_a_scale_that_is_none_or_of_a_run_without_one_or_of_a_pack_is_refused(world, predictor, tmp_path) -> None:
     for scale in (0.0, -1.0, float("nan")):
-        with pytest.raises(UsageError, match=r"--pixel-scale: found .*, expected arcsec a pixel above 0"):
-            require_scale(scale, predictor.preprocess)
+        with pytest.raises(UsageError, match=r"--pixel-scale: found .*, expected arcsec per pixel above 0"):
+            ReadOptions(scale)
     with pytest.raises(InputError, match=r"the run was trained on .* of unknown scale"):
         require_scale(0.2, Preprocess(crop_px=96))
     with pytest.raises(InputError, match="is a pack, whose pixels are settled"):
@@ -145,13 +153,13 @@ def test_a_scale_that_is_none_or_of_a_run_without_one_or_of_a_pack_is_refused(wo
 
 
 def test_a_few_strange_ones_among_many_are_no_news() -> None:
-    notes = InputNotes()
+    notes = InputNotes(strange=0.001)
     pixels = np.random.default_rng(0).integers(0, 255, (2000, 4, 4, 3), np.uint8)
     ids = [str(k) for k in range(2000)]
     notes.look(ids, pixels, [None] * 2000, np.r_[np.zeros(6), np.ones(1994)])
-    assert notes.sentences() == []
+    assert notes.warnings() == []
     notes.look(["last"], pixels[:1], [None], np.zeros(1))
-    assert notes.sentences()[0].startswith("7 of 2,001 images are unlike anything")
+    assert notes.warnings()[0].startswith("7 of 2,001 images are unlike anything")
 
 
 def test_linear_images_without_a_zero_point_are_counted_where_it_matters(tmp_path) -> None:

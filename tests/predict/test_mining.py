@@ -184,10 +184,10 @@ def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor
     taught = Predictor(run, device="cpu", precision="fp32")
     taught.card = replace(taught.card, preprocess=composites)
     remarks = mine(taught, run, folder, tmp_path / "b", above=0.0).remarks
-    assert [text.split(" images ")[0] for text in remarks] == ["1 of 3"] * 3
-    for text, name, kind in zip(
-        remarks, ("small", "grey", "linear"), ("smaller", "without colour", "guessed"), strict=True
-    ):
+    assert [text.split(" images ")[0] for text in remarks] == ["1 of 3"] * 4
+    names = ("small", "grey", "linear", "linear")
+    kinds = ("smaller", "without colour", "guessed", "without names of bands")
+    for text, name, kind in zip(remarks, names, kinds, strict=True):
         assert text.endswith(f": {name}.")
         assert kind in text
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
@@ -64,9 +65,9 @@ def test_prediction_and_submission_tell_what_was_passed_over(zoo, world, tmp_pat
     expected = f"{folder}: passed over: 1 .gif (such as z.gif)"
     assert predict_file(zoo, folder, tmp_path / "votes.csv").warnings[0] == expected
     assert predict_file(zoo, folder, tmp_path / "votes.fits", limit=3).warnings[0] == expected
-    remarks: list[str] = []
-    submit(zoo, folder, tmp_path / "submission.csv", remarks=remarks)
-    assert remarks == [expected]
+    notes = InputNotes()
+    submit(zoo, folder, tmp_path / "submission.csv", notes=notes)
+    assert notes.warnings()[0] == expected
 
 
 @pytest.mark.parametrize("name", ["plain", "comma, inside", 'a "quote"', "two\nlines", "", "NaN", "1e5", "spiral é"])

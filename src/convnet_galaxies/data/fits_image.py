@@ -55,7 +55,6 @@ FITS_FAULTS = (
     zlib.error,
 )
 
-SMALLEST_PX = 4
 _MOST_BANDS_LAST = 10
 _PLAIN_WORDS = frozenset(("image", "sci", "data", "flux", "bgsub", "signal", "hdu", "coadd"))
 
@@ -286,8 +285,6 @@ def _cube(one: _Hdu, data: bytes, name: str) -> np.ndarray:
             "the last axis",
             "write the array with its bands on the first axis (numpy.moveaxis(array, -1, 0))",
         )
-    if min(h, w) < SMALLEST_PX:
-        raise BadImageError(f"{name}, {one.label}: found {w} x {h} px, expected an image", "give a larger image")
     return cube
 
 

@@ -204,7 +204,8 @@ def _unsettled(planes: list[Plane], number: int, name: str) -> BadImageError:
         example = [handle for _, handle in ordered] if all(bands) else handles[::-1]
         fix = f"choose {number} of the {len(planes)}, e.g. --bands {','.join(example[-number:])}"
         fix += "" if number == 1 else f", or pack all with --bands {len(planes)} for a net of your own"
-    return BadImageError(f"{name}: found {len(planes)} bands ({_list(planes)}), expected {number}", fix)
+    named = f" ({_list(planes)})" if any(plane.band for plane in planes) else ""
+    return BadImageError(f"{name}: found {len(planes)} bands, expected {number}{named}", fix)
 
 
 def _handle(plane: Plane, number: int) -> str:
