@@ -21,8 +21,8 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## the whole line on simulated data, ending with a report; under 6 minutes on 2 cores
 	$(BIN)/convnet-galaxies demo -o demo-output
 
-test: $(READY) ## the tests, under 8 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2
+test: $(READY) ## the tests, under 6 minutes on 2 cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY) ## format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check src tests benchmarks weights

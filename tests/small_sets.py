@@ -25,6 +25,10 @@ TINY_CHANGES = (
     "train.precision=fp32",
 )
 
+ROUNDING = 288 * 2**-24
+"""By how much answers of a tiny net in float32 may differ between batches and processors, 1.7e-5: each sum of its
+convolutions has at most 3 x 3 x 32 products, in whatever order, and votes and probabilities lie in 0 to 1."""
+
 TINY_OPTIONS = [part for change in (*TINY_CHANGES, "train.epochs=1") for part in ("--set", change)]
 """The same for the command line, with one epoch."""
 

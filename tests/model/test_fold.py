@@ -27,8 +27,9 @@ def make_net(backbone: str, seed: int) -> GalaxyNet:
 @pytest.mark.parametrize("backbone", ["symmetric", "plain", "resnet18", "resnet50"])
 def test_folded_net_gives_equal_answers_and_has_no_norm_left(backbone) -> None:
     net = make_net(backbone, 1)
+    net.backbone.double()  # what is folded; its features are float32 again
     folded = fold_norms(net)
-    images = torch.randn(3, 3, 32, 32)
+    images = torch.randn(3, 3, 32, 32, dtype=torch.float64)
     with torch.inference_mode():
         before, after = net(images), folded(images)
     assert not any(isinstance(module, nn.BatchNorm2d | SharedNorm) for module in folded.modules())

@@ -1,4 +1,8 @@
-"""Turned or mirrored, an image has the same answers; and the shared kernels are what torch's own layers would have."""
+"""Turned or mirrored, an image has the same answers; and the shared kernels are what torch's own layers would have.
+
+The laws are checked in float64, where no order of summation matters, whatever the processor: only the mean over
+orientations at the end is one of float32 numbers.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,15 @@ def trained_net(*, patch_px: int = 4, bands: int = 3) -> SymmetricNet:
     return net.eval()
 
 
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64)
+
+
+def assert_same_features(found: Tensor, expected: Tensor) -> None:
+    """Equal but for the order in which eight numbers were added in float32."""
+    torch.testing.assert_close(found, expected, atol=SYMMETRIES * 2**-24 * expected.abs().max().item(), rtol=0)
+
+
 def all_moved(images: Tensor) -> Tensor:
     """float [8, ...]: the images in all symmetries."""
     return torch.stack([move(images, symmetry) for symmetry in range(SYMMETRIES)])
@@ -51,13 +64,13 @@ def test_the_symmetries_are_eight_and_form_a_group() -> None:
 @pytest.mark.parametrize(("patch_px", "bands"), [(1, 1), (2, 5), (4, 3), (5, 3)])
 @torch.inference_mode()
 def test_turned_and_mirrored_images_have_equal_features(patch_px, bands) -> None:
-    net = trained_net(patch_px=patch_px, bands=bands)
-    images = torch.randn(3, bands, 8 * patch_px, 8 * patch_px)
+    net = trained_net(patch_px=patch_px, bands=bands).double()
+    images = draw(3, bands, 8 * patch_px, 8 * patch_px)
     expected = net(images)
     assert expected.shape == (3, net.features) == (3, 16)
     assert expected.std(0).max() > 1e-3, "the features tell images apart"
     for moved in all_moved(images):
-        torch.testing.assert_close(net(moved), expected, atol=1e-6, rtol=1e-5)
+        assert_same_features(net(moved), expected)
 
 
 @torch.inference_mode()
@@ -73,13 +86,13 @@ def test_an_image_that_is_only_transposed_in_its_colours_has_other_features() ->
 )
 def test_a_turned_input_gives_turned_outputs_in_turned_orientations(moves, shape) -> None:
     kinds, inputs, size, _ = shape
-    layer = SharedConv(kinds * SYMMETRIES, inputs, size, 2 if size == 4 else 1, moves).eval()
-    x = torch.randn(2, inputs, 8, 8)
+    layer = SharedConv(kinds * SYMMETRIES, inputs, size, 2 if size == 4 else 1, moves).double().eval()
+    x = draw(2, inputs, 8, 8)
     plain = layer(x).unflatten(1, (SYMMETRIES, kinds))
     for g in range(SYMMETRIES):
         turned = move(x.unflatten(1, (SYMMETRIES, -1))[:, DIFFERENCES[g]], g).flatten(1, 2)
         torch.testing.assert_close(
-            layer(turned).unflatten(1, (SYMMETRIES, kinds)), move(plain[:, DIFFERENCES[g]], g), atol=1e-5, rtol=1e-4
+            layer(turned).unflatten(1, (SYMMETRIES, kinds)), move(plain[:, DIFFERENCES[g]], g), atol=1e-12, rtol=0
         )
 
 
@@ -98,14 +111,14 @@ def test_gradients_of_shared_kernels_are_the_sum_over_their_copies(moves, column
 
 @torch.inference_mode()
 def test_expanded_and_folded_the_net_answers_the_same_with_layers_of_torch_alone() -> None:
-    net = trained_net()
-    images = torch.randn(5, 3, 32, 32)
+    net = trained_net().double()
+    images = draw(5, 3, 32, 32)
     expected = net(images)
-    plain, folded = trained_net(), fold_norms(net)
+    plain, folded = trained_net().double(), fold_norms(net)
     expand_kernels(plain)
     for other in (plain.eval(), folded):
         assert not any(isinstance(module, SharedConv | SharedNorm) for module in other.modules())
-        torch.testing.assert_close(other(images), expected, atol=1e-5, rtol=1e-4)
+        assert_same_features(other(images), expected)
 
 
 def test_it_has_about_an_eighth_of_the_parameters_of_its_expanded_form() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_sets import draw_pixels, make_lens_set, tiny
+from small_sets import ROUNDING, draw_pixels, make_lens_set, tiny
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
@@ -33,7 +33,7 @@ def test_one_view_is_the_answer_of_the_net_itself(world) -> None:
         expected = answers(net(normalise(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float())))
     found = make(world, "both").answer(PIXELS)
     for task in ("lens", "flavor"):
-        np.testing.assert_allclose(found[task], expected[task].numpy(), atol=1e-5)
+        np.testing.assert_allclose(found[task], expected[task].numpy(), atol=ROUNDING)
 
 
 @pytest.mark.parametrize("run", ["zoo", "both"])
@@ -43,7 +43,7 @@ def test_eight_views_do_not_know_quarter_turns_of_the_image(world, run) -> None:
     for turn in range(4):
         found = predictor.answer(np.ascontiguousarray(np.rot90(PIXELS, turn, (1, 2))))
         for task, values in expected.items():
-            np.testing.assert_allclose(found[task], values, atol=1e-5)
+            np.testing.assert_allclose(found[task], values, atol=ROUNDING)
     one = make(world, run).answer(PIXELS)
     task = next(iter(expected))
     assert np.abs(one[task] - expected[task]).max() > 1e-4, "views differ, or the test says nothing"
@@ -55,7 +55,7 @@ def test_a_symmetric_net_is_asked_for_one_view_of_four_and_answers_as_for_all(wo
     assert (predictor.views, predictor.steps) == (views, [4])
     found = predictor.answer(PIXELS)["votes"]
     predictor.steps = [1]
-    np.testing.assert_allclose(found, predictor.answer(PIXELS)["votes"], atol=1e-5)
+    np.testing.assert_allclose(found, predictor.answer(PIXELS)["votes"], atol=ROUNDING)
 
 
 def test_a_plain_net_is_asked_for_all_views(tmp_path) -> None:
@@ -73,8 +73,8 @@ def test_answers_do_not_depend_on_the_batch_or_on_the_neighbours(world) -> None:
     whole = make(world, batch=256).answer(PIXELS)["votes"]
     parts = np.concatenate([part.tasks["votes"] for part in make(world, batch=7).stream(PIXELS)])
     alone = make(world).answer(PIXELS[4:5])["votes"]
-    np.testing.assert_allclose(parts, whole, atol=1e-6)
-    np.testing.assert_allclose(alone, whole[4:5], atol=1e-6)
+    np.testing.assert_allclose(parts, whole, atol=ROUNDING)
+    np.testing.assert_allclose(alone, whole[4:5], atol=ROUNDING)
 
 
 def test_bf16_answers_stay_near_those_of_float32(world) -> None:
@@ -89,7 +89,7 @@ def test_features_are_what_the_heads_see(world) -> None:
     assert features.shape == (20, net.backbone.features)
     with torch.inference_mode():
         lens = torch.sigmoid(net.heads["lens"](features))
-    np.testing.assert_allclose(lens, predictor.answer(PIXELS)["lens"], atol=1e-5)
+    np.testing.assert_allclose(lens, predictor.answer(PIXELS)["lens"], atol=ROUNDING)
 
 
 @pytest.mark.parametrize("shape", [(2, 48, 48, 3), (2, 32, 32, 1), (2, 32, 40, 3)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from small_sets import ROUNDING
 
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.pack import read_pack
@@ -53,7 +54,7 @@ def test_pack_folder_and_zip_give_equal_predictions_in_every_format(zoo, world, 
     found = predict(zoo, path, tmp_path / f"votes{ending}")
     assert list(found) == ["id", *VOTE_COLUMNS]
     assert found["id"].tolist() == expected["id"].tolist()
-    np.testing.assert_allclose(found[list(VOTE_COLUMNS)], expected[list(VOTE_COLUMNS)], atol=1e-6)
+    np.testing.assert_allclose(found[list(VOTE_COLUMNS)], expected[list(VOTE_COLUMNS)], atol=ROUNDING)
     assert [p.name for p in tmp_path.iterdir() if p.name != source] == [f"votes{ending}"]
     if ending == ".csv.gz":
         assert gzip.decompress((tmp_path / "votes.csv.gz").read_bytes()).startswith(b"id,Class1.1")
@@ -84,7 +85,7 @@ def test_rows_of_a_csv_are_read_back_as_they_were(name) -> None:
 def test_one_image_is_one_row_and_a_limit_takes_the_first(zoo, world, tmp_path, expected) -> None:
     one = predict(zoo, world / "images" / "100007.png", tmp_path / "one.csv")
     assert one["id"].tolist() == ["100007"]
-    np.testing.assert_allclose(one.iloc[0, 1:].astype(float), expected.iloc[7, 1:].astype(float), atol=1e-6)
+    np.testing.assert_allclose(one.iloc[0, 1:].astype(float), expected.iloc[7, 1:].astype(float), atol=ROUNDING)
     for source in ("images", "images.pack"):
         few = predict(zoo, world / source, tmp_path / f"{source}.csv", limit=18)
         assert few["id"].tolist() == expected["id"][:18].tolist()
@@ -127,7 +128,7 @@ def test_bad_images_are_left_out_and_listed_when_they_may_be(zoo, world, tmp_pat
     found = read_table(tmp_path / "votes.csv")
     kept = expected[~expected["id"].isin(["100003", "100020"])]
     assert found["id"].tolist() == kept["id"].tolist()
-    np.testing.assert_allclose(found[list(VOTE_COLUMNS)], kept[list(VOTE_COLUMNS)], atol=1e-6)
+    np.testing.assert_allclose(found[list(VOTE_COLUMNS)], kept[list(VOTE_COLUMNS)], atol=ROUNDING)
     assert summary.images == 35
     assert ["100003.png" in summary.skipped[0], "100020.png" in summary.skipped[1]] == [True, True]
 

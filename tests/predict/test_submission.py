@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from small_sets import ROUNDING
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError
@@ -31,7 +32,7 @@ def test_submission_has_kaggles_header_and_ascending_ids_and_the_predicted_votes
     assert (tmp_path / "s.csv").read_text().splitlines()[0] == ",".join(["GalaxyID", *VOTE_COLUMNS])
     assert table["GalaxyID"].tolist() == list(range(100_000, 100_037))
     predict_file(zoo, world / "images.pack", tmp_path / "votes.csv")
-    np.testing.assert_allclose(table.iloc[:, 1:], pd.read_csv(tmp_path / "votes.csv").iloc[:, 1:], atol=1e-6)
+    np.testing.assert_allclose(table.iloc[:, 1:], pd.read_csv(tmp_path / "votes.csv").iloc[:, 1:], atol=ROUNDING)
 
 
 def test_samples_order_is_kept(zoo, world, tmp_path) -> None:

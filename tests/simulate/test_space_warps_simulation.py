@@ -100,22 +100,17 @@ def test_painted_features_alone_are_opaque(data_set: Path, catalog: pd.DataFrame
         assert (alpha == 255).mean() < 0.1
 
 
-def test_stage_two_shows_sims_of_stage_one_under_the_same_name(catalog: pd.DataFrame) -> None:
-    sims = catalog[catalog["kind"] == "sim"]
-    second = sims[sims["stage"] == 2].drop_duplicates("ZooID")
-    first = sims[sims["stage"] == 1].drop_duplicates("ZooID").set_index("ZooID")["location"]
-    # Clusters are sub-selected, so a sim may have lost its rows of stage 1; most have not.
-    common = second[second["ZooID"].isin(first.index)]
-    assert len(common) >= 1
-    assert (first.loc[common["ZooID"]].to_numpy() == common["location"].to_numpy()).all()
-
-
-def test_duds_of_stage_two_are_images_of_test_fields_under_another_name(catalog: pd.DataFrame) -> None:
-    duds = catalog[(catalog["kind"] == "dud") & (catalog["stage"] == 2)]
-    tests = catalog[catalog["kind"] == "test"].set_index("location")["ZooID"]
-    shared = duds[duds["location"].isin(tests.index)]
-    assert len(shared) >= 1
-    assert not set(shared["ZooID"]) & set(tests)
+def test_an_image_of_both_stages_keeps_its_name_but_for_duds_that_were_test_fields(catalog: pd.DataFrame) -> None:
+    """How many images are in both is settled by chance in so few rows; see test_space_warps_gather.py."""
+    for _, rows in catalog.groupby("location"):
+        kinds, names, stages = (set(rows[column]) for column in ("kind", "ZooID", "stage"))
+        if len(kinds) == 1:
+            assert len(names) == 1
+            assert kinds == {"sim"} or len(stages) == 1
+        else:
+            assert (kinds, stages) == ({"dud", "test"}, {2})
+            assert not set(rows["ZooID"][rows["kind"] == "dud"]) & set(rows["ZooID"][rows["kind"] == "test"])
+    assert not catalog[["ZooID", "location"]].drop_duplicates()["ZooID"].duplicated().any()
 
 
 def test_no_truth_of_a_test_field_stands_outside_the_sealed_folder(data_set: Path, catalog: pd.DataFrame) -> None:
