@@ -18,7 +18,7 @@ from convnet_galaxies.data.missing_values import is_missing_word
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _WHOLE_AS_FLOAT = re.compile(r"[+-]?\d+\.0*", re.ASCII)
-_NAME_LIKE = re.compile(r".*_|[+-]?0\d", re.ASCII)
+_NAME_LIKE = re.compile(r"_|^[+-]?0\d", re.ASCII | re.MULTILINE)
 _EXACT_IN_FLOAT64 = 2**53
 
 
@@ -51,10 +51,18 @@ def infer_column(texts: Sequence[str]) -> pd.Series:
     Numbers with leading zeros are names, and whole numbers of more than 64 bits stay text; texts keep the words of
     missing values, all but empty ones.
     """
-    words = {text: is_missing_word(text) for text in set(texts)}
-    missing = np.fromiter((words[text] for text in texts), bool, len(texts))
-    present = [text for text, gone in zip(texts, missing, strict=True) if not gone]
-    found = _infer_values(present, missing) if present else None
+    missing = np.zeros(len(texts), bool)
+    found = None
+    read = _read_floats(texts)
+    if read is None or np.isnan(read).any():
+        words = {text: is_missing_word(text) for text in set(texts)}
+        missing = np.fromiter((words[text] for text in texts), bool, len(texts))
+        texts_present = [text for text, gone in zip(texts, missing, strict=True) if not gone]
+        read = _read_floats(texts_present)
+    else:
+        texts_present = list(texts)
+    if texts_present:
+        found = _infer_truth(texts_present, missing) if read is None else _infer_numbers(texts_present, read, missing)
     return text_column(texts) if found is None else pd.Series(found)
 
 
@@ -83,18 +91,27 @@ def _read_whole(value: object) -> int | None:
     return None
 
 
-def _infer_values(texts: list[str], missing: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray | None:
-    """Numbers or truth values of the present texts, spread over all rows; None where they are neither."""
-    lowered = {text.lower() for text in set(texts)}
-    if lowered <= {"true", "false"}:
-        truth = np.array([text.lower() == "true" for text in texts])
-        return truth if not missing.any() else _spread(truth, missing)
+def _read_floats(texts: Sequence[str]) -> np.ndarray | None:
+    """float64 [n], or None where one is no number or is a catalogue number such as 007 or 12_3."""
     try:
         read = np.array(texts, dtype=object).astype(float)
     except ValueError:
         return None
-    if any(map(_NAME_LIKE.match, texts)) or not all(map(str.isascii, texts)):  # 007 and 12_3 are names
+    joined = "\n".join(texts)
+    return None if _NAME_LIKE.search(joined) or not joined.isascii() else read
+
+
+def _infer_truth(texts: list[str], missing: np.ndarray) -> np.ndarray | None:
+    if not {text.lower() for text in set(texts)} <= {"true", "false"}:
         return None
+    truth = np.array([text.lower() == "true" for text in texts])
+    return _spread(truth, missing) if missing.any() else truth
+
+
+def _infer_numbers(
+    texts: list[str], read: np.ndarray, missing: np.ndarray
+) -> np.ndarray | pd.api.extensions.ExtensionArray | None:
+    """The present numbers, spread over all rows; None where a whole number has more than 64 bits."""
     if all(map(_WHOLE.fullmatch, texts)):
         return whole_column([int(text) for text in texts], missing)
     if (np.abs(read) > _EXACT_IN_FLOAT64).any() and all(

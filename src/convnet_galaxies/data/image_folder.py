@@ -102,7 +102,9 @@ def _match_rows(
         raise InputError(
             f"{table}, header: found {name_some(list(given), 10)}, expected a column that names the images "
             f"({', '.join(NAME_COLUMNS[:3])}, name or id)",
-            "rename the column that holds the names of the image files to `file`",
+            "write a header above the first row, such as file,label"
+            if any(key in files for key in _find_keys(pd.Series(list(given), dtype="str"), files))
+            else "rename the column that holds the names of the image files to `file`",
         )
     keys_of = {column: _find_keys(given[column], files) for column in columns}
     best = max(columns, key=lambda column: sum(key in files for key in keys_of[column]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ _ROUNDING_DEG = 1e-4
 """A pole in float32 radians lies this much beyond 90 degrees at most."""
 
 _NINES = re.compile(r"-?9{2,}(\.[09]+)?")
+_BARE_NUMBER = re.compile(r"[+-]?[\d.]+")
+_PLAIN_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[: ]([0-5]?\d)[: ]([0-5]?\d(?:\.\d*)?)", re.ASCII)
 _FILL_VALUE = 1e8
 """Beyond this a number is one that programs write for missing ones (-9.99995e8, 1e20)."""
 
@@ -71,16 +74,16 @@ def read_positions(frame: pd.DataFrame, where: object) -> tuple[Positions | None
     for ra, dec in find_pairs(list(frame)):
         try:
             return _read_pair(frame, ra, dec, where), []
-        except _NotRecognisedError as reason:
-            reasons.append(f" ({reason})")
+        except _NotRecognisedError as fault:
+            reasons.append((f"{ra.column}, {dec.column}", f" ({fault})"))
     others, alike = find_other_systems(list(frame)), find_lookalikes(list(frame))
     remarks = []
     if others:
         remarks.append(f"{name_some(others)} are no right ascension and declination and are not used")
     if alike or reasons:
-        columns = name_some(alike) or "the table"
+        columns, reason = reasons[0] if reasons else (name_some(alike), "")
         remarks.append(
-            f"no position is recognised in {columns}{reasons[0] if reasons else ''}, so that images of one object may "
+            f"no position is recognised in {columns}{reason}, so that images of one object may "
             f"be split apart; recognised are {RECOGNISED}, in degrees, radians, hours or sexagesimal"
         )
     elif others:
@@ -155,7 +158,7 @@ def _read_sexagesimal(
     leading = [float(first[0]) for word in words if (first := re.match(r"[+-]?\d+(\.\d*)?", word))]
     if in_hours and any(abs(value) > 24 for value in leading) and not any(re.search(r"[hH]", word) for word in words):
         in_hours = False
-    angles = {word: _parse_angle(word, u.hourangle if in_hours else u.deg) for word in words}
+    angles = _parse_angles(words, u.hourangle if in_hours else u.deg)
     wrong = [word for word, angle in angles.items() if angle is None]
     if len(wrong) > len(words) / 2:
         raise _NotRecognisedError(f"{axis.column} holds texts that are no angles, such as {wrong[0]!r}")
@@ -170,16 +173,26 @@ def _read_sexagesimal(
     return _Coordinate(degrees, u.deg, f"sexagesimal {'hours' if in_hours else 'degrees'}", assumed=False)
 
 
-def _parse_angle(text: str, unit: u.UnitBase) -> float | None:
-    """The angle in degrees; a unit in the text goes before the given one. None for what is no angle."""
+def _parse_angles(words: Sequence[str], unit: u.UnitBase) -> dict[str, float | None]:
+    """Each text in degrees; a unit in the text goes before the given one. None for what is no angle.
+
+    A bare number among sexagesimal ones is none, since its unit is anyone's guess.
+    """
+    found: dict[str, float | None] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 60 seconds are the next minute
-        try:
-            if not re.search(r"[:\s]", re.sub(r"^[+-]\s*", "", text)) and re.fullmatch(r"[+-]?[\d.]+", text):
-                return None  # a bare number among sexagesimal ones: its unit is anyone's guess
-            return float(Angle(text.lower().replace("−", "-"), unit).to_value(u.deg))
-        except (ValueError, TypeError, u.UnitsError):
-            return None
+        for word in words:
+            plain = word.lower().replace("−", "-")
+            parts = _PLAIN_SEXAGESIMAL.fullmatch(plain)
+            if parts:  # the common form, a hundred times as fast as astropy's parser
+                size = float(parts[2]) + float(parts[3]) / 60 + float(parts[4]) / 3600
+                found[word] = float(unit.to(u.deg, -size if parts[1] == "-" else size))
+                continue
+            try:
+                found[word] = None if _BARE_NUMBER.fullmatch(plain) else float(Angle(plain, unit).to_value(u.deg))
+            except (ValueError, TypeError, u.UnitsError):
+                found[word] = None
+    return found
 
 
 def _settle_units(ra: _Coordinate, dec: _Coordinate, first: Axis, second: Axis) -> tuple[_Coordinate, _Coordinate]:
@@ -227,8 +240,7 @@ def _to_degrees(
         raise InputError(
             f"{where}, {name_row(frame, row)}, column {axis.column}: found {found}, expected a number from "
             f"{-limit:g} to {limit:g} ({one.label}){more}",
-            "correct the table, leave the cell empty, or write the unit into the name, such as "
-            f"'{('RA [h]', 'Dec [deg]')[which]}'",
+            "correct the table, or leave the cell empty",
         )
     return np.clip(values * factor, -high, high)
 

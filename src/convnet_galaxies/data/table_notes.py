@@ -17,7 +17,8 @@ class TableInfo(NamedTuple):
     place: int
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.rows:,} rows, {len(self.columns):,} columns)"
+        rows, columns = self.rows, len(self.columns)
+        return f"{self.name} ({rows:,} row{'s' * (rows != 1)}, {columns:,} column{'s' * (columns != 1)})"
 
 
 def add_remarks(frame: pd.DataFrame, remarks: Iterable[str]) -> pd.DataFrame:

@@ -45,7 +45,8 @@ class _Lines:
     number: int = 0
     at_record: bool = True
     passed: int = 0
-    rules: bool = field(default=True)
+    rules: bool = True
+    record: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[str]:
         for number, line in self.lines:
@@ -57,12 +58,16 @@ class _Lines:
                     continue
                 if self.separator == "|" and _ROW_COUNT.fullmatch(line.strip()):
                     continue
-            self.number, self.at_record = number, False
-            yield self._clean(line)
+            self.number = number
+            if self.at_record:
+                self.record = []
+            self.at_record = False
+            self.record.append(self._clean(line))
+            yield self.record[-1]
 
     def _clean(self, line: str) -> str:
         if self.separator == " ":
-            return line.replace("\t", " ").strip() + "\n"
+            return _squeeze(line) + "\n"
         if self.outer_bars:
             return line.strip().removeprefix("|").removesuffix("|") + "\n"
         return line
@@ -89,6 +94,10 @@ def split_cells(text: str, name: str) -> Cells:
     try:
         for row in reader:
             rows.append((source.number, [cell.strip() for cell in row]))
+            if len(source.record) > 1 or source.record[0].count('"') % 2:
+                _require_closed_quotes(
+                    source.record, separator, f"{name}, line {source.number + 1 - len(source.record):,}"
+                )
             source.at_record = True
             source.rules = source.rules and (separator == "|" or len(rows) < 2)
     except csv.Error as error:
@@ -97,12 +106,29 @@ def split_cells(text: str, name: str) -> Cells:
     if header is None:
         if not rows:
             raise ValueError("it holds no header")
+        if all(map(_is_value, rows[0][1])):
+            raise InputError(
+                f"{name}, line {rows[0][0]:,}: found {', '.join(rows[0][1][:5])}, expected the names of the columns",
+                "write a header above the first row, such as id,label",
+            )
         header = rows.pop(0)[1]
     empty = 0
     while rows and not any(rows[-1][1]) and len(header) > 1:
         rows.pop()
         empty += 1
     return Cells(header, _fit_rows(header, rows, separator, name), separator, source.passed, empty)
+
+
+def _require_closed_quotes(record: list[str], separator: str, where: str) -> None:
+    """A quote that is not closed swallows the rows below it."""
+    try:
+        list(csv.reader(record, delimiter=separator, skipinitialspace=separator != "\t", strict=True))
+    except csv.Error:
+        raise InputError(
+            f'{where}: found a cell that begins with a quote (") and does not end with one before a separator, '
+            "expected both or neither",
+            "close the quote, or double it where it belongs to the text",
+        ) from None
 
 
 def _is_comment(line: str) -> bool:
@@ -121,8 +147,13 @@ def _choose_separator(lines: list[str]) -> str:
             best, best_rank = separator, rank
     if best is not None:
         return best
-    spaced = [line.split() for line in lines if not _is_comment(line)]
+    spaced = [row for row in csv.reader(map(_squeeze, lines), delimiter=" ", skipinitialspace=True) if row]
     return " " if spaced and len(spaced[0]) > 1 and _share_of_width(spaced) >= 0.5 else ","
+
+
+def _squeeze(line: str) -> str:
+    """The line for cells between spaces."""
+    return line.replace("\t", " ").strip()
 
 
 def _share_of_width(rows: list[list[str]]) -> float:
@@ -178,7 +209,7 @@ def _fit_rows(header: list[str], rows: list[tuple[int, list[str]]], separator: s
         return fitted
     place = wrong[0]
     found, line = len(fitted[place]), rows[place][0]
-    more = f"; {len(wrong) - 1:,} more rows have another number too" if len(wrong) > 1 else ""
+    more = f"; {len(wrong):,} rows do not fit the header" if len(wrong) > 1 else ""
     raise InputError(
         f"{name}, row {place + 1}: found {found} cell{'s' * (found != 1)}, expected {width} as in the header "
         f"(line {line:,}{more})",

@@ -66,9 +66,9 @@ def _find_form(text: str) -> str | None:
     if len(numbers) > 1 and numbers[0] == 1 and numbers == sorted(set(numbers)) and head[0].startswith("#"):
         return "ascii.sextractor"
     rows = [line for line in head if not line.startswith("\\")]
-    has_keywords = len(rows) < len(head)
-    is_ipac = rows and rows[0].startswith("|") and (has_keywords or (len(rows) > 1 and rows[1].startswith("|")))
-    return "ascii.ipac" if is_ipac and not any(line.startswith("|") for line in rows[4:]) else None
+    bars = [line.startswith("|") for line in rows if line.strip()]
+    header_lines = bars.index(False) if False in bars else len(bars)
+    return "ascii.ipac" if 1 <= header_lines <= 4 and header_lines < len(bars) and sum(bars) == header_lines else None
 
 
 def _name_columns(

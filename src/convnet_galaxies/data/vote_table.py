@@ -121,7 +121,8 @@ def whole_numbers(frame: pd.DataFrame, column: str, where: object) -> np.ndarray
         is_number = not np.isnan(pd.to_numeric(values.iloc[rows[:1]], errors="coerce").to_numpy(float)[0])
         raise InputError(
             f"{where}, {name_row(frame, rows[0])}, column {column}: found "
-            f"{'nothing' if gone else repr(value) if isinstance(value, str) else value}, expected a {'whole ' * is_number}number",
+            f"{'nothing' if gone else repr(value) if isinstance(value, str) else value}, "
+            f"expected a {'whole ' * is_number}number",
             "correct the table",
         )
     ids = np.array(whole, dtype=np.uint64 if high == 2**64 else np.int64)
