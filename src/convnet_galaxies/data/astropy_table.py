@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from astropy.table.serialize import represent_mixins_as_columns
 
 from convnet_galaxies.data.table_notes import add_units
+from convnet_galaxies.errors import InputError
 
 
 def to_frame(table: Table) -> pd.DataFrame:
@@ -35,6 +38,32 @@ def frame_of_arrays(arrays: Mapping[str, np.ma.MaskedArray], units: Mapping[str,
                 column += "_"
             columns[column] = _to_series(flat[:, place])
     return add_units(pd.DataFrame(columns), units)
+
+
+def encode_table(frame: pd.DataFrame, form: str, path: Path) -> bytes:
+    """The bytes of a tidy table as FITS or VOTable. path: for messages.
+
+    Raises InputError for what FITS cannot hold: text beyond ASCII, names of columns that differ by case alone.
+    """
+    table = Table({name: _astropy_column(frame[name], form) for name in frame})
+    data = io.BytesIO()
+    if form == "VOTable":
+        table.write(data, format="votable")
+        return data.getvalue()
+    lowered = pd.Series(table.colnames).str.lower()
+    if lowered.duplicated().any():
+        raise InputError(
+            f"{path}: found columns {table.colnames} of which some differ by case alone, which FITS cannot hold",
+            "write CSV, Parquet or VOTable, or rename a column",
+        )
+    try:
+        table.write(data, format="fits")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: found {error.object[error.start : error.end]!r}, but text in FITS is ASCII",
+            "write CSV, Parquet or VOTable",
+        ) from None
+    return data.getvalue()
 
 
 def _to_series(values: np.ma.MaskedArray) -> pd.Series:
@@ -72,3 +101,19 @@ def decode_bytes(item: bytes) -> str:
         return item.decode("utf-8").rstrip("\0 ")
     except UnicodeDecodeError:
         return item.decode("latin-1").rstrip("\0 ")
+
+
+def _astropy_column(values: pd.Series, form: str) -> np.ndarray | MaskedColumn | list[str]:
+    """The column as astropy writes it; where the format has no such whole number it is a text of the same digits."""
+    missing = values.isna().to_numpy()
+    is_unsigned = pd.api.types.is_unsigned_integer_dtype(values.dtype)
+    if is_unsigned and (form == "VOTable" or missing.any()):
+        return [str(value) if not gone else "" for value, gone in zip(values, missing, strict=True)]
+    if pd.api.types.is_integer_dtype(values.dtype) and missing.any():
+        whole = values.to_numpy(dtype=np.int64, na_value=0)
+        unused = next(value for value in range(-(2**63), -(2**63) + len(whole) + 1) if value not in whole)
+        return MaskedColumn(whole, mask=missing, fill_value=unused)
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.to_numpy()
+    texts = values.fillna("").tolist()
+    return texts if texts else np.empty(0, "U1")

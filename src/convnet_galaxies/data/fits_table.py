@@ -16,7 +16,7 @@ from convnet_galaxies.data.columns import infer_column
 from convnet_galaxies.data.table_notes import TableInfo, add_remarks, add_units, choose_table, note_choice
 
 
-def list_fits_tables(data: bytes) -> list[TableInfo]:
+def find_fits_tables(data: bytes) -> list[TableInfo]:
     """The tables of a FITS file (its bytes, not compressed); place is the number of the extension.
 
     Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).

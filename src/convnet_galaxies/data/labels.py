@@ -88,13 +88,18 @@ def remark_on_unread_labels(frame: pd.DataFrame, where: object, taken: Collectio
     if not found:
         return []
     columns = [f"{column} ({text})" for column, text in found.items()]
-    option = f"--label {shlex.quote(next(iter(found)))}"
+    option = label_option(next(iter(found)))
     if len(found) == 1:
         return [f"{where}: column {columns[0]} looks like a label and is not read as one; pass {option} to learn it"]
     return [
         f"{where}: columns {name_some(columns)} look like labels and none is read as one; pass {option}, or another, "
         "to learn it"
     ]
+
+
+def label_option(column: str) -> str:
+    """What to type so that a column is learned."""
+    return f"--label {shlex.quote(column)}"
 
 
 def find_labels(frame: pd.DataFrame, taken: Collection[str] = ()) -> dict[str, str]:

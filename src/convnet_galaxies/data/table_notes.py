@@ -65,7 +65,8 @@ def choose_table(tables: Sequence[TableInfo], wanted: Sequence[Sequence[str]]) -
 def note_choice(frame: pd.DataFrame, tables: Sequence[TableInfo], chosen: TableInfo) -> pd.DataFrame:
     """The frame itself, with the other tables of its file noted."""
     if len(tables) > 1:
-        frame.attrs["table"] = f"table {chosen.name} (of {', '.join(table.name for table in tables)})"
+        place, names = tables.index(chosen) + 1, ", ".join(table.name for table in tables)
+        frame.attrs["table"] = f"{chosen.name}, table {place} of {len(tables)} ({names})"
         add_remarks(frame, [f"{chosen.name} is read, of {len(tables)} tables: {', '.join(map(str, tables))}"])
     return frame
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from astropy.table import MaskedColumn, Table
 
 from convnet_galaxies.data.archive import name_some, require_path, visible_members
+from convnet_galaxies.data.astropy_table import encode_table
 from convnet_galaxies.data.columns import tidy
-from convnet_galaxies.data.fits_table import parse_fits
+from convnet_galaxies.data.fits_table import find_fits_tables, parse_fits
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.parquet_table import parse_parquet
@@ -37,6 +36,7 @@ __all__ = [
     "FORMATS",
     "TEXT_COLUMNS",
     "is_table",
+    "list_fits_tables",
     "name_row",
     "numbers",
     "pick_tables",
@@ -148,13 +148,12 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     """
     form, frame = table_format(path), tidy(frame)
     with new_file(path, force=force) as temporary:
-        if form == "CSV":
-            text = frame.to_csv(index=False, lineterminator="\n").encode()
-            temporary.write_bytes(gzip.compress(text, mtime=0) if path.name.lower().endswith(".gz") else text)
-        elif form == "Parquet":
+        if form == "Parquet":
             frame.to_parquet(temporary, index=False)
-        else:
-            _write_astropy(temporary, frame, form, path)
+            return
+        is_text = form == "CSV"
+        data = frame.to_csv(index=False, lineterminator="\n").encode() if is_text else encode_table(frame, form, path)
+        temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
 
 
 def table_format(path: Path) -> str:
@@ -171,6 +170,14 @@ def pick_tables(names: Iterable[str]) -> list[str]:
     """The names that are tables; endings that notes may have as well, such as .txt, count where there is no other."""
     tables = [name for name in names if is_table(Path(name))]
     return [name for name in tables if not name.lower().endswith(_LOOSE)] or tables
+
+
+def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
+    """Name, number of rows and number of columns of each table in the bytes of a FITS file, compressed or not.
+
+    Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
+    """
+    return [(table.name, table.rows, len(table.columns)) for table in find_fits_tables(_unpack(data))]
 
 
 def numbers(
@@ -260,42 +267,3 @@ def _blank_words(frame: pd.DataFrame) -> pd.DataFrame:
             out[column] = values.mask(words)
     out.attrs = {**frame.attrs, "missing_words": counts}
     return out
-
-
-def _write_astropy(temporary: Path, frame: pd.DataFrame, form: str, path: Path) -> None:
-    table = Table({name: _astropy_column(frame[name], form) for name in frame})
-    if form == "VOTable":
-        table.write(temporary, format="votable")
-        return
-    lowered = pd.Series(table.colnames).str.lower()
-    if lowered.duplicated().any():
-        raise InputError(
-            f"{path}: found columns {table.colnames} of which some differ by case alone, which FITS cannot hold",
-            "write CSV, Parquet or VOTable, or rename a column",
-        )
-    try:
-        data = io.BytesIO()
-        table.write(data, format="fits")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{path}: found {error.object[error.start : error.end]!r}, but text in FITS is ASCII",
-            "write CSV, Parquet or VOTable",
-        ) from None
-    packed = data.getvalue()
-    temporary.write_bytes(gzip.compress(packed, mtime=0) if path.name.lower().endswith(".gz") else packed)
-
-
-def _astropy_column(values: pd.Series, form: str) -> np.ndarray | MaskedColumn | list[str]:
-    """The column as astropy writes it; where the format has no such whole number it is a text of the same digits."""
-    missing = values.isna().to_numpy()
-    is_unsigned = pd.api.types.is_unsigned_integer_dtype(values.dtype)
-    if is_unsigned and (form == "VOTable" or missing.any()):
-        return [str(value) if not gone else "" for value, gone in zip(values, missing, strict=True)]
-    if pd.api.types.is_integer_dtype(values.dtype) and missing.any():
-        whole = values.to_numpy(dtype=np.int64, na_value=0)
-        unused = next(value for value in range(-(2**63), -(2**63) + len(whole) + 1) if value not in whole)
-        return MaskedColumn(whole, mask=missing, fill_value=unused)
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return values.to_numpy()
-    texts = values.fillna("").tolist()
-    return texts if texts else np.empty(0, "U1")

@@ -224,7 +224,7 @@ def _advise(row: list[str], width: int, separator: str, *, all_rows: bool, is_la
     if len(row) > width:
         numbers = sum(cell.lstrip("+-").isdigit() for cell in row)
         if separator == "," and numbers >= len(row) - 1 and numbers >= 3:
-            return "write numbers with a point instead of a comma, or separate the cells by semicolons"
+            return "write numbers with a decimal point, and quote texts that hold a comma"
         named = ", or name every column in the header" if all_rows and len(row) == width + 1 else ""
         return f"quote texts that hold a {sign}{named}"
     if separator == " ":

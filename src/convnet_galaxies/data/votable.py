@@ -39,6 +39,7 @@ class _Scan:
     streams: list[_Stream] = field(default_factory=list)
     tables: int = 0
     entities: bool = False
+    fits_inside: bool = False
     is_votable: bool = False
     status: str = ""
     status_text: str = ""
@@ -61,6 +62,10 @@ def parse_votable(
         raise InputError(
             f"{name}: holds the answer of a server that failed: {scan.status_text or 'no reason given'}",
             "mend the query and fetch the table again",
+        )
+    if scan.fits_inside and not scan.streams:
+        raise InputError(
+            f"{name}: holds a FITS file inside of the XML, which is not read", "export the table as FITS or TABLEDATA"
         )
     frame = _read_stream(scan, name, read_beside) if scan.streams else _read_inline(data, wanted)
     if scan.status == "OVERFLOW":
@@ -94,7 +99,8 @@ def _read_inline(data: bytes, wanted: Sequence[Sequence[str]]) -> pd.DataFrame:
 def _read_stream(scan: _Scan, name: str, read_beside: Callable[[str], bytes | None]) -> pd.DataFrame:
     stream = scan.streams[0]
     place = stream.href.strip()
-    plain = unquote(place.removeprefix("file:")) if not place.lower().startswith("file:/") else place
+    local = place[5:] if place[:5].lower() == "file:" else place
+    plain = unquote(local) if not local.startswith("/") else place
     fix = f"give {plain} itself, or export the table with its rows inside (TABLEDATA)"
     if scan.tables > 1:
         raise InputError(f"{name}: holds {scan.tables} tables, of which one keeps its rows in {plain}", fix)
@@ -155,6 +161,7 @@ def _scan(data: bytes) -> _Scan:
             units.update({given[key]: given["unit"] for key in ("id", "name") if key in given})
         elif word in _SERIALISATIONS:
             forms.append(word)
+            scan.fits_inside = scan.fits_inside or word == "FITS"
             extension = int(given["extnum"]) if given.get("extnum", "").isdigit() else None
         elif "href" in given and word == "STREAM":
             scan.streams.append(_Stream(given["href"], forms[-1] if forms else "BINARY", extension, dict(units)))
