@@ -95,6 +95,14 @@ def test_ascii_tables_and_arrays_of_any_length_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(frame["scaled"], [5, np.nan])
 
 
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    hdu = fits.BinTableHDU.from_columns([fits.Column(name, "J", array=[1, 2]) for name in ("id", "x")])
+    hdu.writeto(tmp_path / "b.fits")
+    (tmp_path / "a.fits").write_bytes((tmp_path / "b.fits").read_bytes().replace(b"'x       '", b"'id      '"))
+    with pytest.raises(InputError, match="found the column id twice, expected each name once"):
+        read_table(tmp_path / "a.fits")
+
+
 def test_a_file_without_a_table_tells_what_it_holds(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.ones((30, 40), "f4"))]).writeto(tmp_path / "a.fits")
     with pytest.raises(InputError, match=r"no table but the image COMPRESSED_IMAGE \(40 x 30 px\)"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +19,31 @@ def to_frame(table: Table) -> pd.DataFrame:
     """The table with its units; a vector column gives a column each, a position one for each coordinate."""
     if table.has_mixin_columns:
         table = represent_mixins_as_columns(table)
-    arrays = {name: np.ma.asarray(table[name]) for name in table.colnames}
+    arrays = [(name, np.ma.asarray(table[name])) for name in table.colnames]
     units = {name: str(table[name].unit) for name in table.colnames if table[name].unit is not None}
     return frame_of_arrays(arrays, units)
 
 
-def frame_of_arrays(arrays: Mapping[str, np.ma.MaskedArray], units: Mapping[str, str]) -> pd.DataFrame:
-    """Columns from masked arrays [n] or [n, ...]; of the latter, each element gives a column ``name_1``, ``name_2``."""
-    columns: dict[str, pd.Series] = {}
-    for name, values in arrays.items():
+def frame_of_arrays(arrays: Sequence[tuple[str, np.ma.MaskedArray]], units: Mapping[str, str]) -> pd.DataFrame:
+    """Columns from masked arrays [n] or [n, ...]; of the latter, each element gives a column ``name_1``, ``name_2``.
+
+    Equal names stay equal.
+    """
+    given = {name for name, _ in arrays}
+    columns: list[tuple[str, pd.Series]] = []
+    for name, values in arrays:
         if values.ndim == 1:
-            columns[name] = _to_series(values)
+            columns.append((name, _to_series(values)))
             continue
         flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
         for place in range(flat.shape[1]):
             column = f"{name}_{place + 1}"
-            while column in arrays or column in columns:
+            while column in given:
                 column += "_"
-            columns[column] = _to_series(flat[:, place])
-    return add_units(pd.DataFrame(columns), units)
+            columns.append((column, _to_series(flat[:, place])))
+    frame = pd.DataFrame(dict(enumerate(series for _, series in columns)))
+    frame.columns = [name for name, _ in columns]
+    return add_units(frame, units)
 
 
 def encode_table(frame: pd.DataFrame, form: str, path: Path) -> bytes:

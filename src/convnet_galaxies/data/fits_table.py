@@ -21,8 +21,7 @@ def find_fits_tables(data: bytes) -> list[TableInfo]:
 
     Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
     """
-    with warnings.catch_warnings(), fits.open(io.BytesIO(data)) as hdus:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data)) as hdus:
         return _list_tables(hdus)
 
 
@@ -31,8 +30,7 @@ def parse_fits(data: bytes, wanted: Sequence[Sequence[str]] = (), extension: int
 
     Raises ValueError when there is none, and what astropy raises for broken files.
     """
-    with warnings.catch_warnings(), fits.open(io.BytesIO(data), memmap=False) as hdus:
-        warnings.simplefilter("ignore")  # units and headers outside the standard do not matter here
+    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data), memmap=False) as hdus:
         tables = _list_tables(hdus)
         if extension is not None:
             tables = [table for table in tables if table.place == extension]
@@ -65,18 +63,15 @@ def _name(hdu: fits.hdu.base.ExtensionHDU, place: int) -> str:
 
 def _read_binary(hdu: fits.BinTableHDU) -> pd.DataFrame:
     stored = hdu.data.view(np.ndarray) if hdu.data is not None else None
-    arrays, units = {}, {}
+    arrays: list[tuple[str, np.ma.MaskedArray]] = []
+    units = {column.name: column.unit for column in hdu.columns if column.unit}
     for place, column in enumerate(hdu.columns):
-        if column.name in arrays:
-            raise ValueError(f"the column {column.name} twice")
-        if column.unit:
-            units[column.name] = column.unit
         if stored is None:
-            arrays[column.name] = np.ma.array(np.empty(0))
+            arrays.append((column.name, np.ma.array(np.empty(0))))
             continue
         raw = stored[stored.dtype.names[place]]
         if raw.dtype.kind == "S" and raw.ndim == 1:
-            arrays[column.name] = np.ma.array([decode_bytes(item) for item in raw], dtype=object)
+            arrays.append((column.name, np.ma.array([decode_bytes(item) for item in raw], dtype=object)))
             continue
         values = hdu.data.field(place)
         missing = np.zeros(values.shape, bool)
@@ -84,21 +79,23 @@ def _read_binary(hdu: fits.BinTableHDU) -> pd.DataFrame:
             missing = raw == column.null
         elif values.dtype.kind == "b" and raw.shape == values.shape:
             missing = raw == 0  # neither T nor F
-        arrays[column.name] = np.ma.array(values, mask=missing)
+        arrays.append((column.name, np.ma.array(values, mask=missing)))
     return frame_of_arrays(arrays, units)
 
 
 def _read_ascii(hdu: fits.TableHDU) -> pd.DataFrame:
     """Numbers stand as text in such a table, so that all digits of whole numbers are there."""
     stored = hdu.data.view(np.ndarray) if hdu.data is not None else None
-    frame = {}
+    texts_of = []
     for place, column in enumerate(hdu.columns):
         raw = [] if stored is None else stored[stored.dtype.names[place]]
         texts = [decode_bytes(item).strip() for item in raw]
         if column.format.startswith("A"):
-            frame[column.name] = pd.Series(texts, dtype=object)
+            texts_of.append(pd.Series(texts, dtype=object))
             continue
         null = str(column.null).strip() if column.null is not None else ""
         texts = ["" if text == null else text.replace("D", "E").replace("d", "e") for text in texts]
-        frame[column.name] = infer_column(texts)
-    return add_units(pd.DataFrame(frame), {column.name: column.unit for column in hdu.columns if column.unit})
+        texts_of.append(infer_column(texts))
+    frame = pd.DataFrame(dict(enumerate(texts_of)))
+    frame.columns = hdu.columns.names
+    return add_units(frame, {column.name: column.unit for column in hdu.columns if column.unit})

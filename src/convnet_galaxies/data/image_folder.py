@@ -35,9 +35,9 @@ def read_image_folder(
 ) -> Records:
     """Read images and, when given, the table with a row for each.
 
-    images: folder or zip, to any depth; table: CSV, Parquet, FITS or VOTable with one of NAME_COLUMNS.
-    label: column to be learned. 0 and 1 (or words of YES and NO) give the column lens (float, NaN where missing), any
-        other text gives flavor_label. None takes the column lens if there is one.
+    images: folder or zip, to any depth; table: any that read_table reads, with one of NAME_COLUMNS.
+    label: column to be learned. 0 and 1 (or words of labels.YES and labels.NO) give the column lens (float, NaN where
+        missing), any other text gives flavor_label. None takes the column lens if there is one.
     group: column of which equal values are never split apart; so are equal GalaxyID, ZooID or image_file, and
         positions within an arcminute (columns ra_deg, dec_deg, sky_group) where the table has them.
     The id is the name of the file without its ending. Every other column of the table is kept; one that is called

@@ -179,8 +179,7 @@ def _parse_angles(words: Sequence[str], unit: u.UnitBase) -> dict[str, float | N
     A bare number among sexagesimal ones is none, since its unit is anyone's guess.
     """
     found: dict[str, float | None] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 60 seconds are the next minute
+    with warnings.catch_warnings(action="ignore"):  # 60 seconds are the next minute
         for word in words:
             plain = word.lower().replace("−", "-")
             parts = _PLAIN_SEXAGESIMAL.fullmatch(plain)

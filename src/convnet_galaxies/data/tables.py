@@ -63,8 +63,6 @@ FORMATS: dict[str, str] = {
 READ_FORMATS: dict[str, str] = {
     **FORMATS,
     ".fts": "FITS",
-    ".vot.gz": "VOTable",
-    ".xml.gz": "VOTable",
     ".ecsv": "CSV",
     ".tsv": "CSV",
     ".tab": "CSV",
@@ -74,7 +72,7 @@ READ_FORMATS: dict[str, str] = {
     ".asc": "CSV",
     ".txt": "CSV",
 }
-"""Endings of tables that are read; texts of all kinds are told apart by what is in them."""
+"""Endings of tables that are read, also with .gz or .bz2 behind; kinds of text are told apart by what is in them."""
 
 _LOOSE = (".dat", ".ascii", ".asc", ".txt")
 """Endings that other files have as well."""
@@ -111,7 +109,7 @@ def read_table(
         endings = name_some(sorted(READ_FORMATS), 99)
         raise InputError(f"{path}: is a folder, expected a table file", f"give one of {endings}")
     data, name = _read_bytes(path)
-    form = _read_format(Path(name.rstrip("]")))
+    form = _format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
         data = _unpack(data)
         if form == "CSV":
@@ -163,7 +161,7 @@ def table_format(path: Path) -> str:
 
 def is_table(path: Path) -> bool:
     """Whether the name is that of a table (a FITS file may be an image as well)."""
-    return path.name.lower().endswith(tuple(READ_FORMATS))
+    return _find_ending(path.name, READ_FORMATS) is not None
 
 
 def pick_tables(names: Iterable[str]) -> list[str]:
@@ -217,15 +215,14 @@ def name_row(frame: pd.DataFrame, row: int, column: str | None = None) -> str:
     return f"row {row + 1}" + (f" ({column} {frame[column].iloc[row]})" if column else "")
 
 
-def _read_format(path: Path) -> str:
-    return _format_of(path, READ_FORMATS)
+def _find_ending(name: str, formats: dict[str, str]) -> str | None:
+    """The ending that tells the format; tables that are only read may be compressed under any of them."""
+    packed = ("", ".gz", ".bz2") if formats is READ_FORMATS else ("",)
+    return next((one for one in formats if name.lower().endswith(tuple(one + more for more in packed))), None)
 
 
 def _format_of(path: Path, formats: dict[str, str]) -> str:
-    name = path.name.lower()
-    ending = next((ending for ending in formats if name.endswith(ending)), None)
-    if ending is None and formats is READ_FORMATS:
-        ending = next((ending for ending in formats if name.endswith((f"{ending}.gz", f"{ending}.bz2"))), None)
+    ending = _find_ending(path.name, formats)
     if ending is None:
         raise InputError(
             f"{path}: found the ending {path.suffix or 'none'!r}, expected one of {', '.join(formats)}",

@@ -6,6 +6,7 @@ ECSV and the tables of IPAC, CDS and SExtractor, whose headers tell kinds or uni
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 
 import pandas as pd
@@ -32,7 +33,8 @@ def parse_text(data: bytes, text_columns: Sequence[str], name: str) -> pd.DataFr
     remarks = [f"{name} {remark}"] if remark else []
     form = _find_form(text)
     if form is not None:
-        table = Table.read(text.splitlines(), format=form)  # lines: a single text might be taken for a file's name
+        with warnings.catch_warnings(action="ignore"):  # units outside the standard do not matter here
+            table = Table.read(text.splitlines(), format=form)  # lines: a text might be taken for a file's name
         return add_remarks(to_frame(table), remarks)
     cells = split_cells(text, name)
     if cells.passed:

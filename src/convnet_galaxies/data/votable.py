@@ -74,8 +74,7 @@ def parse_votable(
 
 
 def _read_inline(data: bytes, wanted: Sequence[Sequence[str]]) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # units and headers outside the standard do not matter here
+    with warnings.catch_warnings(action="ignore"):  # units and headers outside the standard do not matter here
         found = [
             table.to_table(use_names_over_ids=True)
             for table in votable.parse(io.BytesIO(data), verify="ignore").iter_tables()
