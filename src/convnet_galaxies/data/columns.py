@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.missing_values import is_missing_word
+from convnet_galaxies.errors import InputError
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _WHOLE_AS_FLOAT = re.compile(r"[+-]?\d+\.0*", re.ASCII)
@@ -26,6 +27,13 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with columns of the kinds above; no value is changed."""
     columns = {str(name): _tidy_column(frame[name]) for name in frame}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+
+
+def require_single_names(names: Sequence[str], where: object) -> None:
+    """Raise InputError for a name that stands twice among the columns."""
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise InputError(f"{where}: found the column {twice[0]} twice, expected each name once", "rename one of them")
 
 
 def whole_column(values: Sequence[int], missing: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray | None:

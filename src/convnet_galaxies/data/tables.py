@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from convnet_galaxies.data.archive import name_some, require_path, visible_members
 from convnet_galaxies.data.astropy_table import encode_table
-from convnet_galaxies.data.columns import tidy
+from convnet_galaxies.data.columns import require_single_names, tidy
 from convnet_galaxies.data.fits_table import find_fits_tables, parse_fits
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
@@ -120,7 +120,7 @@ def read_table(
         elif form == "Parquet":
             frame = parse_parquet(data)
         elif form == "FITS":
-            frame = parse_fits(data, wanted)
+            frame = parse_fits(data, name, wanted)
         else:
             beside = read_beside(path) if path.suffix.lower() != ".zip" else lambda _: None
             frame = parse_votable(data, wanted, name, beside)
@@ -132,9 +132,7 @@ def read_table(
         raise InputError(f"{name}: found {found}, expected a {form} table", advise_on_content(content, form)) from None
     if not len(frame.columns):
         raise InputError(f"{name}: found a table without columns", "fetch or export the file again")
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise InputError(f"{name}: found the column {twice[0]} twice, expected each name once", "rename one of them")
+    require_single_names(list(frame.columns), name)
     return _blank_words(frame)
 
 

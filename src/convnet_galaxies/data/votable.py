@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 import pandas as pd
+import pyarrow as pa
 from astropy.io import votable
 
 from convnet_galaxies.data.astropy_table import to_frame
@@ -117,8 +118,8 @@ def _read_stream(scan: _Scan, name: str, read_beside: Callable[[str], bytes | No
     if data is None:
         raise InputError(f"{name}: keeps its rows in {plain}, which is not in the same folder", fix)
     try:
-        frame = parse_parquet(data) if stream.form == "PARQUET" else parse_fits(data, extension=stream.extension)
-    except Exception as error:
+        frame = parse_parquet(data) if stream.form == "PARQUET" else parse_fits(data, plain, extension=stream.extension)
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise ValueError(f"its rows in {plain}: {str(error).splitlines()[0] if str(error) else error!r}") from None
     return add_units(frame, {column: stream.units[column] for column in frame if column in stream.units})
 
