@@ -113,10 +113,10 @@ def test_group_column_zooid_and_sky_all_keep_images_together(image_folder: Path)
     assert any("2 images lie within 1 arcmin" in remark for remark in records.remarks)
 
 
-def test_positions_that_are_no_degrees_are_a_remark(image_folder: Path) -> None:
-    records = read_image_folder(image_folder, _write(image_folder, id=IDS, RA=["10:20:30"] * 12, DEC=["-1:2:3"] * 12))
+def test_position_columns_of_other_texts_are_a_remark_and_others_out_of_range_an_error(image_folder: Path) -> None:
+    records = read_image_folder(image_folder, _write(image_folder, id=IDS, RA=["north"] * 12, DEC=["west"] * 12))
     assert "sky_group" not in records.table
-    assert any("not in degrees" in remark for remark in records.remarks)
+    assert any("no position is recognised in RA, DEC (RA holds texts" in remark for remark in records.remarks)
     with pytest.raises(InputError, match=r"row 1, column DEC: found 95\.0, expected a number from -90 to 90"):
         read_image_folder(image_folder, _write(image_folder, id=IDS, RA=[1.0] * 12, DEC=[95.0] * 12))
 

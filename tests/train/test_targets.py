@@ -69,6 +69,9 @@ def test_task_is_guessed_from_the_columns_and_a_pack_without_labels_refused() ->
     assert guess_tasks(pd.DataFrame({"flavor_label": ["dud"]})) == ("flavor",)
     with pytest.raises(InputError, match="the pack has no labels, expected votes, lens or flavor"):
         guess_tasks(pd.DataFrame({"id": ["a"], "group": ["a"]}))
+    with pytest.raises(InputError, match="the pack has no labels") as error:
+        guess_tasks(pd.DataFrame({"id": ["a", "b"], "group": ["a", "b"], "is lens": [0, 1]}))
+    assert error.value.fix == "pack it again with --label 'is lens'"
 
 
 def clumps() -> np.ndarray:

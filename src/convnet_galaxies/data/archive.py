@@ -41,6 +41,11 @@ def find_images(source: Path | Sequence[Path]) -> Listing:
     """
     found = join_listings(_list_one(one) for one in ([source] if isinstance(source, Path) else source))
     files, remarks = join_band_files(found.files)
+    if not files:
+        raise InputError(
+            f"{found.source}: found no image of the sky ({'; '.join(remarks)})",
+            "give the images that belong to them, or one of these files with --hdu 0 to take it for an image",
+        )
     return replace(found, files=files, joined=remarks)
 
 

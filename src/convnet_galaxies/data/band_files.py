@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from convnet_galaxies.data.bands import Band, band_of_word, name_bands, split_words
 from convnet_galaxies.data.fits_header import Role, fold, role_of_file, role_of_text, same_sky
 from convnet_galaxies.data.fits_image import FITS_ENDINGS, read_fits, read_layer
@@ -17,6 +19,7 @@ from convnet_galaxies.data.missing import apply_layer
 from convnet_galaxies.errors import BadImageError
 
 _SCIENCE_WORDS = frozenset(("sci", "science", "image", "img", "ooi", "oki", "data", "flux", "coadd"))
+_FILE_WORDS = frozenset(("file", "filename", "path", "image", "img", "fits", "band", "name", "cutout", "stamp"))
 _BAND_FOLDER = re.compile(r"(band|filter|channel)[ _-]?\w{1,5}", re.IGNORECASE)
 
 
@@ -75,6 +78,43 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
     order = {file.parts[0]: k for k, file in enumerate(files)}
     joined.sort(key=lambda image: min(order.get(part, len(files)) for part in image.parts))
     return tuple(joined), tuple(remarks)
+
+
+def join_by_table(
+    frame: pd.DataFrame, files: Sequence[ImageFile], name_columns: Sequence[str]
+) -> tuple[list[str], dict[str, ImageFile]] | None:
+    """Images whose bands a table names in a column each, such as ``g_file`` and ``r_file``: the key of each row, and the
+    joined files by key; None where the table has no such columns.
+
+    A key is what the first of name_columns holds that the table has, else the common name of the files.
+    """
+    columns: dict[Band, str] = {}
+    for name in frame:
+        bands = [band for word in split_words(str(name)) if (band := band_of_word(word)) is not None]
+        others = {word.lower() for word in split_words(str(name)) if band_of_word(word) is None}
+        if len(bands) == 1 and others <= _FILE_WORDS and not pd.api.types.is_numeric_dtype(frame[name]):
+            columns.setdefault(bands[0], str(name))
+    by_name = {name: part for file in files for part in file.parts for name in (part.name, part.stem)}
+
+    def find(value: object) -> ImageFile | None:
+        return None if pd.isna(value) else by_name.get(re.split(r"[/\\\\]", str(value).strip())[-1])
+
+    found = {band: [find(value) for value in frame[column]] for band, column in columns.items()}
+    found = {band: column for band, column in found.items() if any(file is not None for file in column)}
+    if len(found) < 2:
+        return None
+    lowered = {str(name).lower(): str(name) for name in frame if str(name) not in columns.values()}
+    named = next((lowered[name] for name in name_columns if name in lowered), None)
+    keys, joined = [], {}
+    for row in range(len(frame)):
+        parts = [replace(part, band=band) for band, column in found.items() if (part := column[row]) is not None]
+        parts.sort(key=lambda part: part.band or Band(0, ""), reverse=True)
+        common = _parse_name(parts[0], Path())[0] if parts else ()
+        key = str(frame[named].iloc[row]) if named else _name_of(common, parts[0]) if parts else f"row {row + 1}"
+        keys.append(key)
+        if parts:
+            joined[key] = replace(parts[0], others=tuple(parts[1:]), joined_name=key)
+    return keys, joined
 
 
 def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str] | None = None) -> LinearImage:

@@ -20,7 +20,8 @@ from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
-from convnet_galaxies.data.tables import is_table, read_table
+from convnet_galaxies.data.table_notes import table_remarks
+from convnet_galaxies.data.tables import is_table, pick_tables, read_table
 from convnet_galaxies.data.vote_table import check_tree, read_votes
 from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.errors import UsageError
@@ -97,7 +98,7 @@ def _holds_table(source: Path) -> bool:
         return False
     if source.suffix.lower() == ".zip":
         members = visible_members(source)
-        return any(is_table(Path(name)) for name in members) and not any(is_image(name) for name in members)
+        return bool(pick_tables(members)) and not any(is_image(name) for name in members)
     return is_table(source) and not (is_image(source.name) and _is_fits_image(source))
 
 
@@ -130,7 +131,11 @@ def _describe_table(path: Path, images: Path | None) -> Description:
             return _describe_records(read_galaxy_zoo(images, path, skip_bad=True))
         tables, problems, lines = _count_labels(read_votes(path))
         return Description(
-            "", "galaxy-zoo", (f"votes for {len(frame):,} galaxies", *lines), tuple(tables), tuple(problems)
+            "",
+            "galaxy-zoo",
+            (f"votes for {len(frame):,} galaxies", *lines, *table_remarks(frame)),
+            tuple(tables),
+            tuple(problems),
         )
     if {"truth", "alpha"} <= names:
         return _describe_records(read_space_warps(path, images, skip_bad=True))
@@ -138,7 +143,8 @@ def _describe_table(path: Path, images: Path | None) -> Description:
         return _describe_records(read_image_folder(images, path, skip_bad=True))
     rows = tuple((name, _kind_of(frame[name]), int(frame[name].isna().sum()), _range_of(frame[name])) for name in frame)
     table = CountTable("columns", ("column", "kind", "missing", "values"), rows)
-    return Description("", "table", (f"{len(frame):,} rows and {len(frame.columns)} columns",), (table,))
+    about = (f"{len(frame):,} rows and {len(frame.columns)} columns", *table_remarks(frame))
+    return Description("", "table", about, (table,))
 
 
 def _describe_images(path: Path) -> Description:
@@ -180,7 +186,7 @@ def _sample(files: Sequence[ImageFile]) -> tuple[list[str], list[str]]:
         lines.append(f"  and {len(sample.forms) - 5:,} other forms")
     if sample.facts:
         lines.append("of the linear images (FITS, 16 bits):")
-        lines += [f"  {count:,} with {text}" for text, count in sample.facts[:12]]
+        lines += [f"  {count:,}: {text}" for text, count in sample.facts[:12]]
     if sample.with_holes:
         lines.append(
             f"found {sample.missing_pixels:,} pixels that are NaN, blank, masked or padded in {sample.with_holes:,} of "
@@ -246,6 +252,8 @@ def _range_of(values: pd.Series) -> str:
     present = values.dropna()
     if not len(present):
         return "all missing"
+    if pd.api.types.is_integer_dtype(values):
+        return f"{present.min()} to {present.max()}"
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return f"{present.min():g} to {present.max():g}"
     return f"{present.nunique():,} different, e.g. {present.iloc[0]}"

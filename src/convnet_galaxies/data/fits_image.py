@@ -242,7 +242,8 @@ def _choose(
         tables = sum(isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in opened)
         found_text = f"no image but {tables} table{'s' if tables > 1 else ''}" if tables else "no image and no table"
         raise BadImageError(
-            f"{name}: found {found_text}, expected a 2-D image or a [bands, h, w] cube", "give a file with an image"
+            f"{name}: found {found_text}, expected a 2-D image or a [bands, h, w] cube",
+            "give a file with an image, or pass --skip-bad to leave it out",
         )
     science = [image for image in images if image.role == "science"]
     if not science or file_role is not None:

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.archive import find_images, holds_images, name_some, require_path, visible_names
+from convnet_galaxies.data.columns import whole_column
 from convnet_galaxies.data.matching import match_images
 from convnet_galaxies.data.records import ImageFile, Records
+from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.vote_table import TreeCheck, check_tree, read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
@@ -38,7 +40,8 @@ def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bo
     images: ``images_training_rev1.zip``, the folder in it, the same of the test set, or one folder that holds
         images and solutions as they were downloaded.
     solutions: the CSV or the zip with it; None finds it when images is a folder that holds it.
-    Returns records ordered by GalaxyID; columns id, group, GalaxyID (int64), and with solutions the 37 votes (float64).
+    Returns records ordered by GalaxyID; columns id, group, GalaxyID (int64, or uint64 beyond), and with solutions the
+        37 votes (float64).
     Raises InputError for anything missing or at fault; skip_bad leaves out rows without an image and images
     without a row or with a name that is no GalaxyID.
     """
@@ -50,7 +53,7 @@ def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bo
         remarks.append(f"{len(skipped):,} images have names that are no GalaxyID and are left out")
     if sources.solutions is None:
         ids = sorted(files)
-        table = _with_ids(pd.DataFrame({"GalaxyID": np.array(ids, dtype=np.int64)}))
+        table = _with_ids(pd.DataFrame({"GalaxyID": whole_column(ids, np.zeros(len(ids), bool))}))
         found = tuple(files[galaxy] for galaxy in ids)
         return Records("galaxy-zoo", table, found, ("GalaxyID",), tuple(remarks), tuple(skipped))
     votes = read_votes(sources.solutions).sort_values("GalaxyID", ignore_index=True)
@@ -59,7 +62,7 @@ def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bo
     match = match_images(keys, by_name, table=sources.solutions, images=sources.images, skip_bad=skip_bad)
     table = _with_ids(votes.iloc[match.rows].reset_index(drop=True))
     tree = check_tree(table[list(VOTE_COLUMNS)].to_numpy())
-    remarks += [*match.remarks, *([] if tree.is_sound else [str(tree)])]
+    remarks += [*table_remarks(votes), *match.remarks, *([] if tree.is_sound else [str(tree)])]
     skipped += match.skipped
     return Records("galaxy-zoo", table, match.files, ("GalaxyID",), tuple(remarks), tuple(skipped))
 
@@ -132,7 +135,7 @@ def _index_by_galaxy(
     index: dict[int, ImageFile] = {}
     skipped = []
     for file in files:
-        if not (file.stem.isascii() and file.stem.isdigit()):
+        if not (file.stem.isascii() and file.stem.isdigit() and int(file.stem) < 2**64):
             if not skip_bad:
                 raise InputError(
                     f"{file}: found an image called {file.name}, expected <GalaxyID>.jpg",

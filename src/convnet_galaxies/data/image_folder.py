@@ -5,38 +5,23 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.archive import find_images, name_some
+from convnet_galaxies.data.band_files import join_by_table
+from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.labels import read_label, remark_on_labels, remark_on_unread_labels
 from convnet_galaxies.data.matching import Match, index_images, match_images
-from convnet_galaxies.data.records import ImageFile, Records, connect
+from convnet_galaxies.data.missing_values import NAME_COLUMNS, blank_missing
+from convnet_galaxies.data.positions import read_positions
+from convnet_galaxies.data.records import Records, connect
 from convnet_galaxies.data.sky_groups import NEIGHBOUR_ARCMIN, group_by_sky
-from convnet_galaxies.data.tables import numbers, read_table
+from convnet_galaxies.data.table_notes import name_table, table_remarks
+from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
-
-NAME_COLUMNS = (
-    "file",
-    "filename",
-    "file_name",
-    "file_loc",
-    "image",
-    "cutoutname",
-    "object_name",
-    "name",
-    "id",
-    "id_str",
-)
-"""Columns (in any case) that may name a row's image, with or without folders and ending; the best match is taken."""
-
-SKY_COLUMNS = (("ra_deg", "dec_deg"), ("ra", "dec"), ("raj2000", "dej2000"))
-"""Pairs of columns (in any case) that hold a position in degrees."""
 
 LINK_COLUMNS = {"galaxyid": "GalaxyID", "zooid": "ZooID", "image_file": "image_file"}
 """Columns (in any case) that link images wherever they stand, and the names under which packs share them."""
-
-YES, NO = ("1", "true", "yes", "lens"), ("0", "false", "no", "not")
-"""Words of a label (in any case) that make it a lens label; ``unknown`` and missing values are neither."""
 
 ADDED_COLUMNS = ("id", "group", "lens", "flavor_label", "sky_group")
 _LARGE_GROUP = 0.2
@@ -52,9 +37,9 @@ def read_image_folder(
 ) -> Records:
     """Read images and, when given, the table with a row for each.
 
-    images: folder or zip, to any depth; table: CSV, Parquet, FITS or VOTable with one of NAME_COLUMNS.
-    label: column to be learned. 0 and 1 (or words of YES and NO) give the column lens (float, NaN where missing), any
-        other text gives flavor_label. None takes the column lens if there is one.
+    images: folder or zip, to any depth; table: any that read_table reads, with one of NAME_COLUMNS.
+    label: column to be learned. 0 and 1 (or words of labels.YES and labels.NO) give the column lens (float, NaN where
+        missing), any other text gives flavor_label. None takes the column lens if there is one.
     group: column of which equal values are never split apart; so are equal GalaxyID, ZooID or image_file, and
         positions within an arcminute (columns ra_deg, dec_deg, sky_group) where the table has them.
     The id is the name of the file without its ending. Every other column of the table is kept; one that is called
@@ -70,21 +55,26 @@ def read_image_folder(
                 f"{images}: found no table, expected one with the column {label or group}", "give the table as well"
             )
         ids = pd.Series(list(files), dtype="str")
-        return Records(
-            "images",
-            pd.DataFrame({"id": ids, "group": ids}),
-            tuple(files.values()),
-            (),
-            (*listing.remarks, *listing.joined),
-        )
-    given = read_table(table)
-    match, keys = _match_rows(given, files, table, images, skip_bad=skip_bad)
+        frame = pd.DataFrame({"id": ids, "group": ids})
+        return Records("images", frame, tuple(files.values()), (), (*listing.remarks, *listing.joined))
+    asked = [(column.lower(),) for column in (label, group) if column is not None]
+    given = read_table(table, wanted=(NAME_COLUMNS, *asked))
+    where = name_table(given, table)
+    joined = join_by_table(given, listing.files, NAME_COLUMNS)
+    if joined is not None:
+        keys, files = joined
+        match = match_images(keys, files, table=where, images=images, skip_bad=skip_bad)
+    else:
+        match, keys = _match_rows(given, files, where, images, skip_bad=skip_bad)
     given = given.iloc[match.rows].reset_index(drop=True)
     ids = pd.Series([keys[row] for row in match.rows], dtype="str")
     added: dict[str, object] = {"id": ids, "group": ids}
+    links, remarks = [], [*listing.remarks, *listing.joined, *table_remarks(given), *match.remarks]
     if label is not None or "lens" in given:
-        added.update(read_label(given, _require_column(given, label or "lens", table), table))
-    links, remarks = [], [*listing.remarks, *listing.joined, *match.remarks]
+        column = _require_column(given, label or "lens", where)
+        found = read_label(given, column, where)
+        remarks += remark_on_labels(given, column, found)
+        added.update(found)
     for name in given:
         common = LINK_COLUMNS.get(name.lower())
         if common is not None:
@@ -92,10 +82,13 @@ def read_image_folder(
             if common not in given:
                 added[common] = given[name]
     if group is not None:
-        column = _require_column(given, group, table)
+        column = _require_column(given, group, where)
+        given[column] = blank_missing(given[column])
         if column.lower() not in LINK_COLUMNS:
             links.append(f"{column}_given" if column in ADDED_COLUMNS else column)
-    sky = _read_sky(given, table, remarks)
+    if label is None and not {"lens", "flavor_label"} & set(given):
+        remarks += remark_on_unread_labels(given, table, {*links, group or ""})
+    sky = _read_sky(given, where, remarks)
     if sky:
         added.update(sky)
         links.append("sky_group")
@@ -110,38 +103,17 @@ def read_image_folder(
     return Records("images", whole, match.files, tuple(links), tuple(remarks), match.skipped)
 
 
-def read_label(frame: pd.DataFrame, column: str, where: object) -> dict[str, object]:
-    """The label column as ``{"lens": float [n]}`` or ``{"flavor_label": text [n]}``; see read_image_folder.
-
-    Raises InputError for numbers other than 0 and 1, and when no label is present.
-    """
-    values = frame[column]
-    texts = values.astype("str").str.strip()
-    lowered = texts.str.lower().str.removesuffix(".0")
-    known = values.notna() & (lowered != "unknown")
-    if not known.any():
-        raise InputError(f"{where}, column {column}: found no label in {len(frame):,} rows", "choose another column")
-    if lowered[known].isin([*YES, *NO]).all():
-        lens = np.where(lowered.isin(YES), 1.0, 0.0)
-        return {"lens": np.where(known, lens, np.nan)}
-    if pd.api.types.is_numeric_dtype(values):
-        row = int(np.flatnonzero((known & ~lowered.isin([*YES, *NO])).to_numpy())[0])
-        raise InputError(
-            f"{where}, row {row + 1}, column {column}: found {values.iloc[row]}, expected 0 or 1, or a text",
-            "make a column of 0 and 1, for instance by a threshold",
-        )
-    return {"flavor_label": texts.where(known, other=None)}
-
-
 def _match_rows(
-    given: pd.DataFrame, files: dict[str, ImageFile], table: Path, images: Path, *, skip_bad: bool
+    given: pd.DataFrame, files: dict[str, ImageFile], table: str, images: Path, *, skip_bad: bool
 ) -> tuple[Match, list[str]]:
     columns = [name for wanted in NAME_COLUMNS for name in given if name.lower() == wanted]
     if not columns:
         raise InputError(
             f"{table}, header: found {name_some(list(given), 10)}, expected a column that names the images "
             f"({', '.join(NAME_COLUMNS[:3])}, name or id)",
-            "rename the column that holds the names of the image files to `file`",
+            "write a header above the first row, such as file,label"
+            if any(key in files for key in _find_keys(pd.Series(list(given), dtype="str"), files))
+            else "rename the column that holds the names of the image files to `file`",
         )
     keys_of = {column: _find_keys(given[column], files) for column in columns}
     best = max(columns, key=lambda column: sum(key in files for key in keys_of[column]))
@@ -190,18 +162,17 @@ def _require_column(frame: pd.DataFrame, column: str, where: object) -> str:
 
 def _read_sky(frame: pd.DataFrame, where: object, remarks: list[str]) -> dict[str, object]:
     """Columns ra_deg, dec_deg (float) and sky_group (text), or nothing where the table has no positions."""
-    names = {name.lower(): name for name in frame}
-    pair = next((pair for pair in SKY_COLUMNS if set(pair) <= set(names)), None)
-    if pair is None:
+    positions, more = read_positions(frame, where)
+    remarks += more
+    if positions is None:
         return {}
-    ra, dec = names[pair[0]], names[pair[1]]
-    if not all(pd.api.types.is_numeric_dtype(frame[column]) for column in (ra, dec)):
-        remarks.append(f"{ra} and {dec} are not in degrees, so positions do not keep close images together")
-        return {}
-    ra_deg = numbers(frame, ra, where, missing=True, low=-360, high=360)
-    dec_deg = numbers(frame, dec, where, missing=True, low=-90, high=90)
-    groups = pd.Series(group_by_sky(ra_deg, dec_deg))
-    joined = int(groups.notna().sum()) - groups.nunique()
+    remarks.append(positions.remark)
+    groups = pd.Series(group_by_sky(positions.ra_deg, positions.dec_deg), dtype=object)
+    lacking, joined = int(groups.isna().sum()), int(groups.notna().sum()) - groups.nunique()
+    if lacking:
+        has, kept = ("has", "is") if lacking == 1 else ("have", "are")
+        remarks.append(f"{lacking:,} of {len(frame):,} images {has} no position and {kept} kept together with nothing")
     if joined:
-        remarks.append(f"{joined:,} images lie within {NEIGHBOUR_ARCMIN:g} arcmin of another and are kept together")
-    return {"ra_deg": ra_deg, "dec_deg": dec_deg, "sky_group": groups.astype("str")}
+        lies, kept = ("image lies", "is") if joined == 1 else ("images lie", "are")
+        remarks.append(f"{joined:,} {lies} within {NEIGHBOUR_ARCMIN:g} arcmin of another and {kept} kept together")
+    return {"ra_deg": positions.ra_deg, "dec_deg": positions.dec_deg, "sky_group": groups.astype("str")}

@@ -123,7 +123,7 @@ def _facts(image: LinearImage, name: str) -> tuple[str, ...]:
     if image.passed_over:
         facts.append(f"planes that are no bands: {', '.join(image.passed_over)}")
     if image.pixel_scale_arcsec is not None:
-        facts.append(f'{image.pixel_scale_arcsec:.4g}"/px')
+        facts.append(f'{image.pixel_scale_arcsec:.3g}"/px')
     else:
         facts.append("no pixel scale (--pixel-scale)")
     if image.is_picture:

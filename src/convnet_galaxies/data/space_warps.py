@@ -18,7 +18,8 @@ from convnet_galaxies.data.archive import find_images, name_some, require_path, 
 from convnet_galaxies.data.catalog_values import VALUES, read_values
 from convnet_galaxies.data.matching import match_images
 from convnet_galaxies.data.records import ImageFile, Records, connect
-from convnet_galaxies.data.tables import TEXT_COLUMNS, is_table, name_row, read_table
+from convnet_galaxies.data.table_notes import add_remarks, table_remarks
+from convnet_galaxies.data.tables import TEXT_COLUMNS, name_row, pick_tables, read_table
 from convnet_galaxies.errors import InputError
 
 CUTOUT_COLUMNS = ("cutoutname", "object_name")
@@ -47,7 +48,7 @@ def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bo
     """
     catalog, cutouts = find_catalog(catalog, cutouts)
     table = read_catalog(catalog)
-    remarks = []
+    remarks = [*table_remarks(table)]
     links = tuple(column for column in LINKS if column in table)
     if links:
         table["group"] = connect(table, links)
@@ -65,7 +66,7 @@ def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bo
 
 def read_catalog(catalog: Path) -> pd.DataFrame:
     """The catalogue with its labels (see read_space_warps), and ``cutout_file``, which names each row's image."""
-    given = read_table(catalog, text_columns=_TEXT)
+    given = read_table(catalog, text_columns=_TEXT, wanted=(("truth",), ("alpha",), CUTOUT_COLUMNS))
     if not len(given):
         raise InputError(f"{catalog}: found a header and no rows, expected one row for each cutout", "fetch it again")
     names = {name.lower(): name for name in given}
@@ -93,7 +94,7 @@ def read_catalog(catalog: Path) -> pd.DataFrame:
         added["ZooID"] = given[names["zooid"]]
     added["cutout_file"] = cutout_file
     kept = given.rename(columns={name: f"{name}_given" for name in given if name in ADDED_COLUMNS})
-    return pd.concat([pd.DataFrame(added), kept], axis=1)
+    return add_remarks(pd.concat([pd.DataFrame(added), kept], axis=1), table_remarks(given))
 
 
 def label_lenses(
@@ -120,7 +121,7 @@ def find_catalog(catalog: Path, cutouts: Path | None = None) -> tuple[Path, Path
         return catalog, cutouts
     names = visible_names(catalog)
     tables = [name for name in names if re.fullmatch(r"cluster_catalog(\.csv)?(\.\w+)?", name, re.IGNORECASE)]
-    tables = tables or [name for name in names if is_table(Path(name)) and (catalog / name).is_file()]
+    tables = tables or pick_tables(name for name in names if (catalog / name).is_file())
     if len(tables) > 1:
         tables = [name for name in tables if name.lower() == "cluster_catalog.csv"]
     if len(tables) != 1:

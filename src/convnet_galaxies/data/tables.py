@@ -1,31 +1,50 @@
-"""Tables in CSV, Parquet, FITS and VOTable, told apart by the ending.
+"""Tables in CSV and other texts, Parquet, FITS and VOTable, told apart by the ending.
 
-All formats give the same table: whole numbers int64, other numbers float, truth values bool, the rest text.
-A missing value is what pandas' isna says; an empty text counts as missing, because CSV, FITS and VOTable cannot
-tell the two apart. Whole numbers or truth values of which some are missing become float64, and a column of which
-everything is missing may change between text and float64.
+All formats give the same columns (see columns.py): whole numbers exact to the last digit, with gaps or without, other
+numbers float, truth values bool, the rest text. A missing value is what pandas' isna says: empty texts are missing,
+and so are the words of missing_values.py, except in columns that name images. Units, remarks and the choice among
+several tables of a file are noted beside the values (see table_notes.py).
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
-import io
-import re
-import warnings
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from astropy.io import fits
-from astropy.table import Table
 
 from convnet_galaxies.data.archive import name_some, require_path, visible_members
+from convnet_galaxies.data.astropy_table import encode_table
+from convnet_galaxies.data.columns import require_single_names, tidy
+from convnet_galaxies.data.fits_table import find_fits_tables, parse_fits
+from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.parquet_table import parse_parquet
+from convnet_galaxies.data.text_decoding import advise_on_content, name_content
+from convnet_galaxies.data.text_table import parse_text
+from convnet_galaxies.data.votable import parse_votable, read_beside
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
 from convnet_galaxies.errors import InputError
+
+__all__ = [
+    "FORMATS",
+    "TEXT_COLUMNS",
+    "is_table",
+    "list_fits_tables",
+    "name_row",
+    "numbers",
+    "pick_tables",
+    "read_table",
+    "table_format",
+    "tidy",
+    "write_table",
+]
 
 FORMATS: dict[str, str] = {
     ".csv": "CSV",
@@ -39,41 +58,82 @@ FORMATS: dict[str, str] = {
     ".votable": "VOTable",
     ".xml": "VOTable",
 }
+"""Endings of tables that are read and written."""
+
+READ_FORMATS: dict[str, str] = {
+    **FORMATS,
+    ".fts": "FITS",
+    ".ecsv": "CSV",
+    ".tsv": "CSV",
+    ".tab": "CSV",
+    ".tbl": "CSV",
+    ".dat": "CSV",
+    ".ascii": "CSV",
+    ".asc": "CSV",
+    ".txt": "CSV",
+}
+"""Endings of tables that are read, also with .gz or .bz2 behind; kinds of text are told apart by what is in them."""
+
+_LOOSE = (".dat", ".ascii", ".asc", ".txt")
+"""Endings that other files have as well."""
+
 TEXT_COLUMNS = ("id", "name", "file", "filename", "group")
 """Columns that are text in a CSV even where every value looks like a number (compared in lower case)."""
 
-_ASTROPY_FAULTS = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zlib.error)
+_FAULTS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    AttributeError,
+    zlib.error,
+    pa.ArrowException,
+)
 
 
-def read_table(path: Path, *, text_columns: Sequence[str] = TEXT_COLUMNS) -> pd.DataFrame:
-    """The table in a CSV, Parquet, FITS or VOTable file, or in the one CSV of a zip.
+def read_table(
+    path: Path, *, text_columns: Sequence[str] = TEXT_COLUMNS, wanted: Sequence[Sequence[str]] = ()
+) -> pd.DataFrame:
+    """The table in a text, Parquet, FITS or VOTable file, or in the one table of a zip.
 
     text_columns: names, in lower case, of columns that stay text in a CSV ("007" does not become 7).
+    wanted: groups of lower-case names, of each of which one column is looked for; of several tables in a file that
+        with most of them is read, and of equals the largest.
+    Nothing but this file is opened, save for rows that a VOTable keeps in a file of the same folder.
     Raises InputError when the path does not exist, or holds no such table, or one without columns.
     """
     require_path(path)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a table file", f"give one of {name_some(sorted(FORMATS), 99)}")
+        endings = name_some(sorted(READ_FORMATS), 99)
+        raise InputError(f"{path}: is a folder, expected a table file", f"give one of {endings}")
     data, name = _read_bytes(path)
-    form = table_format(Path(name.rstrip("]")))
+    form = _format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
+        data = _unpack(data)
         if form == "CSV":
-            frame = _parse_csv(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data, text_columns)
+            found = name_content(data)
+            if found is not None:
+                raise ValueError(found)
+            frame = parse_text(data, text_columns, name)
         elif form == "Parquet":
-            frame = pd.read_parquet(io.BytesIO(data))
+            frame = parse_parquet(data)
+        elif form == "FITS":
+            frame = parse_fits(data, name, wanted)
         else:
-            frame = _parse_astropy(data, form)
-    except (*_ASTROPY_FAULTS, pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowException) as error:
-        if not data.strip():
-            found = "an empty file"
-        elif data.lstrip()[:1] == b"<" and b"html" in data[:512].lower():
-            found = "a web page"
-        else:
-            found = f"something else ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        raise InputError(f"{name}: found {found}, expected a {form} table", "fetch or export the file again") from None
+            beside = read_beside(path) if path.suffix.lower() != ".zip" else lambda _: None
+            frame = parse_votable(data, wanted, name, beside)
+    except _FAULTS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = name_content(data)
+        is_right_kind = content is None or form.lower() in content.lower()
+        found = f"something else ({reason})" if is_right_kind else content
+        raise InputError(f"{name}: found {found}, expected a {form} table", advise_on_content(content, form)) from None
     if not len(frame.columns):
         raise InputError(f"{name}: found a table without columns", "fetch or export the file again")
-    return tidy(frame)
+    require_single_names(list(frame.columns), name)
+    return _blank_words(frame)
 
 
 def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None:
@@ -84,34 +144,36 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
     """
     form, frame = table_format(path), tidy(frame)
     with new_file(path, force=force) as temporary:
-        if form == "CSV":
-            text = frame.to_csv(index=False, lineterminator="\n").encode()
-            temporary.write_bytes(gzip.compress(text, mtime=0) if path.name.lower().endswith(".gz") else text)
-        elif form == "Parquet":
+        if form == "Parquet":
             frame.to_parquet(temporary, index=False)
-        else:
-            _write_astropy(temporary, frame, form, path)
+            return
+        is_text = form == "CSV"
+        data = frame.to_csv(index=False, lineterminator="\n").encode() if is_text else encode_table(frame, form, path)
+        temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
 
 
 def table_format(path: Path) -> str:
-    """CSV, Parquet, FITS or VOTable, by the ending. Raises InputError for another ending."""
-    ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
-    if ending is None:
-        raise InputError(
-            f"{path}: found the ending {path.suffix or 'none'!r}, expected one of {', '.join(FORMATS)}",
-            "rename or convert the file",
-        )
-    return FORMATS[ending]
+    """CSV, Parquet, FITS or VOTable, by the ending of a table to be written. Raises InputError for another ending."""
+    return _format_of(path, FORMATS)
 
 
 def is_table(path: Path) -> bool:
     """Whether the name is that of a table (a FITS file may be an image as well)."""
-    return path.name.lower().endswith(tuple(FORMATS))
+    return _find_ending(path.name, READ_FORMATS) is not None
 
 
-def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns of the few kinds that every format can hold (see above); values are not changed."""
-    return pd.DataFrame({str(name): _tidy_column(frame[name]) for name in frame}, index=pd.RangeIndex(len(frame)))
+def pick_tables(names: Iterable[str]) -> list[str]:
+    """The names that are tables; endings that notes may have as well, such as .txt, count where there is no other."""
+    tables = [name for name in names if is_table(Path(name))]
+    return [name for name in tables if not name.lower().endswith(_LOOSE)] or tables
+
+
+def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
+    """Name, number of rows and number of columns of each table in the bytes of a FITS file, compressed or not.
+
+    Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
+    """
+    return [(table.name, table.rows, len(table.columns)) for table in find_fits_tables(_unpack(data))]
 
 
 def numbers(
@@ -127,12 +189,12 @@ def numbers(
     """One column as float64 [n].
 
     where: the source, for error messages; row_name: the column that names a row in them.
-    missing: whether NaN and empty values may stand there.
+    missing: whether NaN, empty values and the words for them may stand there.
     Raises InputError naming the first row with a text, a missing or infinite value, or one outside [low, high].
     """
-    values = frame[column]
+    values, gone = frame[column], find_missing(frame[column])
     found = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    lost = np.isnan(found) & (values.notna().to_numpy() if missing else True)
+    lost = np.isnan(found) & ~(gone & missing)
     bad = np.flatnonzero(lost | np.isinf(found) | (found < low) | (found > high))
     if len(bad):
         row, value = int(bad[0]), values.iloc[bad[0]]
@@ -151,12 +213,28 @@ def name_row(frame: pd.DataFrame, row: int, column: str | None = None) -> str:
     return f"row {row + 1}" + (f" ({column} {frame[column].iloc[row]})" if column else "")
 
 
+def _find_ending(name: str, formats: dict[str, str]) -> str | None:
+    """The ending that tells the format; tables that are only read may be compressed under any of them."""
+    packed = ("", ".gz", ".bz2") if formats is READ_FORMATS else ("",)
+    return next((one for one in formats if name.lower().endswith(tuple(one + more for more in packed))), None)
+
+
+def _format_of(path: Path, formats: dict[str, str]) -> str:
+    ending = _find_ending(path.name, formats)
+    if ending is None:
+        raise InputError(
+            f"{path}: found the ending {path.suffix or 'none'!r}, expected one of {', '.join(formats)}",
+            "rename or convert the file",
+        )
+    return formats[ending]
+
+
 def _read_bytes(path: Path) -> tuple[bytes, str]:
     try:
         if path.suffix.lower() != ".zip":
             return path.read_bytes(), str(path)
         members = visible_members(path)
-        tables = [name for name in members if is_table(Path(name))]
+        tables = pick_tables(members)
         if len(tables) != 1:
             found = name_some(tables) if tables else f"no table but {name_some(members)}"
             raise InputError(f"{path}: found {found}, expected one table", "unzip it and give the table itself")
@@ -165,112 +243,22 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
         raise InputError(f"{path}: cannot be read ({error}; {describe_bytes(path)})", "fetch the file again") from None
 
 
-def _parse_csv(data: bytes, text_columns: Sequence[str]) -> pd.DataFrame:
-    if data.lstrip()[:1] == b"<" and b"html" in data[:512].lower():
-        raise ValueError("it holds a web page")
-    if b"\0" in data[:4096]:
-        raise ValueError("it holds binary data")
-    frame = pd.read_csv(
-        io.BytesIO(data), dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig", index_col=False
-    )
-    frame.columns = frame.columns.str.strip()
-    return frame.apply(lambda values: values if values.name.lower() in text_columns else _infer(values))
+def _unpack(data: bytes) -> bytes:
+    if data[:2] == b"\x1f\x8b":
+        return gzip.decompress(data)
+    return bz2.decompress(data) if data[:3] == b"BZh" else data
 
 
-_NOT_A_NUMBER = re.compile(r"[_]|^\s*[+-]?0\d", re.ASCII)
-
-
-def _infer(values: pd.Series) -> pd.Series:
-    """Text column to int64, float64 or bool when each present value reads as one; numbers are read exactly."""
-    present = values.notna().to_numpy()
-    texts = values.to_numpy(dtype=object)[present]
-    if not len(texts) or set(texts) <= {"True", "False"}:
-        return values.map({"True": True, "False": False}) if len(texts) else values
-    try:
-        read = texts.astype(float)
-    except ValueError:
-        return values
-    if any(map(_NOT_A_NUMBER.search, texts)) or not all(
-        map(str.isascii, texts)
-    ):  # catalogue numbers such as 007 are names
-        return values
-    if present.all() and (np.abs(read) < 2**63).all():
-        try:
-            return pd.Series([int(text) for text in texts], values.index, dtype=np.int64)
-        except ValueError:
-            pass
-    out = np.full(len(values), np.nan)
-    out[present] = read
-    return pd.Series(out, values.index)
-
-
-def _parse_astropy(data: bytes, form: str) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # units and headers outside the standard do not matter here
-        if form == "FITS":
-            with fits.open(io.BytesIO(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)) as hdus:
-                tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
-                if not tables:
-                    raise ValueError("it holds no table extension")
-                table = Table.read(tables[0])
-        else:
-            table = Table.read(io.BytesIO(data), format="votable", use_names_over_ids=True)
-        table.convert_bytestring_to_unicode()
-        for name in [name for name in table.colnames if table[name].ndim > 1]:  # a vector column gives a column each
-            flat = np.ma.asarray(table[name]).reshape(len(table), int(np.prod(table[name].shape[1:])))
-            for place in range(flat.shape[1]):
-                table[f"{name}_{place + 1}"] = flat[:, place]
-            del table[name]
-        return table.to_pandas()
-
-
-def _write_astropy(temporary: Path, frame: pd.DataFrame, form: str, path: Path) -> None:
-    columns = {}
-    for name in frame:
-        values = frame[name]
-        is_text = not pd.api.types.is_numeric_dtype(values)
-        columns[name] = values.fillna("").tolist() if is_text else values.to_numpy()
-        if is_text and not columns[name]:
-            columns[name] = np.empty(0, "U1")
-    table = Table(columns)
-    if form == "VOTable":
-        table.write(temporary, format="votable")
-        return
-    lowered = pd.Series(table.colnames).str.lower()
-    if lowered.duplicated().any():
-        raise InputError(
-            f"{path}: found columns {table.colnames} of which some differ by case alone, which FITS cannot hold",
-            "write CSV, Parquet or VOTable, or rename a column",
-        )
-    try:
-        data = io.BytesIO()
-        table.write(data, format="fits")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{path}: found {error.object[error.start : error.end]!r}, but text in FITS is ASCII",
-            "write CSV, Parquet or VOTable",
-        ) from None
-    packed = data.getvalue()
-    temporary.write_bytes(gzip.compress(packed, mtime=0) if path.name.lower().endswith(".gz") else packed)
-
-
-def _tidy_column(values: pd.Series) -> np.ndarray | pd.api.extensions.ExtensionArray:
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    dtype = values.dtype
-    missing = values.isna().to_numpy()
-    if pd.api.types.is_bool_dtype(dtype):
-        return values.to_numpy(dtype=float, na_value=np.nan) if missing.any() else values.to_numpy(dtype=bool)
-    if pd.api.types.is_integer_dtype(dtype):
-        return values.to_numpy(dtype=float, na_value=np.nan) if missing.any() else values.to_numpy(dtype=np.int64)
-    if pd.api.types.is_float_dtype(dtype):
-        wide = values.to_numpy(dtype=np.float32 if dtype == np.float32 else np.float64, na_value=np.nan)
-        return wide.astype(wide.dtype.newbyteorder("="), copy=False)
-    items = values.to_numpy(dtype=object)
-    present = items[~missing]
-    if len(present) and all(isinstance(item, bool | np.bool_ | int | float | np.number) for item in present):
-        if not missing.any() and all(isinstance(item, bool | np.bool_) for item in present):
-            return items.astype(bool)
-        return np.where(missing, np.nan, items).astype(float)
-    texts = [None if gone or str(item) == "" else str(item) for item, gone in zip(items, missing, strict=True)]
-    return pd.array(texts, dtype=pd.StringDtype(na_value=np.nan))
+def _blank_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """The tidy table without the words of missing values, which are counted; names of images keep theirs."""
+    out, counts = tidy(frame), {}
+    for column in out:
+        values = out[column]
+        if not is_text(values) or column.lower() in NAME_COLUMNS:
+            continue
+        words = find_missing(values) & values.notna().to_numpy()
+        if words.any():
+            counts[column] = dict(Counter(values[words]))
+            out[column] = values.mask(words)
+    out.attrs = {**frame.attrs, "missing_words": counts}
+    return out

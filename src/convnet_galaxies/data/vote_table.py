@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.archive import name_some
+from convnet_galaxies.data.columns import read_whole_numbers
+from convnet_galaxies.data.missing_values import find_missing
+from convnet_galaxies.data.table_notes import add_remarks, name_table, table_remarks
 from convnet_galaxies.data.tables import name_row, numbers, read_table, write_table
 from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
@@ -81,38 +84,48 @@ def read_votes(path: Path) -> pd.DataFrame:
     Raises InputError for a wrong header, a GalaxyID that is no whole number or stands twice, a vote that is no
     finite number or outside [0, 1]. The sums of the tree are not judged here: see check_tree.
     """
-    frame = read_table(path)
     columns = ("GalaxyID", *VOTE_COLUMNS)
+    frame = read_table(path, wanted=[(column.lower(),) for column in columns])
+    where = name_table(frame, path)
     missing = [column for column in columns if column not in frame]
     unknown = [column for column in frame if column not in columns]
     if missing or unknown:
         parts = [f"no {name_some(missing)}"] if missing else []
         parts += [f"unknown {name_some(unknown)}"] if unknown else []
         raise InputError(
-            f"{path}, header: found {' and '.join(parts)}, expected GalaxyID and the 37 columns Class1.1 ... Class11.6",
+            f"{where}, header: found {' and '.join(parts)}, expected GalaxyID and the 37 columns Class1.1 ... "
+            "Class11.6",
             "give the solutions as Kaggle published them (training_solutions_rev1)",
         )
     if not len(frame):
-        raise InputError(f"{path}: found a header and no rows, expected one row for each galaxy", "fetch it again")
-    ids = whole_numbers(frame, "GalaxyID", path)
+        raise InputError(f"{where}: found a header and no rows, expected one row for each galaxy", "fetch it again")
+    ids = whole_numbers(frame, "GalaxyID", where)
     votes = {
-        column: numbers(frame, column, path, low=-TOLERANCE, high=1 + TOLERANCE, row_name="GalaxyID")
+        column: numbers(frame, column, where, low=-TOLERANCE, high=1 + TOLERANCE, row_name="GalaxyID")
         for column in VOTE_COLUMNS
     }
-    return pd.DataFrame({"GalaxyID": ids, **votes})
+    return add_remarks(pd.DataFrame({"GalaxyID": ids, **votes}), table_remarks(frame))
 
 
 def whole_numbers(frame: pd.DataFrame, column: str, where: object) -> np.ndarray:
-    """A column of unique ids as int64 [n]; InputError names the row where one is no whole number or a double."""
-    values = numbers(frame, column, where)
-    rows = np.flatnonzero(values != np.round(values))
-    if len(rows):
+    """A column of unique ids as int64 [n], or uint64 where they lie above its range, exact to the last digit.
+
+    Raises InputError naming the row where one is no whole number of 64 bits, or a double.
+    """
+    values = frame[column]
+    whole = read_whole_numbers(values)
+    low, high = (0, 2**64) if any(one is not None and one >= 2**63 for one in whole) else (-(2**63), 2**63)
+    rows = [row for row, one in enumerate(whole) if one is None or not low <= one < high]
+    if rows:
+        gone, value = find_missing(values)[rows[0]], values.iloc[rows[0]]
+        is_number = not np.isnan(pd.to_numeric(values.iloc[rows[:1]], errors="coerce").to_numpy(float)[0])
         raise InputError(
-            f"{where}, {name_row(frame, int(rows[0]))}, column {column}: found {values[rows[0]]}, "
-            "expected a whole number",
+            f"{where}, {name_row(frame, rows[0])}, column {column}: found "
+            f"{'nothing' if gone else repr(value) if isinstance(value, str) else value}, "
+            f"expected a {'whole ' * is_number}number",
             "correct the table",
         )
-    ids = values.astype(np.int64)
+    ids = np.array(whole, dtype=np.uint64 if high == 2**64 else np.int64)
     twice = np.flatnonzero(pd.Series(ids).duplicated().to_numpy())
     if len(twice):
         first = int(np.flatnonzero(ids == ids[twice[0]])[0])

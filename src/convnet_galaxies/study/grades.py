@@ -55,7 +55,11 @@ def read_grades(path: Path) -> pd.DataFrame:
     Columns that are not there are NaN. Raises InputError for a table without ids or without any judgement, and for
     values outside 0 to 3 or 0 to 1.
     """
-    given = read_table(path, text_columns=(*TEXT_COLUMNS, *ID_COLUMNS))
+    given = read_table(
+        path,
+        text_columns=(*TEXT_COLUMNS, *ID_COLUMNS),
+        wanted=(ID_COLUMNS, (*GRADE_COLUMNS, *CROWD_COLUMNS), FILE_COLUMNS),
+    )
     names = {name.lower(): name for name in given}
 
     def find(columns: Sequence[str]) -> str | None:

@@ -163,7 +163,7 @@ def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
     """Mask of the images of a stage. Raises InputError when the pack has no such stage."""
     if "stage" not in table.columns:
         raise InputError("--stage: the pack has no column 'stage'", "leave out --stage")
-    stages = pd.to_numeric(table["stage"], errors="coerce")
+    stages = pd.to_numeric(table["stage"], errors="coerce").astype(float)
     mask = (stages == stage).to_numpy()
     if not mask.any():
         found = ", ".join(f"{value:g}" for value in sorted(stages.dropna().unique())) or "none"

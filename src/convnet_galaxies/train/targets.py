@@ -11,6 +11,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from convnet_galaxies.data.labels import find_labels, label_option
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
 
@@ -44,7 +45,13 @@ def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
     for task in ("votes", "lens", "flavor"):
         if COLUMN_OF_TASK[task] in table.columns:
             return (task,)
-    raise InputError("the pack has no labels, expected votes, lens or flavor", "pack it with its table of labels")
+    alike = find_labels(table, taken=("group", "sky_group"))
+    fix = (
+        f"pack it again with {label_option(next(iter(alike)))}"
+        if alike
+        else "pack it with its table of labels, and --label"
+    )
+    raise InputError("the pack has no labels, expected votes, lens or flavor", fix)
 
 
 def make_target(

@@ -1,0 +1,42 @@
+"""Reads Parquet files: whole numbers with gaps keep their digits, whoever wrote them."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table.meta import get_header_from_yaml
+
+from convnet_galaxies.data.table_notes import add_units
+
+_KINDS = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+_INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
+
+
+def parse_parquet(data: bytes) -> pd.DataFrame:
+    """The table of a Parquet file; an index with a name is a column. Raises pa.ArrowException for broken files."""
+    table = pq.read_table(pa.BufferReader(data))
+    table = table.select([name for name in table.column_names if not _INDEX_OF_PANDAS.fullmatch(name)])
+    frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True)
+    return add_units(frame, _read_units(table.schema.metadata or {}))
+
+
+def _read_units(metadata: dict[bytes, bytes]) -> dict[str, str]:
+    """The units that astropy writes into the metadata of a Parquet file."""
+    header = metadata.get(b"table_meta_yaml")
+    if header is None:
+        return {}
+    columns = get_header_from_yaml(header.decode("utf-8").splitlines()).get("datatype", [])
+    return {column["name"]: str(column["unit"]) for column in columns if column.get("unit")}
