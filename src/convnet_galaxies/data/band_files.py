@@ -83,8 +83,9 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
 def join_by_table(
     frame: pd.DataFrame, files: Sequence[ImageFile], name_columns: Sequence[str]
 ) -> tuple[list[str], dict[str, ImageFile]] | None:
-    """Images whose bands a table names in a column each, such as ``g_file`` and ``r_file``: the key of each row, and the
-    joined files by key; None where the table has no such columns.
+    """Images whose bands a table names in a column each, such as ``g_file`` and ``r_file``.
+
+    Returns the key of each row, and the joined files by key; None where the table has no such columns.
 
     A key is what the first of name_columns holds that the table has, else the common name of the files.
     """

@@ -207,8 +207,8 @@ def usable_fields(folder: Path) -> tuple[list[ImageFile], list[str]]:
     remarks += [f"{_count(count)}: {text}" for text, count in guessed.items()]
     if not usable:
         raise InputError(
-            f"{folder}: found no usable field among {len(listing.files)} images ({'; '.join(reasons)}), expected images "
-            f"in three bands of {SMALLEST_FIELD_PX} px or more",
+            f"{folder}: found no usable field among {len(listing.files)} images ({'; '.join(reasons)}), expected "
+            f"images in three bands of {SMALLEST_FIELD_PX} px or more",
             "give a folder of gri composites (PNG) or of FITS images in g, r, i",
         )
     return usable, remarks
