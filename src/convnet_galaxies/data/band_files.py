@@ -150,8 +150,8 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
                 f"{images[0].shape[0]} px as in {science[0].name}, the same image in another band",
                 "bring the bands to one grid",
             )
-        headers = images[0].header, image.header
-        if headers[0] is not None and headers[1] is not None and not same_sky(*headers, image.shape):
+        first, own = images[0].header, image.header
+        if first is not None and own is not None and not same_sky(first, own, image.shape):
             raise BadImageError(
                 f"{part}: found another part of the sky than in {science[0].name}, the same image in another band",
                 "bring the bands to one grid, or rename files that belong to different images",

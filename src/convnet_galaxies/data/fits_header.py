@@ -5,14 +5,35 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from astropy.io.fits import Header
 
 from convnet_galaxies.data.bands import Band, parse_band, split_bands
+
+
+class Cards(Mapping[str, Any]):
+    """The cards of a header by their keywords, without comments; values are parsed when they are asked for.
+
+    A look into astropy's Header for a keyword that is not there costs a hundred times as much, and a plane needs sixty.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._cards = {card.keyword: card for card in header.cards if card.keyword not in ("", "COMMENT", "HISTORY")}
+
+    def __getitem__(self, keyword: str) -> Any:
+        return self._cards[keyword].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cards)
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
 
 Role = Literal["science", "mask", "weight", "error", "other"]
 """``weight``: 0 where nothing was measured (weights, inverse variances). ``error``: standard deviations or variances.
@@ -74,7 +95,7 @@ def role_of_file(words: list[str], *, sure: bool = False) -> Role | None:
     return next((role for role, known in _ROLE_WORDS if counted & known), None)
 
 
-def role_of_header(header: Header) -> Role | None:
+def role_of_header(header: Cards) -> Role | None:
     """The role that the cards of a plane's own header tell; None where they tell none."""
     for card in _ROLE_CARDS:
         value = header.get(card)
@@ -95,7 +116,7 @@ _BAND_CARDS = ("BAND", "FILTER", "FILT_ID", "FILTNAM1", "FILTNAM", "FPA.FILTERID
                "FILTERS", "FILTER1", "FILTER2", "PHOTBAND")  # fmt: skip
 
 
-def bands_of(header: Header, number: int) -> tuple[tuple[Band, ...], str] | None:
+def bands_of(header: Cards, number: int) -> tuple[tuple[Band, ...], str] | None:
     """The bands of a cube of so many planes, or of one plane, and the card that tells them; None without such a card.
 
     Cubes: ``BANDS = 'grz'``, ``BAND0`` ... or ``BAND1`` ... (likewise FILTER, FILT), as cutout services write them.
@@ -169,7 +190,7 @@ MAGGY_JY = 3631.0
 _PREFIXES = {"nano": "n", "micro": "u", "milli": "m"}
 
 
-def read_zeropoint(header: Header, primary: Header) -> ZeroPoint | None:
+def read_zeropoint(header: Cards, primary: Cards) -> ZeroPoint | None:
     """The zero point that a plane's own header tells, or else the first header of its file; None without one.
 
     Raises ValueError that names two cards which contradict each other by more than 0.1 mag.
@@ -184,7 +205,7 @@ def read_zeropoint(header: Header, primary: Header) -> ZeroPoint | None:
     return None
 
 
-def _from_cards(header: Header, primary: Header) -> ZeroPoint | None:
+def _from_cards(header: Cards, primary: Cards) -> ZeroPoint | None:
     if "VEGA" in (_text(header, "PHOTSYS") + _text(primary, "PHOTSYS")).upper():
         return None
     for key in ZEROPOINT_KEYS:
@@ -217,7 +238,7 @@ def _from_cards(header: Header, primary: Header) -> ZeroPoint | None:
     return None
 
 
-def _from_unit(header: Header) -> ZeroPoint | None:
+def _from_unit(header: Cards) -> ZeroPoint | None:
     unit = _text(header, "BUNIT")
     if not unit:
         return None
@@ -273,7 +294,7 @@ _SCALE_CARDS = ("PIXSCALE", "PIXSCAL1", "SECPIX", "SECPIX1", "PSCALE")
 """Cards with arcsec per pixel, for headers without a world coordinate system."""
 
 
-def read_pixel_scale(header: Header) -> float | None:
+def read_pixel_scale(header: Cards) -> float | None:
     """Arcsec per pixel, from the world coordinate system in any notation (CD; PC or CROTA2 with CDELT), or from a card.
 
     The geometric mean of both axes; None where neither is there.
@@ -297,7 +318,7 @@ def _scale_of(cards: tuple[tuple[str, str | float], ...]) -> float | None:
     return arcsec if math.isfinite(arcsec) and 0 < arcsec < 3600 else None
 
 
-def make_wcs(header: Header):  # type: ignore[no-untyped-def]
+def make_wcs(header: Cards):  # type: ignore[no-untyped-def]
     """The celestial part of a header's world coordinate system as astropy.wcs.WCS, or None without one."""
     from astropy.wcs import WCS, FITSFixedWarning, WcsError
 
@@ -316,7 +337,7 @@ def make_wcs(header: Header):  # type: ignore[no-untyped-def]
     return wcs if wcs.naxis == 2 else None
 
 
-def same_sky(first: Header, second: Header, shape: tuple[int, int], *, tolerance_px: float = 1.0) -> bool:
+def same_sky(first: Cards, second: Cards, shape: tuple[int, int], *, tolerance_px: float = 1.0) -> bool:
     """Whether the corners of two planes [h, w] lie at the same positions, as far as both headers tell them."""
     keys = (*_WCS_CARDS, *_PLACE_CARDS)
     if all(first.get(key) == second.get(key) for key in keys):
@@ -333,20 +354,21 @@ def same_sky(first: Header, second: Header, shape: tuple[int, int], *, tolerance
     return bool((np.hypot(back_x - x, back_y - y) <= tolerance_px).all())
 
 
-def first_row_is_top(header: Header) -> bool:
+def first_row_is_top(header: Cards) -> bool:
     """Whether the rows run from top to bottom (ROWORDER of SiriL and others); else from the bottom, as FITS does."""
     return "TOP" in _text(header, "ROWORDER").upper().split("-")[0]
 
 
-def _text(header: Header, key: str) -> str:
+def _text(header: Cards, key: str) -> str:
     value = header.get(key)
     return value.strip() if isinstance(value, str) else ""
 
 
-def _number(header: Header, key: str) -> float | None:
+def _number(header: Cards, key: str) -> float | None:
     value = header.get(key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _join(bands: tuple[Band, ...]) -> str:

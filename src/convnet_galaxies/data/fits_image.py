@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from astropy.io.fits.verify import VerifyError
 
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_header import (
+    Cards,
     Role,
     bands_of,
     first_row_is_top,
@@ -68,9 +70,9 @@ class _Hdu:
     hdu: Any
     role: Role
 
-    @property
-    def header(self) -> fits.Header:
-        return self.hdu.header
+    @cached_property
+    def header(self) -> Cards:
+        return Cards(self.hdu.header)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -109,7 +111,7 @@ def read_fits(
         ) from None
 
 
-def read_layer(data: bytes, name: str) -> tuple[np.ndarray, fits.Header]:
+def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
     """A mask or weight in a file of its own: its numbers [h, w] as they are, the top row first, and its header."""
     try:
         plain = unpack(data)
@@ -158,7 +160,7 @@ def _read(
 ) -> LinearImage:
     images = _list_images(opened)
     science = _choose(images, wanted, opened, name, file_role)
-    first, primary = science[0], opened[0].header
+    first, primary = science[0], Cards(opened[0].header)
     _require_one_place(science, name)
     planes: list[Plane] = []
     owners: list[_Hdu] = []
@@ -289,9 +291,7 @@ def _cube(one: _Hdu, data: bytes, name: str) -> np.ndarray:
     return cube
 
 
-def _bands(
-    header: fits.Header, primary: fits.Header, number: int, *, alone: bool
-) -> tuple[tuple[Band | None, ...], str]:
+def _bands(header: Cards, primary: Cards, number: int, *, alone: bool) -> tuple[tuple[Band | None, ...], str]:
     found = bands_of(header, number)
     if found is None and (alone or number > 1) and primary is not header:
         found = bands_of(primary, number)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from convnet_galaxies.data.fits_header import Cards
+
 try:  # private in astropy: without it the general way is taken
     from astropy.io.fits.hdu.compressed._compression import decompress_rice_1_c
 except ImportError:
@@ -27,7 +29,7 @@ def read_tiles(hdu: Any, data: bytes) -> np.ndarray | None:
     table = getattr(hdu, "_bintable", None)
     if table is None or decompress_rice_1_c is None:
         return None
-    header = table.header
+    header = Cards(table.header)
     if header.get("ZCMPTYPE") not in ("RICE_1", "RICE_ONE") or header.get("ZQUANTIZ", "NO_DITHER") not in (
         "NO_DITHER",
         "NONE",

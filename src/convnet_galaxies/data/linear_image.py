@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from astropy.io.fits import Header
 
 from convnet_galaxies.data.bands import Band, name_bands, parse_band
-from convnet_galaxies.data.fits_header import ZeroPoint, fold
+from convnet_galaxies.data.fits_header import Cards, ZeroPoint, fold
 from convnet_galaxies.data.missing import sky_and_noise
 from convnet_galaxies.errors import BadImageError
 
@@ -49,7 +48,7 @@ class LinearImage:
     pixel_scale_arcsec: float | None = None
     passed_over: tuple[str, ...] = ()
     rows_from_bottom: bool = False
-    header: Header | None = field(default=None, compare=False, repr=False)
+    header: Cards | None = field(default=None, compare=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -136,12 +135,12 @@ def above_sky(
     Raises BadImageError that names a band in which more than missing_share of the kept pixels are missing, or all
     pixels have one value.
     """
-    excess, noise, masked = [], [], 0.0
-    for plane in planes:
+    excess = np.empty((len(planes), *planes[0].values[kept].shape), np.float32)
+    noise, masked = np.empty(len(planes)), 0.0
+    for k, plane in enumerate(planes):
         called = f"{plane.label}, band {plane.band}" if plane.band else plane.label
         values = plane.values[kept]
-        holes = np.isnan(values)
-        share = float(np.count_nonzero(holes)) / values.size
+        share = float(np.count_nonzero(np.isnan(values))) / values.size if np.isnan(values.sum()) else 0.0
         if share > missing_share:
             raise BadImageError(
                 f"{name}, {called}: found {share:.1%} of its pixels missing (NaN, blank, masked or padded), expected "
@@ -156,13 +155,12 @@ def above_sky(
                 f"{name}, {called}: found the value {sky:g} everywhere, expected light: a band without an exposure?",
                 "leave the band out by --bands, or pass --skip-bad",
             )
-        part = values - np.float32(sky)
+        np.subtract(values, np.float32(sky), out=excess[k])
         if share:
-            part[holes] = 0
-        excess.append(part)
-        noise.append(sigma)
+            np.nan_to_num(excess[k], copy=False)
+        noise[k] = sigma
         masked += share / len(planes)
-    return np.stack(excess), np.array(noise), masked
+    return excess, noise, masked
 
 
 def _is_empty(values: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,8 @@ ZEROPOINT_MAG = 30.0
 
 PREFERRED_BANDS = ("i", "r", "g")
 """The bands that the composite was made of, red to blue; of images of more bands these are taken."""
+
+_STEPS = 1 << 16
 
 Three = tuple[float, float, float]
 
@@ -36,11 +39,15 @@ class Stretch(BaseModel):
         scale = float(noise.mean())
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
             scale = float(excess.std()) or 1.0
-        low, high = np.arcsinh(self.black_sigma / self.soft_sigma), np.arcsinh(self.white_sigma / self.soft_sigma)
-        scaled = arcsinh(excess * np.float32(1 / (scale * self.soft_sigma)))
-        scaled -= np.float32(low)
-        scaled *= np.float32(255 / (high - low))
-        return _to_bytes(scaled, 0.5)
+        per_step = (_STEPS - 1) / (self.white_sigma - self.black_sigma)
+        steps = excess * np.float32(per_step / scale)
+        steps += np.float32(0.5 - self.black_sigma * per_step)
+        np.clip(steps, 0, _STEPS - 1, out=steps)
+        table = _stretch_table(self.black_sigma, self.white_sigma, self.soft_sigma)
+        out = np.empty((*excess.shape[1:], len(excess)), np.uint8)
+        for band, places in enumerate(steps.astype(np.uint16)):
+            out[..., band] = table[places]
+        return out
 
 
 class Composite(BaseModel):
@@ -90,13 +97,24 @@ class Composite(BaseModel):
         stretched = scaled * self._slope(scaled.sum(axis=0))
         stretched[stretched < self.mask_level] = 0
         stretched *= np.float32(255)
-        return _to_bytes(stretched, 0.0)
+        np.clip(stretched, 0, 255, out=stretched)
+        return np.ascontiguousarray(np.moveaxis(stretched.astype(np.uint8), 0, -1))
 
     def _slope(self, total: np.ndarray) -> np.ndarray:
         faint = np.abs(total) < 1e-6
         safe = np.where(faint, np.float32(1), total)
         slope = arcsinh(np.float32(self.alpha * self.softening) * safe) / (np.float32(self.softening) * safe)
         return np.where(faint, np.float32(self.alpha), slope)
+
+
+@lru_cache(maxsize=8)
+def _stretch_table(black_sigma: float, white_sigma: float, soft_sigma: float) -> np.ndarray:
+    """The stretch at _STEPS values from black to white, uint8: steps of a twentieth of a grey level or less."""
+    low, high = np.arcsinh(black_sigma / soft_sigma), np.arcsinh(white_sigma / soft_sigma)
+    scaled = (np.arcsinh(np.linspace(black_sigma, white_sigma, _STEPS) / soft_sigma) - low) / (high - low)
+    table = (255 * scaled + 0.5).astype(np.uint8)
+    table.flags.writeable = False
+    return table
 
 
 def arcsinh(values: np.ndarray) -> np.ndarray:
@@ -111,11 +129,3 @@ def arcsinh(values: np.ndarray) -> np.ndarray:
     root += magnitude
     np.log(root, out=root)
     return np.copysign(root, values, out=root)
-
-
-def _to_bytes(values: np.ndarray, rounding: float) -> np.ndarray:
-    """Float32 [bands, h, w] from 0 to 255, changed in place, to uint8 [h, w, bands]; beyond is cut."""
-    np.clip(values, 0, 255, out=values)
-    if rounding:
-        values += np.float32(rounding)
-    return np.ascontiguousarray(np.moveaxis(values.astype(np.uint8), 0, -1))

@@ -290,9 +290,9 @@ def _write_fits(field: _LinearField, painted: np.ndarray, path: Path) -> None:
     for k, plane in enumerate(field.planes):
         added = (painted[k] - field.gri[k]) / field.worth[k]
         header = fits.Header()
-        for card in field.image.header.cards if field.image.header is not None else ():
-            if _PLACE.match(card.keyword):
-                header.append(card)
+        for keyword, value in (field.image.header or {}).items():
+            if _PLACE.fullmatch(keyword):
+                header[keyword] = value
         header["FILTER"] = plane.band.name if plane.band else "gri"[k]
         if plane.zeropoint is not None:
             header["MAGZERO"] = (plane.zeropoint.mag, "AB magnitude of one count")
