@@ -21,11 +21,12 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "quapy", "mapie", "matplotlib")
 
 
 def count_images(images: ImageSet, title: str) -> Table:
-    """Images of a pack by stage and label, or their number."""
+    """Images of a pack by stage and label, or their number, with what was guessed when they were packed."""
     table = images.table
+    notes = tuple(f"When packed: {text}" for text in images.warnings)
     if "lens" not in table:
         groups = table["group"].nunique()
-        return Table(title, ("", "images", "groups"), (("all", f"{len(table):,}", f"{groups:,}"),))
+        return Table(title, ("", "images", "groups"), (("all", f"{len(table):,}", f"{groups:,}"),), notes)
     stage = table["stage"].map("stage {:g}".format) if "stage" in table else pd.Series("all", index=table.index)
     kind = table["lens"].map({1.0: "lenses", 0.0: "no lens"}).fillna("unknown")
     counts = pd.crosstab(stage, kind).reindex(columns=["lenses", "no lens", "unknown"], fill_value=0)
@@ -34,7 +35,7 @@ def count_images(images: ImageSet, title: str) -> Table:
         (str(name), *(f"{int(n):,}" for n in row), f"{int(groups[name]):,}")
         for name, row in zip(counts.index, counts.to_numpy(), strict=True)
     )
-    return Table(title, ("", *counts.columns, "groups"), rows)
+    return Table(title, ("", *counts.columns, "groups"), rows, notes)
 
 
 def count_split(run: Path) -> Table | None:
