@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss
 from small_sets import make_lens_set, make_vote_set
 
 from convnet_galaxies.data.records import ImageSet
@@ -62,7 +62,7 @@ def test_a_calibrated_run_fits_better_ranks_alike_and_says_on_what_it_was_fitted
     assert log_loss(truth, after["lens"]) < log_loss(truth, before["lens"])
     assert result.log_loss_after == pytest.approx(log_loss(truth, after["lens"]), abs=0.02)
     assert result.log_loss_before == pytest.approx(log_loss(truth, before["lens"]), abs=1e-6)
-    assert roc_auc_score(truth, after["lens"]) == pytest.approx(roc_auc_score(truth, before["lens"]))
+    assert (np.diff(after["lens"][np.argsort(before["lens"])]) >= 0).all()
     np.testing.assert_array_equal(before["flavor"], after["flavor"])
 
 

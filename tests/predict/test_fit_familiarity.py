@@ -15,6 +15,7 @@ from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.fit_familiarity import choose_rows, fit_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
+from convnet_galaxies.train import device
 from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 from convnet_galaxies.train.run_folder import RunFolder
@@ -47,21 +48,44 @@ def images() -> ImageSet:
     return make_lens_set(1500)
 
 
+def make_run(folder: Path, images: ImageSet, *, native_bf16: bool) -> Path:
+    """A run that knows what its images look like, fitted as on a processor with bf16 or without.
+
+    Its net is the one that its training begins with, whose numbers are the same everywhere: training amplifies the
+    rounding of a processor until other images lie at the rim.
+    """
+    shares = ("split.train=0.6", "split.validation=0.1", "split.test=0.3")
+    still = ("train.epochs=1", "train.batch=64", "train.learning_rate=1e-9")
+    fit(images, tiny(*still, *shares), folder, tasks=("lens",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "has_native_bf16", lambda _: native_bf16)
+        summary = fit_familiarity(folder, images, device="cpu")
+    assert (summary.fitted, summary.held_out) == (round(0.6 * len(images)), round(0.4 * len(images)))
+    assert summary.are_unseen
+    return folder
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, images) -> Path:
-    """A run that knows what its images look like."""
-    folder = tmp_path_factory.mktemp("known") / "run"
-    shares = ("split.train=0.6", "split.validation=0.1", "split.test=0.3")
-    fit(images, tiny("train.epochs=3", *shares), folder, tasks=("lens",))
-    summary = fit_familiarity(folder, images, device="cpu")
-    assert (summary.fitted, summary.held_out, summary.are_unseen) == (900, 600, True)
-    return folder
+    return make_run(tmp_path_factory.mktemp("known") / "run", images, native_bf16=False)
+
+
+def test_fitted_in_bf16_known_images_are_familiar_in_bf16(images, tmp_path) -> None:
+    """In the precision that the run was fitted in: rounding is a part of how far images lie from one another."""
+    run = make_run(tmp_path / "run", images.select(np.arange(700)), native_bf16=True)
+    found = make(run, precision="bf16").ask(make_lens_set(600, seed=5).images).familiarity
+    assert found is not None
+    assert (found < 0.5).mean() == pytest.approx(0.5, abs=0.1)
+    assert (found < 0.1).mean() == pytest.approx(0.1, abs=0.05)
+    for kind, pixels in draw_strange().items():
+        strange = make(run, precision="bf16").ask(pixels).familiarity
+        assert strange is not None
+        assert strange.max() < STRANGE, kind
 
 
 @pytest.mark.parametrize("views", [1, 8, 16])
 def test_other_known_images_are_familiar_as_often_as_they_should_be(run, views) -> None:
-    # In the precision that the run was fitted in: rounding is a part of how far images lie from one another.
-    found = make(run, views=views, precision="auto").ask(make_lens_set(600, seed=5).images).familiarity
+    found = make(run, views=views).ask(make_lens_set(600, seed=5).images).familiarity
     assert found is not None
     assert found.dtype == np.float32
     assert (found < 0.5).mean() == pytest.approx(0.5, abs=0.1)
