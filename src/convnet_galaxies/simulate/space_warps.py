@@ -87,7 +87,10 @@ def simulate_space_warps(
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise InputError(f"simulate space-warps: found {workers} workers, expected at least 1", "pass --workers 1")
-    with new_folder(Path(output), force=force, is_ours=_is_ours) as folder, worker_pool(workers) as run:
+    with (
+        new_folder(Path(output), force=force, is_ours=_is_ours) as folder,
+        worker_pool(workers, modules=["torch", __name__]) as run,
+    ):
         (folder / IMAGES_NAME).mkdir()
         counted = _counted(run, progress, expected=round(0.45 * number))
         showings, verdicts = gather(Pools(seed, folder / IMAGES_NAME, counted, population), wanted)
