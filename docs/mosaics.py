@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.simulate.camera import linear_to_composite
-from convnet_galaxies.simulate.field import draw_field, to_rgb
+from convnet_galaxies.simulate.field import draw_field, draw_pointing
 from convnet_galaxies.simulate.galaxy_zoo import simulate_one
 from convnet_galaxies.simulate.injection import inject_lens
 
@@ -49,7 +49,9 @@ def lenses_by_flavor(columns: int = 8, side_px: int = 110, stamp_px: int = 96) -
     for flavor in FLAVORS:
         rows[flavor] = []
         while len(rows[flavor]) < columns:
-            painted = inject_lens(to_rgb(draw_field(rng)), rng, flavor, margin_px=stamp_px // 2)
+            painted = inject_lens(
+                linear_to_composite(draw_field(draw_pointing(rng), rng)), rng, flavor, margin_px=stamp_px // 2
+            )
             if painted is None:
                 continue
             rgb, mask, _ = painted
@@ -65,7 +67,9 @@ def lenses_by_flavor(columns: int = 8, side_px: int = 110, stamp_px: int = 96) -
 def whole_fields(columns: int = 3) -> Image.Image:
     """Fields of 440 px side by side."""
     rng = np.random.default_rng(3)
-    return Image.fromarray(np.concatenate([linear_to_composite(draw_field(rng).gri) for _ in range(columns)], axis=1))
+    return Image.fromarray(
+        np.concatenate([linear_to_composite(draw_field(draw_pointing(rng), rng)) for _ in range(columns)], axis=1)
+    )
 
 
 def label_rows(rows: dict[str, list[Image.Image]], side_px: int) -> Image.Image:

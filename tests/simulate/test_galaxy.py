@@ -8,7 +8,7 @@ import galsim
 import numpy as np
 import pytest
 
-from convnet_galaxies.simulate.galaxy import Light, nanomaggies, render_galaxy
+from convnet_galaxies.simulate.galaxy import Light, Spheroid, nanomaggies, render_galaxy
 from convnet_galaxies.simulate.morphology import KIND_SHARES, Galaxy, draw_galaxy, magnitude_of
 from convnet_galaxies.simulate.sdss import SKY_NOISE, compose, double_gaussian, draw_observation, expose
 from convnet_galaxies.simulate.surroundings import add_star
@@ -49,7 +49,7 @@ def test_exposure_keeps_the_flux_of_profiles_and_arrays() -> None:
     n = STEADY.scene_px
     array = np.zeros((3, n, n), np.float32)
     add_star(array, np.array([1.0, 2.0, 3.0]), n // 2 + 0.3, n // 2 - 0.4)
-    light = Light(array, ((galsim.Gaussian(sigma=1.0), np.array([4.0, 5.0, 6.0])),))
+    light = Light(array, ((Spheroid(0.5, 1.2), np.array([4.0, 5.0, 6.0])),))
     flux = expose(light, STEADY, None).sum(axis=(1, 2))
     assert flux == pytest.approx([5, 7, 9], rel=2e-3)
 
@@ -57,7 +57,9 @@ def test_exposure_keeps_the_flux_of_profiles_and_arrays() -> None:
 def test_exposed_profile_equals_what_galsim_draws_itself() -> None:
     n = STEADY.scene_px
     profile = galsim.Sersic(2.0, half_light_radius=2.0).shear(q=0.6, beta=0.7 * galsim.radians)
-    ours = expose(Light(np.zeros((3, n, n), np.float32), ((profile, np.ones(3)),)), STEADY, None)[1]
+    ours = expose(Light(np.zeros((3, n, n), np.float32), ((Spheroid(2.0, 2.0, 0.6, 0.7), np.ones(3)),)), STEADY, None)[
+        1
+    ]
     drawn = galsim.Convolve(profile, double_gaussian(float(STEADY.psf_fwhm_arcsec[1]))).drawImage(
         nx=n, ny=n, scale=STEADY.pixel_arcsec, method="no_pixel"
     )

@@ -11,7 +11,7 @@ from PIL import Image
 
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.simulate.camera import Camera, linear_to_composite, to_mag
-from convnet_galaxies.simulate.field import draw_field, render_objects, to_rgb
+from convnet_galaxies.simulate.field import draw_field, draw_pointing, render_objects
 from convnet_galaxies.simulate.injection import inject, inject_lens, inject_lens_gri
 from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
@@ -22,6 +22,11 @@ KINDS = {"elliptical", "spiral", "ring", "merger", "star", "irregular", "satelli
 RED = SkyObject(70.3, 66.8, 19.6, 1.6, 0.6, "elliptical", 0.4, 4.0, 0.7, 0.5)
 
 
+def field_of(seed: int, size_px: int = 440) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return draw_field(draw_pointing(rng, size_px=size_px), rng)
+
+
 def picture(*objects: SkyObject, size_px: int = 140, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     light = render_objects(list(objects), (size_px, size_px), Camera())
@@ -30,24 +35,26 @@ def picture(*objects: SkyObject, size_px: int = 140, seed: int = 0) -> np.ndarra
 
 
 def test_same_seed_same_bytes_and_another_seed_another_field() -> None:
-    first, again, other = (to_rgb(draw_field(np.random.default_rng(seed), size_px=200)) for seed in (4, 4, 5))
+    first, again, other = (linear_to_composite(field_of(seed, size_px=200)) for seed in (4, 4, 5))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
     assert first.shape == (200, 200, 3)
 
 
 def test_objects_of_a_field_are_of_known_kinds_and_inside_the_margin() -> None:
-    field = draw_field(np.random.default_rng(8))
-    assert {o.kind for o in field.objects} <= KINDS
-    assert all(-30 <= o.x_px <= 470 or o.group >= 0 or o.kind == "satellite trail" for o in field.objects)
-    assert all((o.einstein_radius_arcsec > 0) == (o.kind == "elliptical") for o in field.objects)
-    assert field.gri.dtype == np.float32
-    assert field.gri.shape == (3, 440, 440)
-    assert all(host.kind == "elliptical" and 20 <= host.x_px < 420 for host in field.hosts())
+    pointing = draw_pointing(np.random.default_rng(8))
+    assert {o.kind for o in pointing.objects} <= KINDS
+    assert all(-30 <= o.x_px <= 470 or o.group >= 0 or o.kind == "satellite trail" for o in pointing.objects)
+    assert all((o.einstein_radius_arcsec > 0) == (o.kind == "elliptical") for o in pointing.objects)
+    gri = draw_field(pointing, np.random.default_rng(9))
+    assert gri.dtype == np.float32
+    assert gri.shape == (3, 440, 440)
+    assert pointing.hosts()
+    assert all(host.kind == "elliptical" and 20 <= host.x_px < 420 for host in pointing.hosts())
 
 
 def test_half_of_a_composite_is_black_sky_as_in_the_real_ones() -> None:
-    shares = [(to_rgb(draw_field(np.random.default_rng(seed))) == 0).mean() for seed in range(4)]
+    shares = [(linear_to_composite(field_of(seed)) == 0).mean() for seed in range(4)]
     assert 0.44 < np.median(shares) < 0.56
 
 

@@ -35,6 +35,18 @@ def test_a_fault_in_a_worker_is_raised_where_its_result_is_asked_for(workers: in
             next(results)
 
 
+def threads_of_torch(_: int) -> int:
+    import torch
+
+    return int(torch.get_num_threads())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_modules_of_a_pool_compute_on_one_thread(workers: int) -> None:
+    with worker_pool(workers, modules=["torch"]) as run:
+        assert list(run(threads_of_torch, range(3))) == [1, 1, 1]
+
+
 def interrupt_after_the_first() -> None:
     with worker_pool(2) as run:
         for _ in run(math.factorial, range(10_000)):

@@ -12,11 +12,13 @@ from small_sets import tiny
 from convnet_galaxies.show.report import write_report
 from convnet_galaxies.simulate import space_warps
 from convnet_galaxies.simulate.lens import FLAVORS
-from convnet_galaxies.study.demo import DemoResult, DemoSize, run_demo
+from convnet_galaxies.study.demo import SIZES, DemoResult, DemoSize, choose_size, describe_size, run_demo
+from convnet_galaxies.study.first_look import read_first_look, render_first_look
+from convnet_galaxies.study.machine import Machine, look_at_machine
 from convnet_galaxies.train.run_folder import RunFolder
 
 RUNS = ("zoo", "stage1-scratch", "stage1-from-zoo", "stage2-scratch", "stage2-from-zoo")
-SIZE = DemoSize(galaxies=60, cutouts=75, zoo_epochs=1, lens_epochs=1, transfer_epochs=1, fine_epochs=1)
+SIZE = DemoSize("tiny", galaxies=60, cutouts=75, zoo_epochs=1, lens_epochs=1, transfer_epochs=1, fine_epochs=1)
 
 
 PLAN = {
@@ -37,7 +39,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     settings = tiny("net.field_px=64", "split.train=0.5", "split.validation=0.1", "split.test=0.4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(space_warps, "plan_rows", lambda number, unknown_prevalence: PLAN)
-        return folder, run_demo(folder, settings, size=SIZE, device="cpu", workers=1)
+        told: list[str] = []
+        result = run_demo(
+            folder,
+            settings,
+            size=SIZE,
+            machine="a test",
+            device="cpu",
+            workers=1,
+            on_first_look=lambda look: told.append(render_first_look(look)),
+            on_step=lambda name, seconds: told.append(name),
+        )
+        (folder / "told.txt").write_text("\n".join(told))
+        return folder, result
 
 
 def test_the_demo_trains_every_net_of_the_line(demo: tuple[Path, DemoResult]) -> None:
@@ -46,6 +60,53 @@ def test_the_demo_trains_every_net_of_the_line(demo: tuple[Path, DemoResult]) ->
         assert result.paths[name] == folder / "runs" / name
         assert RunFolder(folder / "runs" / name).is_finished
     assert sum(name.startswith("training") for name in result.seconds) == len(RUNS)
+
+
+def test_it_first_shows_what_the_built_in_weights_see(demo: tuple[Path, DemoResult]) -> None:
+    folder, result = demo
+    told = (folder / "told.txt").read_text().splitlines()
+    steps = list(result.seconds)
+    assert steps[0] == "a first look"
+    assert told[-len(steps) :] == steps
+    assert "builtin:lens" in told[1]
+    assert "builtin:zoo" in told[2]
+    look = read_first_look(folder / "first-look", seed=0)
+    assert look.lens_scores.n_images == len(look.lens) == look.cutouts.table["lens"].notna().sum()
+    # The nets learned from real images, and yet tell these apart.
+    assert look.lens_scores.overall["auroc"].value > 0.7
+    assert look.vote_scores.rmse.value < look.mean_votes_rmse
+
+
+def test_the_first_look_is_at_other_images_than_the_nets_are_trained_on(demo: tuple[Path, DemoResult]) -> None:
+    folder = demo[0]
+    names = [
+        {path.name for path in (place / "space-warps" / "fields").iterdir()}
+        for place in (folder, folder / "first-look")
+    ]
+    assert names[0]
+    assert names[1]
+    assert not names[0] & names[1]
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        (Machine(gpu=False, processors=2, bf16=True), "full"),
+        (Machine(gpu=False, processors=2, bf16=False), "small"),
+        (Machine(gpu=False, processors=4, bf16=False), "full"),
+        (Machine(gpu=False, processors=1, bf16=True), "small"),
+        (Machine(gpu=True, processors=1, bf16=False), "full"),
+    ],
+)
+def test_the_size_follows_what_the_machine_is(machine: Machine, name: str) -> None:
+    assert choose_size(machine) == SIZES[name]
+    said = " ".join(describe_size(SIZES[name], str(machine)))
+    assert str(machine) in said
+    assert ("fewer lenses" in said) == (name == "small")
+
+
+def test_the_machine_is_the_same_at_every_look() -> None:
+    assert len({look_at_machine("cpu") for _ in range(3)}) == 1
 
 
 def test_its_figures_lie_where_they_can(demo: tuple[Path, DemoResult]) -> None:
@@ -73,6 +134,14 @@ def test_its_report_is_one_page_with_every_step(demo: tuple[Path, DemoResult], t
     page = write_report(demo[0], tmp_path / "report.html", device="cpu")
     text = page.path.read_text("utf-8")
     assert page.path.stat().st_size < 10e6
-    for words in ("Galaxy Zoo", "stage 1, from scratch", "stage 1, from zoo", "unknown truth", "make it again"):
+    for words in (
+        "What the built-in weights see",
+        "Size tiny, on a test: 60 galaxies",
+        "Galaxy Zoo",
+        "stage 1, from scratch",
+        "stage 1, from zoo",
+        "unknown truth",
+        "make it again",
+    ):
         assert words.lower() in text.lower()
     assert "nan" not in [word.strip("().,") for word in text.split()]

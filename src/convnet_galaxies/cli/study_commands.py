@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,14 @@ from convnet_galaxies.cli.train_commands import Changes, SettingsFile
 from convnet_galaxies.errors import OutputExistsError, UsageError
 
 Pair = tuple[float, float]
+
+
+class SizeChoice(StrEnum):
+    """How large the demo is."""
+
+    AUTO = "auto"
+    FULL = "full"
+    SMALL = "small"
 
 
 def register(app: typer.Typer) -> None:
@@ -186,6 +195,13 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of everything that is made.")] = Path(
         "demo-output"
     ),
+    size: Annotated[
+        SizeChoice,
+        typer.Option(
+            help="How many images: full has 2,400 cutouts, small 1,500; auto takes full where there is a GPU, two "
+            "processors with bf16 arithmetic, or four."
+        ),
+    ] = SizeChoice.AUTO,
     settings: SettingsFile = None,
     changes: Changes = None,
     seed: Seed = 0,
@@ -196,29 +212,54 @@ def demo(
 ) -> None:
     """Run the whole line on simulated data and make its report: a few minutes on two cores.
 
+    The first minute shows what the built-in weights see in a handful of simulated images, and puts it on a page,
+    first-look.html.
+
     Example: `convnet-galaxies demo`
     """
     import time
 
+    started = time.monotonic()
+    remark("Simulating a handful of images, to ask the built-in weights about them", quiet=quiet)
     from convnet_galaxies.settings import load_settings
-    from convnet_galaxies.show.report import write_report
-    from convnet_galaxies.study.demo import run_demo
+    from convnet_galaxies.show.first_look_page import first_look_page
+    from convnet_galaxies.show.report import write_page, write_report
+    from convnet_galaxies.study.demo import SIZES, choose_size, describe_size, run_demo
+    from convnet_galaxies.study.first_look import FirstLook, render_first_look
+    from convnet_galaxies.study.machine import look_at_machine
     from convnet_galaxies.study.results_text import align
     from convnet_galaxies.study.small import SMALL_SETTINGS
+
+    chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS)
+    machine = look_at_machine(device.value)
+    demo_size = choose_size(machine) if size is SizeChoice.AUTO else SIZES[size.value]
+
+    def show(look: FirstLook) -> None:
+        page = output / "first-look.html"
+        write_page(first_look_page(look), page, force=True)
+        remark(f"\nAfter {time.monotonic() - started:.0f} s:\n{render_first_look(look)}\n", quiet=quiet)
+        remark("\n".join([f"Page: {page}", "", *describe_size(demo_size, str(machine))]), quiet=quiet)
+
+    def tell(name: str, seconds: float) -> None:
+        remark(f"{time.monotonic() - started:5.0f} s  {name}", quiet=quiet)
 
     with progress_bar("Demo", quiet=quiet) as update:
         result = run_demo(
             output,
-            load_settings(settings, changes or [], base=SMALL_SETTINGS),
+            chosen,
+            size=demo_size,
+            machine=str(machine),
             seed=seed,
             device=device.value,
             workers=workers,
             progress=update,
+            on_first_look=show,
+            on_step=tell,
         )
-        started = time.monotonic()
+        started_report = time.monotonic()
         update(0, 1, "writing the report")
         page = write_report(output, output / "report.html", device=device.value, seed=seed, force=True)
-    result.seconds["writing the report"] = time.monotonic() - started
+    result.seconds["writing the report"] = time.monotonic() - started_report
     result.paths["report"] = page.path
     if as_json:
         show_json(result)

@@ -6,7 +6,9 @@ the mean of each cluster a stamp is cut.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from sklearn.cluster import DBSCAN
 STAMP_PX = 96
 NEIGHBOUR_PX = 30.0
 LEAST_WEIGHT = 3
+# Noise hardly compresses: run lengths alone make files as small as zlib's usual search does, in a fifth of the time.
+FAST_PNG: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 FIELD_COLUMNS = (
     "ID",
@@ -76,15 +80,18 @@ def cluster_clicks(x_px: np.ndarray, y_px: np.ndarray, volunteer: np.ndarray) ->
     return DBSCAN(eps=NEIGHBOUR_PX, min_samples=LEAST_WEIGHT).fit(positions, sample_weight=weight).labels_
 
 
-def measure_clusters(clicks: pd.DataFrame) -> pd.DataFrame:
+def measure_clusters(clicks: pd.DataFrame, labels: np.ndarray | None = None) -> pd.DataFrame:
     """One row a cluster of one field's clicks (columns volunteer, x, y and skill in bits).
+
+    labels: what cluster_clicks gave for these clicks, where that is known.
 
     Columns x, y (the mean click, pixels), markers_in_object, skill_sum (bits), markers_in_field,
     people_marking_objects, people_marking_field, and object_size: root mean square distance (pixels) of the clicks
     from their mean. Clusters come in the order of their first click.
     """
     x, y, volunteer = clicks["x"].to_numpy(float), clicks["y"].to_numpy(float), clicks["volunteer"].to_numpy()
-    labels, skill = cluster_clicks(x, y, volunteer), clicks["skill"].to_numpy(float)
+    labels = cluster_clicks(x, y, volunteer) if labels is None else labels
+    skill = clicks["skill"].to_numpy(float)
     rows = []
     for label in pd.unique(labels[labels >= 0]):
         members = labels == label
@@ -126,18 +133,19 @@ def cut_clusters(image: np.ndarray, clusters: pd.DataFrame, field: pd.Series, fo
     image: uint8 [h, w, 3 or 4]; clusters: as of measure_clusters, with ``object_id``; field: FIELD_COLUMNS, and
     ``people_looking_at_field`` (missing: those who clicked are counted).
     """
-    rows = clusters.copy()
-    for column in FIELD_COLUMNS:
-        rows[column] = field[column]
-    lookers = field.get("people_looking_at_field")
-    rows["people_looking_at_field"] = (
-        rows["people_marking_field"] if lookers is None or pd.isna(lookers) else int(lookers)
-    )
-    rows["cutoutname"] = [f"{number}_{field['ZooID']}.png" for number in rows["object_id"]]
+    names = [f"{number}_{field['ZooID']}.png" for number in clusters["object_id"]]
     alphas = []
-    for name, x_px, y_px in zip(rows["cutoutname"], rows["x"], rows["y"], strict=True):
+    for name, x_px, y_px in zip(names, clusters["x"], clusters["y"], strict=True):
         stamp = cut_stamp(image, x_px, y_px)
         alphas.append(shows_painted(stamp))
-        Image.fromarray(stamp).save(folder / name)
-    rows["alpha"] = alphas
-    return rows[list(CATALOG_COLUMNS)]
+        Image.fromarray(stamp).save(folder / name, **FAST_PNG)
+    lookers = field.get("people_looking_at_field")
+    columns = {
+        **{column: field[column] for column in FIELD_COLUMNS},
+        "people_looking_at_field": (
+            clusters["people_marking_field"] if lookers is None or pd.isna(lookers) else int(lookers)
+        ),
+        "cutoutname": names,
+        "alpha": alphas,
+    }
+    return pd.DataFrame({**clusters, **columns}, index=clusters.index, columns=list(CATALOG_COLUMNS))

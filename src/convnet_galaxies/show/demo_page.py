@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.show.figures import plot_learning
+from convnet_galaxies.show.first_look_page import first_look_section
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
 from convnet_galaxies.show.page import Block, Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_settings, list_versions
@@ -18,7 +20,8 @@ from convnet_galaxies.show.run_page import card
 from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
 from convnet_galaxies.show.unknown_page import unknown_sections
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
-from convnet_galaxies.study.demo import score_unknown
+from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, describe_size, score_unknown
+from convnet_galaxies.study.first_look import has_first_look, read_first_look
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown_run import is_unknown
 from convnet_galaxies.train.device import Device
@@ -58,7 +61,9 @@ def demo_page(
     truth = folder / "space-warps" / "truth.csv"
     lens_table = pd.read_csv(truth) if truth.is_file() else None
     sealed = _sealed_table(folder, device=device, views=views, seed=seed)
+    first_look = folder / FIRST_LOOK_NAME
     sections: list[Section | None] = [
+        first_look_section(read_first_look(first_look, seed=seed)) if has_first_look(first_look) else None,
         *votes_sections(votes),
         *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
         flavor_section(flavors.scores, flavors.fault, survey=survey) if flavors else None,
@@ -109,8 +114,18 @@ def demo_page(
         "The whole line on simulated data: galaxies with votes and cutouts with lenses are drawn, packed, learned from "
         "scratch and by transfer, fine-tuned, and judged on fields that no net was trained on.",
         "Everything here is simulated: the figures show that the line works, not how well it does on the sky.",
+        *_size_sentences(folder),
     )
     return Page("Demo", lead, tuple(cards), tuple(one for one in sections if one))
+
+
+def _size_sentences(folder: Path) -> list[str]:
+    """How large this demo was, and why; nothing for a folder that does not tell."""
+    path = folder / DEMO_NAME
+    if not path.is_file():
+        return []
+    made = json.loads(path.read_text("utf-8"))
+    return describe_size(DemoSize(**made["size"]), made["machine"])
 
 
 def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> Block | None:

@@ -77,6 +77,12 @@ def write_report(
             lens_table=None if truth is None else read_table(truth),
             seed=seed,
         )
+    size = write_page(page, output, force=force)
+    return ReportSummary(output, kind, tuple(one.title for one in page.sections), size)
+
+
+def write_page(page: Page, output: Path, *, force: bool = False) -> int:
+    """Write one page; returns its size in bytes. Raises InputError for one that is too large."""
     data = render_page(page).encode()
     if len(data) > MOST_BYTES:
         raise InputError(
@@ -85,7 +91,7 @@ def write_report(
         )
     with new_file(output, force=force) as temporary:
         temporary.write_bytes(data)
-    return ReportSummary(output, kind, tuple(one.title for one in page.sections), len(data))
+    return len(data)
 
 
 def find_kind(source: str | Path) -> str:

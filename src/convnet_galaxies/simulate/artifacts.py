@@ -15,11 +15,12 @@ SPOT_CHANCE = 0.04
 BAD_COLUMN_CHANCE = 0.05
 STRAY_SPIKE_CHANCE = 0.08
 MISSING_CORNER_CHANCE = 0.03
+TRAIL = "satellite trail"  # the kind of such an object
 
 
-def draw_noise_map(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Factor of the sky noise, float32 [3, h, w]: gaps between chips got fewer exposures in one band."""
-    out = np.ones((3, *shape), np.float32)
+def vary_noise(noise: np.ndarray, rng: np.random.Generator) -> None:
+    """Raise the noise of the sky, float32 [3, h, w], in stripes: gaps between chips got fewer exposures in one band."""
+    shape = noise.shape[1:]
     while rng.random() < STRIPE_CHANCE:
         band, upright = rng.integers(3), rng.random() < 0.7
         side = shape[1] if upright else shape[0]
@@ -27,24 +28,31 @@ def draw_noise_map(camera: Camera, shape: tuple[int, int], rng: np.random.Genera
         stripe = slice(max(start, 0), max(start + width, 0))
         factor = np.float32(rng.uniform(1.15, 1.7))
         if upright:
-            out[band, :, stripe] *= factor
+            noise[band, :, stripe] *= factor
         else:
-            out[band, stripe] *= factor
-    return out
+            noise[band, stripe] *= factor
+
+
+def draw_trails(shape: tuple[int, int], rng: np.random.Generator) -> list[SkyObject]:
+    """The satellites' trails, at most one, that cross an area of shape (h, w) px; radius_px is half their length."""
+    if rng.random() >= SATELLITE_CHANCE:
+        return []
+    x, y = rng.random(2) * (shape[1], shape[0])
+    angle, length, seed = float(rng.uniform(0, np.pi)), float(rng.uniform(40, 500)), int(rng.integers(1 << 62))
+    return [SkyObject(float(x), float(y), 24.0, 0.0, 0.0, TRAIL, 0.0, length / 2, 0.02, angle, detail_seed=seed)]
 
 
 def add_artifacts(
-    gri: np.ndarray, camera: Camera, rng: np.random.Generator, *, corners: bool = True
-) -> list[SkyObject]:
-    """Add artifacts to float32 [3, h, w] counts, in place; returns the satellite trails, as objects.
+    gri: np.ndarray, camera: Camera, trails: list[SkyObject], rng: np.random.Generator, *, corners: bool = True
+) -> None:
+    """Add artifacts to float32 [3, h, w] counts, in place.
 
-    corners: whether a part may be missing, as at the edge of a survey.
+    trails: of satellites (draw_trails). corners: whether a part may be missing, as at the edge of a survey.
     """
     h, w = gri.shape[1:]
     sigma = np.array(camera.sky_sigma_counts)
-    trails = []
-    if rng.random() < SATELLITE_CHANCE:
-        trails.append(_add_trail(gri, sigma, rng))
+    for trail in trails:
+        _add_trail(gri, sigma, trail)
     if rng.random() < COSMIC_RAY_CHANCE:
         band = rng.integers(3)
         for _ in range(rng.integers(1, 6)):
@@ -77,15 +85,13 @@ def add_artifacts(
         slope, cut = rng.normal(0, 0.3), rng.uniform(0.05, 0.3) * w
         missing = (xx + slope * yy) < cut
         gri[:, np.rot90(missing, int(rng.integers(4)))] = 0
-    return trails
 
 
-def _add_trail(gri: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> SkyObject:
+def _add_trail(gri: np.ndarray, sigma: np.ndarray, trail: SkyObject) -> None:
     """A satellite in one exposure of one band: a faint, broken line, since the stack rejected most of it."""
-    h, w = gri.shape[1:]
+    rng = np.random.default_rng(trail.detail_seed)
+    x, y, angle, length = trail.x_px, trail.y_px, trail.angle_rad, 2 * trail.radius_px
     band = int(rng.choice([0, 1, 1, 1, 2]))
-    x, y = rng.random(2) * (w, h)
-    angle, length = float(rng.uniform(0, np.pi)), float(rng.uniform(40, 500))
     faint = rng.uniform(0.3, 1.2)
     step = 0.0
     while step < length:
@@ -93,7 +99,6 @@ def _add_trail(gri: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> 
         place = (x + (step + dash / 2 - length / 2) * np.cos(angle), y + (step + dash / 2 - length / 2) * np.sin(angle))
         _add_line(gri[band], place, angle, dash, rng.uniform(0.5, 0.9), sigma[band] * faint * rng.gamma(1.0, 2.2))
         step += dash * rng.uniform(1, 2.5)
-    return SkyObject(float(x), float(y), 24.0, 0.0, 0.0, "satellite trail", 0.0, length / 2, 0.02, angle)
 
 
 def _add_line(

@@ -82,14 +82,14 @@ def saturate(gri: np.ndarray, stars: list[SkyObject], full_well_counts: tuple[fl
         half_width = int(rng.integers(1, 3))
         for end in (-1, 1):
             reach = int(length * rng.uniform(0.7, 1.2))
-            rows = np.clip(np.arange(7, 7 + reach) * end + row, 0, h - 1)
+            rows = np.arange(7, 7 + reach) * end + row
+            tip, rows = (part[(part >= 0) & (part < h)] for part in (rows[-max(2, reach // 6) :], rows))
             for offset in range(-half_width - 1, half_width + 2):
                 edge = abs(offset) > half_width
                 # The pipeline leaves nonsense there: one band far below zero, which the composite shows as yellow.
                 gri[0, rows, column + offset] = -900
                 gri[1, rows, column + offset] = -900 if edge or rng.random() < 0.1 else 2500
                 gri[2, rows, column + offset] = -900 if edge else 2500
-            tip = rows[-max(2, reach // 6) :]
             gri[1][np.ix_(tip, np.arange(column - half_width, column + half_width + 1))] = -200
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from convnet_galaxies.simulate.artifacts import add_artifacts, draw_noise_map
+from convnet_galaxies.simulate.artifacts import TRAIL, add_artifacts, draw_trails, vary_noise
 from convnet_galaxies.simulate.bright_stars import add_glare, saturate
 from convnet_galaxies.simulate.camera import (
     FIELD_SIZE_PX,
@@ -14,7 +14,7 @@ from convnet_galaxies.simulate.camera import (
     convolve,
     draw_camera,
     draw_sky,
-    linear_to_composite,
+    to_counts,
 )
 from convnet_galaxies.simulate.lens_population import Host
 from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_profiles
@@ -28,29 +28,28 @@ SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "i
 
 
 @dataclass(frozen=True)
-class Field:
-    """One simulated field.
+class Pointing:
+    """What the camera is pointed at, and how it sees it, before anything is drawn.
 
-    gri: float32 [3, h, w] in g, r, i: counts with AB zero point 30 (camera.ZEROPOINT_MAG), sky subtracted, with noise.
-    objects: what is in it; positions may lie a little outside.
-    camera: the conditions.
+    objects: what is in the field; positions may lie a little outside. camera: the conditions. size_px: of the field,
+    which is square.
     """
 
-    gri: np.ndarray
     objects: tuple[SkyObject, ...]
     camera: Camera
+    size_px: int = FIELD_SIZE_PX
 
     def hosts(self, *, faintest_r_mag: float = 22.0, margin_px: int = 20) -> list[SkyObject]:
         """Red galaxies that could lens, strongest first."""
-        h, w = self.gri.shape[1:]
+        end = self.size_px - margin_px
         found = [
             o
             for o in self.objects
             if o.kind == "elliptical"
             and o.r_mag < faintest_r_mag
             and o.redshift > 0.15
-            and margin_px <= o.x_px < w - margin_px
-            and margin_px <= o.y_px < h - margin_px
+            and margin_px <= o.x_px < end
+            and margin_px <= o.y_px < end
         ]
         return sorted(found, key=lambda o: -o.einstein_radius_arcsec)
 
@@ -64,22 +63,27 @@ def as_host(galaxy: SkyObject) -> Host:
     return Host(galaxy.x_px, galaxy.y_px, galaxy.r_mag, galaxy.redshift, galaxy.axis_ratio, galaxy.angle_rad)
 
 
-def to_rgb(field: Field) -> np.ndarray:
-    """The composite that volunteers see, uint8 [h, w, 3]."""
-    return linear_to_composite(field.gri)
-
-
-def draw_field(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Field:
-    """A square field without a painted lens. The same generator state gives the same bytes."""
+def draw_pointing(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Pointing:
+    """A field without a painted lens. The same generator state gives the same field."""
     camera = draw_camera(rng)
     density = float(np.exp(0.2 * rng.normal()))
     side = size_px + 2 * MARGIN_PX
     objects = draw_sky_objects(rng, (side, side), density=density)
-    gri = expose(render_objects(objects, (side, side), camera), objects, camera, rng)
-    gri = np.ascontiguousarray(gri[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
-    trails = add_artifacts(gri, camera, rng)
-    moved = [replace(o, x_px=o.x_px - MARGIN_PX, y_px=o.y_px - MARGIN_PX) for o in objects]
-    return Field(gri, tuple(moved + trails), camera)
+    trails = draw_trails((size_px, size_px), rng)
+    return Pointing((*(o.moved(-MARGIN_PX, -MARGIN_PX) for o in objects), *trails), camera, size_px)
+
+
+def draw_field(pointing: Pointing, rng: np.random.Generator) -> np.ndarray:
+    """What the camera records, float32 [3, h, w] in g, r, i: counts with AB zero point 30 (camera.ZEROPOINT_MAG), sky
+    subtracted, with noise and artifacts. The same arguments give the same bytes."""
+    trails = [o for o in pointing.objects if o.kind == TRAIL]
+    objects = [o for o in pointing.objects if o.kind != TRAIL]
+    side = pointing.size_px + 2 * MARGIN_PX
+    light = render_objects([o.moved(MARGIN_PX, MARGIN_PX) for o in objects], (side, side), pointing.camera)
+    inner = np.ascontiguousarray(light[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+    gri = expose(inner, objects, pointing.camera, rng)
+    add_artifacts(gri, pointing.camera, trails, rng)
+    return gri
 
 
 def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.random.Generator) -> np.ndarray:
@@ -88,14 +92,18 @@ def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.
     sigma, gain = (
         np.array(three, np.float32)[:, None, None] for three in (camera.sky_sigma_counts, camera.electrons_per_count)
     )
-    noise = draw_sky(camera, shape, rng) * draw_noise_map(camera, shape, rng)
+    gri = draw_sky(camera, shape, rng)
+    vary_noise(gri, rng)
     # Photons of objects and of the sky add in variance; where objects count, both are many and Gaussian.
-    noise *= np.sqrt(1 + light / (gain * sigma**2))
+    scatter = light * (1 / (gain * sigma**2))
+    scatter += 1
+    gri *= np.sqrt(scatter, out=scatter)
     # The pipeline takes faint galaxies and wide halos for sky, and subtracts them, but never quite.
     level = (
         np.median(light[:, ::4, ::4], axis=(1, 2)) - rng.normal(SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA, 3) * sigma[:, 0, 0]
     )
-    gri = light + noise - level[:, None, None].astype(np.float32)
+    gri += light
+    gri -= level[:, None, None].astype(np.float32)
     saturate(gri, [o for o in objects if o.kind == "star"], camera.full_well_counts)
     return gri
 
@@ -108,7 +116,8 @@ def render_objects(objects: list[SkyObject], shape: tuple[int, int], camera: Cam
     if smooth:
         places = np.array([(o.x_px, o.y_px) for o in smooth])
         shapes = np.array([(o.radius_px, o.axis_ratio, o.angle_rad, SERSIC_INDEX[o.kind]) for o in smooth])
-        add_profiles(canvas, places, shapes, np.array([o.counts for o in smooth]))
+        mags = np.array([(o.r_mag + o.g_r, o.r_mag, o.r_mag - o.r_i) for o in smooth])
+        add_profiles(canvas, places, shapes, to_counts(mags))
     for galaxy in structured:
         add_structured(canvas, galaxy)
     light = np.maximum(convolve(canvas, camera, softening_px=SOFTENING_PX), 0)

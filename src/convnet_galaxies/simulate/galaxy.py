@@ -1,14 +1,13 @@
 """Galaxies as light in the plane of the sky: parameters -> layers of flux in g, r and i.
 
-Smooth spheroids are GalSim profiles (Rowe et al. 2015, arXiv:1407.7676), which keep their cusps; everything that is
-not axially symmetric (arms, bars, rings, dust, knots) is drawn on an array in the coordinates of the disk.
+Smooth spheroids stay formulas, so that they keep their cusps until the telescope blurs them; everything that is not
+axially symmetric (arms, bars, rings, dust, knots) is drawn on an array in the coordinates of the disk.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import galsim
 import numpy as np
 
 from convnet_galaxies.simulate.morphology import RADII_PER_SCALE, Galaxy
@@ -19,15 +18,30 @@ DUST_CURVE = np.array([1.20, 0.87, 0.65])
 
 
 @dataclass(frozen=True)
+class Spheroid:
+    """A smooth Sersic profile of unit flux.
+
+    half_light_arcsec: radius of the circle that holds half of the light when the profile is made round.
+    axis_ratio, angle_rad: of the isophotes, angle from x towards y. x_arcsec, y_arcsec: centre, from that of the scene.
+    """
+
+    sersic_index: float
+    half_light_arcsec: float
+    axis_ratio: float = 1.0
+    angle_rad: float = 0.0
+    x_arcsec: float = 0.0
+    y_arcsec: float = 0.0
+
+
+@dataclass(frozen=True)
 class Light:
     """The light of a scene before the telescope, in nanomaggies a pixel.
 
-    array: float32 [3, n, n], bands g, r, i. profiles: GalSim objects of unit flux, centred on the array, each with its
-    flux in the three bands (float [3]).
+    array: float32 [3, n, n], bands g, r, i. profiles: spheroids, each with its flux in the three bands (float [3]).
     """
 
     array: np.ndarray
-    profiles: tuple[tuple[galsim.GSObject, np.ndarray], ...] = ()
+    profiles: tuple[tuple[Spheroid, np.ndarray], ...] = ()
 
 
 def nanomaggies(mag_r: float, g_r: float, r_i: float) -> np.ndarray:
@@ -42,7 +56,7 @@ def render_galaxy(galaxy: Galaxy, side_px: int, pixel_arcsec: float, rng: np.ran
     """
     canvas = _Canvas(galaxy, side_px, pixel_arcsec)
     array = np.zeros((3, side_px, side_px), np.float32)
-    profiles: list[tuple[galsim.GSObject, np.ndarray]] = []
+    profiles: list[tuple[Spheroid, np.ndarray]] = []
     total = nanomaggies(galaxy.mag_r, galaxy.g_r, galaxy.r_i)
     extra = galaxy.companion_flux + galaxy.arc_flux + 0.25 * galaxy.tail_strength
     body = total / (1 + extra)
@@ -97,20 +111,18 @@ def _unit(image: np.ndarray) -> np.ndarray:
     return image / max(float(image.sum(dtype=np.float64)), 1e-30)
 
 
-def _spheroid(galaxy: Galaxy) -> galsim.GSObject:
+def _spheroid(galaxy: Galaxy) -> Spheroid:
     ratio = galaxy.axis_ratio if galaxy.bulge_fraction == 1 else 1 - 0.5 * (1 - galaxy.axis_ratio)
     half_light = max(galaxy.bulge_size * galaxy.r90_arcsec, 0.2)
-    profile = galsim.Sersic(galaxy.bulge_index, half_light_radius=half_light)
-    return profile.shear(q=ratio, beta=galaxy.angle_rad * galsim.radians)
+    return Spheroid(galaxy.bulge_index, half_light, ratio, galaxy.angle_rad)
 
 
-def _companion(galaxy: Galaxy) -> galsim.GSObject:
+def _companion(galaxy: Galaxy) -> Spheroid:
     distance = galaxy.companion_distance * galaxy.r90_arcsec
     size = 0.33 * galaxy.r90_arcsec * max(galaxy.companion_flux, 0.05) ** 0.5
     angle = galaxy.companion_angle_rad
-    profile = galsim.Sersic(2.0, half_light_radius=max(size, 0.4))
-    profile = profile.shear(q=galaxy.companion_axis_ratio, beta=2.3 * angle * galsim.radians)
-    return profile.shift(distance * np.cos(angle), distance * np.sin(angle))
+    place = (float(distance * np.cos(angle)), float(distance * np.sin(angle)))
+    return Spheroid(2.0, max(size, 0.4), galaxy.companion_axis_ratio, 2.3 * angle, *place)
 
 
 def _disk(galaxy: Galaxy, canvas: _Canvas, flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -118,7 +118,7 @@ def _simulate_all(number: int, seed: int, workers: int | None, *, chunk: int = C
     """All galaxies in order; at most a few chunks wait in memory."""
     workers = min(workers or os.cpu_count() or 1, -(-number // chunk))
     work = partial(_simulate_chunk, number=number, seed=seed, chunk=chunk)
-    with worker_pool(workers) as run:
+    with worker_pool(workers, modules=[__name__]) as run:
         for galaxies in run(work, range(0, number, chunk)):
             yield from galaxies
 

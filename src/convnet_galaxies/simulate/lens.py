@@ -14,6 +14,7 @@ import numpy as np
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, Camera, add_photon_noise, convolve
 from convnet_galaxies.simulate.distances import angular_distance_mpc, critical_density_msun_mpc3, distance_ratio
 from convnet_galaxies.simulate.lens_source import Source
+from convnet_galaxies.simulate.profiles import add_point
 
 if TYPE_CHECKING:
     import torch
@@ -231,9 +232,51 @@ def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, f
                 (v / PIXEL_SCALE_ARCSEC + s + half_px + 0.5) * over - 0.5
                 for v, s in zip((x_image, y_image), shift_px, strict=True)
             ]
-            _add_point(fine, centre[0], centre[1], np.abs(magnification) * np.array(system.source.point_counts))
+            add_point(fine, centre[0], centre[1], np.abs(magnification) * np.array(system.source.point_counts))
     blurred = convolve(fine, camera, oversampling=over)
     return np.maximum(blurred.reshape(3, size, over, size, over).sum(axis=(2, 4)), 0)
+
+
+@dataclass(frozen=True)
+class PaintedLight:
+    """What a lens adds to an image.
+
+    top, left: first row and column that it reaches. counts: float32 [3, h, w], with the Poisson noise of the light
+    itself. mask: bool [h, w], where the features stand out of the noise of the sky.
+    """
+
+    top: int
+    left: int
+    counts: np.ndarray
+    mask: np.ndarray
+
+    def add_to(self, gri: np.ndarray) -> None:
+        """Add the light to float32 [3, h, w] counts, in place."""
+        h, w = self.mask.shape
+        gri[:, self.top : self.top + h, self.left : self.left + w] += self.counts
+
+    def whole_mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """The mask of an image of shape (h, w), bool [h, w]."""
+        out = np.zeros(shape, bool)
+        h, w = self.mask.shape
+        out[self.top : self.top + h, self.left : self.left + w] = self.mask
+        return out
+
+
+def draw_light(
+    system: LensSystem, x_px: float, y_px: float, shape: tuple[int, int], rng: np.random.Generator, camera: Camera
+) -> PaintedLight:
+    """The light of a lens round (x_px, y_px), as far as it falls into an image of shape (h, w)."""
+    column, row = round(x_px), round(y_px)
+    light = render_light(system, camera, shift_px=(x_px - column, y_px - row))
+    half = light.shape[1] // 2
+    h, w = shape
+    top, left = max(row - half, 0), max(column - half, 0)
+    bottom, right = max(min(row + half + 1, h), top), max(min(column + half + 1, w), left)
+    inside = light[:, top - row + half : bottom - row + half, left - column + half : right - column + half]
+    sigma = np.array(camera.sky_sigma_counts)[:, None, None]
+    mask = np.sqrt(((inside / sigma) ** 2).sum(axis=0)) > MASK_SIGMA
+    return PaintedLight(top, left, add_photon_noise(inside, camera, rng), mask)
 
 
 def paint_lens(
@@ -244,31 +287,14 @@ def paint_lens(
     gri: float32 [3, h, w] counts, unchanged. Returns a copy with the light, through the PSF and with its Poisson
     noise, and a mask, bool [h, w], of the pixels in which the features stand out of the noise of the sky.
     """
-    column, row = round(x_px), round(y_px)
-    light = render_light(system, camera, shift_px=(x_px - column, y_px - row))
-    half = light.shape[1] // 2
-    h, w = gri.shape[1:]
-    top, left = max(row - half, 0), max(column - half, 0)
-    bottom, right = max(min(row + half + 1, h), top), max(min(column + half + 1, w), left)
-    inside = light[:, top - row + half : bottom - row + half, left - column + half : right - column + half]
-    out, mask = gri.copy(), np.zeros((h, w), bool)
-    out[:, top:bottom, left:right] += add_photon_noise(inside, camera, rng)
-    sigma = np.array(camera.sky_sigma_counts)[:, None, None]
-    mask[top:bottom, left:right] = np.sqrt(((inside / sigma) ** 2).sum(axis=0)) > MASK_SIGMA
-    return out, mask
+    shape = (gri.shape[1], gri.shape[2])
+    light = draw_light(system, x_px, y_px, shape, rng, camera)
+    out = gri.copy()
+    light.add_to(out)
+    return out, light.whole_mask(shape)
 
 
 def with_images(system: LensSystem) -> LensSystem:
     """The system with the images of its source's centre solved, and the magnification of a point."""
     images = solve_images(system, system.source.x_arcsec, system.source.y_arcsec)
     return replace(system, images=tuple(map(tuple, images.tolist())), magnification=float(np.abs(images[:, 2]).sum()))
-
-
-def _add_point(image: np.ndarray, x: float, y: float, counts: np.ndarray) -> None:
-    """Add a point to float [3, h, w] by cubic-free bilinear weights, which keep flux and centroid."""
-    column, row = int(np.floor(x)), int(np.floor(y))
-    fx, fy = x - column, y - row
-    for dy, wy in ((0, 1 - fy), (1, fy)):
-        for dx, wx in ((0, 1 - fx), (1, fx)):
-            if 0 <= row + dy < image.shape[1] and 0 <= column + dx < image.shape[2]:
-                image[:, row + dy, column + dx] += (wy * wx * counts).astype(np.float32)

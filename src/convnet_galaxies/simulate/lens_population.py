@@ -9,7 +9,7 @@ import numpy as np
 
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC
-from convnet_galaxies.simulate.distances import comoving_distance_mpc, distance_ratio
+from convnet_galaxies.simulate.distances import comoving_distance_mpc
 from convnet_galaxies.simulate.lens import (
     FLAVORS,
     DarkHalo,
@@ -40,16 +40,22 @@ class Host:
 
 
 def einstein_radius_of(r_mag: float, redshift: float, source_redshift: float = 2.0) -> float:
-    """Einstein radius in arcsec of an elliptical, by the Faber-Jackson relation.
+    """Einstein radius in arcsec of an elliptical; see einstein_radii_of."""
+    return float(einstein_radii_of(np.array(r_mag), np.array(redshift), source_redshift))
+
+
+def einstein_radii_of(r_mag: np.ndarray, redshift: np.ndarray, source_redshift: float = 2.0) -> np.ndarray:
+    """Einstein radii in arcsec of ellipticals (float arrays of one shape), by the Faber-Jackson relation.
 
     sigma = 225 km/s (L / L*)^(1/4) with M*_r = -22.0 - 1.2 z, and theta = 4 pi (sigma / c)^2 D_ls / D_s.
     """
-    distance_mpc = float(comoving_distance_mpc(redshift)) * (1 + redshift)
+    comoving_mpc = comoving_distance_mpc(redshift)
     k_correction = 0.85 * redshift + 1.5 * redshift**2
-    absolute = r_mag - 5 * math.log10(max(distance_mpc, 1) * 1e5) - k_correction
+    absolute = r_mag - 5 * np.log10(np.maximum(comoving_mpc * (1 + redshift), 1) * 1e5) - k_correction
     luminosity = 10 ** (-0.4 * (absolute + 22.0 + 1.2 * redshift))
     sigma_km_s = 225 * luminosity**0.25
-    return 28.8 * (sigma_km_s / 1000) ** 2 * max(distance_ratio(redshift, source_redshift), 0.0)
+    distance_ratio = 1 - comoving_mpc / comoving_distance_mpc(source_redshift)
+    return 28.8 * (sigma_km_s / 1000) ** 2 * np.maximum(distance_ratio, 0.0)
 
 
 def draw_host(rng: np.random.Generator) -> Host:

@@ -1,6 +1,7 @@
 """Many smooth galaxies at once: Sersic profiles as mixtures of Gaussians (Hogg & Lang 2013, PASP 125, 719).
 
-A mixture has no cusp to sample and sheds no light between the pixels, so hundreds of galaxies cost milliseconds.
+A mixture has no cusp to sample and sheds no light between the pixels, so hundreds of galaxies cost milliseconds: narrow
+Gaussians are drawn on few pixels.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ SOFTENING_PX = 0.7
 STAMP_HALF_PX = (5, 8, 13, 21, 34, 55, 90, 144)
 LARGE_HALF_PX = 55
 INDICES = (0.5, 1.0, 2.0, 4.0)
+REACH_SIGMAS = 5.0  # beyond, a Gaussian has lost all but a hundred-thousandth
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def mixture(sersic_index: float) -> tuple[np.ndarray, np.ndarray]:
     """Shares of light (adding to 1) and variances (in half-light radii squared) of the Gaussians, float64 [k]."""
     n = sersic_index
@@ -50,7 +52,8 @@ def add_profiles(canvas: np.ndarray, places: np.ndarray, shapes: np.ndarray, cou
     """Add n galaxies to a canvas, float32 [3, h, w], in place; light beyond the canvas or their stamps is lost.
 
     places: [n, 2], x_px and y_px of the centres. shapes: [n, 4], half-light radius along the long axis in px, axis
-    ratio, angle in radians from x towards y, Sersic index (one of INDICES; 0.5 with a radius of 0 is a point).
+    ratio, angle in radians from x towards y, Sersic index (of few different values, such as INDICES, since each costs
+    a fit; 0.5 with a radius of 0 is a point).
     counts: [n, 3] in g, r, i.
     """
     x_px, y_px = places.T
@@ -60,6 +63,8 @@ def add_profiles(canvas: np.ndarray, places: np.ndarray, shapes: np.ndarray, cou
     brightness = counts.max(axis=1) / np.maximum(radius_px, 1) ** 2
     depth = np.clip(np.log10(np.maximum(brightness, 1e-9) / 3e-3), 0.6, 4) / 4
     reach = np.minimum(reach, 3 * SOFTENING_PX + 1 + reach * np.where(sersic_index > 1.5, depth**1.5, depth**0.7))
+    farthest = np.maximum(np.maximum(x_px, canvas.shape[2] - x_px), np.maximum(y_px, canvas.shape[1] - y_px))
+    reach = np.minimum(reach, np.maximum(farthest, 1))
     size_class = np.minimum(np.searchsorted(STAMP_HALF_PX, reach), len(STAMP_HALF_PX) - 1)
     for index in np.unique(sersic_index):
         for half_class in np.unique(size_class[sersic_index == index]):
@@ -78,16 +83,23 @@ def _stamps(
     half: int, x: np.ndarray, y: np.ndarray, radius: np.ndarray, axis_ratio: np.ndarray, angle: np.ndarray, index: float
 ) -> np.ndarray:
     """Unit-flux images, float32 [n, 2 half + 1, 2 half + 1]."""
-    axis = np.arange(-half, half + 1, dtype=np.float32)
-    dx = axis[None, None, :] - (x - np.round(x)).astype(np.float32)[:, None, None]
-    dy = axis[None, :, None] - (y - np.round(y)).astype(np.float32)[:, None, None]
-    cos, sin = (f(angle).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
-    u2, v2 = (cos * dx + sin * dy) ** 2, (cos * dy - sin * dx) ** 2
-    out = np.zeros(u2.shape, np.float32)
+    axis = np.arange(-half, half + 1)
+    dx, dy = axis - (x - np.round(x))[:, None], axis - (y - np.round(y))[:, None]
+    cos, sin = np.cos(angle), np.sin(angle)
+    out = np.zeros((len(x), len(axis), len(axis)), np.float32)
     for share, variance in zip(*mixture(index), strict=True):
-        long = (variance * radius**2 + SOFTENING_PX**2).astype(np.float32)[:, None, None]
-        short = (variance * (radius * axis_ratio) ** 2 + SOFTENING_PX**2).astype(np.float32)[:, None, None]
-        out += np.float32(share / (2 * np.pi)) / np.sqrt(long * short) * np.exp(-0.5 * (u2 / long + v2 / short))
+        long, short = variance * radius**2 + SOFTENING_PX**2, variance * (radius * axis_ratio) ** 2 + SOFTENING_PX**2
+        reach = min(half, int(np.ceil(REACH_SIGMAS * np.sqrt(long.max()))))
+        inner = slice(half - reach, half + reach + 1)
+        # The exponent is a quadratic form in (dx, dy): a sum of three products of a column and a row.
+        form = (cos**2 / long + sin**2 / short, cos * sin * (1 / long - 1 / short), sin**2 / long + cos**2 / short)
+        xx, xy, yy = (-0.5 * part[:, None] for part in form)
+        u, v = dx[:, inner], dy[:, inner]
+        peak = np.log(share / (2 * np.pi * np.sqrt(long * short)))[:, None]
+        columns = np.stack([yy * v**2 + peak, 2 * xy * v, np.ones_like(v)], axis=2).astype(np.float32)
+        rows = np.stack([np.ones_like(u), u, xx * u**2], axis=1).astype(np.float32)
+        exponent = columns @ rows
+        out[:, inner, inner] += np.exp(exponent, out=exponent)
     if half >= LARGE_HALF_PX:  # the faint outskirts of a bright galaxy must not end at the edges of a box
         out *= np.clip((half - np.hypot(axis[None], axis[:, None])) / (0.25 * half), 0, 1).astype(np.float32)
         out /= out.sum(axis=(1, 2), keepdims=True)
@@ -104,3 +116,13 @@ def add_stamp(canvas: np.ndarray, stamp: np.ndarray, column: int, row: int) -> N
         canvas[:, top:bottom, left:right] += stamp[
             :, top - row + half : bottom - row + half, left - column + half : right - column + half
         ]
+
+
+def add_point(image: np.ndarray, x: float, y: float, counts: np.ndarray) -> None:
+    """Add a point to float [3, h, w] by cubic-free bilinear weights, which keep flux and centroid."""
+    column, row = int(np.floor(x)), int(np.floor(y))
+    fx, fy = x - column, y - row
+    for dy, wy in ((0, 1 - fy), (1, fy)):
+        for dx, wx in ((0, 1 - fx), (1, fx)):
+            if 0 <= row + dy < image.shape[1] and 0 <= column + dx < image.shape[2]:
+                image[:, row + dy, column + dx] += (wy * wx * counts).astype(np.float32)

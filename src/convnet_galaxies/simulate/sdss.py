@@ -1,5 +1,7 @@
 """SDSS as Galaxy Zoo saw it: PSF, sky noise, the colour composite, and the cutout magnified to 424 px.
 
+The only file that imports GalSim (Rowe et al. 2015, arXiv:1407.7676).
+
 The composite is that of Lupton et al. 2004 (PASP 116, 133) with i, r, g as red, green, blue. Cutouts have
 0.02 Petrosian radii a pixel, so that small galaxies are interpolated far beyond the camera's 0.396 arcsec.
 """
@@ -14,7 +16,7 @@ import numpy as np
 import scipy.fft
 from PIL import Image
 
-from convnet_galaxies.simulate.galaxy import Light
+from convnet_galaxies.simulate.galaxy import Light, Spheroid
 
 CUTOUT_PX = 424
 CAMERA_PIXEL_ARCSEC = 0.396
@@ -77,7 +79,7 @@ def expose(light: Light, observation: Observation, rng: np.random.Generator | No
     spectrum = scipy.fft.rfft2(light.array)
     step = 2 * np.pi / (n * pixel)
     for profile, flux in light.profiles:
-        values = _half_plane(profile, n, step) * _centre_phase(n)
+        values = _half_plane(_in_galsim(profile), n, step) * _centre_phase(n)
         spectrum += flux[:, None, None].astype(np.float32) * values
     for band in range(3):
         psf = double_gaussian(float(observation.psf_fwhm_arcsec[band])).shift(*observation.band_shift_arcsec[band])
@@ -98,6 +100,12 @@ def double_gaussian(fwhm_arcsec: float) -> galsim.GSObject:
     sigma = fwhm_arcsec / 2.40  # the wing widens the core's 2.355 sigma a little
     wing = 0.05 * 2.6**2 / (1 + 0.05 * 2.6**2)
     return galsim.Gaussian(sigma=sigma, flux=1 - wing) + galsim.Gaussian(sigma=2.6 * sigma, flux=wing)
+
+
+def _in_galsim(spheroid: Spheroid) -> galsim.GSObject:
+    profile = galsim.Sersic(spheroid.sersic_index, half_light_radius=spheroid.half_light_arcsec)
+    profile = profile.shear(q=spheroid.axis_ratio, beta=spheroid.angle_rad * galsim.radians)
+    return profile.shift(spheroid.x_arcsec, spheroid.y_arcsec)
 
 
 def compose(image: np.ndarray, pixel_arcsec: float) -> np.ndarray:

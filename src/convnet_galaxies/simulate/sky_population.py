@@ -7,11 +7,12 @@ Counts and colours are round numbers from surveys of this depth (Ilbert et al. 2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 
 import numpy as np
 
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, to_counts
-from convnet_galaxies.simulate.lens_population import einstein_radius_of
+from convnet_galaxies.simulate.lens_population import einstein_radii_of
 
 # Colours of an old galaxy and of a star-forming one as seen at a redshift (k-corrections included).
 REDSHIFTS = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.5])
@@ -52,6 +53,12 @@ class SkyObject:
         """Counts in g, r, i, float64 [3]."""
         return to_counts(np.array([self.r_mag + self.g_r, self.r_mag, self.r_mag - self.r_i]))
 
+    def moved(self, dx_px: float, dy_px: float) -> SkyObject:
+        """The same object elsewhere."""
+        copy = SkyObject.__new__(SkyObject)  # dataclasses.replace takes ten times as long, and fields have hundreds
+        copy.__dict__.update(self.__dict__, x_px=self.x_px + dx_px, y_px=self.y_px + dy_px)
+        return copy
+
 
 def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, density: float = 1.0) -> list[SkyObject]:
     """Objects over an area of shape (h, w) px, bright ones last. density: of galaxies, relative to the average."""
@@ -68,8 +75,7 @@ def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, densit
         )
         / slope
     )
-    for mag in mags:
-        objects.append(_draw_galaxy(rng, float(mag), rng.random() * shape[1], rng.random() * shape[0]))
+    objects += _draw_galaxies(rng, mags, rng.random(number) * shape[1], rng.random(number) * shape[0])
     for group in range(rng.poisson(0.2 * arcmin2)):
         objects += _draw_group(rng, shape, group)
     for _ in range(rng.poisson(2.6 * arcmin2)):
@@ -77,39 +83,52 @@ def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, densit
     return sorted(objects, key=lambda o: -o.r_mag)
 
 
-def _draw_galaxy(rng: np.random.Generator, r_mag: float, x: float, y: float) -> SkyObject:
+def _draw_galaxies(rng: np.random.Generator, r_mag: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[SkyObject]:
+    """Galaxies of the general population, red and star-forming, at the given magnitudes and places (float [n])."""
+    number = len(r_mag)
     median = np.interp(r_mag, [16, 18, 20, 22, 24, 26], [0.07, 0.14, 0.28, 0.55, 0.9, 1.3])
-    redshift = float(np.clip(median * np.exp(0.4 * rng.normal()), 0.02, 3.5))
-    red = rng.random() < np.interp(r_mag, [17, 20, 22, 24, 26], [0.45, 0.4, 0.28, 0.14, 0.06])
-    if red:
-        return red_galaxy(rng, r_mag, min(redshift, 1.1), x, y)
-    g_r = np.interp(redshift, REDSHIFTS, BLUE_G_R) + rng.normal(0, 0.16) - 0.1 * max(0.0, r_mag - 24)
-    r_i = np.interp(redshift, REDSHIFTS, BLUE_R_I) + rng.normal(0, 0.12)
+    redshift = np.clip(median * np.exp(0.4 * rng.normal(size=number)), 0.02, 3.5)
+    red = rng.random(number) < np.interp(r_mag, [17, 20, 22, 24, 26], [0.45, 0.4, 0.28, 0.14, 0.06])
+    found = red_galaxies(rng, r_mag[red], np.minimum(redshift[red], 1.1), x[red], y[red])
+    r_mag, redshift, x, y = r_mag[~red], redshift[~red], x[~red], y[~red]
+    number = len(r_mag)
+    faintness = np.maximum(0.0, r_mag - 24)
+    g_r = np.interp(redshift, REDSHIFTS, BLUE_G_R) + rng.normal(0, 0.16, number) - 0.1 * faintness
+    r_i = np.interp(redshift, REDSHIFTS, BLUE_R_I) + rng.normal(0, 0.12, number)
     size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26.5], [0.75, 0.4, 0.1, -0.2, -0.48, -0.78])
-    kinds, shares = ("spiral", "ring", "merger", "irregular"), np.array([0.72, 0.06, 0.06, 0.16])
-    kind = str(rng.choice(kinds, p=shares))
-    radius = size * np.exp(0.3 * rng.normal()) / PIXEL_SCALE_ARCSEC
-    cosine = rng.uniform(0.05, 1)
-    axis_ratio = float(np.sqrt(cosine**2 * 0.96 + 0.04))
-    angle = float(rng.uniform(0, np.pi))
-    return SkyObject(
-        x, y, r_mag, float(g_r), float(r_i), kind, redshift, float(radius), axis_ratio, angle, detail_seed=_seed(rng)
-    )
+    kinds, shares = ("spiral", "ring", "merger", "irregular"), (0.72, 0.06, 0.06, 0.16)
+    kind = rng.choice(kinds, number, p=shares)
+    radius = size * np.exp(0.3 * rng.normal(size=number)) / PIXEL_SCALE_ARCSEC
+    axis_ratio = np.sqrt(rng.uniform(0.05, 1, number) ** 2 * 0.96 + 0.04)
+    angle, seed = rng.uniform(0, np.pi, number), rng.integers(1 << 62, size=number)
+    nothing = np.zeros(number)
+    columns = (x, y, r_mag, g_r, r_i, kind, redshift, radius, axis_ratio, angle, nothing, nothing.astype(int) - 1, seed)
+    return found + list(starmap(SkyObject, zip(*(column.tolist() for column in columns), strict=True)))
+
+
+def red_galaxies(
+    rng: np.random.Generator, r_mag: np.ndarray, redshift: np.ndarray, x: np.ndarray, y: np.ndarray, group: int = -1
+) -> list[SkyObject]:
+    """Ellipticals and lenticulars on the red sequence of their redshifts; all arrays float [n]."""
+    number = len(r_mag)
+    g_r = np.interp(redshift, REDSHIFTS, RED_G_R) + rng.normal(0, 0.06, number)
+    r_i = np.interp(redshift, REDSHIFTS, RED_R_I) + rng.normal(0, 0.04, number)
+    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26], [0.6, 0.25, -0.1, -0.35, -0.55, -0.7])
+    radius = size * np.exp(0.25 * rng.normal(size=number)) / PIXEL_SCALE_ARCSEC
+    axis_ratio = np.clip(rng.beta(3.5, 1.6, number), 0.25, 0.98)
+    angle = rng.uniform(0, np.pi, number)
+    strength = einstein_radii_of(r_mag, redshift)
+    kind, groups = np.full(number, "elliptical"), np.full(number, group)
+    columns = (x, y, r_mag, g_r, r_i, kind, redshift, radius, axis_ratio, angle, strength, groups)
+    return list(starmap(SkyObject, zip(*(column.tolist() for column in columns), strict=True)))
 
 
 def red_galaxy(
     rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float, group: int = -1
 ) -> SkyObject:
-    """An elliptical or lenticular on the red sequence of its redshift."""
-    g_r = np.interp(redshift, REDSHIFTS, RED_G_R) + rng.normal(0, 0.06)
-    r_i = np.interp(redshift, REDSHIFTS, RED_R_I) + rng.normal(0, 0.04)
-    size = 10 ** np.interp(r_mag, [16, 18, 20, 22, 24, 26], [0.6, 0.25, -0.1, -0.35, -0.55, -0.7])
-    radius = size * np.exp(0.25 * rng.normal()) / PIXEL_SCALE_ARCSEC
-    axis_ratio, angle = float(np.clip(rng.beta(3.5, 1.6), 0.25, 0.98)), float(rng.uniform(0, np.pi))
-    strength = einstein_radius_of(r_mag, redshift)
-    return SkyObject(
-        x, y, r_mag, float(g_r), float(r_i), "elliptical", redshift, float(radius), axis_ratio, angle, strength, group
-    )
+    """One such galaxy."""
+    columns = [np.array([float(value)]) for value in (r_mag, redshift, x, y)]
+    return red_galaxies(rng, columns[0], columns[1], columns[2], columns[3], group)[0]
 
 
 def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) -> list[SkyObject]:
@@ -120,12 +139,12 @@ def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) ->
     centre = rng.random(2) * np.array([shape[1], shape[0]])
     spread_px = rng.uniform(7, 20) / PIXEL_SCALE_ARCSEC
     mags = brightest + 0.4 + rng.gamma(3.0, 0.9, number)
-    members = [red_galaxy(rng, float(brightest), redshift, float(centre[0]), float(centre[1]), group)]
-    for mag in mags[mags < 25]:
-        distance, turn = spread_px * np.sqrt(rng.exponential(1.0)), rng.uniform(0, 2 * np.pi)
-        x, y = centre + distance * np.array([np.cos(turn), np.sin(turn)])
-        members.append(red_galaxy(rng, float(mag), redshift, float(x), float(y), group))
-    return members
+    mags = np.array([brightest, *mags[mags < 25]])
+    distance = spread_px * np.sqrt(rng.exponential(1.0, len(mags)))
+    distance[0] = 0
+    turn = rng.uniform(0, 2 * np.pi, len(mags))
+    x, y = centre[0] + distance * np.cos(turn), centre[1] + distance * np.sin(turn)
+    return red_galaxies(rng, mags, np.full(len(mags), redshift), x, y, group)
 
 
 def _draw_star(rng: np.random.Generator, x: float, y: float) -> SkyObject:

@@ -18,10 +18,17 @@ from convnet_galaxies.data.click_clusters import (
     expected_information_bits,
     measure_clusters,
 )
-from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts, read_field
+from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.space_warps_field import hex_name, leaves_field
+from convnet_galaxies.simulate.space_warps_field import (
+    Subject,
+    draw_image,
+    hex_name,
+    kind_of,
+    leaves_field,
+    save_image,
+)
 from convnet_galaxies.simulate.space_warps_gather import Pools, Showing, gather
 from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
 from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
@@ -78,7 +85,7 @@ def simulate_space_warps(
     bytes for any number of workers (processes; None takes one for each core).
     unknown_prevalence: share of the test cutouts that show a lens. population: of those lenses, "real", which differs
     a little from the sims, or "sims".
-    progress: called with the fields shown so far and those expected in all.
+    progress: called with the fields shown and drawn so far and those expected in all.
     Raises InputError for numbers that cannot be met, OutputExistsError without force.
     """
     wanted = plan_rows(number, unknown_prevalence=unknown_prevalence)
@@ -87,23 +94,22 @@ def simulate_space_warps(
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise InputError(f"simulate space-warps: found {workers} workers, expected at least 1", "pass --workers 1")
-    with new_folder(Path(output), force=force, is_ours=_is_ours) as folder, worker_pool(workers) as run:
+    with (
+        new_folder(Path(output), force=force, is_ours=_is_ours) as folder,
+        worker_pool(workers, modules=["torch", __name__]) as run,
+    ):
         (folder / IMAGES_NAME).mkdir()
-        counted = _counted(run, progress, expected=round(0.45 * number))
-        showings, verdicts = gather(Pools(seed, folder / IMAGES_NAME, counted, population), wanted)
+        counted = _counted(run, progress, expected=round(0.9 * number))
+        showings, verdicts = gather(Pools(seed, counted, population), wanted)
         cells = [cell for showing in showings for cell in showing.cells]
         centres = np.concatenate([showing.subject.clusters for showing in showings])
         taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, leaves_field(centres), wanted)
         table = _list_showings(seed, showings, taken, verdicts)
         clicks = _list_clicks(table, verdicts)
-        catalog = _cut(folder, table, clicks, run)
-        used = set(table["location"])
-        for path in (folder / IMAGES_NAME).iterdir():
-            if f"{IMAGES_NAME}/{path.name}" not in used:
-                path.unlink()
+        catalog = _cut(folder, seed, table, clicks, counted)
         _write_tables(folder, catalog, table, clicks)
         (folder / "README.txt").write_text(README.format(found=len(cells), rows=len(catalog)))
-    return SpaceWarpsSummary(Path(output), len(catalog), len(used), len(clicks))
+    return SpaceWarpsSummary(Path(output), len(catalog), table["location"].nunique(), len(clicks))
 
 
 def _counted(run: Run, progress: Callable[[int, int], None] | None, expected: int) -> Run:
@@ -174,27 +180,49 @@ def _list_clicks(table: pd.DataFrame, verdicts: dict[int, Verdicts]) -> pd.DataF
     return clicks.assign(volunteer=clicks["volunteer"].map("volunteer-{:04d}".format))
 
 
-def _cut(folder: Path, table: pd.DataFrame, clicks: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Write the stamps, and return the catalogue with column shows_lens, which is sealed for test cutouts."""
+def _cut(folder: Path, seed: int, table: pd.DataFrame, clicks: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Write fields and stamps, and return the catalogue with column shows_lens, which is sealed for test cutouts."""
     (folder / CUTOUTS_NAME).mkdir()
     ends = np.cumsum([int(chosen.sum()) for chosen in table["chosen"]])
-    tasks = []
-    groups = dict(iter(clicks.groupby("row")))
-    for row in range(len(table)):
-        field = table.iloc[row]
-        tasks.append((groups[row], field[[*FIELD_COLUMNS, "people_looking_at_field"]], field["chosen"], int(ends[row])))
-    catalog = pd.concat(list(run(partial(_cut_one, folder), tasks)), ignore_index=True)
+    own_clicks = dict(iter(clicks.groupby("row")))
+    fields = table[[*FIELD_COLUMNS, "people_looking_at_field"]]
+    tasks: dict[str, list[_Cut]] = {}
+    for row, location in enumerate(table["location"]):
+        showing, chosen = table["showing"].iloc[row], table["chosen"].iloc[row]
+        cut = _Cut(row, showing.subject, own_clicks[row], fields.iloc[row], chosen, int(ends[row]))
+        tasks.setdefault(location, []).append(cut)
+    found = {row: rows for parts in run(partial(_cut_image, folder, seed), tasks.values()) for row, rows in parts}
+    catalog = pd.concat([found[row] for row in range(len(table))], ignore_index=True)
     shows = [
         showing.subject.shows_lens[chosen] for showing, chosen in zip(table["showing"], table["chosen"], strict=True)
     ]
     return catalog.assign(shows_lens=np.concatenate(shows))
 
 
-def _cut_one(folder: Path, task: tuple[pd.DataFrame, pd.Series, np.ndarray, int]) -> pd.DataFrame:
-    clicks, field, chosen, end = task
-    clusters = measure_clusters(clicks)[chosen].reset_index(drop=True)
-    clusters["object_id"] = np.arange(end - len(clusters), end)
-    return cut_clusters(read_field(folder / field["location"]), clusters, field, folder / CUTOUTS_NAME)
+@dataclass(frozen=True)
+class _Cut:
+    """What is cut from one showing: its row in the table, its clicks, its columns of the catalogue, which of its
+    clusters are taken (bool), and the number after that of its last cutout."""
+
+    row: int
+    subject: Subject
+    clicks: pd.DataFrame
+    field: pd.Series
+    chosen: np.ndarray
+    end: int
+
+
+def _cut_image(folder: Path, seed: int, cuts: list[_Cut]) -> list[tuple[int, pd.DataFrame]]:
+    """Draw and save one field, and cut the stamps of all its showings; rows of the table with rows of the catalogue."""
+    pixels = draw_image(seed, cuts[0].subject)
+    save_image(folder / IMAGES_NAME, cuts[0].subject, pixels)
+    found = []
+    for cut in cuts:
+        clusters = measure_clusters(cut.clicks, cut.subject.labels)[cut.chosen].reset_index(drop=True)
+        clusters["object_id"] = np.arange(cut.end - len(clusters), cut.end)
+        image = pixels[..., :3] if kind_of(cut.subject.pool) == "test" else pixels
+        found.append((cut.row, cut_clusters(image, clusters, cut.field, folder / CUTOUTS_NAME)))
+    return found
 
 
 def _write_tables(folder: Path, catalog: pd.DataFrame, fields: pd.DataFrame, clicks: pd.DataFrame) -> None:

@@ -1,4 +1,7 @@
-"""One field of a simulated Space Warps: drawn, painted if it is to hold a lens, shown to the crowd, and saved."""
+"""One field of a simulated Space Warps: what it holds, a lens among it or not, what the crowd clicks, and its image.
+
+People judge what a field holds, so it is shown before it is drawn; only fields of which a cutout is taken are.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnet_galaxies.data.click_clusters import STAMP_PX, cluster_clicks, cut_stamp, shows_painted
-from convnet_galaxies.data.markers import read_field
+from convnet_galaxies.data.click_clusters import FAST_PNG, STAMP_PX, cluster_clicks, cut_stamp
 from convnet_galaxies.simulate.camera import FIELD_SIZE_PX, linear_to_composite, to_counts
 from convnet_galaxies.simulate.crowd import RIM_PX, Crowd, Looks, Scene, draw_crowd, lens_spots, lens_visibility, look
-from convnet_galaxies.simulate.field import Field, as_host, draw_field
-from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, paint_lens
+from convnet_galaxies.simulate.field import Pointing, as_host, draw_field, draw_pointing
+from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, PaintedLight, draw_light
 from convnet_galaxies.simulate.lens_population import draw_lens
 from convnet_galaxies.simulate.sky_population import SkyObject
 
@@ -34,6 +36,8 @@ TRIAGE_LOOKS, TRIAGE_MARKS, TRIAGE_TRIES = 30, 4, 3
 
 # In the published files the painted features are opaque (255) and the rest is a hair less.
 PAINTED, NOT_PAINTED = 255, 254
+# What of a field has random numbers of its own, since it is drawn later than the rest.
+LIGHT, PIXELS = 1, 2
 # Chance that a typical volunteer marks a large bright object of each kind; smooth galaxies and stars fool few.
 TEMPTATION = {"ring": 0.016, "merger": 0.013, "spiral": 0.008, "irregular": 0.005, "elliptical": 0.0013, "star": 0.0008}
 OTHER_TEMPTATION = 0.001
@@ -41,21 +45,25 @@ OTHER_TEMPTATION = 0.001
 
 @dataclass(frozen=True)
 class Subject:
-    """A field that is saved, and what the crowd did with it in one stage.
+    """A field, and what the crowd did with it in one stage.
 
-    pool, index: which. image: file name. scene: what it offers. looks: who looked and clicked.
+    pool, index, attempt: which; the field is drawn from them (draw_image). image: file name. scene: what it offers.
+    looks: who looked and clicked. labels: int [clicks], the cluster of each click (data.click_clusters).
     clusters: float64 [k, 2], (x, y) of the clusters in the order of data.click_clusters.measure_clusters.
     shows_lens: int [k], 1 where the stamp round the cluster holds painted pixels.
-    truth: the lens (LensSystem.truth), or None.
+    lens: the painted lens and its place (x_px, y_px), or None. truth: its row of the truth table, or None.
     """
 
     pool: str
     index: int
+    attempt: int
     image: str
     scene: Scene
     looks: Looks
+    labels: np.ndarray
     clusters: np.ndarray
     shows_lens: np.ndarray
+    lens: tuple[LensSystem, float, float] | None
     truth: dict[str, float | str | int] | None
 
 
@@ -64,33 +72,58 @@ def kind_of(pool: str) -> str:
     return "sim" if pool in FLAVORS else pool.split()[0]
 
 
-def draw_subject(seed: int, pool: str, index: int, *, folder: Path, population: str) -> Subject:
-    """Draw field number ``index`` of a pool, save it in folder, and show it to the crowd of its first stage.
+def draw_subject(seed: int, pool: str, index: int, *, population: str) -> Subject:
+    """Draw what field number ``index`` of a pool holds, and show it to the crowd of its first stage.
 
     population: of the lenses in test fields, "real" or "sims" (see _draw_lens). Depends on the arguments only.
     Stage 1 shows test fields to a few people; what hardly anyone marks is drawn again, up to three times.
     """
     kind, crowd = kind_of(pool), _crowd(seed)
     for attempt in range(TRIAGE_TRIES):
-        rng = np.random.default_rng([seed, POOLS.index(pool), index, attempt])
-        field = draw_field(rng)
-        scene, pixels, truth = _paint(rng, field, pool, population)
+        rng = _generator(seed, pool, index, attempt)
+        pointing = draw_pointing(rng)
+        scene = _scene(rng, pointing)
+        lens, light, truth = None, None, None
+        if pool in FLAVORS or pool == "test lens":
+            lens = _draw_lens(rng, pointing, pool, population)
+            light = _light(seed, pool, index, attempt, pointing, lens)
+            scene = _with_lens(rng, scene, pointing, lens[0], light)
+            truth = {**lens[0].truth(*lens[1:]), "visibility": scene.lens_visibility}
         if kind != "test":
             break
         first = look(rng, crowd, scene, looks=TRIAGE_LOOKS)
         if first.marked.sum() >= TRIAGE_MARKS:
             break
     image = hex_name(seed, pool, index, "image") + ".png"
-    # The fastest compression that zlib has: files grow by a tenth, and writing them takes a third of the time.
-    saved = pixels[..., :3] if kind == "test" else pixels
-    Image.fromarray(np.ascontiguousarray(saved)).save(folder / image, compress_level=1)
-    return _shown(rng, crowd, pixels, FIRST_STAGE[pool], kind, Subject(pool, index, image, scene, *_NOTHING, truth))
+    subject = Subject(pool, index, attempt, image, scene, *_NOTHING, lens, truth)
+    return _shown(rng, crowd, light, FIRST_STAGE[pool], kind, subject)
 
 
-def show_again(seed: int, subject: Subject, *, folder: Path, kind: str) -> Subject:
+def show_again(seed: int, subject: Subject, *, kind: str) -> Subject:
     """The same field before the crowd of stage 2, as a sim that returns or as a test field that became a dud."""
     rng = np.random.default_rng([seed, len(POOLS), POOLS.index(subject.pool), subject.index])
-    return _shown(rng, _crowd(seed), read_field(folder / subject.image), 2, kind, subject)
+    which = (seed, subject.pool, subject.index, subject.attempt)
+    light = None if subject.lens is None else _light(*which, draw_pointing(_generator(*which)), subject.lens)
+    return _shown(rng, _crowd(seed), light, 2, kind, subject)
+
+
+def draw_image(seed: int, subject: Subject) -> np.ndarray:
+    """The image of a field, uint8 [h, w, 4] with the alpha channel of training fields."""
+    which = (seed, subject.pool, subject.index, subject.attempt)
+    pointing = draw_pointing(_generator(*which))
+    gri = draw_field(pointing, _generator(*which, PIXELS))
+    mask = np.zeros((pointing.size_px, pointing.size_px), bool)
+    if subject.lens is not None:
+        light = _light(*which, pointing, subject.lens)
+        light.add_to(gri)
+        mask = light.whole_mask((pointing.size_px, pointing.size_px))
+    return np.dstack([linear_to_composite(gri), np.where(mask, PAINTED, NOT_PAINTED).astype(np.uint8)])
+
+
+def save_image(folder: Path, subject: Subject, pixels: np.ndarray) -> None:
+    """Write the image of a field; test fields have no alpha channel."""
+    saved = pixels[..., :3] if kind_of(subject.pool) == "test" else pixels
+    Image.fromarray(np.ascontiguousarray(saved)).save(folder / subject.image, **FAST_PNG)
 
 
 def leaves_field(centres_px: np.ndarray, size_px: int = FIELD_SIZE_PX) -> np.ndarray:
@@ -108,8 +141,13 @@ def _crowd(seed: int) -> Crowd:
     return draw_crowd(np.random.default_rng([seed, 1 << 20]))
 
 
+def _generator(seed: int, pool: str, index: int, attempt: int, part: int | None = None) -> np.random.Generator:
+    """Of what a field holds and how the crowd looks at it; part: of what is drawn later, in whatever order."""
+    return np.random.default_rng([seed, POOLS.index(pool), index, attempt, *([] if part is None else [part])])
+
+
 def _shown(
-    rng: np.random.Generator, crowd: Crowd, pixels: np.ndarray, stage: int, kind: str, subject: Subject
+    rng: np.random.Generator, crowd: Crowd, light: PaintedLight | None, stage: int, kind: str, subject: Subject
 ) -> Subject:
     number = int(rng.poisson(LOOKS[stage, kind]))
     looks = look(rng, crowd, subject.scene, looks=number, eagerness=EAGERNESS[stage, kind])
@@ -117,29 +155,34 @@ def _shown(
     order = list(dict.fromkeys(labels[labels >= 0].tolist()))
     members = [labels == label for label in order]
     centres = np.array([(looks.x_px[m].mean(), looks.y_px[m].mean()) for m in members]).reshape(-1, 2)
-    shows = np.array([shows_painted(cut_stamp(pixels, x, y)) for x, y in centres], int)
-    return replace(subject, looks=looks, clusters=centres, shows_lens=shows)
+    shows = np.zeros(len(centres), int)
+    if light is not None:
+        mask = light.whole_mask(subject.scene.shape)[..., None]
+        shows = np.array([cut_stamp(mask, x, y).any() for x, y in centres], int)
+    return replace(subject, looks=looks, labels=labels, clusters=centres, shows_lens=shows)
 
 
-def _paint(
-    rng: np.random.Generator, field: Field, pool: str, population: str
-) -> tuple[Scene, np.ndarray, dict[str, float | str | int] | None]:
-    """The scene, uint8 [h, w, 4] with the alpha channel of a training field, and the truth of the lens if any."""
-    gri, shape = field.gri, field.gri.shape[1:]
-    mask, spots, visibility, truth = np.zeros(shape, bool), np.empty((0, 2)), 0.0, None
-    if pool in FLAVORS or pool == "test lens":
-        lens, x_px, y_px = _draw_lens(rng, field, pool, population)
-        gri, mask = paint_lens(field.gri, lens, x_px, y_px, rng, field.camera)
-        light_sigma = (gri - field.gri) / np.array(field.camera.sky_sigma_counts)[:, None, None]
-        visibility = lens_visibility(light_sigma, lens.einstein_radius_arcsec)
-        spots, truth = lens_spots(rng, light_sigma), lens.truth(x_px, y_px)
-        truth["visibility"] = visibility
-    scene = replace(_scene(rng, field.objects, shape), lens_points_px=spots, lens_visibility=visibility)
-    alpha = np.where(mask, PAINTED, NOT_PAINTED).astype(np.uint8)
-    return scene, np.dstack([linear_to_composite(gri), alpha]), truth
+def _light(
+    seed: int, pool: str, index: int, attempt: int, pointing: Pointing, lens: tuple[LensSystem, float, float]
+) -> PaintedLight:
+    """The light of a field's lens, the same whenever it is drawn."""
+    shape = (pointing.size_px, pointing.size_px)
+    return draw_light(*lens, shape, _generator(seed, pool, index, attempt, LIGHT), pointing.camera)
 
 
-def _draw_lens(rng: np.random.Generator, field: Field, pool: str, population: str) -> tuple[LensSystem, float, float]:
+def _with_lens(
+    rng: np.random.Generator, scene: Scene, pointing: Pointing, lens: LensSystem, light: PaintedLight
+) -> Scene:
+    """The scene with the lens in it."""
+    light_sigma = light.counts / np.array(pointing.camera.sky_sigma_counts)[:, None, None]
+    spots = lens_spots(rng, light_sigma) + np.array([light.left, light.top])
+    visibility = lens_visibility(light_sigma, lens.einstein_radius_arcsec)
+    return replace(scene, lens_points_px=spots, lens_visibility=visibility)
+
+
+def _draw_lens(
+    rng: np.random.Generator, pointing: Pointing, pool: str, population: str
+) -> tuple[LensSystem, float, float]:
     """A lens and where it is. Sims follow the project's simulations.
 
     Real lenses (pool "test lens", population "real") differ a little, as they do on the sky: fewer quasars, smaller
@@ -149,11 +192,11 @@ def _draw_lens(rng: np.random.Generator, field: Field, pool: str, population: st
     flavor = pool
     if pool == "test lens":
         flavor = str(rng.choice(FLAVORS, p=(0.55, 0.1, 0.35) if real else (1 / 3, 1 / 3, 1 / 3)))
-    host = _choose_host(rng, field, flavor)
+    host = _choose_host(rng, pointing, flavor)
     if host is None:  # a field without a red galaxy: the lens galaxy is too faint or too far to be seen
-        h, w = field.gri.shape[1:]
-        return draw_lens(rng, flavor), float(rng.uniform(RIM_PX, w - RIM_PX)), float(rng.uniform(RIM_PX, h - RIM_PX))
-    members = tuple(as_host(o) for o in field.members_of(host))
+        x_px, y_px = rng.uniform(RIM_PX, pointing.size_px - RIM_PX, 2)
+        return draw_lens(rng, flavor), float(x_px), float(y_px)
+    members = tuple(as_host(o) for o in pointing.members_of(host))
     lens = draw_lens(rng, flavor, host=as_host(host), members=members)
     if real:
         for _ in range(4):
@@ -164,9 +207,9 @@ def _draw_lens(rng: np.random.Generator, field: Field, pool: str, population: st
     return lens, host.x_px, host.y_px
 
 
-def _choose_host(rng: np.random.Generator, field: Field, flavor: str) -> SkyObject | None:
+def _choose_host(rng: np.random.Generator, pointing: Pointing, flavor: str) -> SkyObject | None:
     """A red galaxy, massive ones more often; for a cluster the brightest of a group when there is one."""
-    hosts = field.hosts(margin_px=RIM_PX)
+    hosts = pointing.hosts(margin_px=RIM_PX)
     if flavor == "lensing cluster":
         hosts = [o for o in hosts if o.group != -1] or hosts
     if not hosts:
@@ -175,15 +218,14 @@ def _choose_host(rng: np.random.Generator, field: Field, flavor: str) -> SkyObje
     return hosts[int(rng.choice(len(hosts), p=weight / weight.sum()))]
 
 
-def _scene(rng: np.random.Generator, objects: tuple[SkyObject, ...], shape: tuple[int, int]) -> Scene:
+def _scene(rng: np.random.Generator, pointing: Pointing) -> Scene:
     """What may be mistaken for a lens, and how much each tempts, which people judge differently from any formula."""
-    height, width = shape
-    right, bottom = width - RIM_PX, height - RIM_PX
-    inside = [o for o in objects if o.r_mag < 24 and RIM_PX <= o.x_px < right and RIM_PX <= o.y_px < bottom]
+    end = pointing.size_px - RIM_PX
+    inside = [o for o in pointing.objects if o.r_mag < 24 and RIM_PX <= o.x_px < end and RIM_PX <= o.y_px < end]
     whim = np.exp(1.2 * rng.normal(size=len(inside)))
     appeal = [TEMPTATION.get(o.kind, OTHER_TEMPTATION) * _conspicuousness(o) for o in inside]
     x, y, size = np.array([(o.x_px, o.y_px, min(o.radius_px, 15.0)) for o in inside], float).reshape(-1, 3).T
-    return Scene(x, y, size, np.array(appeal) * whim, np.empty((0, 2)), 0.0, (height, width))
+    return Scene(x, y, size, np.array(appeal) * whim, np.empty((0, 2)), 0.0, (pointing.size_px,) * 2)
 
 
 def _conspicuousness(o: SkyObject) -> float:
@@ -196,6 +238,7 @@ def _conspicuousness(o: SkyObject) -> float:
 
 _NOTHING = (
     Looks(np.empty(0, int), np.empty(0, bool), np.empty(0, int), np.empty(0), np.empty(0)),
+    np.empty(0, int),
     np.empty((0, 2)),
     np.empty(0, int),
 )

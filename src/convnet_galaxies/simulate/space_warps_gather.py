@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import partial
 from itertools import count, cycle, islice
-from pathlib import Path
 
 import numpy as np
 
@@ -69,11 +68,10 @@ Draw = Callable[[int], list[Showing]]
 class Pools:
     """The source of fields: each pool is drawn in its order, so that what is drawn depends on the seed only.
 
-    folder: where the images go. run: maps a function over arguments, in order. population: see draw_subject.
+    run: maps a function over arguments, in order. population: see draw_subject.
     """
 
     seed: int
-    folder: Path
     run: Run
     population: str
     drawn: dict[str, int] = dataclass_field(default_factory=dict)
@@ -82,7 +80,7 @@ class Pools:
         """The next fields of a pool, shown in their first stage."""
         start = self.drawn.get(pool, 0)
         self.drawn[pool] = start + number
-        draw = partial(draw_subject, self.seed, pool, folder=self.folder, population=self.population)
+        draw = partial(draw_subject, self.seed, pool, population=self.population)
         return list(self.run(draw, range(start, start + number)))
 
     def first(self, pool: str, stage: int) -> Draw:
@@ -91,7 +89,7 @@ class Pools:
 
     def again(self, subjects: Sequence[Subject], kind: str) -> list[Showing]:
         """The same fields in stage 2."""
-        show = partial(show_again, self.seed, folder=self.folder, kind=kind)
+        show = partial(show_again, self.seed, kind=kind)
         return [Showing(subject, 2, kind) for subject in self.run(show, subjects)]
 
     def returning_sims(self, pool: str, kept: Iterable[Subject]) -> Draw:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import galsim
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC
+from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, to_counts
 from convnet_galaxies.simulate.galaxy import render_galaxy
 from convnet_galaxies.simulate.morphology import DRAW, Galaxy
-from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_stamp
+from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_profiles, add_stamp
 from convnet_galaxies.simulate.sky_population import SkyObject
 
 FAINTEST_R_MAG = 22.0
 KINDS = ("spiral", "ring", "merger", "irregular")
 R90_PER_HALF_LIGHT_RADIUS = 2.35
 LARGEST_HALF_PX = 150
+COUNTS_PER_NANOMAGGY = float(to_counts(22.5))
 
 
 def is_structured(o: SkyObject) -> bool:
@@ -33,13 +33,12 @@ def add_structured(canvas: np.ndarray, o: SkyObject) -> None:
     half = min(int(np.ceil(1.7 * r90_px)) + 4, LARGEST_HALF_PX)
     side = 2 * half + 1
     light = render_galaxy(galaxy, side, PIXEL_SCALE_ARCSEC, rng)
-    stamp = gaussian_filter(light.array, (0, SOFTENING_PX, SOFTENING_PX))
-    soft = galsim.Gaussian(sigma=SOFTENING_PX * PIXEL_SCALE_ARCSEC)
+    stamp = gaussian_filter(light.array, (0, SOFTENING_PX, SOFTENING_PX)) * np.float32(COUNTS_PER_NANOMAGGY)
     for profile, flux in light.profiles:
-        image = galsim.Convolve(profile, soft).drawImage(
-            nx=side, ny=side, scale=PIXEL_SCALE_ARCSEC, method="no_pixel", dtype=np.float32
-        )
-        stamp = stamp + np.asarray(flux, np.float32)[:, None, None] * image.array
+        place = [half + profile.x_arcsec / PIXEL_SCALE_ARCSEC, half + profile.y_arcsec / PIXEL_SCALE_ARCSEC]
+        long_px = profile.half_light_arcsec / PIXEL_SCALE_ARCSEC / profile.axis_ratio**0.5
+        shape = [long_px, profile.axis_ratio, profile.angle_rad, profile.sersic_index]
+        add_profiles(stamp, np.array([place]), np.array([shape]), flux[None] * COUNTS_PER_NANOMAGGY)
     stamp = np.maximum(stamp, 0)
     # Whatever the layers add up to, the object has the counts that its row of the table says.
     factor = o.counts / np.maximum(stamp.sum(axis=(1, 2)), 1e-12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 
 from convnet_galaxies.data.output import new_folder, require_space
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.artifacts import add_artifacts
+from convnet_galaxies.simulate.artifacts import add_artifacts, draw_trails
 from convnet_galaxies.simulate.camera import (
     BANDS,
     FIELD_SIZE_PX,
@@ -148,7 +148,7 @@ def tile_contents(
             objects.append(host)
         system = draw_lens(rng, flavor, host=as_host(host), members=tuple(as_host(o) for o in members))
         lenses.append((system, host.x_px, host.y_px))
-    placed = tuple(replace(o, x_px=o.x_px + left, y_px=o.y_px + top) for o in objects)
+    placed = tuple(o.moved(left, top) for o in objects)
     return placed, tuple((system, x + left, y + top) for system, x, y in lenses)
 
 
@@ -160,7 +160,7 @@ def draw_tile(plan: Plan, row: int, column: int) -> np.ndarray:
     rng = np.random.default_rng([plan.seed, 2, row, column])
     gri = expose(light, objects, plan.camera, rng)
     for _ in range(max(1, round(shape[0] * shape[1] / FIELD_SIZE_PX**2))):
-        add_artifacts(gri, plan.camera, rng, corners=False)
+        add_artifacts(gri, plan.camera, draw_trails(shape, rng), rng, corners=False)
     return gri
 
 
@@ -173,11 +173,7 @@ def tile_light(plan: Plan, top: int, left: int, shape: tuple[int, int]) -> tuple
         tile_contents(plan, r, c) for r in range(low_row, high_row + 1) for c in range(low_column, high_column + 1)
     ]
     wide = (shape[0] + 2 * REACH_PX, shape[1] + 2 * REACH_PX)
-    moved = [
-        replace(o, x_px=o.x_px - left + REACH_PX, y_px=o.y_px - top + REACH_PX)
-        for objects, _ in contents
-        for o in objects
-    ]
+    moved = [o.moved(REACH_PX - left, REACH_PX - top) for objects, _ in contents for o in objects]
     near = [o for o in moved if -REACH_PX < o.x_px < wide[1] + REACH_PX and -REACH_PX < o.y_px < wide[0] + REACH_PX]
     light = render_objects(near, wide, plan.camera)
     for _, lenses in contents:
@@ -186,7 +182,7 @@ def tile_light(plan: Plan, top: int, left: int, shape: tuple[int, int]) -> tuple
             shift = (x_px - round(x_px), y_px - round(y_px))
             add_stamp(light, render_light(system, plan.camera, shift_px=shift), round(x_px), round(y_px))
     inner = light[:, REACH_PX:-REACH_PX, REACH_PX:-REACH_PX]
-    return np.ascontiguousarray(inner), [replace(o, x_px=o.x_px - REACH_PX, y_px=o.y_px - REACH_PX) for o in near]
+    return np.ascontiguousarray(inner), [o.moved(-REACH_PX, -REACH_PX) for o in near]
 
 
 def _choose_host(

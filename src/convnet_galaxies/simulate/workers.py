@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context, parent_process
 from typing import Any
 
@@ -22,27 +23,37 @@ AHEAD = 4
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[Run]:
+def worker_pool(workers: int, *, modules: Iterable[str] = ()) -> Iterator[Run]:
     """A function that maps over arguments in order, on so many processes; one worker stays in this process.
 
     Every process computes on one thread: with more, sums may round differently and the bytes would depend on it.
+    modules: what the function computes with, by name. They are imported before the limit is set, since it does not
+    reach modules that are loaded later.
     """
+    modules = tuple(modules)
     if workers == 1:
+        _load(modules)
         with threadpool_limits(1):
             yield lambda function, arguments: map(function, arguments)
         return
     # Not forked: a fork of a process whose threads hold locks (torch's) can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(modules,))
     try:
         yield partial(_map_in_order, pool, AHEAD * workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_worker() -> None:
+def _begin_worker(modules: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it, and ends the workers in order
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _load(modules)
     threadpool_limits(1)
+
+
+def _load(modules: tuple[str, ...]) -> None:
+    for name in modules:
+        import_module(name)
 
 
 def _end_with_parent() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.json_values import write_json
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet, Records
@@ -25,6 +26,8 @@ from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.study.arms import study_parts
+from convnet_galaxies.study.first_look import FirstLook, look_first
+from convnet_galaxies.study.machine import Machine
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
@@ -32,17 +35,20 @@ from convnet_galaxies.train.fit import fit
 ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
 LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
 
+DEMO_NAME, FIRST_LOOK_NAME = "demo.json", "first-look"
+
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How large the demo is; the defaults are chosen to stay under six minutes on two cores without bf16.
+    """How large the demo is; SIZES has those that are chosen from.
 
-    galaxies, cutouts: simulated. zoo_epochs, lens_epochs, transfer_epochs, fine_epochs: of the zoo net, of stage 1 from
-    scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
+    name: full or small. galaxies, cutouts: simulated. zoo_epochs, lens_epochs, transfer_epochs, fine_epochs: of the zoo
+    net, of stage 1 from scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
     """
 
+    name: str = "full"
     galaxies: int = 1000
     cutouts: int = 2400
     zoo_epochs: int = 12
@@ -51,14 +57,41 @@ class DemoSize:
     fine_epochs: int = 8
 
 
+SIZES = {"full": DemoSize(), "small": DemoSize("small", galaxies=800, cutouts=1500)}
+"""The full size takes under five minutes on two processors with bf16, the small one on two without."""
+
+
+def choose_size(machine: Machine) -> DemoSize:
+    """The size that takes a few minutes on a machine."""
+    return SIZES["full" if machine.is_fast else "small"]
+
+
+def describe_size(size: DemoSize, machine: str) -> list[str]:
+    """Sentences that tell how large a demo is, why, and what follows."""
+    full = SIZES["full"]
+    told = [
+        f"Size {size.name}, on {machine}: {size.galaxies:,} galaxies, {size.cutouts:,} cutouts, "
+        f"{size.lens_epochs} epochs on stage 1."
+    ]
+    if size.cutouts < full.cutouts:
+        told.append(
+            f"The full size has {full.galaxies:,} galaxies and {full.cutouts:,} cutouts: with fewer lenses nets "
+            "learn less and intervals are wider."
+        )
+    return told
+
+
 @dataclass
 class DemoResult:
     """What the demo found and wrote.
 
-    figures: rows of (what, figure). mean_votes_rmse: RMSE of always guessing the mean votes, on the same galaxies.
+    size: of the demo. machine: where it ran, in words. figures: rows of (what, figure). mean_votes_rmse: RMSE of always
+    guessing the mean votes, on the same galaxies.
     paths: what was written, by what it is. seconds: by step.
     """
 
+    size: DemoSize
+    machine: str
     figures: list[tuple[str, Figure]] = field(default_factory=list)
     mean_votes_rmse: float = float("nan")
     paths: dict[str, Path] = field(default_factory=dict)
@@ -69,16 +102,27 @@ def run_demo(
     output: Path,
     settings: Settings,
     *,
-    size: DemoSize | None = None,
+    size: DemoSize,
+    machine: str = "",
     seed: int = 0,
     device: Device = "auto",
     workers: int | None = None,
     progress: Progress | None = None,
+    on_first_look: Callable[[FirstLook], None] = lambda look: None,
+    on_step: Callable[[str, float], None] = lambda name, seconds: None,
 ) -> DemoResult:
-    """Run the whole line into a folder; finished steps are made again, since their sizes may have changed."""
-    size, result = size or DemoSize(), DemoResult()
-    step = _Steps(result, progress or (lambda done, total, text: None))
+    """Run the whole line into a folder; finished steps are made again, since their sizes may have changed.
+
+    machine: where it runs, in words, for the report. on_first_look: called early, with what the built-in nets see in a
+    few images. on_step: called after each step, with its name and how long it took.
+    """
+    result = DemoResult(size, machine)
+    step = _Steps(result, progress or (lambda done, total, text: None), on_step)
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / DEMO_NAME, {"size": size, "machine": result.machine}, force=True)
     zoo_data, lens_data = output / "galaxy-zoo", output / "space-warps"
+    with step("a first look"):
+        on_first_look(look_first(output / FIRST_LOOK_NAME, seed=seed, device=device))
     with step("simulating galaxies and their votes"):
         simulate_galaxy_zoo(
             zoo_data,
@@ -190,8 +234,8 @@ def _pack(records: Records, preprocess: Preprocess, path: Path) -> Path:
 class _Steps:
     """Times the steps of the demo and passes their progress on."""
 
-    def __init__(self, result: DemoResult, progress: Progress) -> None:
-        self.result, self.progress = result, progress
+    def __init__(self, result: DemoResult, progress: Progress, on_step: Callable[[str, float], None]) -> None:
+        self.result, self.progress, self.on_step = result, progress, on_step
         self.name, self.started = "", 0.0
 
     def __call__(self, name: str) -> _Steps:
@@ -203,7 +247,9 @@ class _Steps:
         self.update(0, 1)
 
     def __exit__(self, *error: object) -> None:
-        self.result.seconds[self.name] = time.monotonic() - self.started
+        seconds = self.result.seconds[self.name] = time.monotonic() - self.started
+        if error[0] is None:
+            self.on_step(self.name, seconds)
 
     def update(self, done: int, total: int) -> None:
         """Pass on how far the step is."""

@@ -1,0 +1,137 @@
+"""What the weights that ship see in a handful of simulated images: the first result of the demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
+from convnet_galaxies.data.pack import read_pack, write_pack
+from convnet_galaxies.data.records import ImageSet, Records
+from convnet_galaxies.data.space_warps import read_space_warps
+from convnet_galaxies.data.tables import write_table
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses, evaluate_votes
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
+from convnet_galaxies.simulate.space_warps import simulate_space_warps
+from convnet_galaxies.study.results_text import align, brief
+from convnet_galaxies.train.device import Device
+
+GALAXIES, CUTOUTS = 48, 60
+# Away from the seeds of what is trained on, whose fields would be the same.
+SEED_STEP = 1_000_003
+LENS_NET, VOTE_NET = "builtin:lens", "builtin:zoo"
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """Images, truth and answers.
+
+    cutouts: Space Warps cutouts of known label; lens: float [n], their probabilities of a lens by LENS_NET.
+    galaxies: of Galaxy Zoo; votes: float [m, 37] by VOTE_NET. lens_scores, vote_scores: of these answers.
+    """
+
+    cutouts: ImageSet
+    lens: np.ndarray
+    lens_scores: LensScores
+    galaxies: ImageSet
+    votes: np.ndarray
+    vote_scores: VoteScores
+
+    @property
+    def true_votes(self) -> np.ndarray:
+        """float [m, 37]."""
+        return self.galaxies.table[list(VOTE_COLUMNS)].to_numpy(float)
+
+    @property
+    def mean_votes_rmse(self) -> float:
+        """RMSE of always guessing the mean votes of these galaxies."""
+        truth = self.true_votes
+        return float(np.sqrt(np.mean((truth - truth.mean(axis=0)) ** 2)))
+
+
+def look_first(
+    folder: Path,
+    *,
+    galaxies: int = GALAXIES,
+    cutouts: int = CUTOUTS,
+    seed: int,
+    device: Device = "auto",
+) -> FirstLook:
+    """Simulate a handful of each survey into a folder, and ask the built-in nets about them.
+
+    The folder gets space-warps/ and galaxy-zoo/, a pack of each (lens.pack, votes.pack), and the answers (lens.csv,
+    votes.csv).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    own = seed + SEED_STEP
+    # So few are drawn sooner than other processes start.
+    simulate_space_warps(folder / "space-warps", number=cutouts, seed=own, workers=1, force=True)
+    simulate_galaxy_zoo(folder / "galaxy-zoo", number=galaxies, seed=own, workers=1, test_fraction=0.0, force=True)
+    for net, records, name in (
+        (LENS_NET, read_space_warps(folder / "space-warps"), "lens"),
+        (VOTE_NET, read_galaxy_zoo(folder / "galaxy-zoo"), "votes"),
+    ):
+        _ask(net, records, folder, name, device)
+    return read_first_look(folder, seed=seed)
+
+
+def has_first_look(folder: Path) -> bool:
+    """Whether a folder holds what look_first writes."""
+    return all((folder / f"{name}.csv").is_file() for name in ("lens", "votes"))
+
+
+def read_first_look(folder: Path, *, seed: int) -> FirstLook:
+    """What look_first found, with its scores; images of unknown truth are left out."""
+    cutouts, galaxies = read_pack(folder / "lens.pack"), read_pack(folder / "votes.pack")
+    lens, votes = (pd.read_csv(folder / f"{name}.csv") for name in ("lens", "votes"))
+    known = cutouts.table["lens"].notna().to_numpy()
+    cutouts = cutouts.select(np.flatnonzero(known))
+    probability = lens["lens"].to_numpy()[known]
+    answered = votes[list(VOTE_COLUMNS)].to_numpy()
+    return FirstLook(
+        cutouts,
+        probability,
+        evaluate_lenses(
+            cutouts.table["lens"].to_numpy() == 1, probability, cutouts.table["group"].to_numpy(), seed=seed
+        ),
+        galaxies,
+        answered,
+        evaluate_votes(
+            galaxies.table[list(VOTE_COLUMNS)].to_numpy(float), answered, galaxies.table["group"].to_numpy(), seed=seed
+        ),
+    )
+
+
+def render_first_look(look: FirstLook) -> str:
+    """The scores, and the cutouts that look most like lenses, as plain text."""
+    lenses, votes = look.lens_scores, look.vote_scores
+    scores = [
+        ["", "images", ""],
+        [LENS_NET, f"{lenses.n_lenses} lenses among {lenses.n_images}", f"AUROC {brief(lenses.overall['auroc'])}"],
+        [VOTE_NET, f"{votes.n_images} galaxies", f"RMSE of the votes {brief(votes.rmse)}"],
+        ["  always the mean votes", "", f"RMSE of the votes {look.mean_votes_rmse:.3f}"],
+    ]
+    found = [["most like a lens", "probability", "truth"]]
+    for place in np.argsort(-look.lens, kind="stable")[:SHOWN]:
+        row = look.cutouts.table.iloc[int(place)]
+        found.append([str(row["id"]), f"{look.lens[place]:.3f}", "lens" if row["lens"] == 1 else "no lens"])
+    return "\n".join([*align(scores), "", *align(found)])
+
+
+def _ask(net: str, records: Records, folder: Path, name: str, device: Device) -> None:
+    """Pack the images as a net needs them, and write its answers."""
+    predictor = Predictor(net, device=device, knows=False)
+    pack = folder / f"{name}.pack"
+    write_pack(records, predictor.preprocess, pack, force=True)
+    images = read_pack(pack)
+    answer = predictor.answer(images.images)[name]
+    columns = ["lens"] if name == "lens" else list(VOTE_COLUMNS)
+    table = pd.DataFrame(answer.reshape(len(answer), -1), columns=columns)
+    table.insert(0, "id", images.table["id"].to_numpy())
+    write_table(folder / f"{name}.csv", table, force=True)

@@ -1,0 +1,58 @@
+"""How much a machine computes in a minute, in two classes that do not change from one run to the next."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from convnet_galaxies.train.device import Device, choose_device, has_native_bf16
+
+# Processors that claim bf16 multiply in it about twice as fast as in fp32, emulations at most as fast.
+GAIN_OF_NATIVE_BF16 = 1.3
+# Two processors with bf16, or four without, count as fast.
+FAST_PROCESSORS = 4.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What computes: a GPU or not, how many processors, and whether bf16 is faster than fp32 on them."""
+
+    gpu: bool
+    processors: int
+    bf16: bool
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the full demo takes a few minutes here."""
+        return self.gpu or self.processors * (2 if self.bf16 else 1) >= FAST_PROCESSORS
+
+    def __str__(self) -> str:
+        if self.gpu:
+            return "a GPU"
+        processors = "1 processor" if self.processors == 1 else f"{self.processors} processors"
+        return f"{processors} with{'' if self.bf16 else 'out'} bf16 arithmetic"
+
+
+def look_at_machine(device: Device = "auto") -> Machine:
+    """What this machine is. Only ratios within the look are measured, so that other work on it changes nothing."""
+    chosen = choose_device(device)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    # oneDNN can be told to do without an instruction set that the processor has.
+    bf16 = has_native_bf16(torch.device("cpu")) and bf16_gain() > GAIN_OF_NATIVE_BF16
+    return Machine(chosen.type == "cuda", processors, bf16)
+
+
+def bf16_gain(*, size: int = 512, rounds: int = 5) -> float:
+    """How many times as fast a matrix product is in bf16 as in fp32, the fastest of each of some interleaved rounds."""
+    seconds: dict[torch.dtype, list[float]] = {}
+    matrices = {dtype: torch.ones(size, size, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+    for _ in range(rounds + 1):  # the first prepares
+        for dtype, matrix in matrices.items():
+            start = time.perf_counter()
+            torch.mm(matrix, matrix)
+            seconds.setdefault(dtype, []).append(time.perf_counter() - start)
+    return min(seconds[torch.float32][1:]) / min(seconds[torch.bfloat16][1:])
