@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 HUGE = 1e29
 """Values beyond are no measurement: pipelines write 1e30 and -1e30 where there is none."""
@@ -55,6 +54,8 @@ def apply_mask(plane: np.ndarray, mask: np.ndarray, header: Mapping[str, Any]) -
     suspects = (marked != 0) & np.isfinite(plane)
     if not suspects.any() or suspects.all():
         return
+    from scipy.ndimage import median_filter  # takes half a second to import, and few images have such a mask
+
     sky, noise = sky_and_noise(plane)
     around = median_filter(np.nan_to_num(plane, nan=sky), 5, mode="nearest")
     allowed = _OUTLIER_SIGMA * noise + _OUTLIER_SHARE * np.abs(around - sky)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from convnet_galaxies.errors import UsageError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -36,6 +38,9 @@ def choose_precision(precision: Literal["auto", "bf16", "fp32"], device: torch.d
 
 def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, nodes: int = 1) -> Fabric:
     """Lightning Fabric for the device: one process on a CPU, one a GPU, and the given number of nodes."""
+    # Imported here, since prediction needs no Fabric, which takes as long to import as half of torch does.
+    from lightning_fabric import Fabric
+
     # Fabric announces its precision on the log; ours says it in the run folder.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     chosen = choose_device(device)
