@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
@@ -14,10 +18,21 @@ from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.study import unknown
 from convnet_galaxies.study.arms import ARMS
 from convnet_galaxies.study.known_images import Scored
 from convnet_galaxies.study.results import FLAVOR_ARM, LEAKING
+
+
+@contextmanager
+def few_resamples() -> Iterator[None]:
+    """Estimates of prevalence with a tenth of the resamples: they take most of the time of an answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unknown, "quantify", partial(quantify, n_resamples=20))
+        yield
+
 
 FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
 STRENGTH = {"scratch, stage 1": 1.5, "zoo, stage 1": 3.0}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
-import subprocess
+import runpy
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -103,17 +103,23 @@ def test_the_frontier_is_drawn_from_its_points_alone(tmp_path: Path, monkeypatch
     assert len(set(frontier.POINTS)) == sum(len(counts) for _, _, counts in frontier.NETS.values())
 
 
+@pytest.fixture(scope="module")
+def galaxies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the scripts keep the images that they make."""
+    return tmp_path_factory.mktemp("benchmarks")
+
+
 @pytest.mark.parametrize("name", ["packing", "augmentation"])
-def test_quick_run_reports_ratios_and_keeps_nothing(name: str, tmp_path: Path) -> None:
+def test_quick_run_reports_ratios_and_keeps_nothing(
+    name: str, galaxies: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept = BENCHMARKS / "results" / f"{name}.csv"
     before = kept.read_bytes() if kept.exists() else None
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / f"bench_{name}.py", "--quick", "--rounds", "1"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    assert " of " in done.stdout
-    assert "nothing kept" in done.stdout
+    monkeypatch.setattr(tempfile, "tempdir", str(galaxies))
+    monkeypatch.setattr(sys, "argv", [f"bench_{name}.py", "--quick", "--rounds", "1"])
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    runpy.run_path(str(BENCHMARKS / f"bench_{name}.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert " of " in printed
+    assert "nothing kept" in printed
     assert (kept.read_bytes() if kept.exists() else None) == before
