@@ -24,7 +24,7 @@ def main() -> None:
     options = read_options(__doc__, "simulation", rounds=3)
     report = Report("simulation", options)
     # Enough that the start of two processes, some seconds, counts as little as it does for whoever simulates a set.
-    galaxies, cutouts, workers = (8, 24, (1,)) if options.quick else (1800, 480, (1, 2))
+    galaxies, cutouts, workers = (8, 24, (1,)) if options.quick else (1800, 1200, (1, 2))
     fields: list[int] = []
 
     def draw_galaxies(count: int) -> None:

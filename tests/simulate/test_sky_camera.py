@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from convnet_galaxies.simulate.camera import (
     COMPOSITE,
@@ -13,6 +14,7 @@ from convnet_galaxies.simulate.camera import (
     draw_camera,
     draw_sky,
     linear_to_composite,
+    psf_transform,
     to_counts,
     to_mag,
 )
@@ -25,7 +27,7 @@ def test_zero_point_is_thirty() -> None:
     assert to_mag(0.0) == 99.0
 
 
-@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("index", [*INDICES, 1.5, 3.0])
 def test_profiles_keep_magnitude_and_half_light_radius_through_the_camera(index: float) -> None:
     canvas = np.zeros((3, 401, 401), np.float32)
     shape = np.array([[12.0, 1.0, 0.0, index]])
@@ -46,6 +48,18 @@ def test_each_band_has_its_own_seeing() -> None:
     np.testing.assert_allclose(2 * 0.186 * np.array(half_px), [0.85, 0.75, 0.65], atol=0.03)
 
 
+@pytest.mark.parametrize(("shape", "oversampling"), [((160, 160), 1), ((135, 96), 2)])
+def test_the_transform_of_the_psf_is_that_of_a_sampled_moffat(shape: tuple[int, int], oversampling: int) -> None:
+    camera = Camera(psf_fwhm_arcsec=(0.8, 0.9, 1.0), moffat_beta=3.3)
+    y, x = (np.fft.fftfreq(side, 1 / side) for side in shape)
+    for band, fwhm in enumerate(camera.psf_fwhm_arcsec):
+        core_px = fwhm / 0.186 * oversampling / (2 * np.sqrt(2 ** (1 / camera.moffat_beta) - 1))
+        moffat = (1 + (y[:, None] ** 2 + x[None] ** 2) / core_px**2) ** -camera.moffat_beta
+        expected = np.fft.rfft2(moffat / moffat.sum())
+        np.testing.assert_allclose(psf_transform(camera, shape, oversampling)[band], expected.real, atol=3e-3)
+        assert np.abs(expected.imag).max() < 1e-9
+
+
 def test_photon_noise_has_the_variance_of_its_electrons() -> None:
     camera = Camera(electrons_per_count=(10.0, 50.0, 80.0))
     for level in (0.5, 200.0):
@@ -59,6 +73,13 @@ def test_sky_has_its_width_and_its_correlation() -> None:
     np.testing.assert_allclose(sky.std(axis=(1, 2)), Camera().sky_sigma_counts, rtol=0.02)
     neighbours = (sky[:, :, 1:] * sky[:, :, :-1]).mean(axis=(1, 2)) / sky.var(axis=(1, 2))
     np.testing.assert_allclose(neighbours, 0.08, atol=0.02)
+
+
+def test_sky_is_gaussian() -> None:
+    camera = Camera(sky_sigma_counts=(1.0, 1.0, 1.0))
+    sky = draw_sky(camera, (600, 600), np.random.default_rng(2))[:, ::3, ::3]  # far apart, so that none tells another
+    assert stats.kstest((sky / sky.std()).ravel(), "norm").pvalue > 0.01
+    assert stats.kurtosis(sky.ravel()) == pytest.approx(0, abs=0.06)
 
 
 def test_faint_light_is_stretched_linearly_and_bands_take_their_colours() -> None:

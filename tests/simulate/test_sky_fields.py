@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.simulate.bright_stars import saturate
 from convnet_galaxies.simulate.camera import Camera, linear_to_composite, to_mag
 from convnet_galaxies.simulate.field import draw_field, draw_pointing, render_objects
 from convnet_galaxies.simulate.injection import inject, inject_lens, inject_lens_gri
@@ -51,6 +52,25 @@ def test_objects_of_a_field_are_of_known_kinds_and_inside_the_margin() -> None:
     assert gri.shape == (3, 440, 440)
     assert pointing.hosts()
     assert all(host.kind == "elliptical" and 20 <= host.x_px < 420 for host in pointing.hosts())
+
+
+def test_a_moved_object_differs_in_its_place_alone() -> None:
+    assert RED.moved(-3.5, 4.0) == replace(RED, x_px=RED.x_px - 3.5, y_px=RED.y_px + 4.0)
+
+
+def test_a_field_is_drawn_the_same_whenever_it_is_drawn() -> None:
+    pointing = draw_pointing(np.random.default_rng(3), size_px=160)
+    first = draw_field(pointing, np.random.default_rng(4))
+    draw_field(draw_pointing(np.random.default_rng(5), size_px=160), np.random.default_rng(6))
+    assert draw_field(pointing, np.random.default_rng(4)).tobytes() == first.tobytes()
+
+
+def test_a_star_whose_bleeding_ends_before_the_field_leaves_it_alone() -> None:
+    for seed in range(20):
+        gri = np.zeros((3, 120, 120), np.float32)
+        # 13 mag bleeds over 84 rows at most.
+        saturate(gri, [SkyObject(60.0, -90.0, 13.0, 0.5, 0.2, "star", detail_seed=seed)], (6000.0, 6000.0, 6000.0))
+        assert not gri.any()
 
 
 def test_half_of_a_composite_is_black_sky_as_in_the_real_ones() -> None:
