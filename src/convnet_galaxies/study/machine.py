@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
 import torch
 
+from convnet_galaxies.data.decoding import count_processors
 from convnet_galaxies.train.device import Device, choose_device, has_native_bf16
 
 # Processors that claim bf16 multiply in it about twice as fast as in fp32, emulations at most as fast.
@@ -39,11 +39,9 @@ class Machine:
 def look_at_machine(device: Device = "auto") -> Machine:
     """What this machine is. Only ratios within the look are measured, so that other work on it changes nothing."""
     chosen = choose_device(device)
-    has_affinity = hasattr(os, "sched_getaffinity")
-    processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     # oneDNN can be told to do without an instruction set that the processor has.
     bf16 = has_native_bf16(torch.device("cpu")) and bf16_gain() > GAIN_OF_NATIVE_BF16
-    return Machine(chosen.type == "cuda", processors, bf16)
+    return Machine(chosen.type == "cuda", count_processors(), bf16)
 
 
 def bf16_gain(*, size: int = 512, rounds: int = 5) -> float:
