@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # There from the first to the last step of set-up, with the second at which it began.
 STARTED := $(VENV)/.started
 
-# Where pip finds another build of PyTorch: https://download.pytorch.org/whl/cpu has one without CUDA.
+# The address of PyTorch's CPU builds, as its page on installation gives it, where pip would fetch one with CUDA.
 TORCH_INDEX ?=
 # The pinned versions; LOCK= takes the newest that pyproject.toml allows.
 LOCK ?= requirements.lock
