@@ -3,7 +3,8 @@
 A missing pixel is NaN in the float32 planes that readers give. ``fill`` puts the band's sky in its place, the median of
 the band's own pixels, which a stretch takes for zero: the hole looks like empty sky. Masks of which the bits have names
 count where these names mean that nothing was measured; of other masks those marked pixels count that stand out from
-their surroundings, since many masks mark objects as well (DETECTED of Rubin, bright stars of the Legacy Surveys).
+their surroundings or lie far below the sky, since many masks mark objects as well (DETECTED of Rubin, bright stars of
+the Legacy Surveys).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 import numpy as np
 from astropy.io.fits import Header
 from scipy.ndimage import median_filter
+
+from convnet_galaxies.data.fits_cards import number_of, text_of
 
 HUGE = 1e29
 """Values beyond are no measurement: pipelines write 1e30 and -1e30 where there is none."""
@@ -31,25 +34,25 @@ def named_bits(header: Header) -> int | None:
     """The bits of a mask by which a pixel is missing, as one number; None where its header names none of its bits."""
     bits, has_names = 0, False
     for card in header:
-        match = re.fullmatch(r"MP_(\w+)", card)
-        if match:
-            has_names = True
-            if match.group(1).upper() in NOTHING_MEASURED:
-                bits |= 1 << int(header[card])
-        match = re.fullmatch(r"MSKNAM(\d+)", card)
-        if match and f"MSKVAL{match.group(1)}" in header:
-            has_names = True
-            if str(header[card]).strip().upper() in NOTHING_MEASURED:
-                bits |= int(header[f"MSKVAL{match.group(1)}"])
+        match = re.fullmatch(r"MP_(\w+)|MSKNAM(\d+)", card)
+        if match is None:
+            continue
+        name = match.group(1) or text_of(header, card)
+        value = number_of(header, card if match.group(1) else f"MSKVAL{match.group(2)}")
+        if value is None or not 0 <= value < (63 if match.group(1) else 2**63):
+            continue
+        has_names = True
+        if name.upper() in NOTHING_MEASURED:
+            bits |= 1 << int(value) if match.group(1) else int(value)
     return bits if has_names else None
 
 
 def apply_mask(plane: np.ndarray, mask: np.ndarray, header: Header) -> None:
     """Set pixels of float32 [h, w] to NaN where the integer mask [h, w] marks them as missing (see the module)."""
-    marked = np.nan_to_num(mask).astype(np.int64)
+    marked = mask if mask.dtype.kind in "iub" else np.nan_to_num(mask, posinf=1, neginf=1)
     bits = named_bits(header)
     if bits is not None:
-        plane[(marked & bits) != 0] = np.nan
+        plane[(marked.astype(np.int64) & bits) != 0] = np.nan
         return
     suspects = (marked != 0) & np.isfinite(plane)
     if not suspects.any() or suspects.all():
@@ -57,7 +60,8 @@ def apply_mask(plane: np.ndarray, mask: np.ndarray, header: Header) -> None:
     sky, noise = sky_and_noise(plane)
     around = median_filter(np.nan_to_num(plane, nan=sky), 5, mode="nearest")
     allowed = _OUTLIER_SIGMA * noise + _OUTLIER_SHARE * np.abs(around - sky)
-    plane[suspects & ((np.abs(plane - around) > allowed) | (plane == 0))] = np.nan
+    is_no_light = (plane == 0) | (plane < sky - _OUTLIER_SIGMA * noise)
+    plane[suspects & ((np.abs(plane - around) > allowed) | is_no_light)] = np.nan
 
 
 def apply_weight(plane: np.ndarray, weight: np.ndarray) -> None:
@@ -89,14 +93,11 @@ def mark_missing(plane: np.ndarray) -> None:
     with np.errstate(invalid="ignore"):
         if not np.abs(plane).max(initial=0) < HUGE:
             plane[~(np.abs(plane) < HUGE)] = np.nan
-    top, bottom = _padding(plane), _padding(plane[::-1])
-    if top + bottom >= len(plane):
-        return  # one value everywhere: no padding but an empty band, which is named elsewhere
-    left, right = _padding(plane.T), _padding(plane.T[::-1])
-    if not (top or bottom or left or right):
-        return
+    lines = [_padding(side) for side in (plane, plane[::-1], plane.T, plane.T[::-1])]
+    (top, bottom, left, right), values = [count for count, _ in lines], {value for _, value in lines} - {None}
     inner = plane[top : len(plane) - bottom, left : plane.shape[1] - right]
-    values = {float(line[0]) for line, width in zip(_edges(plane), (top, bottom, left, right), strict=True) if width}
+    if not values or not inner.size or np.isnan(inner).all():
+        return  # one value everywhere is no padding but an empty band, which is named elsewhere
     if np.nanmedian(inner) in values:  # a model without noise has such rows as well
         return
     outside = np.ones(plane.shape, bool)
@@ -133,13 +134,16 @@ def _median(values: np.ndarray) -> float:
     return (float(parted[middle - 1]) + float(parted[middle])) / 2
 
 
-def _padding(plane: np.ndarray) -> int:
-    """How many of the first rows hold one and the same value everywhere."""
-    value, count = plane[0, 0], 0
-    while count < len(plane) and bool((plane[count] == value).all()):
-        count += 1
-    return count
-
-
-def _edges(plane: np.ndarray) -> tuple[np.ndarray, ...]:
-    return plane[0], plane[-1], plane[:, 0], plane[:, -1]
+def _padding(plane: np.ndarray) -> tuple[int, float | None]:
+    """How many of the first rows hold one and the same value, or NaN, everywhere; and the value (None without one)."""
+    value = None
+    for count, row in enumerate(plane):
+        present = row[~np.isnan(row)]
+        if not len(present):
+            continue
+        if 2 * len(present) < len(row):
+            return count, value
+        if not (present == (present[0] if value is None else value)).all():
+            return count, value
+        value = float(present[0])
+    return len(plane), value
