@@ -32,7 +32,8 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
 
     The name, or the folder, of each file must tell its band: ``J0243_g.fits`` and ``J0243_r.fits``, ``J0243/g.fits``,
     ``Band1/sdss_R-12.fits``; and for masks and weights their role: ``KiDS_43_r_wei.fits``. A letter is no band where
-    another file has another letter, or a Roman number, in its place: ``a.fits``, ``g.fits``; ``IV/1.fits``, ``V/1.fits``.
+    another file has another letter, or a Roman number, in its place: ``a.fits``, ``g.fits``; ``IV/1.fits``,
+    ``V/1.fits``.
     Returns images in the order of their first files, and a remark for each kind of joining and passing over.
     """
     groups: dict[tuple[str, ...], list[ImageFile]] = {}

@@ -13,10 +13,10 @@ def text_of(header: Header, key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def number_of(header: Header, key: str) -> float | None:
-    """A finite number, also one that is written as a text; None without one."""
+def number_of(header: Header, key: str, *, or_text: bool = False) -> float | None:
+    """The finite number of a card, or None without one. or_text: also one that is written as a text."""
     value = header.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str if or_text else int | float):
         return None
     try:
         number = float(value)

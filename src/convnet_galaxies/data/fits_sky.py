@@ -29,7 +29,9 @@ def read_pixel_scale(header: Header) -> float | None:
     scale = _scale_of(tuple((key, header[key]) for key in _WCS_CARDS if key in header))
     if scale is not None:
         return scale
-    return next((value for key in _SCALE_CARDS if (value := number_of(header, key)) and 0 < value < 60), None)
+    return next(
+        (value for key in _SCALE_CARDS if (value := number_of(header, key, or_text=True)) and 0 < value < 60), None
+    )
 
 
 @lru_cache(maxsize=256)
