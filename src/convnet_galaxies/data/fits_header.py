@@ -106,7 +106,8 @@ def is_named_science(header: Header) -> bool:
         return False
     words = {word.lower() for word in re.findall(r"[A-Za-z]+", name)}
     kinds = {text_of(header, card).lower() for card in ("EXTTYPE", "HDUCLAS2")}
-    return bool(words & _SCIENCE_WORDS or kinds & _SCIENCE_WORDS or _band_of_name(header)[0])
+    band, is_sure = _band_of_name(header)
+    return bool(words & _SCIENCE_WORDS or kinds & _SCIENCE_WORDS or (band and is_sure))
 
 
 _BAND_CARDS = ("BAND", "FILTER", "FILT_ID", "FILTNAM1", "FILTNAM", "FILTNAME", "FPA.FILTERID", "FPA.FILTER",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +17,8 @@ _WCS_CARDS = tuple(
     + [f"{stem}{i}_{j}" for stem in ("CD", "PC") for i in (1, 2) for j in (1, 2)]
     + [f"PC00{i}00{j}" for i in (1, 2) for j in (1, 2)]
 )
+_DISTORTED = re.compile(r"(?<=-)(TAN-SIP|TPV|ZPN|TNX|ZPX)$")
+"""Projections that differ from a tangent one by parameters, which are left out: less than a pixel within a stamp."""
 _PLACE_CARDS = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2")
 _SCALE_CARDS = ("PIXSCALE", "PIXSCAL1", "SECPIX", "SECPIX1", "PSCALE")
 """Cards with arcsec per pixel, for headers without a world coordinate system."""
@@ -54,9 +57,11 @@ def make_wcs(header: Header):  # type: ignore[no-untyped-def]
     if "CTYPE1" not in header or not ({"CD1_1", "CDELT1", "PC1_1", "CD1_2"} & set(header)):
         return None
     cards = {key: header[key] for key in (*_WCS_CARDS, *_PLACE_CARDS) if key in header}
+    if any(isinstance(value, str) and key[:5] not in ("CTYPE", "CUNIT") for key, value in cards.items()):
+        return None  # astropy takes a text for no card
     for key in ("CTYPE1", "CTYPE2"):
         if key in cards:
-            cards[key] = str(cards[key]).removesuffix("-SIP")
+            cards[key] = re.sub(_DISTORTED, "TAN", str(cards[key]).strip())
     with quiet_warnings():
         try:
             wcs = WCS(Header(cards)).celestial

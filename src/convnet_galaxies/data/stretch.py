@@ -13,6 +13,9 @@ ZEROPOINT_MAG = 30.0
 PREFERRED_BANDS = ("i", "r", "g")
 """The bands that the composite was made of, red to blue; of images of more bands these are taken."""
 
+LARGEST = np.float32(1e17)
+"""Beyond it values are cut: the square of a sum of them is still a number."""
+
 Three = tuple[float, float, float]
 
 
@@ -37,7 +40,7 @@ class Stretch(BaseModel):
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
             scale = float(excess.std()) or 1.0
         low, high = np.arcsinh(self.black_sigma / self.soft_sigma), np.arcsinh(self.white_sigma / self.soft_sigma)
-        scaled = arcsinh(excess * np.float32(1 / (scale * self.soft_sigma)))
+        scaled = arcsinh(_times(excess, 1 / max(scale * self.soft_sigma, 1 / LARGEST)))
         scaled -= np.float32(low)
         scaled *= np.float32(255 / (high - low))
         return _to_bytes(scaled, 0.5)
@@ -77,7 +80,7 @@ class Composite(BaseModel):
             known = noise > 0
             logs = np.log(sigma[known] / noise[known])
             counts = np.full(len(excess), np.exp(logs.mean()) if known.any() else 1.0)
-        bands = excess * counts.astype(np.float32)[:, None, None]
+        bands = _times(excess, np.minimum(counts, LARGEST)[:, None, None])
         if single:
             return self._stretch(np.repeat(bands * np.float32(self.scales[band]), 3, axis=0))
         return self.compose(bands)
@@ -111,6 +114,13 @@ def arcsinh(values: np.ndarray) -> np.ndarray:
     root += magnitude
     np.log(root, out=root)
     return np.copysign(root, values, out=root)
+
+
+def _times(values: np.ndarray, factors: np.ndarray | float) -> np.ndarray:
+    """Float32, cut where its square is beyond float32: far brighter than anything, as of damaged or foreign files."""
+    with np.errstate(over="ignore"):
+        product = values * np.asarray(factors, np.float32)
+    return np.clip(product, -LARGEST, LARGEST, out=product)
 
 
 def _to_bytes(values: np.ndarray, rounding: float) -> np.ndarray:
