@@ -342,8 +342,8 @@ def test_fpacked_images_are_those_of_astropy_pixel_for_pixel(options: dict, kind
         cube[1, 4:9, 5] = np.nan
     else:
         cube = cube.astype(kind)
-    if options.get("quantize_level") == 0.0 and cube.dtype.kind != "f":
-        pytest.skip("whole numbers are not quantised")
+    if cube.dtype.kind != "f":  # whole numbers are not quantised
+        options = {key: value for key, value in options.items() if key != "quantize_level"}
     data = packed(cube, **options)
     with fits.open(io.BytesIO(data)) as opened:
         expected = opened[1].data.astype(np.float32)

@@ -24,7 +24,7 @@ _FILE_WORDS = frozenset(("file", "filename", "path", "image", "img", "fits", "ba
 _RIVAL = re.compile(r"[A-Za-z]|[IVX]{2,4}")
 _NO_RIVALS = frozenset("vw")
 """Letters that are bands of some survey (SkyMapper, Pan-STARRS) without being told apart from words here."""
-_BAND_FOLDER = re.compile(r"(band|filter|channel)[ _-]?\w{1,5}", re.IGNORECASE)
+_BAND_FOLDER = re.compile(r"(band|filter|channel)\d*", re.IGNORECASE)
 
 
 def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
@@ -45,7 +45,7 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
             key, band, role, slot = _parse_name(file, root)
             groups.setdefault(key, []).append(replace(file, band=band, role=role))
             slots.setdefault(key, set()).add(slot)
-            rivals |= _rivals(_elements(file, root))
+            rivals |= _rivals(file, root)
         else:
             groups.setdefault((str(file),), []).append(file)
     crowd = Counter(_folder(members[0]) for key, members in groups.items() if key in slots and key[-1] != "/")
@@ -188,46 +188,52 @@ def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | No
 
     The slot is the whole name with a star in place of the band.
     """
-    elements = _elements(file, root)
-    cut = elements.index("/") + 1
-    folders, words = elements[1 : cut - 1], elements[cut:]
-    role = role_of_file(list(words))
+    archive, folders, words = _split_name(file, root)
+    role = role_of_file(words)
     places = [k for k, word in enumerate(words) if band_of_word(word) is not None]
     if len({band_of_word(words[k]) for k in places}) > 1:  # J and H stand in names of objects too: the last word wins
         places = places[-1:]
     band = band_of_word(words[places[-1]]) if places else None
-    place = cut + places[-1] if places else None
+    place = (len(folders), places[-1]) if places else None
     rest = [word for k, word in enumerate(words) if k not in places]
     rest = [word for word in rest if word.lower() not in _SCIENCE_WORDS and role_of_text(word) is None]
     kept = []
-    for k, folder in enumerate(folders):
-        own = band_of_word(folder)
-        if own is not None and band is None:
-            band, place = own, 1 + k
-        elif not _BAND_FOLDER.fullmatch(folder) and own is None:
-            kept.append(folder)
-    slot = () if place is None else _starred(elements, place)
-    return (elements[0], *kept, "/", *rest), band, role, slot
+    for level, folder in enumerate(folders):
+        own = [k for k, word in enumerate(folder) if band_of_word(word) is not None]
+        if own and band is None:
+            band, place = band_of_word(folder[own[-1]]), (level, own[-1])
+            folder = [word for k, word in enumerate(folder) if k != own[-1]]
+        elif len(own) == len(folder):
+            continue
+        folder = [word for word in folder if not _BAND_FOLDER.fullmatch(word)]
+        kept += ["_".join(folder)] if folder else []
+    return (archive, *kept, "/", *rest), band, role, _starred(file, root, place) if place else ()
 
 
-def _elements(file: ImageFile, root: Path) -> tuple[str, ...]:
-    """The archive (or nothing), the folders within root, a slash, and the words of the name."""
+def _split_name(file: ImageFile, root: Path) -> tuple[str, list[list[str]], list[str]]:
+    """The archive (or nothing), the words of each folder within root, and those of the name."""
     where = Path(file.member or file.path)
     folders = where.parent.relative_to(root).parts if where.is_relative_to(root) else where.parent.parts
-    return (str(file.path) if file.member else "", *folders, "/", *split_words(file.stem))
+    return str(file.path) if file.member else "", [split_words(folder) for folder in folders], split_words(file.stem)
 
 
-def _rivals(elements: tuple[str, ...]) -> set[tuple[str, ...]]:
+def _rivals(file: ImageFile, root: Path) -> set[tuple[str, ...]]:
     """Slots in which a file has a letter, or a Roman number, that is no band."""
+    _, folders, words = _split_name(file, root)
     return {
-        _starred(elements, k)
-        for k, word in enumerate(elements)
+        _starred(file, root, (level, k))
+        for level, part in enumerate((*folders, words))
+        for k, word in enumerate(part)
         if _RIVAL.fullmatch(word) and word not in _NO_RIVALS and band_of_word(word) is None
     }
 
 
-def _starred(elements: tuple[str, ...], place: int) -> tuple[str, ...]:
-    return tuple("*" if k == place else word.lower() for k, word in enumerate(elements))
+def _starred(file: ImageFile, root: Path, place: tuple[int, int]) -> tuple[str, ...]:
+    archive, folders, words = _split_name(file, root)
+    found = [archive]
+    for level, part in enumerate((*folders, words)):
+        found += ["*" if (level, k) == place else word.lower() for k, word in enumerate(part)] + ["/"]
+    return tuple(found)
 
 
 def _is_sure(file: ImageFile) -> bool:
@@ -242,8 +248,8 @@ def _name_of(key: tuple[str, ...], first: ImageFile) -> str:
     """The stem without band and role, or the folder where nothing else names the image."""
     words = key[key.index("/") + 1 :]
     if not words:
-        folders = key[1 : key.index("/")]
-        return folders[-1] if folders else Path(first.member or first.path).parent.name or first.stem
+        has_folder = key.index("/") > 1
+        return (first.folder if has_folder else Path(first.member or first.path).parent.name) or first.stem
     stem = first.stem
     dropped = [word for word in split_words(stem) if word not in words]
     for word in dropped:

@@ -2,9 +2,8 @@
 
 A missing pixel is NaN in the float32 planes that readers give. ``fill`` puts the band's sky in its place, the median of
 the band's own pixels, which a stretch takes for zero: the hole looks like empty sky. Masks of which the bits have names
-count where these names mean that nothing was measured; of other masks those marked pixels count that stand out from
-their surroundings or lie far below the sky, since many masks mark objects as well (DETECTED of Rubin, bright stars of
-the Legacy Surveys).
+count where these names mean that nothing was measured; of other masks those marked pixels count that are sharper
+than any star or dark, since many masks mark objects as well (DETECTED of Rubin, bright stars of the Legacy Surveys).
 """
 
 from __future__ import annotations
@@ -27,7 +26,11 @@ NOTHING_MEASURED = ("NO_DATA", "NODATA", "BAD", "UNMASKEDNAN", "BLANK", "DETECTO
                     "MISSING", "BADPIX", "DEAD", "EMPTY")  # fmt: skip
 """Names of mask bits by which a pixel is missing (Rubin, HSC: cards MP_name = bit; Pan-STARRS: MSKNAMnn, MSKVALnn)."""
 
-_OUTLIER_SIGMA, _OUTLIER_SHARE = 5.0, 0.5
+_OUTLIER_SIGMA, _DARK_SHARE, _BRIGHT_SHARE = 5.0, 0.5, 2.0
+"""A star of which half of the light is two pixels wide has half of its peak in the median of 3 x 3 pixels."""
+
+_SMOOTH = 0.5
+"""Of noise, second differences between pixels are 1.7 times the first ones; of a model without noise, far smaller."""
 
 
 def named_bits(header: Header) -> int | None:
@@ -58,10 +61,11 @@ def apply_mask(plane: np.ndarray, mask: np.ndarray, header: Header) -> None:
     if not suspects.any() or suspects.all():
         return
     sky, noise = sky_and_noise(plane)
-    around = median_filter(np.nan_to_num(plane, nan=sky), 5, mode="nearest")
-    allowed = _OUTLIER_SIGMA * noise + _OUTLIER_SHARE * np.abs(around - sky)
-    is_no_light = (plane == 0) | (plane < sky - _OUTLIER_SIGMA * noise)
-    plane[suspects & ((np.abs(plane - around) > allowed) | is_no_light)] = np.nan
+    filled = np.nan_to_num(plane, nan=sky)
+    near, around = (median_filter(filled, side, mode="nearest") for side in (3, 5))
+    is_sharp = plane - near > _OUTLIER_SIGMA * noise + _BRIGHT_SHARE * np.abs(near - sky)
+    is_dark = around - plane > _OUTLIER_SIGMA * noise + _DARK_SHARE * np.abs(around - sky)
+    plane[suspects & (is_sharp | is_dark | (plane == 0) | (plane < sky - _OUTLIER_SIGMA * noise))] = np.nan
 
 
 def apply_weight(plane: np.ndarray, weight: np.ndarray) -> None:
@@ -94,12 +98,15 @@ def mark_missing(plane: np.ndarray) -> None:
         if not np.abs(plane).max(initial=0) < HUGE:
             plane[~(np.abs(plane) < HUGE)] = np.nan
     lines = [_padding(side) for side in (plane, plane[::-1], plane.T, plane.T[::-1])]
-    (top, bottom, left, right), values = [count for count, _ in lines], {value for _, value in lines} - {None}
+    (top, bottom, left, right), values = (
+        [count for count, _ in lines],
+        {value for _, value in lines if value is not None},
+    )
     inner = plane[top : len(plane) - bottom, left : plane.shape[1] - right]
     if not values or not inner.size or np.isnan(inner).all():
         return  # one value everywhere is no padding but an empty band, which is named elsewhere
-    if np.nanmedian(inner) in values:  # a model without noise has such rows as well
-        return
+    if np.nanmedian(inner) in values or not _has_noise(inner, values):
+        return  # a model without noise has such rows as well
     outside = np.ones(plane.shape, bool)
     outside[top : len(plane) - bottom, left : plane.shape[1] - right] = False
     plane[outside] = np.nan
@@ -132,6 +139,19 @@ def _median(values: np.ndarray) -> float:
         return float(np.partition(values, middle)[middle])
     parted = np.partition(values, (middle - 1, middle))
     return (float(parted[middle - 1]) + float(parted[middle])) / 2
+
+
+def _has_noise(inner: np.ndarray, padding: set[float]) -> bool:
+    """Whether the fainter half of float32 [h, w] differs from pixel to pixel as noise does, not as a smooth model."""
+    own = inner.copy()
+    own[np.isin(inner, list(padding))] = np.nan
+    own[~(own <= np.nanmedian(own))] = np.nan
+    first, second = np.abs(np.diff(own, axis=1)), np.abs(np.diff(own, n=2, axis=1))
+    first, second = first[~np.isnan(first)], second[~np.isnan(second)]
+    if not len(second):
+        return False
+    step = float(np.median(first))
+    return step > 0 and float(np.median(second)) > _SMOOTH * step
 
 
 def _padding(plane: np.ndarray) -> tuple[int, float | None]:

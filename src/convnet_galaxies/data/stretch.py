@@ -40,7 +40,7 @@ class Stretch(BaseModel):
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
             scale = float(excess.std()) or 1.0
         low, high = np.arcsinh(self.black_sigma / self.soft_sigma), np.arcsinh(self.white_sigma / self.soft_sigma)
-        scaled = arcsinh(_times(excess, 1 / max(scale * self.soft_sigma, 1 / LARGEST)))
+        scaled = arcsinh(_times(excess, 1 / max(scale * self.soft_sigma, 1 / float(LARGEST))))
         scaled -= np.float32(low)
         scaled *= np.float32(255 / (high - low))
         return _to_bytes(scaled, 0.5)
