@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies.data.bands import Band, band_of_word, name_bands, split_words
-from convnet_galaxies.data.fits_header import Role, fold, role_of_file, role_of_text, same_sky
+from convnet_galaxies.data.fits_header import Role, fold, role_of_file, role_of_text
 from convnet_galaxies.data.fits_image import FITS_ENDINGS, read_fits, read_layer
+from convnet_galaxies.data.fits_sky import same_sky
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing import apply_layer
@@ -20,25 +21,34 @@ from convnet_galaxies.errors import BadImageError
 
 _SCIENCE_WORDS = frozenset(("sci", "science", "image", "img", "ooi", "oki", "data", "flux", "coadd"))
 _FILE_WORDS = frozenset(("file", "filename", "path", "image", "img", "fits", "band", "name", "cutout", "stamp"))
-_BAND_FOLDER = re.compile(r"(band|filter|channel)[ _-]?\w{1,5}", re.IGNORECASE)
+_RIVAL = re.compile(r"[A-Za-z]|[IVX]{2,4}")
+_NO_RIVALS = frozenset("vw")
+"""Letters that are bands of some survey (SkyMapper, Pan-STARRS) without being told apart from words here."""
+_BAND_FOLDER = re.compile(r"(band|filter|channel)\d*", re.IGNORECASE)
 
 
 def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
     """FITS files whose names differ in nothing but band and role become one image; all others stay as they are.
 
     The name, or the folder, of each file must tell its band: ``J0243_g.fits`` and ``J0243_r.fits``, ``J0243/g.fits``,
-    ``Band1/sdss_R-12.fits``; and for masks and weights their role: ``KiDS_43_r_wei.fits``.
+    ``Band1/sdss_R-12.fits``; and for masks and weights their role: ``KiDS_43_r_wei.fits``. A letter is no band where
+    another file has another letter, or a Roman number, in its place: ``a.fits``, ``g.fits``; ``IV/1.fits``,
+    ``V/1.fits``.
     Returns images in the order of their first files, and a remark for each kind of joining and passing over.
     """
     groups: dict[tuple[str, ...], list[ImageFile]] = {}
+    slots: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    rivals: set[tuple[str, ...]] = set()
     root = _common_folder(files)
     for file in files:
         if file.name.lower().endswith(FITS_ENDINGS):
-            key, band, role = _parse_name(file, root)
+            key, band, role, slot = _parse_name(file, root)
             groups.setdefault(key, []).append(replace(file, band=band, role=role))
+            slots.setdefault(key, set()).add(slot)
+            rivals |= _rivals(file, root)
         else:
             groups.setdefault((str(file),), []).append(file)
-    crowded = {_folder(members[0]) for key, members in groups.items() if key[-1] != "/"}
+    crowd = Counter(_folder(members[0]) for key, members in groups.items() if key in slots and key[-1] != "/")
     joined: list[ImageFile] = []
     number_joined = number_files = 0
     lonely: Counter[str] = Counter()
@@ -53,10 +63,10 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
             lonely.update(str(file.role) for file in layers if len(files) > 1)
             continue
         bands = [fold(file.band) for file in science if file.band is not None]
-        is_settled = len(science) == 1 or len(bands) == len(science) == len(set(bands))
-        if key[-1] == "/" and _folder(science[0]) in crowded:
-            is_settled = len(science) == 1  # g.fits beside a.fits and b.fits is an object called g
-        if not is_settled:
+        is_settled = len(bands) == len(science) == len(set(bands)) and slots[key].isdisjoint(rivals)
+        if key[-1] == "/" and crowd[_folder(science[0])] >= len(science):
+            is_settled = False  # g.fits beside NGC1.fits and NGC2.fits is an object called g
+        if len(science) > 1 and not is_settled:
             joined += science
             lonely.update(str(file.role) for file in layers)
             continue
@@ -163,7 +173,7 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
             f"{file}: found the bands {name_bands([p.band for p in planes])}, expected each once", "rename the files"
         )
     for part in file.parts:
-        if part.role is None:
+        if part.role in (None, "other"):
             continue
         layer, header = read_layer(part.read(), str(part))
         for plane in planes:
@@ -173,29 +183,57 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
     return replace(images[0], planes=tuple(planes), is_picture=all(image.is_picture for image in images))
 
 
-def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | None, Role | None]:
-    """What names the image without its band and role, the band, and the role (None: the sky itself)."""
-    where = Path(file.member or file.path)
-    folders = list(where.parent.relative_to(root).parts) if where.is_relative_to(root) else list(where.parent.parts)
-    words = split_words(file.stem)
+def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | None, Role | None, tuple[str, ...]]:
+    """What names the image without its band and role, the band, the role (None: the sky itself), and the band's slot.
+
+    The slot is the whole name with a star in place of the band.
+    """
+    archive, folders, words = _split_name(file, root)
     role = role_of_file(words)
-    band_places = [k for k, word in enumerate(words) if band_of_word(word) is not None]
-    band = None
-    if len(band_places) == 1 or len({band_of_word(words[k]) for k in band_places}) == 1:
-        band = band_of_word(words[band_places[-1]])
-    elif band_places:  # J and H stand in names of objects too: the last word wins
-        band = band_of_word(words[band_places[-1]])
-        band_places = band_places[-1:]
-    rest = [word for k, word in enumerate(words) if k not in band_places]
+    places = [k for k, word in enumerate(words) if band_of_word(word) is not None]
+    if len({band_of_word(words[k]) for k in places}) > 1:  # J and H stand in names of objects too: the last word wins
+        places = places[-1:]
+    band = band_of_word(words[places[-1]]) if places else None
+    place = (len(folders), places[-1]) if places else None
+    rest = [word for k, word in enumerate(words) if k not in places]
     rest = [word for word in rest if word.lower() not in _SCIENCE_WORDS and role_of_text(word) is None]
     kept = []
-    for folder in folders:
-        own = band_of_word(folder)
-        if own is not None and band is None:
-            band = own
-        elif not _BAND_FOLDER.fullmatch(folder) and own is None:
-            kept.append(folder)
-    return (str(file.path) if file.member else "", *kept, "/", *rest), band, role
+    for level, folder in enumerate(folders):
+        own = [k for k, word in enumerate(folder) if band_of_word(word) is not None]
+        if own and band is None:
+            band, place = band_of_word(folder[own[-1]]), (level, own[-1])
+            folder = [word for k, word in enumerate(folder) if k != own[-1]]
+        elif len(own) == len(folder):
+            continue
+        folder = [word for word in folder if not _BAND_FOLDER.fullmatch(word)]
+        kept += ["_".join(folder)] if folder else []
+    return (archive, *kept, "/", *rest), band, role, _starred(file, root, place) if place else ()
+
+
+def _split_name(file: ImageFile, root: Path) -> tuple[str, list[list[str]], list[str]]:
+    """The archive (or nothing), the words of each folder within root, and those of the name."""
+    where = Path(file.member or file.path)
+    folders = where.parent.relative_to(root).parts if where.is_relative_to(root) else where.parent.parts
+    return str(file.path) if file.member else "", [split_words(folder) for folder in folders], split_words(file.stem)
+
+
+def _rivals(file: ImageFile, root: Path) -> set[tuple[str, ...]]:
+    """Slots in which a file has a letter, or a Roman number, that is no band."""
+    _, folders, words = _split_name(file, root)
+    return {
+        _starred(file, root, (level, k))
+        for level, part in enumerate((*folders, words))
+        for k, word in enumerate(part)
+        if _RIVAL.fullmatch(word) and word not in _NO_RIVALS and band_of_word(word) is None
+    }
+
+
+def _starred(file: ImageFile, root: Path, place: tuple[int, int]) -> tuple[str, ...]:
+    archive, folders, words = _split_name(file, root)
+    found = [archive]
+    for level, part in enumerate((*folders, words)):
+        found += ["*" if (level, k) == place else word.lower() for k, word in enumerate(part)] + ["/"]
+    return tuple(found)
 
 
 def _is_sure(file: ImageFile) -> bool:
@@ -210,8 +248,8 @@ def _name_of(key: tuple[str, ...], first: ImageFile) -> str:
     """The stem without band and role, or the folder where nothing else names the image."""
     words = key[key.index("/") + 1 :]
     if not words:
-        folders = key[1 : key.index("/")]
-        return folders[-1] if folders else Path(first.member or first.path).parent.name or first.stem
+        has_folder = key.index("/") > 1
+        return (first.folder if has_folder else Path(first.member or first.path).parent.name) or first.stem
     stem = first.stem
     dropped = [word for word in split_words(stem) if word not in words]
     for word in dropped:

@@ -15,12 +15,21 @@ OPTICAL_NM = {
 to Ks, WISE (the SVO Filter Profile Service). Only their order matters here."""
 
 _FOLDED = {name.lower(): name for name in ("FUV", "NUV", "VIS", "Ks", "W1", "W2", "W3", "W4", "u", "g", "r", "i", "z")}
+_FOLDED_IN_HEADERS = {**_FOLDED, "j": "J", "h": "H", "k": "K"}
 _HUBBLE_OR_WEBB = re.compile(r"F(\d{3,4})(?:W2?|M|N|LP|X)", re.IGNORECASE)
+_WEBB = frozenset(("F200W", "F210M", "F212N", "F250M", "F277W", "F300M", "F322W2", "F323N", "F335M", "F356W", "F360M",
+                   "F380M", "F405N", "F430M", "F444W", "F460M", "F466N", "F470N", "F480M", "F560W",
+                   "F770W"))  # fmt: skip
+"""Filters of Webb whose numbers Hubble's have too, as wavelengths of a tenth (F410M alone is on both)."""
+_HUBBLE_NM = {"F1042M": 1042.0}
+_ROMAN = frozenset(("F062", "F087", "F106", "F129", "F146", "F158", "F184", "F213"))
 _WORDS = re.compile(r"[A-Za-z]+\d*[A-Za-z0-9]*|\d+")
 _ALIASES = {"zd": "z", "bokr": "r", "bokg": "g", "r2": "r", "i2": "i"}
 """Spellings of single pipelines: the z of Mosaic-3, g and r of 90Prime, the second r and i filters of HSC."""
-_NO_BANDS = {"alpha", "beta", "narrow", "halpha", "hbeta"}
-"""Words beside which a letter is a line and no band, as in ``H-alpha``."""
+_HEADER_ALIASES = {**_ALIASES, "rc": "R", "ic": "I", "up": "u", "gp": "g", "rp": "r", "ip": "i", "zs": "z"}
+"""Those of headers only, since file names hold such words: Cousins' R and I, the primed bands of Las Cumbres."""
+_NO_BANDS = frozenset(("alpha", "beta", "gamma", "delta", "narrow", "halpha", "hbeta", "he"))
+"""Words beside which a letter is a line and no band, as in ``H-alpha`` and ``He I``."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,12 +48,12 @@ def parse_band(text: str, *, infrared_telescope: bool = False) -> Band | None:
 
     The text is a filter's name as headers and extensions give it: one of its words is the band, the others name
     survey, camera or serial number. None where no word, or words of several bands, are found.
-    infrared_telescope: numbers of F-names count tens of nm (Webb); else they do below 200 (Hubble's infrared camera).
+    infrared_telescope: F410M is Webb's, whose numbers count tens of nm, and not Hubble's.
     """
     words = _WORDS.findall(text)
     if _NO_BANDS & {word.lower() for word in words}:
         return None
-    found = dict.fromkeys(band for word in words if (band := _parse_word(word, infrared_telescope)))
+    found = dict.fromkeys(band for word in words if (band := _parse_word(word, True, infrared_telescope)))
     return next(iter(found)) if len(found) == 1 else None
 
 
@@ -72,15 +81,20 @@ def name_bands(bands: Sequence[object]) -> str:
     return ", ".join("?" if band is None else str(band) for band in bands)
 
 
-def _parse_word(word: str, infrared_telescope: bool) -> Band | None:
+def _parse_word(word: str, is_header: bool, infrared_telescope: bool = False) -> Band | None:
     word = re.sub(r"(?<=.)band$", "", word, flags=re.IGNORECASE)
-    word = _ALIASES.get(word.lower(), word)
-    name = word if word in OPTICAL_NM else _FOLDED.get(word.lower())
+    if is_header:
+        word = re.sub(r"^sdss(?=[ugriz]$)|(?<=^[ugriz])sdss$", "", word, flags=re.IGNORECASE)
+    word = (_HEADER_ALIASES if is_header else _ALIASES).get(word.lower(), word)
+    name = word if word in OPTICAL_NM else (_FOLDED_IN_HEADERS if is_header else _FOLDED).get(word.lower())
     if name is not None:
         return Band(OPTICAL_NM[name], name)
-    match = _HUBBLE_OR_WEBB.fullmatch(word)
+    name = word.upper()
+    if is_header and name in _ROMAN:
+        return Band(10.0 * int(name[1:]), name)
+    match = _HUBBLE_OR_WEBB.fullmatch(name)
     if match is None:
         return None
     digits = match.group(1)
-    is_tens = infrared_telescope or int(digits) < 200 or len(digits) == 4
-    return Band(float(digits) * (10 if is_tens else 1), word.upper())
+    is_tens = infrared_telescope or int(digits) < 200 or len(digits) == 4 or name in _WEBB
+    return Band(_HUBBLE_NM.get(name, float(digits) * (10 if is_tens else 1)), name)

@@ -9,30 +9,27 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import re
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError
 
 from convnet_galaxies.data.bands import Band
-from convnet_galaxies.data.fits_header import (
-    Cards,
-    Role,
-    bands_of,
-    first_row_is_top,
-    read_pixel_scale,
-    read_zeropoint,
-    role_of_header,
-    role_of_text,
-    same_sky,
+from convnet_galaxies.data.fits_cards import Cards
+from convnet_galaxies.data.fits_hdus import (
+    Hdu,
+    choose_science,
+    is_image,
+    list_images,
+    owner_of,
+    require_one_place,
+    squeeze,
 )
+from convnet_galaxies.data.fits_header import Role, bands_of, first_row_is_top
+from convnet_galaxies.data.fits_sky import read_pixel_scale
 from convnet_galaxies.data.fits_tiles import read_tiles
+from convnet_galaxies.data.fits_zeropoint import ZeroPoint, read_zeropoint
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing import apply_layer, mark_missing
 from convnet_galaxies.data.quiet import quiet_warnings
@@ -43,43 +40,8 @@ FITS_ENDINGS = (
     ".fz",
 )
 """In lower case, longer ones before those that they end with."""
-FITS_FAULTS = (
-    OSError,
-    VerifyError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    zlib.error,
-)
 
 _MOST_BANDS_LAST = 10
-_PLAIN_WORDS = frozenset(("image", "sci", "data", "flux", "bgsub", "signal", "hdu", "coadd"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Hdu:
-    """One image of a file: its number, extension's name (with version where it has several), header, role and data."""
-
-    number: int
-    label: str
-    hdu: Any
-    role: Role
-
-    @cached_property
-    def header(self) -> Cards:
-        return Cards(self.hdu.header)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return _squeeze(self.hdu.shape)
-
-    def __str__(self) -> str:
-        return f"{self.label} ({' x '.join(map(str, self.shape[::-1]))})"
 
 
 def read_fits(
@@ -104,11 +66,8 @@ def read_fits(
             return _read(opened, plain, name, hdus, band, file_role)
     except BadImageError:
         raise
-    except FITS_FAULTS as error:
-        raise BadImageError(
-            f"{name}: cannot be read as FITS ({str(error) or type(error).__name__})",
-            "fetch the file again, or pass --skip-bad to leave it out",
-        ) from None
+    except Exception as error:
+        raise _broken(name, error) from None
 
 
 def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
@@ -116,13 +75,14 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
     try:
         plain = unpack(data)
         with quiet_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
-            images = _list_images(opened)
+            images = list_images(opened)
             if images:
                 values = images[0].hdu.data.reshape(images[0].shape)
                 header = images[0].header
-                return (values if first_row_is_top(header) else values[..., ::-1, :]), header
-    except FITS_FAULTS as error:
-        raise BadImageError(f"{name}: cannot be read as FITS ({error})", "fetch the file again") from None
+                is_top = first_row_is_top(header) or first_row_is_top(Cards(opened[0].header))
+                return (values if is_top else values[..., ::-1, :]), header
+    except Exception as error:
+        raise _broken(name, error) from None
     raise BadImageError(f"{name}: found no image, expected a mask or weight", "remove the file, or fetch it again")
 
 
@@ -143,11 +103,19 @@ def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
     try:
         with quiet_warnings(), fits.open(io.BytesIO(unpack(data)), memmap=False) as opened:
             return tuple(
-                "image" if _is_image(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
+                "image" if is_image(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
                 for hdu in opened
             )
-    except FITS_FAULTS as error:
-        raise BadImageError(f"{name}: cannot be read as FITS ({error})", "fetch the file again") from None
+    except Exception as error:
+        raise _broken(name, error) from None
+
+
+def _broken(name: str, error: Exception) -> BadImageError:
+    """Damaged bytes reach many layers of astropy and its decoders, each of which raises errors of its own kind."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return BadImageError(
+        f"{name}: cannot be read as FITS ({text})", "fetch the file again, or pass --skip-bad to leave it out"
+    )
 
 
 def _read(
@@ -158,31 +126,28 @@ def _read(
     band: Band | None,
     file_role: Role | None,
 ) -> LinearImage:
-    images = _list_images(opened)
-    science = _choose(images, wanted, opened, name, file_role)
+    images = list_images(opened)
+    science = choose_science(images, wanted, opened, name, file_role)
     first, primary = science[0], Cards(opened[0].header)
-    _require_one_place(science, name)
+    require_one_place(science, name)
     planes: list[Plane] = []
-    owners: list[_Hdu] = []
+    owners: list[Hdu] = []
     for one in science:
         cube = _cube(one, data, name)
-        try:
-            bands, source = _bands(one.header, primary, len(cube), alone=len(science) == 1)
-            zeropoint = read_zeropoint(one.header, primary)
-        except ValueError as error:
-            raise BadImageError(
-                f"{name}, {one.label}: {error}", "correct the header, or pass --bands or --zero-point"
-            ) from None
+        bands, source, band_fault = _bands(one.header, primary, len(cube), alone=len(science) == 1)
+        zeropoint, zeropoint_fault = _zeropoint(one.header, primary)
         for k, values in enumerate(cube):
             label = one.label if len(cube) == 1 else f"plane {k + 1}" if len(science) == 1 else f"{one.label} {k + 1}"
-            planes.append(Plane(values, label, bands[k], source, zeropoint))
+            planes.append(Plane(values, label, bands[k], source, zeropoint, band_fault, zeropoint_fault))
             owners.append(one)
     if len(planes) == 1 and planes[0].band is None and band is not None:
         planes = [replace(planes[0], band=band, band_source="the file's name")]
     if len(science) > 1 and not any(plane.band for plane in planes):
-        listed = bands_of(primary, len(planes)) if len(planes) > 1 else None
-        if listed:
-            planes = [replace(p, band=b, band_source=listed[1]) for p, b in zip(planes, listed[0], strict=True)]
+        listed, source, fault = _bands(primary, primary, len(planes), alone=True)
+        planes = [
+            replace(p, band=b, band_source=source, band_fault=p.band_fault or fault)
+            for p, b in zip(planes, listed, strict=True)
+        ]
     is_picture = all(plane.values.dtype == np.uint8 for plane in planes)
     others = [image for image in images if image not in science]
     if not is_picture:
@@ -199,87 +164,14 @@ def _read(
     return LinearImage(tuple(planes), is_picture, scale, passed, rows_from_bottom=from_bottom, header=header)
 
 
-def _list_images(opened: fits.HDUList) -> list[_Hdu]:
-    found = [(number, hdu) for number, hdu in enumerate(opened) if _is_image(hdu)]
-    names = [hdu.name for _, hdu in found]
-    is_float = [hdu.header["BITPIX"] < 0 or hdu.header.get("BSCALE", 1) != 1 for _, hdu in found]
-    images = []
-    for (number, hdu), own_is_float in zip(found, is_float, strict=True):
-        label = hdu.name or f"HDU {number}"
-        if hdu.name and names.count(hdu.name) > 1:
-            label = f"{hdu.name}:{hdu.ver}"
-        role = role_of_header(hdu.header)
-        if role is None and not own_is_float:
-            beside = [one.shape[-2:] == hdu.shape[-2:] and f for (_, one), f in zip(found, is_float, strict=True)]
-            role = "mask" if any(beside) else None  # whole numbers beside an image are flags
-        images.append(_Hdu(number, label, hdu, role or "science"))
-    science = [image for image in images if image.role == "science"]
-    if science and "CTYPE1" in science[0].header:  # what has no place on the sky beside a plane that has: a PSF
-        images = [
-            replace(image, role="other")
-            if image in science[1:] and "CTYPE1" not in image.header and image.shape[-2:] != science[0].shape[-2:]
-            else image
-            for image in images
-        ]
-    return images
-
-
-def _choose(
-    images: list[_Hdu], wanted: Sequence[str] | None, opened: fits.HDUList, name: str, file_role: Role | None
-) -> list[_Hdu]:
-    listed = ", ".join(f"{image} {image.role}" for image in images)
-    if wanted is not None:
-        chosen = []
-        for text in wanted:
-            found = [one for one in images if text.lower() in (one.label.lower(), str(one.number))]
-            found = found or [one for one in images if one.hdu.name.lower() == text.lower()]
-            if len(found) != 1:
-                raise BadImageError(
-                    f"{name}: found {listed or 'no image'}, expected {'one' if found else 'an'} image called {text}",
-                    "name one by its extension or number (from 0): --hdu",
-                )
-            chosen += found
-        return chosen
-    if not images:
-        tables = sum(isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in opened)
-        found_text = f"no image but {tables} table{'s' if tables > 1 else ''}" if tables else "no image and no table"
-        raise BadImageError(
-            f"{name}: found {found_text}, expected a 2-D image or a [bands, h, w] cube",
-            "give a file with an image, or pass --skip-bad to leave it out",
-        )
-    science = [image for image in images if image.role == "science"]
-    if not science or file_role is not None:
-        what = f"a {file_role} by its name" if file_role else listed
-        raise BadImageError(
-            f"{name}: found {what}, expected an image of the sky",
-            f"give the image itself, or name its plane: --hdu {images[0].number}",
-        )
-    return science
-
-
-def _require_one_place(science: list[_Hdu], name: str) -> None:
-    first = science[0]
-    for other in science[1:]:
-        if other.shape[-2:] != first.shape[-2:]:
-            raise BadImageError(
-                f"{name}: found planes of different shape ({', '.join(map(str, science))}), expected one shape",
-                f"choose the planes of one image, e.g. --hdu {first.label}",
-            )
-        if not same_sky(first.header, other.header, (first.shape[-2], first.shape[-1])):
-            raise BadImageError(
-                f"{name}: found planes of different parts of the sky ({first.label} and {other.label}), expected one",
-                f"choose the planes of one image, e.g. --hdu {first.label}",
-            )
-
-
-def _cube(one: _Hdu, data: bytes, name: str) -> np.ndarray:
+def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
     """The data as [planes, h, w], as stored."""
     values = read_tiles(one.hdu, data)
     if values is None:
         values = one.hdu.data
     if values is None:
         raise BadImageError(f"{name}, {one.label}: found no data", "fetch the file again")
-    cube = values.reshape(_squeeze(values.shape))
+    cube = values.reshape(squeeze(values.shape))
     cube = cube[None] if cube.ndim == 2 else cube
     planes, h, w = cube.shape
     if w <= _MOST_BANDS_LAST < min(planes, h):
@@ -291,11 +183,22 @@ def _cube(one: _Hdu, data: bytes, name: str) -> np.ndarray:
     return cube
 
 
-def _bands(header: Cards, primary: Cards, number: int, *, alone: bool) -> tuple[tuple[Band | None, ...], str]:
-    found = bands_of(header, number)
-    if found is None and (alone or number > 1) and primary is not header:
-        found = bands_of(primary, number)
-    return found if found is not None else ((None,) * number, "")
+def _bands(header: Cards, primary: Cards, number: int, *, alone: bool) -> tuple[tuple[Band | None, ...], str, str]:
+    """Bands of a HDU's planes, the card that tells them, and the contradiction of cards (nothing without one)."""
+    try:
+        found = bands_of(header, number)
+        if found is None and (alone or number > 1) and primary is not header:
+            found = bands_of(primary, number)
+    except ValueError as error:
+        return (None,) * number, "", str(error)
+    return (*found, "") if found is not None else ((None,) * number, "", "")
+
+
+def _zeropoint(header: Cards, primary: Cards) -> tuple[ZeroPoint | None, str]:
+    try:
+        return read_zeropoint(header, primary), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _as_float(values: np.ndarray) -> np.ndarray:
@@ -303,11 +206,11 @@ def _as_float(values: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(values, dtype=np.float32) if values.dtype != np.float32 else values.copy()
 
 
-def _apply_masks(planes: list[Plane], owners: list[_Hdu], science: list[_Hdu], others: list[_Hdu]) -> None:
+def _apply_masks(planes: list[Plane], owners: list[Hdu], science: list[Hdu], others: list[Hdu]) -> None:
     for other in others:
         if other.role not in ("mask", "weight", "error") or other.shape[-2:] != science[0].shape[-2:]:
             continue
-        owner = _owner(other, science)
+        owner = owner_of(other, science)
         mine = [plane for plane, one in zip(planes, owners, strict=True) if owner is None or one is owner]
         layers = other.hdu.data.reshape(other.shape)
         for k, plane in enumerate(mine):
@@ -315,34 +218,3 @@ def _apply_masks(planes: list[Plane], owners: list[_Hdu], science: list[_Hdu], o
                 break
             layer = layers[k] if layers.ndim == 3 else layers
             apply_layer(plane.values, layer, other.role, other.header)
-
-
-def _owner(other: _Hdu, science: list[_Hdu]) -> _Hdu | None:
-    """The science plane that a mask or weight belongs to: of the same words or version, or the nearest before it."""
-    if len(science) == 1:
-        return science[0]
-    own = _content_words(other.label)
-    same = [one for one in science if own and _content_words(one.label) == own]
-    if len(same) == 1:
-        return same[0]
-    same = [one for one in science if one.hdu.ver == other.hdu.ver]
-    if len(same) == 1:
-        return same[0]
-    before = [one for one in science if one.number < other.number]
-    return before[-1] if (before and len(before) < len(science)) or (before and own) else None
-
-
-def _content_words(label: str) -> frozenset[str]:
-    words = {word.lower() for word in re.findall(r"[A-Za-z0-9]+", label)}
-    return frozenset(word for word in words if role_of_text(word) is None) - _PLAIN_WORDS
-
-
-def _squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without leading axes of length 1, down to two."""
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
-    return tuple(shape)
-
-
-def _is_image(hdu: Any) -> bool:
-    return bool(hdu.is_image) and len(_squeeze(tuple(hdu.shape))) in (2, 3) and 0 not in hdu.shape

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convnet_galaxies.data.fits_header import Cards
+from convnet_galaxies.data.fits_cards import Cards
 
 try:  # private in astropy: without it the general way is taken
     from astropy.io.fits.hdu.compressed._compression import decompress_rice_1_c
@@ -35,7 +35,7 @@ def read_tiles(hdu: Any, data: bytes) -> np.ndarray | None:
         "NONE",
     ):
         return None
-    if "ZBLANK" in header or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:
+    if {"ZBLANK", "ZSCALE", "ZZERO"} & set(header) or header.get("BSCALE", 1) != 1 or header.get("BZERO", 0) != 0:
         return None
     shape = tuple(header[f"ZNAXIS{axis}"] for axis in range(header["ZNAXIS"], 0, -1))
     tile = tuple(header.get(f"ZTILE{axis}", shape[-1] if axis == 1 else 1) for axis in range(len(shape), 0, -1))

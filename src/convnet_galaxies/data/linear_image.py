@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from convnet_galaxies.data.bands import Band, name_bands, parse_band
-from convnet_galaxies.data.fits_header import Cards, ZeroPoint, fold
+from convnet_galaxies.data.fits_cards import Cards
+from convnet_galaxies.data.fits_header import fold
+from convnet_galaxies.data.fits_zeropoint import ZeroPoint
 from convnet_galaxies.data.missing import sky_and_noise
 from convnet_galaxies.errors import BadImageError
 
@@ -25,6 +27,7 @@ class Plane:
     label: how its file calls it, e.g. ``SCI`` or ``plane 2``.
     band: None where nothing tells it; band_source: what does.
     zeropoint: of one unit of the values; None where nothing tells it.
+    band_fault, zeropoint_fault: how cards contradict each other; nothing where they do not.
     """
 
     values: np.ndarray
@@ -32,6 +35,8 @@ class Plane:
     band: Band | None = None
     band_source: str = ""
     zeropoint: ZeroPoint | None = None
+    band_fault: str = ""
+    zeropoint_fault: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,12 @@ def choose_planes(
     remarks: list[tuple[str, str]] = []
     if wanted is not None:
         planes = _pick(planes, wanted, name)
+    elif faulty := next((plane for plane in planes if plane.band_fault), None):
+        example = ",".join(str(k) for k in range(min(number, len(planes)), 0, -1))
+        raise BadImageError(
+            f"{name}, {faulty.label}: {faulty.band_fault}",
+            f"correct the header, or tell the planes by --bands, with their names or with numbers such as {example}",
+        )
     elif len(planes) > number > 1:
         by_name = {fold(plane.band): plane for plane in planes if plane.band is not None}
         if preferred and len(by_name) == len(planes) and all(band in by_name for band in preferred):
@@ -98,9 +109,13 @@ def choose_planes(
     bands = [plane.band for plane in planes]
     if len(planes) > 1 and all(bands):
         names = [fold(band) for band in bands if band is not None]
+        is_numbered = wanted is not None and all(text.isdigit() for text in wanted)
+        if len(set(names)) < len(names) and is_numbered:
+            return Choice(tuple(planes))
         if len(set(names)) < len(names):
             raise BadImageError(
-                f"{name}: found the bands {name_bands(bands)}, expected each once", "choose planes by --bands"
+                f"{name}: found the bands {name_bands(bands)}, expected each once",
+                "choose one plane, which is shown grey, e.g. --bands 1, or tell their bands by --bands i,r,g",
             )
         ordered = sorted(planes, key=lambda plane: plane.band or Band(0, ""), reverse=True)
         if blue_first and wanted is None and ordered != planes[::-1]:
@@ -113,6 +128,11 @@ def choose_planes(
         planes = ordered
         source = next((plane.band_source for plane in planes if plane.band_source), "")
         remarks.append(("bands", f"shown as {name_bands([p.band for p in planes])} (red to blue), from {source}"))
+    elif len(planes) > 1 and any(bands) and wanted is None:
+        raise BadImageError(
+            f"{name}: found the bands {name_bands(bands)}, expected the band of each plane or of none",
+            "tell them by --bands, with their names or numbers from red to blue",
+        )
     elif len(planes) > 1:
         if blue_first and wanted is None and is_fits:
             planes = planes[::-1]
@@ -169,9 +189,10 @@ def _is_empty(values: np.ndarray) -> bool:
 
 def _pick(planes: list[Plane], wanted: Sequence[str], name: str) -> list[Plane]:
     named = [parse_band(text) for text in wanted]
-    if len(wanted) == len(planes) and not any(plane.band for plane in planes) and all(named):
+    own = {fold(plane.band) for plane in planes if plane.band is not None}
+    if len(wanted) == len(planes) and len(own) < len(planes) and all(named):  # their file does not tell them apart
         return [
-            Plane(plane.values, plane.label, band, "--bands", plane.zeropoint)
+            replace(plane, band=band, band_source="--bands", band_fault="")
             for plane, band in zip(planes, named, strict=True)
         ]
     chosen = []

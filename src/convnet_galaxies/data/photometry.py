@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convnet_galaxies.data.bands import Band
-from convnet_galaxies.data.fits_header import ZeroPoint
+from convnet_galaxies.data.fits_zeropoint import ZeroPoint
 from convnet_galaxies.data.linear_image import Plane
 from convnet_galaxies.data.stretch import ZEROPOINT_MAG
 from convnet_galaxies.errors import BadImageError
@@ -28,12 +28,16 @@ def count_worth(
     noise: of the sky, in units of the planes, float [planes]. zeropoint_mag: what the user tells, before headers.
     Also returns remarks (kind and text, see InputNotes). A failed calibration leaves numbers such as -99 in headers,
     while 0 is the zero point of images in maggies, so a zero point is judged by the brightness that it gives.
-    Raises BadImageError where that of the user cannot be true.
+    Raises BadImageError where that of the user cannot be true, or cards contradict each other and the user tells none.
     """
     remarks: dict[tuple[str, str], None] = {}
     magnitudes: list[float] = []
     for plane, sigma in zip(planes, noise, strict=True):
         zeropoint = plane.zeropoint
+        if plane.zeropoint_fault and zeropoint_mag is None:
+            raise BadImageError(
+                f"{name}, {plane.label}: {plane.zeropoint_fault}", "correct the header, or pass --zero-point"
+            )
         if zeropoint_mag is not None:
             if zeropoint is not None and abs(zeropoint.mag - zeropoint_mag) > 0.1:
                 text = (

@@ -72,12 +72,15 @@ def split_option(text: str | None) -> tuple[str, ...] | None:
 
 
 def read_bands_option(text: str | None, number: int) -> tuple[str, ...] | None:
-    """The planes that ``--bands`` names for a net of so many bands. Raises UsageError for another number of them."""
+    """The planes that ``--bands`` names for a net of so many bands, or one, which is shown grey.
+
+    Raises UsageError for another number of them.
+    """
     parts = split_option(text)
-    if parts is None or len(parts) == number:
+    if parts is None or len(parts) in (1, number):
         return parts
     raise UsageError(
-        f"--bands: found {text}, expected {number} names of bands or numbers of planes, as many as the net sees",
+        f"--bands: found {text}, expected {number} names of bands or numbers of planes, as the net sees, or one",
         f"give e.g. --bands {','.join(_example(number))}",
     )
 

@@ -15,6 +15,8 @@ PREFERRED_BANDS = ("i", "r", "g")
 """The bands that the composite was made of, red to blue; of images of more bands these are taken."""
 
 _STEPS = 1 << 16
+LARGEST = np.float32(1e17)
+"""Beyond it values are cut: the square of a sum of them is still a number."""
 
 Three = tuple[float, float, float]
 
@@ -40,7 +42,7 @@ class Stretch(BaseModel):
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
             scale = float(excess.std()) or 1.0
         per_step = (_STEPS - 1) / (self.white_sigma - self.black_sigma)
-        steps = excess * np.float32(per_step / scale)
+        steps = _times(excess, per_step / max(scale, 1 / float(LARGEST)))
         steps += np.float32(0.5 - self.black_sigma * per_step)
         np.clip(steps, 0, _STEPS - 1, out=steps)
         table = _stretch_table(self.black_sigma, self.white_sigma, self.soft_sigma)
@@ -84,7 +86,7 @@ class Composite(BaseModel):
             known = noise > 0
             logs = np.log(sigma[known] / noise[known])
             counts = np.full(len(excess), np.exp(logs.mean()) if known.any() else 1.0)
-        bands = excess * counts.astype(np.float32)[:, None, None]
+        bands = _times(excess, np.minimum(counts, LARGEST)[:, None, None])
         if single:
             return self._stretch(np.repeat(bands * np.float32(self.scales[band]), 3, axis=0))
         return self.compose(bands)
@@ -129,3 +131,10 @@ def arcsinh(values: np.ndarray) -> np.ndarray:
     root += magnitude
     np.log(root, out=root)
     return np.copysign(root, values, out=root)
+
+
+def _times(values: np.ndarray, factors: np.ndarray | float) -> np.ndarray:
+    """Float32, cut where its square is beyond float32: far brighter than anything, as of damaged or foreign files."""
+    with np.errstate(over="ignore"):
+        product = values * np.asarray(factors, np.float32)
+    return np.clip(product, -LARGEST, LARGEST, out=product)
