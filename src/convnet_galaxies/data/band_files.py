@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +29,10 @@ _NO_RIVALS = frozenset("vw")
 _BAND_FOLDER = re.compile(r"(band|filter|channel)\d*", re.IGNORECASE)
 
 
+_Name = tuple[str, list[list[str]], list[str]]
+"""The archive (or nothing), the words of each folder within the common one, and those of the file's name."""
+
+
 def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
     """FITS files whose names differ in nothing but band and role become one image; all others stay as they are.
 
@@ -42,10 +48,11 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
     root = _common_folder(files)
     for file in files:
         if file.name.lower().endswith(FITS_ENDINGS):
-            key, band, role, slot = _parse_name(file, root)
+            name = _split_name(file, root)
+            key, band, role, slot = _parse_name(name)
             groups.setdefault(key, []).append(replace(file, band=band, role=role))
             slots.setdefault(key, set()).add(slot)
-            rivals |= _rivals(file, root)
+            rivals |= _rivals(name)
         else:
             groups.setdefault((str(file),), []).append(file)
     crowd = Counter(_folder(members[0]) for key, members in groups.items() if key in slots and key[-1] != "/")
@@ -120,7 +127,7 @@ def join_by_table(
     for row in range(len(frame)):
         parts = [replace(part, band=band) for band, column in found.items() if (part := column[row]) is not None]
         parts.sort(key=lambda part: part.band or Band(0, ""), reverse=True)
-        common = _parse_name(parts[0], Path())[0] if parts else ()
+        common = _parse_name(_split_name(parts[0], Path()))[0] if parts else ()
         key = str(frame[named].iloc[row]) if named else _name_of(common, parts[0]) if parts else f"row {row + 1}"
         keys.append(key)
         if parts:
@@ -183,12 +190,12 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
     return replace(images[0], planes=tuple(planes), is_picture=all(image.is_picture for image in images))
 
 
-def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | None, Role | None, tuple[str, ...]]:
+def _parse_name(name: _Name) -> tuple[tuple[str, ...], Band | None, Role | None, tuple[str, ...]]:
     """What names the image without its band and role, the band, the role (None: the sky itself), and the band's slot.
 
     The slot is the whole name with a star in place of the band.
     """
-    archive, folders, words = _split_name(file, root)
+    archive, folders, words = name
     role = role_of_file(words)
     places = [k for k, word in enumerate(words) if band_of_word(word) is not None]
     if len({band_of_word(words[k]) for k in places}) > 1:  # J and H stand in names of objects too: the last word wins
@@ -207,29 +214,34 @@ def _parse_name(file: ImageFile, root: Path) -> tuple[tuple[str, ...], Band | No
             continue
         folder = [word for word in folder if not _BAND_FOLDER.fullmatch(word)]
         kept += ["_".join(folder)] if folder else []
-    return (archive, *kept, "/", *rest), band, role, _starred(file, root, place) if place else ()
+    return (archive, *kept, "/", *rest), band, role, _starred(name, place) if place else ()
 
 
-def _split_name(file: ImageFile, root: Path) -> tuple[str, list[list[str]], list[str]]:
-    """The archive (or nothing), the words of each folder within root, and those of the name."""
-    where = Path(file.member or file.path)
-    folders = where.parent.relative_to(root).parts if where.is_relative_to(root) else where.parent.parts
-    return str(file.path) if file.member else "", [split_words(folder) for folder in folders], split_words(file.stem)
+def _split_name(file: ImageFile, root: Path) -> _Name:
+    where = file.member or str(file.path)
+    folder = where[: max(where.rfind("/"), where.rfind(os.sep)) + 1]
+    return str(file.path) if file.member else "", _split_folders(folder, root), split_words(file.stem)
 
 
-def _rivals(file: ImageFile, root: Path) -> set[tuple[str, ...]]:
+@lru_cache(maxsize=1024)
+def _split_folders(folder: str, root: Path) -> list[list[str]]:
+    where = Path(folder)
+    return [split_words(part) for part in (where.relative_to(root) if where.is_relative_to(root) else where).parts]
+
+
+def _rivals(name: _Name) -> set[tuple[str, ...]]:
     """Slots in which a file has a letter, or a Roman number, that is no band."""
-    _, folders, words = _split_name(file, root)
+    _, folders, words = name
     return {
-        _starred(file, root, (level, k))
+        _starred(name, (level, k))
         for level, part in enumerate((*folders, words))
         for k, word in enumerate(part)
-        if _RIVAL.fullmatch(word) and word not in _NO_RIVALS and band_of_word(word) is None
+        if len(word) < 5 and _RIVAL.fullmatch(word) and word not in _NO_RIVALS and band_of_word(word) is None
     }
 
 
-def _starred(file: ImageFile, root: Path, place: tuple[int, int]) -> tuple[str, ...]:
-    archive, folders, words = _split_name(file, root)
+def _starred(name: _Name, place: tuple[int, int]) -> tuple[str, ...]:
+    archive, folders, words = name
     found = [archive]
     for level, part in enumerate((*folders, words)):
         found += ["*" if (level, k) == place else word.lower() for k, word in enumerate(part)] + ["/"]

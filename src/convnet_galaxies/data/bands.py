@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 OPTICAL_NM = {
     "FUV": 154, "NUV": 228,
@@ -81,6 +82,7 @@ def name_bands(bands: Sequence[object]) -> str:
     return ", ".join("?" if band is None else str(band) for band in bands)
 
 
+@lru_cache(maxsize=4096)
 def _parse_word(word: str, is_header: bool, infrared_telescope: bool = False) -> Band | None:
     word = re.sub(r"(?<=.)band$", "", word, flags=re.IGNORECASE)
     if is_header:
