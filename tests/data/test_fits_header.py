@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_fits import tan_wcs
 
 from convnet_galaxies.data.bands import name_bands
+from convnet_galaxies.data.fits_cards import Cards
 from convnet_galaxies.data.fits_header import (
     bands_of,
     first_row_is_top,
@@ -26,12 +27,16 @@ from convnet_galaxies.data.fits_sky import read_pixel_scale, same_sky
 from convnet_galaxies.data.fits_zeropoint import read_zeropoint
 
 
-def make_header(cards: dict) -> Header:
+def as_cards(cards: dict | None = None) -> Cards:
+    return Cards(Header(cards or {}))
+
+
+def make_header(cards: dict) -> Cards:
     """Two underscores stand for a point; a value may have its comment beside it."""
     header = Header()
     for key, value in cards.items():
         header[f"HIERARCH {key.replace('__', '.')}" if "__" in key else key] = value
-    return header
+    return Cards(header)
 
 
 def told(number: int = 1, **cards: object) -> tuple[str, str] | None:
@@ -60,7 +65,7 @@ def magnitude(primary: dict | None = None, **cards: object) -> float | None:
 def test_roles_are_told_by_names_of_extensions_in_any_case(role: str | None, names: list[str]) -> None:
     for name in names:
         assert role_of_text(name) == role, name
-        assert role_of_header(Header({"EXTNAME": name})) == role, name
+        assert role_of_header(as_cards({"EXTNAME": name})) == role, name
 
 
 @pytest.mark.parametrize(
@@ -87,20 +92,20 @@ def test_roles_are_told_by_names_of_extensions_in_any_case(role: str | None, nam
     ],
 )
 def test_roles_are_told_by_cards_of_pipelines_and_by_the_power_of_the_unit(cards: dict, role: str | None) -> None:
-    assert role_of_header(Header(cards)) == role
+    assert role_of_header(as_cards(cards)) == role
 
 
 def test_the_first_header_tells_the_role_of_all_extensions_by_its_product_only() -> None:
-    assert role_of_product(Header({"PRODTYPE": "dqmask"})) == "mask"
-    assert role_of_product(Header({"PRODTYPE": "image", "IMAGETYP": "object"})) is None
-    assert role_of_product(Header({"EXTNAME": "MASK"})) is None
+    assert role_of_product(as_cards({"PRODTYPE": "dqmask"})) == "mask"
+    assert role_of_product(as_cards({"PRODTYPE": "image", "IMAGETYP": "object"})) is None
+    assert role_of_product(as_cards({"EXTNAME": "MASK"})) is None
 
 
 def test_named_science_is_an_extension_called_so_or_by_its_band() -> None:
     for cards in ({"EXTNAME": "SCI"}, {"EXTNAME": "des_g"}, {"EXTNAME": "x", "EXTTYPE": "IMAGE"}, {"EXTNAME": "G"}):
-        assert is_named_science(Header(cards)), cards
+        assert is_named_science(as_cards(cards)), cards
     for cards in ({}, {"EXTNAME": "S21"}, {"EXTNAME": "COMPRESSED_IMAGE"}, {"EXTNAME": "PRIMARY"}):
-        assert not is_named_science(Header(cards)), cards
+        assert not is_named_science(as_cards(cards)), cards
 
 
 @pytest.mark.parametrize(
@@ -304,7 +309,7 @@ def notation(kind: str, scale: float, angle: float) -> dict[str, object]:
     st.floats(-3.1, 3.1),
 )
 def test_the_pixel_scale_is_that_of_astropy_in_any_notation_and_turn(kind: str, arcsec: float, angle: float) -> None:
-    header = Header(notation(kind, arcsec / 3600, angle))
+    header = as_cards(notation(kind, arcsec / 3600, angle))
     found = read_pixel_scale(header)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
@@ -315,7 +320,7 @@ def test_the_pixel_scale_is_that_of_astropy_in_any_notation_and_turn(kind: str, 
 
 @pytest.mark.parametrize("ctype", ["TAN", "TPV", "ZPN", "SIN", "TAN-SIP", "CAR", "ZEA"])
 def test_the_pixel_scale_is_had_from_any_projection_with_its_parameters_cut_off(ctype: str) -> None:
-    header = Header({**tan_wcs(0.4), "CTYPE1": f"RA---{ctype}", "CTYPE2": f"DEC--{ctype}"})
+    header = as_cards({**tan_wcs(0.4), "CTYPE1": f"RA---{ctype}", "CTYPE2": f"DEC--{ctype}"})
     assert read_pixel_scale(header) == pytest.approx(0.4, rel=1e-6)
 
 
@@ -336,34 +341,34 @@ def test_the_pixel_scale_is_had_from_any_projection_with_its_parameters_cut_off(
     ],
 )
 def test_a_card_gives_the_pixel_scale_where_no_coordinate_system_does(cards: dict, expected: float | None) -> None:
-    assert read_pixel_scale(Header(cards)) == (None if expected is None else pytest.approx(expected, rel=1e-6))
+    assert read_pixel_scale(as_cards(cards)) == (None if expected is None else pytest.approx(expected, rel=1e-6))
 
 
 def test_two_planes_show_one_sky_within_a_pixel_in_whatever_notation() -> None:
     shape = (40, 40)
-    first = Header(notation("CD", 5e-5, 0.3))
-    assert same_sky(first, Header(notation("PC", 5e-5, 0.3)), shape)
-    assert same_sky(first, Header(), shape)
-    assert same_sky(Header(tan_wcs()), Header(tan_wcs(crpix=20.9)), shape)
-    assert not same_sky(Header(tan_wcs()), Header(tan_wcs(crpix=25.0)), shape)
-    assert not same_sky(Header(tan_wcs()), Header(tan_wcs(0.4)), shape)
-    assert not same_sky(Header(tan_wcs()), Header(tan_wcs(ra_deg=210.0)), shape)
+    first = as_cards(notation("CD", 5e-5, 0.3))
+    assert same_sky(first, as_cards(notation("PC", 5e-5, 0.3)), shape)
+    assert same_sky(first, as_cards(), shape)
+    assert same_sky(as_cards(tan_wcs()), as_cards(tan_wcs(crpix=20.9)), shape)
+    assert not same_sky(as_cards(tan_wcs()), as_cards(tan_wcs(crpix=25.0)), shape)
+    assert not same_sky(as_cards(tan_wcs()), as_cards(tan_wcs(0.4)), shape)
+    assert not same_sky(as_cards(tan_wcs()), as_cards(tan_wcs(ra_deg=210.0)), shape)
 
 
 def test_headers_never_warn() -> None:
-    both = Header({**tan_wcs(), "CDELT1": 1.0, "CDELT2": 1.0, "RADECSYS": "FK5", "DATE-OBS": "01/02/99"})
+    both = as_cards({**tan_wcs(), "CDELT1": 1.0, "CDELT2": 1.0, "RADECSYS": "FK5", "DATE-OBS": "01/02/99"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_pixel_scale(both) == pytest.approx(0.2)
-        assert same_sky(both, Header(tan_wcs(crpix=20.6)), (40, 40))
+        assert same_sky(both, as_cards(tan_wcs(crpix=20.6)), (40, 40))
         assert magnitude(BUNIT="DN per furlong") is None
 
 
 def test_rows_run_from_the_bottom_unless_roworder_tells_the_other_way() -> None:
     for value in ("TOP-DOWN", "top-down", "TOP-DOWN "):
-        assert first_row_is_top(Header({"ROWORDER": value}))
+        assert first_row_is_top(as_cards({"ROWORDER": value}))
     for cards in ({}, {"ROWORDER": "BOTTOM-UP"}, {"ROWORDER": 1}, {"ROWORDER": ""}):
-        assert not first_row_is_top(Header(cards))
+        assert not first_row_is_top(as_cards(cards))
 
 
 def test_long_and_strange_cards_are_read_or_passed_over() -> None:
@@ -373,6 +378,6 @@ def test_long_and_strange_cards_are_read_or_passed_over() -> None:
     header["FILTER"] = None
     header["MAGZERO"] = 2**70
     header["EXPTIME"] = np.float64(3.0)
-    again = Header.fromstring(header.tostring())
+    again = Cards(Header.fromstring(header.tostring()))
     assert bands_of(again, 1) is not None
     assert read_zeropoint(again, again) is None
