@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from astropy.io.fits import Header
+from astropy.io.fits import Card, Header
 
 
 class Cards(Mapping[str, Any]):
@@ -16,7 +16,10 @@ class Cards(Mapping[str, Any]):
     """
 
     def __init__(self, header: Header) -> None:
-        self._cards = {card.keyword: card for card in header.cards if card.keyword not in ("", "COMMENT", "HISTORY")}
+        self._cards: dict[str, Card] = {}
+        for card in header.cards:
+            if card.keyword not in ("", "COMMENT", "HISTORY"):
+                self._cards.setdefault(card.keyword, card)  # of cards that stand twice the first counts, as in astropy
 
     def __getitem__(self, keyword: str) -> Any:
         return self._cards[keyword].value
