@@ -64,7 +64,10 @@ Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
 ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
 
 PixelScale = Annotated[
-    float | None, typer.Option(help="Arcsec a pixel of the images; default: that of the run's own images.")
+    float | None,
+    typer.Option(
+        help="Arcsec per pixel of the images; default: that of their FITS headers, else of the run's own images."
+    ),
 ]
 
 
@@ -145,7 +148,7 @@ def evaluate(
     Example: `convnet-galaxies evaluate stage1 lenses.pack --by flavor`
     """
     from convnet_galaxies.cli.tables import render_evaluation
-    from convnet_galaxies.data.pack import read_pack
+    from convnet_galaxies.data.pack import read_pack, summarise_pack
     from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
     from convnet_galaxies.predict.predictor import Predictor
 
@@ -154,6 +157,8 @@ def evaluate(
     result = evaluate_run(predictor, run, images, part=part.value, stage=stage, seed=seed)
     for text in images.warnings:
         remark(f"Warning: When packed: {text}")
+    for text in summarise_pack(pack).facts:
+        remark(f"When packed: {text}")
     show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in by or ()]))
 
 

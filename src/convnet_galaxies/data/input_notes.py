@@ -23,7 +23,8 @@ class InputNotes:
     window_px: gives the side of the square that the net sees, in source pixels of a scale (arcsec per pixel or None);
         None where the whole image is shrunk to it.
     strange: the familiarity below which an image is unlike those that the run knows.
-    earlier: warnings of the folder, zip or pack that the images come from; joined: on files of one band there.
+    earlier: warnings of the folder, zip or pack that the images come from; joined: on files of one band there, or how
+        the images of a pack were read.
     """
 
     window_px: Callable[[float | None], float | None] | None = None

@@ -22,7 +22,7 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.input_notes import InputNotes, require_scale
 from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.pack import DESCRIPTION, MASKED, read_pack
+from convnet_galaxies.data.pack import DESCRIPTION, MASKED, read_pack, summarise_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.tables import table_format, write_table
@@ -202,6 +202,7 @@ def _open(
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
         notes.earlier = tuple(f"When packed: {text}" for text in pack.warnings)
+        notes.joined = tuple(f"When packed: {text}" for text in summarise_pack(source).facts)
         masked = pack.table[MASKED].to_numpy(np.float32) if MASKED in pack.table else None
         packed = (
             (ids[a:b], pack.images[a:b], [None] * (b - a), None if masked is None else masked[a:b]) for a, b in ends

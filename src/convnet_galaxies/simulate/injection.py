@@ -51,7 +51,7 @@ Truth = dict[str, float | str | int]
 
 _PLACE = re.compile(
     r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|PV)[12](_\d+)?|(CD|PC)[12]_[12]|PC00[12]00[12]|[AB]P?_\d_\d|[AB]P?_ORDER|"
-    r"RADESYS|RADECSYS|EQUINOX|LONPOLE|LATPOLE|WCSAXES|OBJECT|EXPTIME|GAIN|TELESCOP|INSTRUME"
+    r"RADESYS|RADECSYS|EQUINOX|LONPOLE|LATPOLE|OBJECT|EXPTIME|GAIN|TELESCOP|INSTRUME"
 )
 """Cards of a field that hold for its copy as well: above all where it is on the sky."""
 
@@ -293,13 +293,14 @@ def _write_fits(field: _LinearField, painted: np.ndarray, path: Path) -> None:
         for keyword, value in (field.image.header or {}).items():
             if _PLACE.fullmatch(keyword):
                 header[keyword] = value
-        header["FILTER"] = plane.band.name if plane.band else "gri"[k]
+        band = plane.band.name if plane.band else "gri"[k]
+        header["FILTER"] = band
         if plane.zeropoint is not None:
             header["MAGZERO"] = (plane.zeropoint.mag, "AB magnitude of one count")
         if not field.image.rows_from_bottom:
             header["ROWORDER"] = "TOP-DOWN"
         values = (plane.values[turn] + added).astype(np.float32)
-        hdus.append(fits.ImageHDU(values, header, name=f"SCI_{'GRI'[k]}"))
+        hdus.append(fits.ImageHDU(values, header, name=f"SCI_{band}"))
     fits.HDUList(hdus).writeto(path)
 
 
