@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ INSIDE, AT_EDGE = (220.0, 220.0), (5.0, 220.0)
 NOTHING = Scene(*np.empty((4, 0)), np.empty((0, 2)), 0.0, (440, 440))
 
 
-def draw_empty(seed: int, pool: str, index: int, *, folder: Path, population: str) -> Subject:
+def draw_empty(seed: int, pool: str, index: int, *, population: str) -> Subject:
     """A field on which twenty people marked its lens, if it has one, and nothing else; one stamp leaves the field."""
     is_lens = pool in (*FLAVORS, "test lens")
     everyone, clicks = np.arange(20), np.arange(20 * is_lens)
@@ -28,14 +27,15 @@ def draw_empty(seed: int, pool: str, index: int, *, folder: Path, population: st
     clusters, shows = np.array([INSIDE, AT_EDGE]), np.full(2, int(is_lens))
     if is_lens:  # a sim has cutouts without its lens, too
         clusters, shows = np.concatenate([clusters, clusters]), np.array([1, 1, 0, 0])
-    return Subject(pool, index, f"{pool} {index}.png", NOTHING, looks, clusters, shows, None)
+    labels = np.zeros(len(clicks), int)
+    return Subject(pool, index, 0, f"{pool} {index}.png", NOTHING, looks, labels, clusters, shows, None, None)
 
 
 @pytest.fixture
-def pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pools:
+def pools(monkeypatch: pytest.MonkeyPatch) -> Pools:
     monkeypatch.setattr(space_warps_gather, "draw_subject", draw_empty)
     monkeypatch.setattr(space_warps_gather, "show_again", lambda seed, subject, **options: replace(subject))
-    return Pools(0, tmp_path, map, "real")
+    return Pools(0, map, "real")
 
 
 def test_duds_of_stage_two_are_mostly_images_of_test_fields_under_another_name(pools: Pools) -> None:
