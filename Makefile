@@ -10,7 +10,7 @@ STARTED := $(VENV)/.started
 TORCH_INDEX ?=
 # The pinned versions; LOCK= takes the newest that pyproject.toml allows.
 LOCK ?= requirements.lock
-# Byte code is written when a module is first imported, not for all of them at once, which takes a minute.
+# pip would write byte code on one processor; compileall does so on all of them.
 PIP_INSTALL := $(BIN)/python -m pip install --no-compile --disable-pip-version-check \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
@@ -29,12 +29,14 @@ $(READY): requirements.lock pyproject.toml
 	  "name it, e.g. make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
 	@if [ -e $(STARTED) ]; then echo "set-up: $(VENV) is half made, so it is made anew"; rm -rf $(VENV); fi
 	@mkdir -p $(VENV) && date +%s > $(STARTED)
-	@echo "set-up 1 of 3: a virtual environment in $(VENV)"
+	@echo "set-up 1 of 4: a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "set-up 2 of 3: the libraries, PyTorch the largest (after $(ELAPSED))"
+	@echo "set-up 2 of 4: the libraries, PyTorch the largest (after $(ELAPSED))"
 	@$(PIP_INSTALL) $(if $(LOCK),-r $(LOCK),'.[dev]' 'setuptools>=77')
-	@echo "set-up 3 of 3: this package (after $(ELAPSED))"
+	@echo "set-up 3 of 4: this package (after $(ELAPSED))"
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "set-up 4 of 4: byte code, so that programs start at once (after $(ELAPSED))"
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || :  # some hold files for other Pythons
 	@echo "set-up: done after $(ELAPSED)"
 	@rm $(STARTED) && touch $@
 
