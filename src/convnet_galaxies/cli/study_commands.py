@@ -198,7 +198,7 @@ def demo(
     size: Annotated[
         SizeChoice,
         typer.Option(
-            help="How many images: full has 2,400 cutouts, small 1,500; auto takes full where there is a GPU, two "
+            help="How many images: full has 2,400 cutouts, small 1,300; auto takes full where there is a GPU, two "
             "processors with bf16 arithmetic, or four."
         ),
     ] = SizeChoice.AUTO,

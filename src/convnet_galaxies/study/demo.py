@@ -57,7 +57,7 @@ class DemoSize:
     fine_epochs: int = 8
 
 
-SIZES = {"full": DemoSize(), "small": DemoSize("small", galaxies=800, cutouts=1500)}
+SIZES = {"full": DemoSize(), "small": DemoSize("small", galaxies=800, cutouts=1300)}
 """The full size takes under five minutes on two processors with bf16, the small one on two without."""
 
 
