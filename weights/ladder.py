@@ -34,7 +34,7 @@ from sklearn.metrics import roc_curve
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.measure.agreement import Subjects, compare_eyes
-from convnet_galaxies.measure.intervals import Figure, bound_proportion
+from convnet_galaxies.measure.intervals import Estimate, bound_proportion
 from convnet_galaxies.measure.scores import evaluate_lenses
 from convnet_galaxies.predict.predictor import Predictor
 
@@ -77,7 +77,7 @@ def name_run(rung: str, fold: int) -> str:
     return f"{rung.replace(', ', '-').replace(' ', '-')}-{fold}"
 
 
-def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Figure]:
+def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Estimate]:
     """Known lenses, by the net that has not seen them, against ordinary galaxies near candidates of the same fold."""
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
@@ -94,14 +94,14 @@ def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Figure]:
     return find_rates(np.concatenate(truth) == 1, answer, np.concatenate(groups))
 
 
-def find_rates(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> dict[str, Figure]:
+def find_rates(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
     """AUROC, and completeness where 1 % of the others pass."""
     scores = evaluate_lenses(truth, probability, groups, seed=0)
     false_positive, completeness, _ = roc_curve(truth, probability)
     at = completeness[np.searchsorted(false_positive, 0.01, side="right") - 1]
     lenses = int(truth.sum())
     low, high = bound_proportion(at * lenses, lenses)
-    return {"auroc": scores.overall["auroc"], "completeness at 1 %": Figure("completeness", float(at), low, high)}
+    return {"auroc": scores.overall["auroc"], "completeness at 1 %": Estimate("completeness", float(at), low, high)}
 
 
 def log_odds(run: Path, images: np.ndarray) -> np.ndarray:
@@ -179,7 +179,7 @@ def scores_of(runs: Path, rung: str, fold: np.ndarray) -> np.ndarray | None:
     return out
 
 
-def measure(data: Path, runs: Path) -> dict[str, dict[str, Figure]]:
+def measure(data: Path, runs: Path) -> dict[str, dict[str, Estimate]]:
     """Figures of each finished rung, with 95 % intervals over groups; see compare_with_experts."""
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
@@ -193,7 +193,7 @@ def measure(data: Path, runs: Path) -> dict[str, dict[str, Figure]]:
     return {rung: compare_with_experts(real, score) for rung, score in finished.items()}
 
 
-def compare_with_experts(real: ImageSet, score: np.ndarray) -> dict[str, Figure]:
+def compare_with_experts(real: ImageSet, score: np.ndarray) -> dict[str, Estimate]:
     """Figures of log odds, float [n], on the candidates: grade 2 or more against below 1, and the crowd beside."""
     candidate = (real.table["kind"] == "candidate").to_numpy()
     table = real.table[candidate]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw
 
 COLUMNS = {
@@ -24,7 +24,7 @@ TARGETS_NAME = "targets: net 0.82, its goal 0.85, net and crowd 0.88"
 WIDTH_IN, HEIGHT_IN = 7.2, 4.3
 
 
-def to_table(rungs: Mapping[str, Mapping[str, Figure]]) -> pd.DataFrame:
+def to_table(rungs: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
     """One row a rung, lowest first: AUROC, differences of AUROC and rank correlation with their 95 % intervals."""
     rows = []
     for rung, figures in rungs.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.ranking import Ranking
 from convnet_galaxies.show import lens_tables
 from convnet_galaxies.show.canvas import COLORS
@@ -31,7 +31,7 @@ def test_colours_are_those_of_okabe_and_ito() -> None:
 
 
 def test_equal_drawings_have_equal_bytes() -> None:
-    rows = [("a", Figure("a", 0.5, 0.4, 0.6))]
+    rows = [("a", Estimate("a", 0.5, 0.4, 0.6))]
     assert plot_intervals(rows, "x", "alt", "caption").svg == plot_intervals(rows, "x", "alt", "caption").svg
 
 

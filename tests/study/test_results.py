@@ -10,7 +10,7 @@ from made_up_results import draw_scores, make_cutouts, make_study
 from sklearn.metrics import roc_auc_score
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LENS_FIGURES, score_lenses
 from convnet_galaxies.study.answers import Answer, conclude, phrase_answer
 from convnet_galaxies.study.arm_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
@@ -69,7 +69,7 @@ def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, S
 
 
 def make_answer(fraction: float, value: float, half: float, warning: str | None = None) -> Answer:
-    figure = Figure("auroc", value, value - half, value + half, 0.95, warning)
+    figure = Estimate("auroc", value, value - half, value + half, 0.95, warning)
     one = QUESTIONS[0]
     return Answer(one.text, one.arm, one.other, one.stage, fraction, {"auroc": figure}, "")
 
@@ -102,12 +102,12 @@ def test_a_real_gain_is_found_and_equal_arms_differ_by_nothing(study: tuple[Path
 
 
 def test_the_answer_is_one_sentence() -> None:
-    gain = Figure("auroc", 0.012, 0.003, 0.021)
+    gain = Estimate("auroc", 0.012, 0.003, 0.021)
     assert (
         phrase_answer(QUESTIONS[0], 1.0, gain)
         == "Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % of the labels: a gain."
     )
-    few = Figure("auroc", 0.2, 0.1, 0.3, warning="only 2 groups of the rarer class: the interval is rough")
+    few = Estimate("auroc", 0.2, 0.1, 0.3, warning="only 2 groups of the rarer class: the interval is rough")
     assert phrase_answer(QUESTIONS[4], 0.05, few) == (
         "Fine-tuning on stage 2 (the net from zoo) changes stage-2 AUROC by +0.200 (0.100 to 0.300) at 5 % of the "
         "labels: not settled (only 2 groups of the rarer class: the interval is rough)."
@@ -178,17 +178,17 @@ def test_one_seed_gives_the_figures_of_one_net_with_a_warning() -> None:
 
 
 def test_seeds_that_scatter_widen_the_interval() -> None:
-    figure = Figure("auroc", 0.9, 0.87, 0.92)
+    figure = Estimate("auroc", 0.9, 0.87, 0.92)
     # Student's t for 2 degrees of freedom is 4.3027; the standard deviation 0.01, over sqrt 3.
     widened = add_seeds(figure, [0.89, 0.90, 0.91])
     reach = 4.30265 * 0.01 / np.sqrt(3)
     assert widened.low == pytest.approx(0.9 - np.hypot(0.03, reach), abs=1e-5)
     assert widened.high == pytest.approx(0.9 + np.hypot(0.02, reach), abs=1e-5)
-    assert add_seeds(Figure("auroc", 0.99, 0.98, 1.0), [0.95, 1.0, 1.0]).high == 1.0
+    assert add_seeds(Estimate("auroc", 0.99, 0.98, 1.0), [0.95, 1.0, 1.0]).high == 1.0
 
 
 def test_unpaired_differences_add_their_variances() -> None:
-    a, b = Figure("x", 0.9, 0.87, 0.92), Figure("x", 0.8, 0.76, 0.83)
+    a, b = Estimate("x", 0.9, 0.87, 0.92), Estimate("x", 0.8, 0.76, 0.83)
     difference = subtract_unpaired("x", a, b)
     assert difference.value == pytest.approx(0.1)
     assert difference.low == pytest.approx(0.1 - np.hypot(0.03, 0.03))

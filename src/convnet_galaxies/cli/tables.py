@@ -7,7 +7,7 @@ from typing import Any
 
 from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.confusion import FlavorScores
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import Evaluation
 from convnet_galaxies.study.results_text import align
@@ -63,7 +63,7 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
     return [*lines, *scores.remarks]
 
 
-def _figure_lines(rows: Iterable[tuple[str, Figure]]) -> list[str]:
+def _figure_lines(rows: Iterable[tuple[str, Estimate]]) -> list[str]:
     rows = list(rows)
     level = f"{rows[0][1].level:.0%} interval"
     table = [["", "value", level], *([name, f"{f.value:.4f}", f"{f.low:.4f} to {f.high:.4f}"] for name, f in rows)]

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.intervals import Figure, Statistic, bootstrap_groups, encode_groups
+from convnet_galaxies.measure.intervals import Estimate, Statistic, bootstrap_groups, encode_groups
 from convnet_galaxies.measure.ranking import Ranking
 
 LENS_GRADE = 2.0
@@ -42,15 +42,15 @@ class Subjects:
 class Agreement:
     """Figures by judge ("net", "crowd", "both"), and paired differences ("net - crowd", ...).
 
-    Each value maps auroc, average_precision, "precision in top K" and spearman to a Figure. The first three are for
+    Each value maps auroc, average_precision, "precision in top K" and spearman to an Estimate. The first three are for
     grade >= 2 against grade < 1, spearman is over all grades. "both" is held out, see combine_held_out.
     """
 
     n_subjects: int
     n_lenses: int
     n_others: int
-    judges: dict[str, dict[str, Figure]]
-    differences: dict[str, dict[str, Figure]]
+    judges: dict[str, dict[str, Estimate]]
+    differences: dict[str, dict[str, Estimate]]
     remarks: tuple[str, ...] = ()
 
 
@@ -148,7 +148,7 @@ def compare_eyes(
     n_all = encode_groups(subjects.groups)[1]
     effective = [rarer, rarer, *sizes, n_all]
 
-    def bootstrap(statistic: Statistic, proportion: list[bool]) -> dict[str, Figure]:
+    def bootstrap(statistic: Statistic, proportion: list[bool]) -> dict[str, Estimate]:
         return bootstrap_groups(
             statistic,
             subjects.groups,

@@ -14,7 +14,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.isotonic import IsotonicRegression
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.intervals import Figure, bootstrap_groups, encode_groups
+from convnet_galaxies.measure.intervals import Estimate, bootstrap_groups, encode_groups
 
 FLOOR = 1e-7
 TEMPERATURE_RANGE = (0.1, 20.0)
@@ -65,9 +65,9 @@ class Reliability:
     """
 
     predicted: tuple[float, ...]
-    observed: tuple[Figure, ...]
+    observed: tuple[Estimate, ...]
     counts: tuple[int, ...]
-    expected_calibration_error: Figure
+    expected_calibration_error: Estimate
     error_if_perfect: float
 
 

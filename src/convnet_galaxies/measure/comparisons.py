@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convnet_galaxies.measure.intervals import Figure, Statistic, compare_seeds
+from convnet_galaxies.measure.intervals import Estimate, Statistic, compare_seeds
 from convnet_galaxies.measure.scores import (
     LENS_FIGURES,
     check_scores,
@@ -23,7 +23,7 @@ def compare_votes(
     seed: int,
     level: float = 0.95,
     n_resamples: int = 1000,
-) -> Figure:
+) -> Estimate:
     """RMSE of a minus RMSE of b on the same galaxies; predictions are [n, 37] or one a seed, [seeds, n, 37]."""
 
     def of_arm(predicted: np.ndarray) -> list[Statistic]:
@@ -43,7 +43,7 @@ def compare_lenses(
     seed: int,
     level: float = 0.95,
     n_resamples: int = 1000,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Each of the LENS_FIGURES (but the always-no accuracy) of a minus that of b.
 
     probabilities: float [n], or one row a training seed, [seeds, n], the same seeds in both.

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.intervals import FEW, Figure, bootstrap_groups, bound_proportion, encode_groups
+from convnet_galaxies.measure.intervals import FEW, Estimate, bootstrap_groups, bound_proportion, encode_groups
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class FlavorScores:
 
     names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    accuracy: Figure
-    completeness: dict[str, Figure]
-    purity: dict[str, Figure] = field(default_factory=dict)
+    accuracy: Estimate
+    completeness: dict[str, Estimate]
+    purity: dict[str, Estimate] = field(default_factory=dict)
     groups: tuple[int, ...] = ()
 
 
@@ -89,7 +89,7 @@ def confuse_flavors(
 
 def expect_flavors(
     scores: FlavorScores, *, n_lenses: float, n_images: float, none: str = "dud", level: float = 0.95
-) -> dict[str, tuple[Figure, Figure]]:
+) -> dict[str, tuple[Estimate, Estimate]]:
     """By flavor of lens, false positives and purity in a survey of n_images with n_lenses lenses.
 
     ``false positives of f = sum over t other than f of N_t R_tf`` and ``purity = N_f R_ff / (N_f R_ff + these)``, with
@@ -122,8 +122,8 @@ def expect_flavors(
         few = min(scores.groups[flavor], scores.groups[dud]) < FEW
         warning = f"only {scores.groups[flavor]} groups with this flavor: the interval is rough" if few else None
         expected[name] = (
-            Figure(f"false positives {name}", false[0], false[1], false[2], level, warning),
-            Figure(
+            Estimate(f"false positives {name}", false[0], false[1], false[2], level, warning),
+            Estimate(
                 f"purity {name}",
                 _purity(value, false[0]),
                 _purity(low, false[2]),

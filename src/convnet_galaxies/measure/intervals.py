@@ -40,7 +40,7 @@ ELEMENTS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """One number and how well it is known.
 
     value: the estimate; low, high: ends of the interval, both in the unit of the value, all finite.
@@ -109,8 +109,8 @@ def bootstrap_groups(
     level: float = 0.95,
     n_effective: int | Sequence[int] | None = None,
     proportion: bool | Sequence[bool] = False,
-) -> dict[str, Figure]:
-    """A Figure for each of the k values of the statistic.
+) -> dict[str, Estimate]:
+    """An Estimate for each of the k values of the statistic.
 
     n_effective: number of groups that carry each value (for a rank statistic the groups of the rarer class);
         all groups by default. Below FEW the figure carries a warning.
@@ -141,8 +141,8 @@ def summarize(
     proportion: bool = False,
     extra_error: float = 0.0,
     level: float = 0.95,
-) -> Figure:
-    """The Figure of a value and its resampled values, float [n_resamples] (NaN where undefined).
+) -> Estimate:
+    """The Estimate of a value and its resampled values, float [n_resamples] (NaN where undefined).
 
     extra_error: standard error of a proportion that the resamples cannot show, added in quadrature.
     """
@@ -164,7 +164,7 @@ def summarize(
     if proportion and (n_effective < FEW or low == high):
         exact_low, exact_high = bound_proportion(value * n_effective, n_effective, level=level)
         low, high = min(low, exact_low), max(high, exact_high)
-    return Figure(name, float(value), low, high, level, warning)
+    return Estimate(name, float(value), low, high, level, warning)
 
 
 def compare_seeds(
@@ -178,7 +178,7 @@ def compare_seeds(
     level: float = 0.95,
     n_effective: int | None = None,
     most: float | Sequence[float] = np.inf,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Mean over seeds of statistic a minus statistic b (each [resamples, k], k names) on the same images.
 
     statistics_a[s] and statistics_b[s] belong to the same training seed, so that they are paired by seed and by
@@ -220,7 +220,7 @@ def compare_seeds(
     return figures
 
 
-def cut_figure(figure: Figure, least: float, most: float) -> Figure:
+def cut_figure(figure: Estimate, least: float, most: float) -> Estimate:
     """The figure with its interval cut to what is possible."""
     return replace(figure, low=max(least, figure.low), high=min(most, figure.high))
 

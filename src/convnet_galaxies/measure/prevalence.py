@@ -25,7 +25,7 @@ import numpy as np
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
 from convnet_galaxies.measure.conformal import GivenPosteriors
-from convnet_galaxies.measure.intervals import FEW, Figure, check_level, draw_groups, encode_groups
+from convnet_galaxies.measure.intervals import FEW, Estimate, check_level, draw_groups, encode_groups
 from convnet_galaxies.measure.score_mixture import MixtureDraws, make_cells, measure_design_effect, sample_mixture
 
 METHODS = ("mixture", "emq", "pacc")
@@ -59,9 +59,9 @@ class Prevalence:
 
     n_unknown: int
     method: str
-    fraction: dict[str, Figure]
-    count: dict[str, Figure]
-    by_method: dict[str, dict[str, Figure]]
+    fraction: dict[str, Estimate]
+    count: dict[str, Estimate]
+    by_method: dict[str, dict[str, Estimate]]
     remarks: tuple[str, ...] = ()
 
 
@@ -225,7 +225,7 @@ _METHODS: dict[str, Callable[[ScoredImages, int, int], Answer]] = {
 
 def _make_figures(
     classes: Sequence[str], value: np.ndarray, draws: np.ndarray, level: float, warning: str | None
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Percentiles of each class, and of all but class 0 together when there are more than two."""
     names = list(classes)
     if len(names) > 2:
@@ -233,7 +233,7 @@ def _make_figures(
         value, draws = np.append(value, value[1:].sum()), np.column_stack([draws, draws[:, 1:].sum(axis=1)])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {
-        name: Figure(
+        name: Estimate(
             name,
             float(value[k]),
             min(float(low[k]), float(value[k])),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convnet_galaxies.errors import UsageError
-from convnet_galaxies.measure.intervals import Figure, check_level, draw_groups, encode_groups
+from convnet_galaxies.measure.intervals import Estimate, check_level, draw_groups, encode_groups
 from convnet_galaxies.measure.prevalence import ScoredImages
 
 
@@ -28,7 +28,7 @@ class PrevalenceBounds:
 
     completeness_ratio: tuple[float, float]
     false_positive_ratio: tuple[float, float]
-    as_measured: Figure
+    as_measured: Estimate
     low: float
     high: float
     widened_by_completeness: tuple[float, float]
@@ -95,7 +95,7 @@ def bound_prevalence(
     return PrevalenceBounds(
         completeness_ratio=completeness_ratio,
         false_positive_ratio=false_positive_ratio,
-        as_measured=Figure("lens", value, min(low, value), max(high, value), level, warning),
+        as_measured=Estimate("lens", value, min(low, value), max(high, value), level, warning),
         low=total[0],
         high=total[1],
         widened_by_completeness=span(completeness_ratio, (1.0, 1.0)),

@@ -14,7 +14,7 @@ import numpy as np
 from convnet_galaxies.decision_tree import QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import (
-    Figure,
+    Estimate,
     Statistic,
     bootstrap_groups,
     check_level,
@@ -53,8 +53,8 @@ class VoteScores:
 
     n_images: int
     n_groups: int
-    rmse: Figure
-    by_question: dict[str, Figure]
+    rmse: Estimate
+    by_question: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class LensScores:
     n_images: int
     n_lenses: int
     n_groups: int
-    overall: dict[str, Figure]
-    by_flavor: dict[str, dict[str, Figure]]
-    by_stage: dict[str, dict[str, Figure]]
+    overall: dict[str, Estimate]
+    by_flavor: dict[str, dict[str, Estimate]]
+    by_stage: dict[str, dict[str, Estimate]]
     remarks: tuple[str, ...] = ()
 
 
@@ -112,12 +112,12 @@ def evaluate_lenses(
     truth, probability = check_scores(truth, probability, groups)
     remarks: list[str] = []
 
-    def measure(rows: np.ndarray) -> dict[str, Figure]:
+    def measure(rows: np.ndarray) -> dict[str, Estimate]:
         return score_lenses(
             truth[rows], probability[rows], groups[rows], seed=seed, level=level, n_resamples=n_resamples
         )
 
-    def measure_each(kind: str, subsets: dict[str, np.ndarray]) -> dict[str, dict[str, Figure]]:
+    def measure_each(kind: str, subsets: dict[str, np.ndarray]) -> dict[str, dict[str, Estimate]]:
         scored = {}
         for name, rows in subsets.items():
             try:
@@ -151,7 +151,7 @@ def score_lenses(
     seed: int,
     level: float = 0.95,
     n_resamples: int = 1000,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """The LENS_FIGURES of one set of images; arguments as in evaluate_lenses."""
     truth, probability = check_scores(truth, probability, groups)
     rarer = count_rarer_groups(truth, groups)
@@ -164,13 +164,13 @@ def score_lenses(
 
 def summarize_lenses(
     values: np.ndarray, draws: np.ndarray, *, rarer: int, everywhere: int, level: float
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """The LENS_FIGURES from values [8] and resamples [n_resamples, 8] of make_lens_statistic (or means of several).
 
     rarer: groups of the rarer class, which carry what depends on the ranking; everywhere: all groups.
     """
 
-    def figure(name: str, k: int, n: int, extra_error: float = 0.0) -> Figure:
+    def figure(name: str, k: int, n: int, extra_error: float = 0.0) -> Estimate:
         return summarize(
             name,
             float(values[k]),

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.intervals import FEW, Figure, bound_proportion, check_level, draw_groups, encode_groups
+from convnet_galaxies.measure.intervals import FEW, Estimate, bound_proportion, check_level, draw_groups, encode_groups
 from convnet_galaxies.measure.ranking import Ranking
 from convnet_galaxies.measure.scores import check_scores, count_rarer_groups
 
@@ -32,7 +32,7 @@ class Selection:
     property: str
     edges: tuple[float, ...] | None
     names: tuple[str, ...]
-    completeness: tuple[Figure, ...]
+    completeness: tuple[Estimate, ...]
     counts: tuple[int, ...]
 
 
@@ -170,12 +170,12 @@ def expect_survey(
     )
 
 
-def _measure_completeness(name: str, found: np.ndarray, groups: np.ndarray, level: float) -> Figure:
+def _measure_completeness(name: str, found: np.ndarray, groups: np.ndarray, level: float) -> Estimate:
     n = encode_groups(groups)[1] if len(groups) else 0
     value = float(found.mean()) if n else 0.0
     low, high = bound_proportion(value * n, n, level=level)
     warning = None if n >= FEW else f"only {n} lens{'es' * (n != 1)} in this bin" if n else "no lens in this bin"
-    return Figure(name, value, low, high, level, warning)
+    return Estimate(name, value, low, high, level, warning)
 
 
 def _join_intervals(value: np.ndarray, draws: np.ndarray, n: int, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import (
     FEW,
-    Figure,
+    Estimate,
     bootstrap_groups,
     encode_groups,
 )
@@ -48,7 +48,7 @@ class ShiftCheck:
     verdict: "alike", "differ a little" (surely, but AUROC below NOTABLE_AUROC) or "differ"; sentence: for the report.
     """
 
-    auroc: Figure
+    auroc: Estimate
     p_value: float
     verdict: Literal["alike", "differ a little", "differ"]
     sentence: str

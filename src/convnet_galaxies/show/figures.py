@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 
 from convnet_galaxies.measure.calibration import Reliability
 from convnet_galaxies.measure.confusion import FlavorScores
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.selection import Selection, SurveyCurve
 from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, look
 from convnet_galaxies.show.page import Plot
@@ -193,7 +193,7 @@ def plot_confusion(scores: FlavorScores) -> Plot:
     )
 
 
-def plot_intervals(rows: Sequence[tuple[str, Figure]], label: str, alt: str, caption: str) -> Plot:
+def plot_intervals(rows: Sequence[tuple[str, Estimate]], label: str, alt: str, caption: str) -> Plot:
     """Figures with their intervals, one below the other."""
     with draw(label, "", height_in=0.9 + 0.27 * len(rows)) as drawing:
         axes = drawing.axes

@@ -9,7 +9,7 @@ import numpy as np
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.calibration import stack_binary
 from convnet_galaxies.measure.conformal import predict_sets
-from convnet_galaxies.measure.intervals import Figure, encode_groups
+from convnet_galaxies.measure.intervals import Estimate, encode_groups
 from convnet_galaxies.measure.scores import LENS_FIGURES, LensScores
 from convnet_galaxies.measure.selection import SurveyCurve, measure_selection
 from convnet_galaxies.show.page import Block, Table, Text
@@ -33,7 +33,7 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
     """All lens figures: overall, and by stage where there are several."""
     scores = scored.scores
     assert isinstance(scores, LensScores)
-    columns: dict[str, dict[str, Figure]] = {"all": scores.overall}
+    columns: dict[str, dict[str, Estimate]] = {"all": scores.overall}
     if len(scores.by_stage) > 1:
         columns |= {f"stage {stage}": figures for stage, figures in scores.by_stage.items()}
     rows = tuple(
@@ -91,12 +91,12 @@ def survey_table(name: str, curve: SurveyCurve) -> Table:
     )
 
 
-def count_figure(figure: Figure) -> str:
+def count_figure(figure: Estimate) -> str:
     """An expected number with its interval, e.g. ``1,200 (800 to 2,000)``."""
     return f"{figure.value:,.0f} ({figure.low:,.0f} to {figure.high:,.0f})"
 
 
-def percent_figure(figure: Figure) -> str:
+def percent_figure(figure: Estimate) -> str:
     """A share with its interval in per cent, two digits each."""
     star = " *" if figure.warning else ""
     return f"{_percent(figure.value)} % ({_percent(figure.low)} to {_percent(figure.high)}){star}"
@@ -128,13 +128,13 @@ def _cuts(curve: SurveyCurve) -> list[tuple[float, int]]:
     return [(wanted, int(np.argmin(np.abs(asked - wanted)))) for wanted in COMPLETENESSES]
 
 
-def stage_one(scores: object) -> dict[str, Figure]:
+def stage_one(scores: object) -> dict[str, Estimate]:
     """Figures on stage 1 where there are any, else overall."""
     assert isinstance(scores, LensScores)
     return next((figures for stage, figures in scores.by_stage.items() if float(stage) == 1), scores.overall)
 
 
-def first_user_table(figures: Mapping[str, Mapping[str, Figure]]) -> Table:
+def first_user_table(figures: Mapping[str, Mapping[str, Estimate]]) -> Table:
     """Accuracy and log loss on stage 1 beside those that the first user of these data reported."""
     rows: list[tuple[str, ...]] = [(*row, "") for row in FIRST_USER]
     for name, one in figures.items():

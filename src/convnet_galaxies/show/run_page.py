@@ -8,7 +8,7 @@ import pandas as pd
 
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.measure.confusion import FlavorScores
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.weights import read_card, run_path
 from convnet_galaxies.predict.evaluation import Part
@@ -118,7 +118,7 @@ def cards_of(scored: list[ScoredTask]) -> list[Card]:
     return cards
 
 
-def card(label: str, figure: Figure, more: str = "", digits: int = 4) -> Card:
+def card(label: str, figure: Estimate, more: str = "", digits: int = 4) -> Card:
     """A card of a figure and its interval."""
     star = " *" if figure.warning else ""
     detail = f"{figure.low:.{digits}f} to {figure.high:.{digits}f}{star}"

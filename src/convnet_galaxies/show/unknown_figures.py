@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.measure.agreement import Agreement
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.show.canvas import draw, look
 from convnet_galaxies.show.figures import plot_intervals
 from convnet_galaxies.show.page import Plot
@@ -45,7 +45,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
 
 def plot_prevalence(result: UnknownResult) -> Plot:
     """The fraction of lenses by each method, and the range under stated assumptions."""
-    rows: list[tuple[str, Figure]] = [
+    rows: list[tuple[str, Estimate]] = [
         (METHODS.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
     ]
     bounds = result.bounds
@@ -55,7 +55,7 @@ def plot_prevalence(result: UnknownResult) -> Plot:
         ("flagged, corrected", middle),
         (
             "range under assumptions",
-            Figure("range", min(max(middle.value, start), end), start, end, middle.level),
+            Estimate("range", min(max(middle.value, start), end), start, end, middle.level),
         ),
     ]
     return plot_intervals(
@@ -115,5 +115,5 @@ def _odds(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
 
-def _in_percent(figure: Figure) -> Figure:
-    return Figure(figure.name, 100 * figure.value, 100 * figure.low, 100 * figure.high, figure.level, figure.warning)
+def _in_percent(figure: Estimate) -> Estimate:
+    return Estimate(figure.name, 100 * figure.value, 100 * figure.low, 100 * figure.high, figure.level, figure.warning)

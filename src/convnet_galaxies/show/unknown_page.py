@@ -12,7 +12,7 @@ from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.measure.agreement import Agreement
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.show.figures import plot_reliability
 from convnet_galaxies.show.galleries import make_gallery, show_probability
@@ -240,7 +240,7 @@ def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
     if not judges:
         return None
 
-    def cells(number: int, figures: Mapping[str, Figure]) -> tuple[str, ...]:
+    def cells(number: int, figures: Mapping[str, Estimate]) -> tuple[str, ...]:
         return (f"{number:,}", *(brief(figures[name], digits=2) if name in figures else "" for name in judges))
 
     both = [(one, cells(one.lenses, one.lenses_auroc), cells(one.others, one.others_auroc)) for one in kinds]
@@ -291,5 +291,5 @@ def _gallery(
     return found or Text(f"{title}: none to show.")
 
 
-def _count(figure: Figure) -> str:
+def _count(figure: Estimate) -> str:
     return f"{figure.value:,.0f} ({figure.low:,.0f} to {figure.high:,.0f})"

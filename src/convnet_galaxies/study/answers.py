@@ -11,7 +11,7 @@ import pandas as pd
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.comparisons import compare_lenses
-from convnet_galaxies.measure.intervals import FEW, Figure
+from convnet_galaxies.measure.intervals import FEW, Estimate
 from convnet_galaxies.measure.scores import count_rarer_groups
 from convnet_galaxies.study.arm_scores import MOST, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import QUESTIONS, Question
@@ -26,7 +26,7 @@ class Answer:
     other: str
     stage: int
     fraction: float
-    differences: dict[str, Figure]
+    differences: dict[str, Estimate]
     sentence: str
 
 
@@ -50,7 +50,7 @@ def answer_question(
     return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
 
 
-def phrase_answer(question: Question, fraction: float, difference: Figure) -> str:
+def phrase_answer(question: Question, fraction: float, difference: Estimate) -> str:
     """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
     found = re.match(r"Does (.+?) help (.+)\?", question.text)
     subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
@@ -85,7 +85,7 @@ def conclude(answers: Sequence[Answer]) -> str:
     return f"Starting from the Galaxy Zoo net instead of from scratch, {'; '.join(parts)}." if parts else ""
 
 
-def _signed(difference: Figure) -> str:
+def _signed(difference: Estimate) -> str:
     return f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})"
 
 
@@ -123,5 +123,5 @@ def stack_seeds(
     return first["lens"].to_numpy() == 1, by_seed.to_numpy().T, first["group"].to_numpy()
 
 
-def _widen(figure: Figure, other: Figure) -> Figure:
+def _widen(figure: Estimate, other: Estimate) -> Estimate:
     return replace(figure, low=min(figure.low, other.low), high=max(figure.high, other.high))

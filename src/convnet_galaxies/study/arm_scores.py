@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from convnet_galaxies.measure.intervals import Figure, cut_figure, encode_groups, resample_statistic
+from convnet_galaxies.measure.intervals import Estimate, cut_figure, encode_groups, resample_statistic
 from convnet_galaxies.measure.scores import (
     LENS_FIGURES,
     check_scores,
@@ -30,7 +30,7 @@ def score_seeds(
     seed: int,
     level: float = 0.95,
     n_resamples: int = 1000,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """The LENS_FIGURES, each the mean over training seeds.
 
     truth: bool [n]; probability: float [seeds, n]; groups: [n]. The interval over groups is that of the mean of the
@@ -54,7 +54,7 @@ def score_seeds(
     }
 
 
-def add_seeds(over_groups: Figure, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Figure:
+def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Estimate:
     """The interval over groups widened by Student's interval of the mean over seeds.
 
     ``low = value - sqrt((value - low_groups)^2 + reach_seeds^2)``, the same for high, cut to 0..most (Zou & Donner
@@ -70,7 +70,7 @@ def add_seeds(over_groups: Figure, by_seed: Sequence[float] | np.ndarray, *, mos
     return cut_figure(replace(over_groups, low=low, high=high), 0.0, most)
 
 
-def average_splits(name: str, by_split: Sequence[Figure], *, most: float = 1.0) -> Figure:
+def average_splits(name: str, by_split: Sequence[Estimate], *, most: float = 1.0) -> Estimate:
     """Mean of a figure over seeds that each have a split of their own.
 
     The splits share images, so that their intervals over groups are averaged, not shrunk.
@@ -78,10 +78,10 @@ def average_splits(name: str, by_split: Sequence[Figure], *, most: float = 1.0) 
     values = np.array([figure.value for figure in by_split])
     low, high = (float(np.mean([getattr(figure, end) for figure in by_split])) for end in ("low", "high"))
     warning = next((figure.warning for figure in by_split if figure.warning), None)
-    return add_seeds(Figure(name, float(values.mean()), low, high, by_split[0].level, warning), values, most=most)
+    return add_seeds(Estimate(name, float(values.mean()), low, high, by_split[0].level, warning), values, most=most)
 
 
-def subtract_unpaired(name: str, a: Figure, b: Figure, *, most: float = 1.0) -> Figure:
+def subtract_unpaired(name: str, a: Estimate, b: Estimate, *, most: float = 1.0) -> Estimate:
     """a - b of figures from different images: ``low = a - b - sqrt((a - low_a)^2 + (high_b - b)^2)`` (as add_seeds).
 
     most: the largest possible difference, 1 for proportions; the interval is cut to it.
@@ -89,4 +89,4 @@ def subtract_unpaired(name: str, a: Figure, b: Figure, *, most: float = 1.0) -> 
     value = a.value - b.value
     low = value - float(np.hypot(a.value - a.low, b.high - b.value))
     high = value + float(np.hypot(a.high - a.value, b.value - b.low))
-    return cut_figure(Figure(name, value, low, high, a.level, a.warning or b.warning), -most, most)
+    return cut_figure(Estimate(name, value, low, high, a.level, a.warning or b.warning), -most, most)

@@ -17,7 +17,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
@@ -92,7 +92,7 @@ class DemoResult:
 
     size: DemoSize
     machine: str
-    figures: list[tuple[str, Figure]] = field(default_factory=list)
+    figures: list[tuple[str, Estimate]] = field(default_factory=list)
     mean_votes_rmse: float = float("nan")
     paths: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

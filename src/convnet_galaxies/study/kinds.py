@@ -11,7 +11,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.agreement import LENS_GRADE, OTHER_GRADE, Subjects
 from convnet_galaxies.measure.cutout_look import KINDS, look_at
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import score_lenses
 
 
@@ -27,8 +27,8 @@ class KindFigures:
     kind: str
     lenses: int
     others: int
-    lenses_auroc: dict[str, Figure]
-    others_auroc: dict[str, Figure]
+    lenses_auroc: dict[str, Estimate]
+    others_auroc: dict[str, Estimate]
 
 
 def find_kinds(images: np.ndarray, preprocess: Preprocess) -> np.ndarray | None:
@@ -47,7 +47,7 @@ def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[Kin
     if np.isfinite(subjects.crowd[lens | other]).all():
         judges["crowd"] = subjects.crowd
 
-    def auroc(lenses: np.ndarray, others: np.ndarray) -> dict[str, Figure]:
+    def auroc(lenses: np.ndarray, others: np.ndarray) -> dict[str, Estimate]:
         rows = lenses | others
         try:
             return {

@@ -15,7 +15,7 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
 from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
@@ -50,16 +50,16 @@ class ArmFigures:
     seeds: int
     n_images: int
     n_lenses: int
-    figures: dict[str, Figure]
+    figures: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
 class Flattery:
     """Figures on stage 1 from a split by cutout, those from whole fields, and the first minus the second."""
 
-    leaking: dict[str, Figure]
-    honest: dict[str, Figure]
-    difference: dict[str, Figure]
+    leaking: dict[str, Estimate]
+    honest: dict[str, Estimate]
+    difference: dict[str, Estimate]
 
 
 @dataclass(frozen=True)

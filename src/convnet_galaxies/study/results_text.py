@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import StudyResults
 
@@ -80,7 +80,7 @@ def render_results(results: StudyResults) -> str:
     return "\n".join(lines)
 
 
-def brief(figure: Figure, *, signed: bool = False, digits: int = 3) -> str:
+def brief(figure: Estimate, *, signed: bool = False, digits: int = 3) -> str:
     """A figure with its interval, e.g. ``0.981 (0.962 to 0.991)``; a star where there is a warning."""
     sign = "+" if signed else ""
     star = " *" if figure.warning else ""

@@ -15,7 +15,7 @@ from convnet_galaxies.measure.calibration import (
     fit_temperature,
     measure_reliability,
 )
-from convnet_galaxies.measure.intervals import FEW, Figure, encode_groups
+from convnet_galaxies.measure.intervals import FEW, Estimate, encode_groups
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
 from convnet_galaxies.measure.shift import ShiftCheck, tell_apart, weigh_known
@@ -35,8 +35,8 @@ class TopFigure:
     """Expected purity and completeness of the k best of the unknown images."""
 
     k: int
-    purity: Figure
-    completeness: Figure
+    purity: Estimate
+    completeness: Estimate
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,8 @@ def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
 
 
 def _top_figure(top: TopRanked, k: int) -> TopFigure:
-    def figure(name: str) -> Figure:
+    def figure(name: str) -> Estimate:
         value, low, high = (float(getattr(top, name + ending)[k - 1]) for ending in ("", "_low", "_high"))
-        return Figure(name, value, low, high, top.level)
+        return Estimate(name, value, low, high, top.level)
 
     return TopFigure(k, figure("purity"), figure("completeness"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convnet_galaxies.measure.intervals import Figure
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.study.kinds import judges_of
 from convnet_galaxies.study.other_eyes import EyesReport
@@ -55,7 +55,7 @@ def render_unknown(result: UnknownResult) -> str:
     return "\n".join([*lines, *([""] if notes else []), *(f"Note: {text}" for text in notes)])
 
 
-def percent(figure: Figure) -> str:
+def percent(figure: Estimate) -> str:
     """A fraction in percent with its interval, e.g. ``3.10 % (2.02 to 4.41)``."""
     star = " *" if figure.warning else ""
     value, low, high = (_round(100 * number) for number in (figure.value, figure.low, figure.high))
@@ -82,7 +82,7 @@ def _render_prevalence(prevalence: Prevalence) -> list[str]:
     return [*align([head, *rows]), *(f"* {text}" for text in sorted(str(one) for one in warnings))]
 
 
-def _count(figure: Figure) -> str:
+def _count(figure: Estimate) -> str:
     return f"{figure.value:,.0f} ({figure.low:,.0f} to {figure.high:,.0f})"
 
 
