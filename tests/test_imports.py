@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+from PIL import Image
+
 from convnet_galaxies import __version__
 
 
@@ -15,6 +18,43 @@ def test_prediction_loads_nothing_that_only_training_needs() -> None:
     assert "torch" in roots
     assert not roots & {"lightning_fabric", "sympy", "matplotlib", "galsim", "caustics", "quapy"}
     assert "torch._dynamo" not in loaded
+
+
+WITHOUT_SIMULATION = """
+import sys
+sys.modules["galsim"] = sys.modules["caustics"] = None  # what an environment without the extra looks like
+from convnet_galaxies.cli import main
+for words in WORDS:
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as end:
+        print("EXIT", end.code or 0, *words[:2])
+"""
+
+
+def test_only_simulation_needs_the_extra_and_names_it_when_it_is_absent(tmp_path) -> None:
+    for k in range(2):
+        Image.fromarray(np.full((96, 96, 3), 40 * k, np.uint8)).save(tmp_path / f"{k}.png")
+    predictions = tmp_path / "p.csv"
+    usable = [
+        ["--help"],
+        ["simulate", "--help"],
+        ["predict", "builtin:lens", str(tmp_path), "-o", str(predictions), "--views", "1"],
+    ]
+    refused = [
+        *(["simulate", kind, str(tmp_path / kind)] for kind in ("galaxy-zoo", "space-warps", "survey")),
+        ["simulate", "space-warps", str(tmp_path / "onto"), "--onto", str(tmp_path)],
+        ["demo", "-o", str(tmp_path / "demo")],
+    ]
+    script = WITHOUT_SIMULATION.replace("WORDS", repr([*usable, *refused]))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    codes = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("EXIT")]
+    assert codes == [0] * len(usable) + [1] * len(refused)
+    assert len(predictions.read_text().splitlines()) == 3
+    assert done.stderr.count("simulation: found no GalSim") == len(refused)
+    assert done.stderr.count("pip install 'convnet-galaxies[simulate]'") == len(refused)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "p.csv"], "nothing was begun"
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -18,6 +18,7 @@ from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.simulate.galaxy import render_galaxy
+from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.morphology import draw_galaxy
 from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
@@ -97,6 +98,7 @@ def simulate_galaxy_zoo(
     Raises InputError for a number below 1, a bad share of test images or an output that is something else,
     OutputExistsError when a simulation is there already and force is not given.
     """
+    require_libraries()
     if number < 1:
         raise InputError(f"simulate galaxy-zoo: found number {number}, expected at least 1", "pass --number 1000")
     if not 0 <= test_fraction < 1:
@@ -118,7 +120,7 @@ def _simulate_all(number: int, seed: int, workers: int | None, *, chunk: int = C
     """All galaxies in order; at most a few chunks wait in memory."""
     workers = min(workers or os.cpu_count() or 1, -(-number // chunk))
     work = partial(_simulate_chunk, number=number, seed=seed, chunk=chunk)
-    with worker_pool(workers, modules=[__name__]) as run:
+    with worker_pool(workers, modules=["galsim", __name__]) as run:
         for galaxies in run(work, range(0, number, chunk)):
             yield from galaxies
 

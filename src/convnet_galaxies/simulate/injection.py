@@ -36,6 +36,7 @@ from convnet_galaxies.simulate.camera import (
 from convnet_galaxies.simulate.field import as_host
 from convnet_galaxies.simulate.lens import FLAVORS, paint_lens
 from convnet_galaxies.simulate.lens_population import draw_lens
+from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
 
 TRUTH_NAME = "truth.csv"
@@ -143,6 +144,7 @@ def inject(
     Beside them stands truth.csv with the fields that were used; x_px and y_px index the file's own rows. The same
     seed gives the same bytes. Raises InputError when the number is not positive or the folder has no usable field.
     """
+    require_libraries()
     if number < 1:
         raise InputError(f"number: found {number}, expected 1 or more", "ask for at least one field")
     files, remarks = usable_fields(fields)

@@ -1,7 +1,7 @@
 """Lensed light by ray tracing: deflections, images of a point, and what a lens adds to an image.
 
-The only file that imports caustics (Stone et al. 2024, JOSS 9, 7081). Positions in the sky are (x, y) in arcsec from
-the centre of the lens, x along columns, y along rows; angles are counter-clockwise from x towards y.
+Positions in the sky are (x, y) in arcsec from the centre of the lens, x along columns, y along rows; angles are
+counter-clockwise from x towards y.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, Camera, add_photon_noise, convolve
 from convnet_galaxies.simulate.distances import angular_distance_mpc, critical_density_msun_mpc3, distance_ratio
 from convnet_galaxies.simulate.lens_source import Source
+from convnet_galaxies.simulate.libraries import load_caustics
 from convnet_galaxies.simulate.profiles import add_point
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def deflect(system: LensSystem, x_arcsec: np.ndarray, y_arcsec: np.ndarray) -> t
 
 def _deflect(system: LensSystem, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
-    from caustics.lenses import func
 
+    func = load_caustics()
     columns = [(g.x_arcsec, g.y_arcsec, g.axis_ratio, g.angle_rad, g.einstein_radius_arcsec) for g in system.galaxies]
     x0, y0, q, phi, radius = torch.tensor(columns, dtype=x.dtype).T[..., None]
     # All galaxies of the lens as one batch; the formula has no limit at the exact centre and at exact roundness.

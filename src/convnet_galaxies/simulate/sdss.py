@@ -1,7 +1,5 @@
 """SDSS as Galaxy Zoo saw it: PSF, sky noise, the colour composite, and the cutout magnified to 424 px.
 
-The only file that imports GalSim (Rowe et al. 2015, arXiv:1407.7676).
-
 The composite is that of Lupton et al. 2004 (PASP 116, 133) with i, r, g as red, green, blue. Cutouts have
 0.02 Petrosian radii a pixel, so that small galaxies are interpolated far beyond the camera's 0.396 arcsec.
 """
@@ -10,13 +8,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
-import galsim
 import numpy as np
 import scipy.fft
 from PIL import Image
 
 from convnet_galaxies.simulate.galaxy import Light, Spheroid
+from convnet_galaxies.simulate.libraries import load_galsim
 
 CUTOUT_PX = 424
 CAMERA_PIXEL_ARCSEC = 0.396
@@ -95,14 +94,19 @@ def expose(light: Light, observation: Observation, rng: np.random.Generator | No
     return image + observation.sky[:, None, None].astype(np.float32) * np.float32((pixel / CAMERA_PIXEL_ARCSEC) ** 2)
 
 
-def double_gaussian(fwhm_arcsec: float) -> galsim.GSObject:
-    """The SDSS PSF model: a core, and a wing 2.6 times as wide with a twentieth of its peak (Stoughton et al. 2002)."""
+def double_gaussian(fwhm_arcsec: float) -> Any:
+    """The SDSS PSF as a galsim.GSObject: a core, and a wing 2.6 times as wide with a twentieth of its peak.
+
+    After Stoughton et al. 2002 (AJ 123, 485).
+    """
+    galsim = load_galsim()
     sigma = fwhm_arcsec / 2.40  # the wing widens the core's 2.355 sigma a little
     wing = 0.05 * 2.6**2 / (1 + 0.05 * 2.6**2)
     return galsim.Gaussian(sigma=sigma, flux=1 - wing) + galsim.Gaussian(sigma=2.6 * sigma, flux=wing)
 
 
-def _in_galsim(spheroid: Spheroid) -> galsim.GSObject:
+def _in_galsim(spheroid: Spheroid) -> Any:
+    galsim = load_galsim()
     profile = galsim.Sersic(spheroid.sersic_index, half_light_radius=spheroid.half_light_arcsec)
     profile = profile.shear(q=spheroid.axis_ratio, beta=spheroid.angle_rad * galsim.radians)
     return profile.shift(spheroid.x_arcsec, spheroid.y_arcsec)
@@ -132,8 +136,9 @@ def encode_cutout(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _half_plane(profile: galsim.GSObject, n: int, step: float) -> np.ndarray:
+def _half_plane(profile: Any, n: int, step: float) -> np.ndarray:
     """Fourier values of a profile at the frequencies of scipy's rfft2, complex64 [n, n // 2 + 1]."""
+    galsim = load_galsim()
     half = n // 2 + 1
     # GalSim's k images have their origin where the bounds say; kx from 0 suffices for a real image.
     bounds = galsim.BoundsI(0, half - 1, -(n // 2), n - n // 2 - 1)

@@ -26,6 +26,7 @@ from convnet_galaxies.simulate.camera import (
 from convnet_galaxies.simulate.field import as_host, expose, render_objects
 from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, render_light
 from convnet_galaxies.simulate.lens_population import draw_lens
+from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.profiles import add_stamp
 from convnet_galaxies.simulate.sky_population import SkyObject, draw_sky_objects, red_galaxy
 
@@ -73,6 +74,7 @@ def simulate_survey(
     positions in pixels (0-based centres) and ICRS degrees. size_px: the side, or (height, width).
     The same arguments give the same bytes. Raises InputError for a number or a size that is too small.
     """
+    require_libraries()
     height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
     if number < 1:
         raise InputError(f"number: found {number}, expected 1 or more lenses", "ask for at least one lens")

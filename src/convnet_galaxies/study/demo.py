@@ -24,6 +24,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
+from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.study.arms import study_parts
 from convnet_galaxies.study.first_look import FirstLook, look_first
@@ -116,6 +117,7 @@ def run_demo(
     machine: where it runs, in words, for the report. on_first_look: called early, with what the built-in nets see in a
     few images. on_step: called after each step, with its name and how long it took.
     """
+    require_libraries()
     result = DemoResult(size, machine)
     step = _Steps(result, progress or (lambda done, total, text: None), on_step)
     output.mkdir(parents=True, exist_ok=True)
