@@ -75,7 +75,7 @@ def measure(images: ImageSet, net: str, epochs: int) -> Point:
         run = fit(images, settings, Path(folder) / "run", tasks=("votes",), parts=parts)
         seconds = float(pd.read_csv(run.metrics)["train_seconds"].iloc[-1])
         rows = np.flatnonzero(parts == "validation")
-        answer = Predictor(run.path, views=8).answer(images.images[rows])["votes"]
+        answer = Predictor(run.path, views=8).predict(images.images[rows])["votes"]
     table = images.table.iloc[rows]
     figure = evaluate_votes(table[list(VOTE_COLUMNS)].to_numpy(), answer, table["group"].to_numpy(), seed=0).rmse
     speed = epochs * int((parts == "train").sum()) / seconds

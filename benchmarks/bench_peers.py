@@ -129,7 +129,7 @@ def score_ours(
         started = time.perf_counter()
         fit(images, settings.model_copy(update={"seed": seed}), run, tasks=("lens",), parts=parts)
         spent = time.perf_counter() - started
-        return Predictor(run).answer(held_out)["lens"], spent
+        return Predictor(run).predict(held_out)["lens"], spent
 
 
 def compare_learning(report: Report, options: Options) -> None:

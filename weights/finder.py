@@ -158,8 +158,8 @@ def attach_head(
     key = str(parent), recipe.field_px
     if key not in _FEATURES:  # the backbone is the same in every fold
         _FEATURES[key] = (
-            Predictor(output, views=16).features(real.images),
-            Predictor(output, views=8).features(others.images),
+            Predictor(output, views=16).extract_features(real.images),
+            Predictor(output, views=8).extract_features(others.images),
         )
     of_real, of_others = _FEATURES[key]
     strangers = ~others.table["group"].isin(real.table["group"][held_out]).to_numpy()

@@ -106,7 +106,7 @@ def find_rates(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -
 
 def log_odds(run: Path, images: np.ndarray) -> np.ndarray:
     """Float [n], 16 views."""
-    probability = Predictor(run, views=16).answer(images)["lens"].astype(float)
+    probability = Predictor(run, views=16).predict(images)["lens"].astype(float)
     return logit(np.clip(probability, 1e-6, 1 - 1e-6))
 
 

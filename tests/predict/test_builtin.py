@@ -42,7 +42,7 @@ def test_weights_that_ship_average_eight_views_unless_told_otherwise(name: str) 
 
 def test_votes_of_the_weights_that_ship_obey_the_tree() -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (3, 108, 108, 3), dtype=np.uint8)
-    votes = pd.DataFrame(Predictor("builtin:zoo").answer(pixels)["votes"], columns=list(VOTE_COLUMNS))
+    votes = pd.DataFrame(Predictor("builtin:zoo").predict(pixels)["votes"], columns=list(VOTE_COLUMNS))
     for question in QUESTIONS:
         total = votes[[column for column in VOTE_COLUMNS if column.startswith(f"Class{question.number}.")]].sum(axis=1)
         assert (total <= 1 + 1e-5).all()
@@ -58,7 +58,7 @@ def test_a_blue_arc_round_a_red_galaxy_makes_a_lens_more_likely() -> None:
     counter_image = np.exp(-(((x + 6) ** 2 + y**2) / 4))
     lensed = galaxy + (arc + 0.7 * counter_image)[..., None] * np.array([60, 80, 190])
     images = np.stack([np.clip(image, 0, 255).astype(np.uint8) for image in (galaxy, lensed)])
-    without, with_arc = Predictor("builtin:lens", views=8).answer(images)["lens"]
+    without, with_arc = Predictor("builtin:lens", views=8).predict(images)["lens"]
     assert with_arc > 3 * without
 
 

@@ -58,7 +58,7 @@ def test_a_calibrated_run_fits_better_ranks_alike_and_says_on_what_it_was_fitted
         images.table["group"][known].nunique(),
     )
     assert one.prevalence == pytest.approx(truth.mean())
-    before, after = (make(run).answer(images.images[known]) for run in (world / "both", tmp_path / "run"))
+    before, after = (make(run).predict(images.images[known]) for run in (world / "both", tmp_path / "run"))
     assert log_loss(truth, after["lens"]) < log_loss(truth, before["lens"])
     assert result.log_loss_after == pytest.approx(log_loss(truth, after["lens"]), abs=0.02)
     assert result.log_loss_before == pytest.approx(log_loss(truth, before["lens"]), abs=1e-6)
@@ -90,8 +90,8 @@ def test_a_rising_function_is_never_certain_and_survives_the_card(world, tmp_pat
     one = read_card(tmp_path / "run").calibration["lens"]
     assert one == result.calibration
     assert len(one.corners) > 2
-    answered = make(tmp_path / "run").answer(images.images)["lens"]
-    before = make(world / "both").answer(images.images)["lens"]
+    answered = make(tmp_path / "run").predict(images.images)["lens"]
+    before = make(world / "both").predict(images.images)["lens"]
     np.testing.assert_allclose(answered, one.apply(before), rtol=1e-5)
     assert 1 / (one.images + 2) < answered.min()
     assert answered.max() < 1 - 1 / (one.images + 2)

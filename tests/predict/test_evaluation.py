@@ -40,7 +40,7 @@ def test_rmse_is_that_of_the_held_out_galaxies_alone(world, vote_set) -> None:
     result = evaluate(predictor, world / "zoo", vote_set)
     held_out = (read_split(world / "zoo" / "split.parquet")["part"] == "test").to_numpy()
     votes = vote_set.table[list(VOTE_COLUMNS)].to_numpy()[held_out]
-    answer = predictor.answer(vote_set.images[held_out])["votes"]
+    answer = predictor.predict(vote_set.images[held_out])["votes"]
     scores = result.scores["votes"]
     assert isinstance(scores, VoteScores)
     assert scores.rmse.value == pytest.approx(np.sqrt(np.mean((answer - votes) ** 2)), rel=1e-5)
@@ -56,7 +56,7 @@ def test_lens_scores_agree_with_scikit_learn_on_the_same_images(world, lens_set)
     result = evaluate(predictor, world / "both", others)
     known = lens_set.table["lens"].notna().to_numpy()
     truth = lens_set.table["lens"].to_numpy()[known] == 1
-    probability = predictor.answer(lens_set.images[known])["lens"]
+    probability = predictor.predict(lens_set.images[known])["lens"]
     scores = result.scores["lens"]
     assert isinstance(scores, LensScores)
     assert (result.images, result.refused, result.views) == (known.sum(), 0, 8)
@@ -73,7 +73,7 @@ def test_flavors_are_confused_as_counted_by_hand(world, lens_set) -> None:
     assert isinstance(scores, FlavorScores)
     known = lens_set.table["flavor_label"].notna().to_numpy()
     names = np.array(predictor.classes["flavor"])
-    picked = names[predictor.answer(lens_set.images[known])["flavor"].argmax(1)]
+    picked = names[predictor.predict(lens_set.images[known])["flavor"].argmax(1)]
     truth = lens_set.table["flavor_label"].to_numpy()[known]
     assert scores.accuracy.value == pytest.approx((picked == truth).mean())
     expected = [[int(((truth == one) & (picked == other)).sum()) for other in names] for one in names]

@@ -73,19 +73,19 @@ def run(tmp_path_factory: pytest.TempPathFactory, images) -> Path:
 def test_fitted_in_bf16_known_images_are_familiar_in_bf16(images, tmp_path) -> None:
     """In the precision that the run was fitted in: rounding is a part of how far images lie from one another."""
     run = make_run(tmp_path / "run", images.select(np.arange(700)), native_bf16=True)
-    found = make(run, precision="bf16").ask(make_lens_set(600, seed=5).images).familiarity
+    found = make(run, precision="bf16").predict_all(make_lens_set(600, seed=5).images).familiarity
     assert found is not None
     assert (found < 0.5).mean() == pytest.approx(0.5, abs=0.1)
     assert (found < 0.1).mean() == pytest.approx(0.1, abs=0.05)
     for kind, pixels in draw_strange().items():
-        strange = make(run, precision="bf16").ask(pixels).familiarity
+        strange = make(run, precision="bf16").predict_all(pixels).familiarity
         assert strange is not None
         assert strange.max() < STRANGE, kind
 
 
 @pytest.mark.parametrize("views", [1, 8, 16])
 def test_other_known_images_are_familiar_as_often_as_they_should_be(run, views) -> None:
-    found = make(run, views=views).ask(make_lens_set(600, seed=5).images).familiarity
+    found = make(run, views=views).predict_all(make_lens_set(600, seed=5).images).familiarity
     assert found is not None
     assert found.dtype == np.float32
     assert (found < 0.5).mean() == pytest.approx(0.5, abs=0.1)
@@ -96,7 +96,7 @@ def test_other_known_images_are_familiar_as_often_as_they_should_be(run, views) 
 @pytest.mark.parametrize("views", [1, 8])
 @pytest.mark.parametrize("kind", list(draw_strange()))
 def test_images_of_other_kinds_are_strange(run, kind, views) -> None:
-    found = make(run, views=views).ask(draw_strange()[kind]).familiarity
+    found = make(run, views=views).predict_all(draw_strange()[kind]).familiarity
     assert found is not None
     assert found.max() < STRANGE
 
@@ -105,7 +105,7 @@ def test_familiarity_comes_from_the_same_pass_as_the_answers(run, monkeypatch) -
     predictor = make(run)
     net, calls = predictor.nets[0], []
     monkeypatch.setattr(net, "features", lambda view, see=net.features: calls.append(len(view)) or see(view))
-    predictor.ask(draw_pixels(20, 3))
+    predictor.predict_all(draw_pixels(20, 3))
     assert calls == [20]
 
 
@@ -128,8 +128,8 @@ def test_a_run_without_the_file_has_no_column_and_answers_alike(run, tmp_path) -
     shutil.copytree(run, bare)
     (bare / "familiarity.safetensors").unlink()
     pixels = draw_pixels(20, 3)
-    assert make(bare).ask(pixels).familiarity is None
-    np.testing.assert_array_equal(make(bare).answer(pixels)["lens"], make(run).answer(pixels)["lens"])
+    assert make(bare).predict_all(pixels).familiarity is None
+    np.testing.assert_array_equal(make(bare).predict(pixels)["lens"], make(run).predict(pixels)["lens"])
     predict_file(make(bare), write_pngs(make_lens_set(4), tmp_path / "images"), tmp_path / "p.csv")
     assert list(pd.read_csv(tmp_path / "p.csv")) == ["id", "lens_probability"]
 
@@ -140,7 +140,7 @@ def test_published_weights_keep_it_and_a_committee_needs_its_own(run, images, tm
     join_runs([run, run], tmp_path / "two", half=True)
     assert make(tmp_path / "two").known is None
     fit_familiarity(tmp_path / "two", images, device="cpu")
-    found = make(tmp_path / "two").ask(draw_strange()["noise"]).familiarity
+    found = make(tmp_path / "two").predict_all(draw_strange()["noise"]).familiarity
     assert found is not None
     assert found.max() < STRANGE
 

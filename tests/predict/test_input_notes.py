@@ -68,7 +68,7 @@ def test_a_small_image_is_answered_as_the_same_image_padded_by_hand(predictor, t
     padded[8:24, 8:24] = small
     save(tmp_path / "images", "small", small)
     table, _ = predict(predictor, tmp_path / "images", tmp_path)
-    assert table["lens_probability"][0] == pytest.approx(predictor.answer(padded[None])["lens"][0], rel=1e-5)
+    assert table["lens_probability"][0] == pytest.approx(predictor.predict(padded[None])["lens"][0], rel=1e-5)
 
 
 def test_an_image_of_another_scale_shows_the_same_sky(predictor, tmp_path) -> None:
@@ -76,13 +76,13 @@ def test_an_image_of_another_scale_shows_the_same_sky(predictor, tmp_path) -> No
     twice = np.repeat(np.repeat(own, 2, axis=0), 2, axis=1)  # half the arcsec a pixel
     wide = np.pad(twice, ((9, 9), (9, 9), (0, 0)), constant_values=77)
     save(tmp_path / "images", "fine", wide)
-    expected = predictor.answer(own[None])["lens"][0]
+    expected = predictor.predict(own[None])["lens"][0]
     scaled, _ = predict(predictor, tmp_path / "images", tmp_path, reading=ReadOptions(SCALE / 2))
     assert scaled["lens_probability"][0] == pytest.approx(expected, rel=1e-5)
     unscaled, _ = predict(predictor, tmp_path / "images", tmp_path)
     middle = wide[25:57, 25:57]
     assert not np.array_equal(middle, own)
-    assert unscaled["lens_probability"][0] == pytest.approx(predictor.answer(middle[None])["lens"][0], rel=1e-5)
+    assert unscaled["lens_probability"][0] == pytest.approx(predictor.predict(middle[None])["lens"][0], rel=1e-5)
 
 
 def test_padding_is_counted_in_pixels_of_the_images_own_scale(predictor, tmp_path) -> None:
@@ -110,7 +110,7 @@ def test_planes_from_blue_to_red_are_turned_round_in_fits_alone(predictor, tmp_p
     ]
     assert not np.array_equal(*planes)
     unturned = predict(predictor, tmp_path / "gri", tmp_path)[0]["lens_probability"][0]
-    assert unturned == pytest.approx(predictor.answer(planes[0][None])["lens"][0], rel=1e-5)
+    assert unturned == pytest.approx(predictor.predict(planes[0][None])["lens"][0], rel=1e-5)
     save(tmp_path / "png", "x", make_lens_set(1).images[0])
     plain, given = (
         predict(predictor, tmp_path / "png", tmp_path, reading=one)[0] for one in (None, ReadOptions(None, True))

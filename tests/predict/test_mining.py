@@ -73,7 +73,7 @@ def test_the_highest_windows_are_written_as_negatives_that_do_not_overlap(run, p
             field = np.asarray(image)
         top, left = round(row.y_px - 15.5), round(row.x_px - 15.5)
         np.testing.assert_array_equal(stamp, field[top : top + 32, left : left + 32])
-    np.testing.assert_allclose(predictor.answer(mined.images)["lens"], table["lens_probability"], atol=ROUNDING)
+    np.testing.assert_allclose(predictor.predict(mined.images)["lens"], table["lens_probability"], atol=ROUNDING)
 
 
 def test_mining_tells_what_was_passed_over(run, predictor, fields, tmp_path) -> None:

@@ -32,7 +32,7 @@ def test_one_view_is_the_answer_of_the_net_itself(world) -> None:
     net, _ = load_net(world / "both")
     with torch.inference_mode():
         expected = answers(net(normalise(torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float())))
-    found = make(world, "both").answer(PIXELS)
+    found = make(world, "both").predict(PIXELS)
     for task in ("lens", "flavor"):
         np.testing.assert_allclose(found[task], expected[task].numpy(), atol=ROUNDING)
 
@@ -40,12 +40,12 @@ def test_one_view_is_the_answer_of_the_net_itself(world) -> None:
 @pytest.mark.parametrize("run", ["zoo", "both"])
 def test_eight_views_do_not_know_quarter_turns_of_the_image(world, run) -> None:
     predictor = make(world, run, views=8)
-    asked = predictor.ask(PIXELS)
+    asked = predictor.predict_all(PIXELS)
     for turn in range(4):
-        found = predictor.answer(np.ascontiguousarray(np.rot90(PIXELS, turn, (1, 2))))
+        found = predictor.predict(np.ascontiguousarray(np.rot90(PIXELS, turn, (1, 2))))
         for task, values in asked.tasks.items():
             np.testing.assert_allclose(found[task], values, atol=ROUNDING)
-    one = make(world, run).features(PIXELS)
+    one = make(world, run).extract_features(PIXELS)
     assert np.abs(one - asked.features).max() > 0.01 * one.std(), "views differ, or the test shows nothing"
 
 
@@ -53,9 +53,9 @@ def test_eight_views_do_not_know_quarter_turns_of_the_image(world, run) -> None:
 def test_a_symmetric_net_is_asked_for_one_view_of_four_and_answers_as_for_all(world, views) -> None:
     predictor = make(world, views=views)
     assert (predictor.views, predictor.steps) == (views, [4])
-    found = predictor.answer(PIXELS)["votes"]
+    found = predictor.predict(PIXELS)["votes"]
     predictor.steps = [1]
-    np.testing.assert_allclose(found, predictor.answer(PIXELS)["votes"], atol=ROUNDING)
+    np.testing.assert_allclose(found, predictor.predict(PIXELS)["votes"], atol=ROUNDING)
 
 
 def test_a_plain_net_is_asked_for_all_views(tmp_path) -> None:
@@ -65,31 +65,31 @@ def test_a_plain_net_is_asked_for_all_views(tmp_path) -> None:
 
 @pytest.mark.parametrize("views", [1, 8, 16])
 def test_votes_obey_the_tree_for_any_number_of_views(world, views) -> None:
-    votes = make(world, views=views).answer(PIXELS)["votes"]
+    votes = make(world, views=views).predict(PIXELS)["votes"]
     assert check_tree(votes.astype(float), tolerance=1e-5).is_sound
 
 
 def test_answers_do_not_depend_on_the_batch_or_on_the_neighbours(world) -> None:
-    whole = make(world, batch=256).answer(PIXELS)["votes"]
-    parts = np.concatenate([part.tasks["votes"] for part in make(world, batch=7).stream(PIXELS)])
-    alone = make(world).answer(PIXELS[4:5])["votes"]
+    whole = make(world, batch=256).predict(PIXELS)["votes"]
+    parts = np.concatenate([part.tasks["votes"] for part in make(world, batch=7).predict_batches(PIXELS)])
+    alone = make(world).predict(PIXELS[4:5])["votes"]
     np.testing.assert_allclose(parts, whole, atol=ROUNDING)
     np.testing.assert_allclose(alone, whole[4:5], atol=ROUNDING)
 
 
 def test_bf16_answers_stay_near_those_of_float32(world) -> None:
-    exact, rough = (make(world, "both", precision=precision).answer(PIXELS)["lens"] for precision in ("fp32", "bf16"))
+    exact, rough = (make(world, "both", precision=precision).predict(PIXELS)["lens"] for precision in ("fp32", "bf16"))
     np.testing.assert_allclose(rough, exact, atol=0.02)
 
 
 def test_features_are_what_the_heads_see(world) -> None:
     predictor = make(world, "both")
-    features = torch.from_numpy(predictor.features(PIXELS))
+    features = torch.from_numpy(predictor.extract_features(PIXELS))
     net, _ = load_net(world / "both")
     assert features.shape == (20, net.backbone.features)
     with torch.inference_mode():
         lens = torch.sigmoid(net.heads["lens"](features))
-    np.testing.assert_allclose(lens, predictor.answer(PIXELS)["lens"], atol=ROUNDING)
+    np.testing.assert_allclose(lens, predictor.predict(PIXELS)["lens"], atol=ROUNDING)
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -97,7 +97,7 @@ def test_auto_predicts_in_bf16_where_it_is_native(world, monkeypatch, native) ->
     monkeypatch.setattr(device, "has_native_bf16", lambda _: native)
     auto, asked = (make(world, precision=one) for one in ("auto", "bf16" if native else "fp32"))
     assert auto.dtype == asked.dtype == (torch.bfloat16 if native else torch.float32)
-    np.testing.assert_array_equal(auto.answer(PIXELS)["votes"], asked.answer(PIXELS)["votes"])
+    np.testing.assert_array_equal(auto.predict(PIXELS)["votes"], asked.predict(PIXELS)["votes"])
 
 
 @pytest.mark.parametrize("shape", [(2, 48, 48, 3), (2, 32, 32, 1), (2, 32, 40, 3)])
@@ -105,7 +105,7 @@ def test_pixels_of_another_size_or_bands_are_refused(world, shape) -> None:
     _, h, w, bands = shape
     message = f"found {h} x {w} px in {bands} bands, expected 32 x 32 px in 3 bands"
     with pytest.raises(InputError, match=message):
-        make(world).answer(np.zeros(shape, np.uint8))
+        make(world).predict(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_committee_answers_the_mean_of_its_members_and_lays_their_features_sid
         fit(make_lens_set(), tiny("train.epochs=1", f"seed={seed}"), tmp_path / str(seed), tasks=("lens", "flavor"))
     join_runs([tmp_path / "1", tmp_path / "2"], tmp_path / "two")
     for views in (1, 8):
-        both = make(tmp_path, "two", views=views).ask(PIXELS)
-        members = [make(tmp_path, name, views=views).ask(PIXELS) for name in ("1", "2")]
+        both = make(tmp_path, "two", views=views).predict_all(PIXELS)
+        members = [make(tmp_path, name, views=views).predict_all(PIXELS) for name in ("1", "2")]
         for task, values in both.tasks.items():
             np.testing.assert_allclose(values, np.mean([one.tasks[task] for one in members], axis=0), atol=1e-6)
         np.testing.assert_allclose(both.features, np.hstack([one.features for one in members]), atol=1e-5)
@@ -146,6 +146,6 @@ def test_a_committee_answers_the_mean_of_its_members_and_lays_their_features_sid
 
 def test_half_weights_change_answers_by_less_than_a_thousandth(world, tmp_path) -> None:
     join_runs([world / "both"], tmp_path / "half", half=True)
-    exact, rough = make(world, "both").answer(PIXELS), make(tmp_path, "half").answer(PIXELS)
+    exact, rough = make(world, "both").predict(PIXELS), make(tmp_path, "half").predict(PIXELS)
     for task, values in exact.items():
         np.testing.assert_allclose(rough[task], values, atol=1e-3)

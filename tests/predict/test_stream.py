@@ -35,7 +35,7 @@ def predict(predictor: Predictor, source: Path, output: Path, **options) -> pd.D
 @pytest.fixture
 def expected(zoo, world) -> pd.DataFrame:
     pack = read_pack(world / "images.pack")
-    table = pd.DataFrame(zoo.answer(np.array(pack.images))["votes"], columns=list(VOTE_COLUMNS))
+    table = pd.DataFrame(zoo.predict(np.array(pack.images))["votes"], columns=list(VOTE_COLUMNS))
     table.insert(0, "id", pack.table["id"])
     return table
 

@@ -109,10 +109,10 @@ def test_members_may_be_different_nets(runs, tmp_path, views) -> None:
     assert card == ModelCard.loads(card.dumps(), "card")
     ask = {"device": "cpu", "precision": "fp32", "views": views}
     members = [runs / "a", runs / "wide", tmp_path / "plain"]
-    alone = [Predictor(member, **ask).ask(images.images[:20]) for member in members]
+    alone = [Predictor(member, **ask).predict_all(images.images[:20]) for member in members]
     join_runs([tmp_path / "three"], tmp_path / "again")
     for run in ("three", "again"):
-        found = Predictor(tmp_path / run, **ask).ask(images.images[:20])
+        found = Predictor(tmp_path / run, **ask).predict_all(images.images[:20])
         np.testing.assert_allclose(
             found.tasks["lens"], np.mean([one.tasks["lens"] for one in alone], axis=0), atol=1e-6
         )

@@ -230,7 +230,7 @@ def mine(
 
     if output.exists() and not force:
         raise OutputExistsError(output)
-    predictor = Predictor(run, device=device.value, views=int(views.value), knows=False)  # type: ignore[arg-type]
+    predictor = Predictor(run, device=device.value, views=int(views.value), with_familiarity=False)  # type: ignore[arg-type]
     with progress_bar("Mining", quiet=quiet) as update:
         result = mine_images(
             predictor,

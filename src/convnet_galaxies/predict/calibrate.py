@@ -87,7 +87,7 @@ def calibrate(
         )
     predictor.card = replace(predictor.card, calibration={})
     blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    probability = np.concatenate([predictor.answer(images.images[block])["lens"] for block in blocks]).astype(float)
+    probability = np.concatenate([predictor.predict(images.images[block])["lens"] for block in blocks]).astype(float)
     fitted = fit(probability, truth, groups, method=method, prevalence=prevalence)
     before = float(log_loss(truth, np.clip(probability, 1e-7, 1 - 1e-7)))
     after = _cross_fit(probability, truth, groups, method, seed)

@@ -135,5 +135,5 @@ def _mask(target: Target, rows: np.ndarray) -> Target:
 
 def _answer_rows(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> dict[str, np.ndarray]:
     blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    parts = [predictor.answer(images.images[block]) for block in blocks]
+    parts = [predictor.predict(images.images[block]) for block in blocks]
     return {task: np.concatenate([part[task] for part in parts]) for task in predictor.classes}

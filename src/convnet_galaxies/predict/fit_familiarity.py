@@ -57,12 +57,12 @@ def fit_familiarity(
     done = 0
     features: dict[str, np.ndarray] = {}
     for name, rows, views in (("fit", fitted, 1), *((str(one), held_out, one) for one in VIEWS)):
-        predictor = Predictor(run, device=device, views=views, knows=False)  # type: ignore[arg-type]
+        predictor = Predictor(run, device=device, views=views, with_familiarity=False)  # type: ignore[arg-type]
         require_preprocess("the packs", images, predictor.preprocess)
         parts = []
         for start in range(0, len(rows), predictor.batch):
             block = rows[start : start + predictor.batch]
-            parts.append(predictor.features(images.images[block]))
+            parts.append(predictor.extract_features(images.images[block]))
             done += len(block) * views
             if progress is not None:
                 progress(done, total)

@@ -219,7 +219,7 @@ def _score(
     probability = []
     for start in range(0, len(centres), predictor.batch):
         block = [cut(field, one, predictor.preprocess, crop_px) for one in centres[start : start + predictor.batch]]
-        probability.append(predictor.answer(np.stack(block))["lens"])
+        probability.append(predictor.predict(np.stack(block))["lens"])
     return centres, np.concatenate(probability).astype(float)
 
 

@@ -1,4 +1,4 @@
-"""A run's net, ready to answer for batches of packed pixels."""
+"""A run's nets, ready to predict packed pixels."""
 
 from __future__ import annotations
 
@@ -47,13 +47,14 @@ def require_preprocess(where: object, images: ImageSet, expected: Preprocess) ->
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a run says of n images.
+class Prediction:
+    """Predictions of a run for n images.
 
     tasks: float32 by task: votes [n, 37], lens [n], classes [n, k]; means over members and views, calibrated.
-    features: what the heads see, float32 [n, members * features]; means over views, the members side by side.
-    familiarity: share (0 to 1) of the images that the run knows that look at least as unusual to it, float32 [n];
-        None where the run does not say (see fit_familiarity), 0 for an image of one value everywhere.
+    features: input of the heads, float32 [n, members * features]; means over views, the members side by side.
+    familiarity: fraction (0 to 1) of the known images that look at least as unusual, float32 [n]: an
+        out-of-distribution score, low for images unlike those of the run. None where it was not fitted (see
+        fit_familiarity) or not wanted; 0 for an image of one value everywhere.
     """
 
     tasks: dict[str, np.ndarray]
@@ -62,12 +63,12 @@ class Answer:
 
 
 class Predictor:
-    """Answers of a run's net or committee, averaged over its members and over fixed views of each image.
+    """Predict with a run's net or committee, averaged over its members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
-    views: 1, 8 (eighth turns, flips and zooms) or 16: more views, smaller errors, more time. None: as the card says.
-        A symmetric net is asked for one of four only, since it does not know quarter turns.
-    knows: whether answers say how familiar the images are, where the run's folder has that.
+    views: 1, 8 (eighth turns, flips and zooms) or 16 (test-time augmentation): more views, smaller errors, more time.
+        None: the number in the card. A symmetric net gets one view of four, since quarter turns change nothing for it.
+    with_familiarity: whether predictions have a familiarity, where the run's folder has the file for it.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Predictor:
         views: Views | None = 1,
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 256,
-        knows: bool = True,
+        with_familiarity: bool = True,
     ) -> None:
         nets, self.card = load_nets(run)
         self.device = choose_device(device)
@@ -91,7 +92,7 @@ class Predictor:
         self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
         folder = RunFolder(run_path(run))
-        self.known = read_known(folder.familiarity, folder.weights) if knows else None
+        self.known = read_known(folder.familiarity, folder.weights) if with_familiarity else None
 
     def _prepare(self, net: GalaxyNet) -> GalaxyNet:
         net = to_channels_last(fold_norms(net)).to(self.device)
@@ -107,40 +108,43 @@ class Predictor:
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """The tasks that the net answers, and the names of their classes."""
+        """The tasks of the net, and the names of their classes."""
         return self.card.classes
 
     def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
         """See ModelCard.window_px."""
         return self.card.window_px(pixel_scale_arcsec)
 
-    def ask(self, pixels: np.ndarray) -> Answer:
-        """uint8 [n, size_px, size_px, bands] to everything that the run says, in one pass."""
-        parts = list(self.stream(pixels))
+    def predict_all(self, pixels: np.ndarray) -> Prediction:
+        """Predict the tasks, features and familiarity of uint8 [n, size_px, size_px, bands] in one pass.
+
+        Raises InputError for pixels of another size or number of bands.
+        """
+        parts = list(self.predict_batches(pixels))
         features = np.concatenate([part.features for part in parts])
         tasks = {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes}
         if self.known is None:
-            return Answer(tasks, features)
+            return Prediction(tasks, features)
         familiarity = self.known.familiarity(features, self.views)
         familiarity[is_constant(pixels)] = 0  # black lies not far out among galaxies, but is none
-        return Answer(tasks, features, familiarity)
+        return Prediction(tasks, features, familiarity)
 
-    def answer(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """As ask, the tasks alone."""
-        return self.ask(pixels).tasks
+    def predict(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Predict the tasks alone (see predict_all)."""
+        return self.predict_all(pixels).tasks
 
-    def features(self, pixels: np.ndarray) -> np.ndarray:
-        """As ask, the features alone."""
-        return self.ask(pixels).features
+    def extract_features(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the features alone (see predict_all)."""
+        return self.predict_all(pixels).features
 
-    def stream(self, pixels: np.ndarray) -> Iterator[Answer]:
-        """As ask, a batch at a time and without familiarity, for images that are memory-mapped."""
+    def predict_batches(self, pixels: np.ndarray) -> Iterator[Prediction]:
+        """Yield predictions batch by batch, without familiarity; reads memory-mapped pixels as it goes."""
         self._check(pixels)
         for start in range(0, len(pixels), self.batch):
-            yield self._ask_batch(pixels[start : start + self.batch])
+            yield self._predict_batch(pixels[start : start + self.batch])
 
     @torch.inference_mode()
-    def _ask_batch(self, pixels: np.ndarray) -> Answer:
+    def _predict_batch(self, pixels: np.ndarray) -> Prediction:
         block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
         sums: dict[str, Tensor] = {}
         features: dict[int, Tensor] = {}
@@ -159,7 +163,7 @@ class Predictor:
         for task, calibration in self.card.calibration.items():
             means[task] = calibration.apply(means[task]).astype(np.float32)
         side_by_side = torch.cat([features[member] for member in range(len(self.nets))], dim=1)
-        return Answer(means, side_by_side.cpu().numpy())
+        return Prediction(means, side_by_side.cpu().numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = self.card.net.field_of(self.preprocess.size_px)

@@ -61,7 +61,7 @@ def score_held_out(
         )
     asked = np.flatnonzero(known)
     blocks = [asked[start : start + predictor.batch] for start in range(0, len(asked), predictor.batch)]
-    answers = [predictor.answer(images.images[rows[block]]) for block in blocks]
+    answers = [predictor.predict(images.images[rows[block]]) for block in blocks]
     scored = []
     for task, target in targets.items():
         own = target.known[asked]

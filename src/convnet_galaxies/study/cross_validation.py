@@ -98,7 +98,7 @@ def cross_validate(
                 force=True,
                 progress=partial(progress, number) if progress else None,
             )
-        part = Predictor(run.path, device=device, views=views).answer(images.images[np.flatnonzero(held_out)])[task]
+        part = Predictor(run.path, device=device, views=views).predict(images.images[np.flatnonzero(held_out)])[task]
         if answer is None:
             answer = np.zeros((len(images), *part.shape[1:]), np.float32)
         answer[held_out] = part

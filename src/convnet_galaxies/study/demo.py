@@ -217,7 +217,7 @@ def score_unknown(predictor: Predictor, run: Path, lenses: ImageSet, sealed: pd.
     unknown = lenses.table["lens"].isna().to_numpy()
     rows = allowed[unknown[allowed]]
     table = lenses.table.iloc[rows]
-    answer = predictor.answer(lenses.images[rows])["lens"]
+    answer = predictor.predict(lenses.images[rows])["lens"]
     return evaluate_lenses(truth.loc[table["id"]].to_numpy() == 1, answer, table["group"].to_numpy(), seed=seed)
 
 

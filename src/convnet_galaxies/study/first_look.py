@@ -126,11 +126,11 @@ def render_first_look(look: FirstLook) -> str:
 
 def _ask(net: str, records: Records, folder: Path, name: str, device: Device) -> None:
     """Pack the images as a net needs them, and write its answers."""
-    predictor = Predictor(net, device=device, knows=False)
+    predictor = Predictor(net, device=device, with_familiarity=False)
     pack = folder / f"{name}.pack"
     write_pack(records, predictor.preprocess, pack, force=True)
     images = read_pack(pack)
-    answer = predictor.answer(images.images)[name]
+    answer = predictor.predict(images.images)[name]
     columns = ["lens"] if name == "lens" else list(VOTE_COLUMNS)
     table = pd.DataFrame(answer.reshape(len(answer), -1), columns=columns)
     table.insert(0, "id", images.table["id"].to_numpy())

@@ -162,7 +162,7 @@ def _do(  # one net: trained, and asked about the held-out cutouts
     # Validation is held out as well: an arm has one validation, after its last epoch, and nothing is chosen by it.
     held_out = np.isin(parts, ("validation", "test"))
     rows = np.flatnonzero(held_out & lenses.table["lens"].notna().to_numpy())
-    answer = Predictor(run.path, device=device, views=plan.views).answer(lenses.images[rows])[task]  # type: ignore[arg-type]
+    answer = Predictor(run.path, device=device, views=plan.views).predict(lenses.images[rows])[task]  # type: ignore[arg-type]
     table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
     learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.arm.stage)].dropna()
     table = table.assign(

@@ -125,7 +125,7 @@ def ask(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
             f"the run answers {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
         )
     blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    parts = [predictor.ask(images.images[block]) for block in blocks]
+    parts = [predictor.predict_all(images.images[block]) for block in blocks]
     features = np.concatenate([part.features for part in parts])
     answers = [part.tasks for part in parts]
     flavor, names = None, classes.get("flavor", ())
