@@ -19,10 +19,10 @@ from galaxy_files import make_galaxy_files
 from measuring import Options, Report, race, read_options
 from torch import Tensor, nn
 
+from convnet_galaxies.model.device import choose_precision, has_native_bf16
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.symmetric_net import expand_kernels
 from convnet_galaxies.settings import Settings
-from convnet_galaxies.train.device import choose_precision, has_native_bf16
 
 SIZES = (1024, 2048, 4096)
 

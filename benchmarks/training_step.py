@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import random_views
+from convnet_galaxies.model.device import choose_precision
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.losses import LOSSES
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.average import WeightAverage
-from convnet_galaxies.train.device import choose_precision
 from convnet_galaxies.train.optimizer import make_optimizers
 from convnet_galaxies.train.targets import make_target
 

@@ -10,12 +10,12 @@ from lens_examples import STAMP_PX, cut_stamp
 from PIL import Image
 from scipy import ndimage
 from sklearn.model_selection import StratifiedGroupKFold
+from twins import group_twins
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet, connect
 from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.data.stretch import Composite
-from convnet_galaxies.data.twins import group_twins
 
 PIXELS = Preprocess(crop_px=STAMP_PX, size_px=STAMP_PX, pixel_scale_arcsec=0.186, stretch=Composite())
 LINKS = ("group", "ZooID", "sky_group")
@@ -27,7 +27,7 @@ def read_real_lenses(folder: Path) -> ImageSet:
     """217 candidates and 60 known lenses; columns id, kind, grade (NaN for known lenses), crowd, group, lens.
 
     folder: space-warps. Twenty-eight of the known lenses are candidates as well; ZooID, position and the noise of the
-    images (data/twins.py) link what shows one object. lens: the soft label of soften.
+    images (twins.py) link what shows one object. lens: the soft label of soften.
     """
     candidates = pd.read_csv(folder / "candidates.csv")
     known = sorted(path.name for path in (folder / "guide" / "lens-gallery").iterdir())

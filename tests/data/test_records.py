@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
+from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups, stage_rows
 from convnet_galaxies.errors import InputError, UsageError
 
 shares = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.4, 0.3, 0.3)])
@@ -106,3 +106,12 @@ def test_stage_two_catalog_of_the_crowd_shares_files_with_stage_one(shared_data:
     first = set(group[table["stage"] == "stage1_sim"])
     second = group[table["stage"] == "stage2_sim"]
     assert sum(name in first for name in second) >= 133
+
+
+def test_stages_are_read_as_numbers_however_they_are_kept() -> None:
+    for values in ([1, 2, 1], [1.0, 2.0, np.nan], ["1", " 2", None]):
+        assert stage_rows(pd.DataFrame({"stage": values}), 2).tolist() == [False, True, False]
+    with pytest.raises(InputError, match="--stage 3: found only stages 1, 2"):
+        stage_rows(pd.DataFrame({"stage": [1, 2]}), 3)
+    with pytest.raises(InputError, match="the pack has no column 'stage'"):
+        stage_rows(pd.DataFrame({"id": ["a"]}), 1)

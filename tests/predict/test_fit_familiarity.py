@@ -11,11 +11,11 @@ from small_sets import SIDE_PX, draw_pixels, make_lens_set, tiny, write_pngs
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.model import device
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.fit_familiarity import choose_rows, fit_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.train import device
 from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 from convnet_galaxies.train.run_folder import RunFolder

@@ -13,11 +13,11 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.model import device
 from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.train import device
 from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 

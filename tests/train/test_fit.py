@@ -4,6 +4,7 @@ import json
 import math
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from small_sets import tiny
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
+from convnet_galaxies.model import device
 from convnet_galaxies.model.weights import fingerprint, load_net, read_card
 from convnet_galaxies.settings import read_settings
 from convnet_galaxies.train import fit as fit_module
-from convnet_galaxies.train.fit import Moment, fit
+from convnet_galaxies.train.fit import Moment, fit, make_fabric
 from convnet_galaxies.train.run_folder import RunFolder, read_split
 
 EPOCHS = 3
@@ -240,3 +242,17 @@ def test_a_backbone_with_the_names_of_timm_trains_as_well(lens_set, tmp_path) ->
     changes = ("net.backbone=convnext_atto", "train.epochs=1", "train.batch=24")
     run = fit(images, tiny(*changes), tmp_path / "run", tasks=("lens",))
     assert load_net(run.path)[1].net.backbone == "convnext_atto"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_net_trains_in_the_precision_of_the_machine_and_keeps_its_weights_in_fp32(
+    monkeypatch, vote_set, tmp_path: Path, native: bool
+) -> None:
+    monkeypatch.setattr(device, "has_native_bf16", lambda _: native)
+    expected = "bf16-mixed" if native else "32-true"
+    assert make_fabric("cpu", "auto")._precision.precision == expected
+    images = vote_set.select(np.arange(48))
+    run = fit(images, tiny("train.epochs=2", "train.precision=auto"), tmp_path / "run", tasks=("votes",))
+    assert json.loads(run.environment.read_text())["precision"] == expected
+    assert all(tensor.dtype != torch.bfloat16 for tensor in load_file(run.weights).values())
+    assert all(math.isfinite(loss) for loss in pd.read_csv(run.metrics)["train_loss"])

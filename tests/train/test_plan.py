@@ -11,7 +11,7 @@ from small_sets import make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.train.plan import deal_parts, make_plan, stage_rows
+from convnet_galaxies.train.plan import deal_parts, make_plan
 from convnet_galaxies.train.run_folder import link_keys, was_trained_on, was_validated_on
 
 RANK = {"train": 0, "validation": 1, "test": 2}
@@ -101,15 +101,6 @@ def test_stage_limits_what_is_used_but_not_the_split(lens_set) -> None:
     used = first.split["used"].to_numpy()
     assert (lens_set.table["stage"].to_numpy()[used] == 1).all()
     assert set(first.train_rows) < set(whole.train_rows)
-
-
-def test_stages_are_read_as_numbers_however_they_are_kept() -> None:
-    for values in ([1, 2, 1], [1.0, 2.0, np.nan], ["1", " 2", None]):
-        assert stage_rows(pd.DataFrame({"stage": values}), 2).tolist() == [False, True, False]
-    with pytest.raises(InputError, match="--stage 3: found only stages 1, 2"):
-        stage_rows(pd.DataFrame({"stage": [1, 2]}), 3)
-    with pytest.raises(InputError, match="the pack has no column 'stage'"):
-        stage_rows(pd.DataFrame({"id": ["a"]}), 1)
 
 
 def test_identity_changes_with_settings_labels_stage_and_images(lens_set) -> None:

@@ -158,7 +158,7 @@ def crossval(
     from convnet_galaxies.cli.tables import render_scores
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
-    from convnet_galaxies.study.cross_validation import cross_validate
+    from convnet_galaxies.predict.cross_validation import cross_validate
 
     chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])

@@ -144,6 +144,18 @@ def split_groups(groups: np.ndarray, fractions: Sequence[float], *, seed: int) -
     return np.array(PARTS, dtype=object)[part_of_group[codes]]
 
 
+def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
+    """Return the mask of the images of a Space Warps stage, bool [n]. Raises InputError when there is no such stage."""
+    if "stage" not in table.columns:
+        raise InputError("--stage: the pack has no column 'stage'", "leave out --stage")
+    stages = pd.to_numeric(table["stage"], errors="coerce").astype(float)
+    mask = (stages == stage).to_numpy()
+    if not mask.any():
+        found = ", ".join(f"{value:g}" for value in sorted(stages.dropna().unique())) or "none"
+        raise InputError(f"--stage {stage}: found only stages {found}", "choose one of these")
+    return mask
+
+
 def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
     """One set of several; groups are connected anew across them, since surveys share images across stages."""
     if len(sets) == 1:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.scores import (
@@ -19,7 +19,6 @@ from convnet_galaxies.measure.scores import (
     evaluate_votes,
 )
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.train.plan import stage_rows
 from convnet_galaxies.train.run_folder import read_split_of, was_trained_on, was_validated_on
 from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
 

@@ -15,13 +15,13 @@ from convnet_galaxies.data.preprocess import Preprocess, is_constant
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import QUARTERS, fixed_view, fixed_warps
+from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
 from convnet_galaxies.model.plain_net import PlainNet
 from convnet_galaxies.model.weights import load_nets, run_path
 from convnet_galaxies.predict.familiarity import read_known
-from convnet_galaxies.train.device import Device, choose_device, choose_precision
 from convnet_galaxies.train.run_folder import RunFolder
 
 Views = Literal[1, 8, 16]

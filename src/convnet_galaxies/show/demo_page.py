@@ -10,6 +10,7 @@ import pandas as pd
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.first_look_page import first_look_section
@@ -24,7 +25,6 @@ from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, de
 from convnet_galaxies.study.first_look import has_first_look, read_first_look
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown_run import is_unknown
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.run_folder import RunFolder, is_run
 
 LENS_RUNS = {

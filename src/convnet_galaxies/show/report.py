@@ -8,6 +8,7 @@ from pathlib import Path
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.weights import BUILTIN
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Views
@@ -19,7 +20,6 @@ from convnet_galaxies.show.study_page import study_page
 from convnet_galaxies.show.unknown_page import unknown_page
 from convnet_galaxies.study.results import is_study
 from convnet_galaxies.study.unknown_run import is_unknown
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.run_folder import is_run
 
 MOST_BYTES = 10_000_000

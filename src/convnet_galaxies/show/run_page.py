@@ -10,6 +10,7 @@ from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.weights import read_card, run_path
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Predictor, Views
@@ -27,7 +28,6 @@ from convnet_galaxies.show.provenance import (
 )
 from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.run_folder import RunFolder
 
 METRICS = {"auroc": "AUROC", "tpr0": "TPR0", "log_loss": "log loss"}

@@ -19,6 +19,7 @@ from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
@@ -30,7 +31,6 @@ from convnet_galaxies.study.arms import study_parts
 from convnet_galaxies.study.first_look import FirstLook, look_first
 from convnet_galaxies.study.machine import Machine
 from convnet_galaxies.study.unknown_run import study_unknown
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
 
 ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)

@@ -15,11 +15,11 @@ from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses, evaluate_votes
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
 from convnet_galaxies.study.results_text import align, brief
-from convnet_galaxies.train.device import Device
 
 GALAXIES, CUTOUTS = 48, 60
 # Away from the seeds of what is trained on, whose fields would be the same.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import FEW
-from convnet_galaxies.train.plan import stage_rows
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from convnet_galaxies.data.decoding import count_processors
-from convnet_galaxies.train.device import Device, choose_device, has_native_bf16
+from convnet_galaxies.model.device import Device, choose_device, has_native_bf16
 
 # Processors that claim bf16 multiply in it about twice as fast as in fp32, emulations at most as fast.
 GAIN_OF_NATIVE_BF16 = 1.3

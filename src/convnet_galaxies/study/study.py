@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.plan import stage_rows
 from convnet_galaxies.train.run_folder import RunFolder
 
 SPLIT_SEED = 0

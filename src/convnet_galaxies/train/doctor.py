@@ -14,11 +14,11 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.losses import LOSSES
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.batches import Batches
-from convnet_galaxies.train.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.train.optimizer import make_optimizers
 from convnet_galaxies.train.targets import make_target
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from convnet_galaxies.data.output import DISK_FULL, new_file
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.losses import LOSSES
 from convnet_galaxies.model.weights import save_weights
@@ -23,7 +26,6 @@ from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_checkpoint
-from convnet_galaxies.train.device import Device, make_fabric
 from convnet_galaxies.train.optimizer import Rates, freeze, make_optimizers
 from convnet_galaxies.train.plan import Plan, make_plan
 from convnet_galaxies.train.run_folder import RunFolder, write_split
@@ -207,3 +209,19 @@ def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 2
     if "votes" in losses:
         figures["validation_rmse"] = math.sqrt(losses["votes"])
     return figures
+
+
+def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, nodes: int = 1) -> Fabric:
+    """Return Lightning Fabric for the device: one process on a CPU, one per GPU, on so many nodes."""
+    # Fabric announces its precision on the log; ours writes it into the run folder.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    chosen = choose_device(device)
+    mixed: Literal["bf16-mixed", "32-true"] = (
+        "bf16-mixed" if choose_precision(precision, chosen) == "bf16" else "32-true"
+    )
+    return Fabric(
+        accelerator="cuda" if chosen.type == "cuda" else "cpu",
+        devices="auto" if chosen.type == "cuda" else 1,
+        num_nodes=nodes,
+        precision=mixed,
+    )

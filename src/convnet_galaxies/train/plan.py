@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from convnet_galaxies.data.records import ImageSet, split_groups
+from convnet_galaxies.data.records import ImageSet, split_groups, stage_rows
 from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
@@ -157,18 +157,6 @@ def deal_parts(
     past = np.array([min(known.get(form, 3) for key in row for form in (key, hash_key(key))) for row in keys])
     of_group = pd.Series(past).groupby(groups).transform("min").to_numpy()
     return np.where(of_group < 3, np.array([*rank, ""], dtype=object)[of_group], parts)
-
-
-def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
-    """Mask of the images of a stage. Raises InputError when the pack has no such stage."""
-    if "stage" not in table.columns:
-        raise InputError("--stage: the pack has no column 'stage'", "leave out --stage")
-    stages = pd.to_numeric(table["stage"], errors="coerce").astype(float)
-    mask = (stages == stage).to_numpy()
-    if not mask.any():
-        found = ", ".join(f"{value:g}" for value in sorted(stages.dropna().unique())) or "none"
-        raise InputError(f"--stage {stage}: found only stages {found}", "choose one of these")
-    return mask
 
 
 def inherit(net: GalaxyNet, old: GalaxyNet) -> None:

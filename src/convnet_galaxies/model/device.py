@@ -1,16 +1,12 @@
-"""Which processor computes, and in which precision."""
+"""Choice of the processor that computes, and of its precision."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 
 from convnet_galaxies.errors import UsageError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -34,22 +30,3 @@ def choose_precision(precision: Literal["auto", "bf16", "fp32"], device: torch.d
     if precision == "auto":
         return "bf16" if has_native_bf16(device) else "fp32"
     return precision
-
-
-def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, nodes: int = 1) -> Fabric:
-    """Lightning Fabric for the device: one process on a CPU, one a GPU, and the given number of nodes."""
-    # Imported here, since prediction needs no Fabric, which takes as long to import as half of torch does.
-    from lightning_fabric import Fabric
-
-    # Fabric announces its precision on the log; ours says it in the run folder.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    chosen = choose_device(device)
-    mixed: Literal["bf16-mixed", "32-true"] = (
-        "bf16-mixed" if choose_precision(precision, chosen) == "bf16" else "32-true"
-    )
-    return Fabric(
-        accelerator="cuda" if chosen.type == "cuda" else "cpu",
-        devices="auto" if chosen.type == "cuda" else 1,
-        num_nodes=nodes,
-        precision=mixed,
-    )

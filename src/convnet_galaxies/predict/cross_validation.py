@@ -13,11 +13,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.evaluation import Scores, score_task
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.settings import Settings
-from convnet_galaxies.train.device import Device
 from convnet_galaxies.train.fit import Moment, fit
 from convnet_galaxies.train.run_folder import RunFolder
 from convnet_galaxies.train.targets import make_target

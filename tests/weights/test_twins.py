@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 
-from convnet_galaxies.data.twins import group_twins
+group_twins = runpy.run_path(str(Path(__file__).resolve().parents[2] / "weights" / "twins.py"))["group_twins"]
 
 
 def field(seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Finds images that show the same piece of sky, by their noise: cutouts without positions can leak across a split."""
+"""Find images that show the same piece of sky by their noise: cutouts without positions can leak across a split."""
 
 from __future__ import annotations
 
