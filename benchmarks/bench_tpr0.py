@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.measure.intervals import encode_groups, resample_statistic, summarize
+from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import (
+    CEILING,
     EXTREME_ERROR,
     count_rarer_groups,
     make_lens_statistic,
@@ -50,15 +52,18 @@ def run_cell(lenses: int, others: int, separation: float, trials: int) -> dict[s
         truth, probability, _ = draw_set(rng, lenses, others, separation)
         values.append((probability[truth] > probability[~truth].max()).mean())
     wanted = float(np.mean(values))
+    columns = (*scores_of("lens"), CEILING)
     rows = []
     for trial in range(trials):
         truth, probability, groups = draw_set(np.random.default_rng(trial), lenses, others, separation)
-        statistic = make_lens_statistic(truth, probability, groups)
+        statistic = make_lens_statistic(truth, probability, groups, columns)
         found, draws = resample_statistic(statistic, groups, n_resamples=300, seed=trial)
         rarer = count_rarer_groups(truth, groups)
-        figure = summarize_lenses(found, draws, rarer=rarer, everywhere=encode_groups(groups)[1], level=0.95)["tpr0"]
-        missed = EXTREME_ERROR * float(found[3] - found[2])
-        free = summarize("tpr0", figure.value, draws[:, 2], n_effective=rarer, proportion=True, extra_error=missed)
+        everywhere = encode_groups(groups)[1]
+        figure = summarize_lenses(columns, found, draws, rarer=rarer, everywhere=everywhere, level=0.95)["tpr0"]
+        tpr0, tpr10 = columns.index("tpr0"), columns.index("tpr10")
+        missed = EXTREME_ERROR * float(found[tpr10] - found[tpr0])
+        free = summarize("tpr0", figure.value, draws[:, tpr0], n_effective=rarer, proportion=True, extra_error=missed)
         rows.append((figure.low <= wanted <= figure.high, figure.low > wanted, figure.high < wanted, figure.low,
                      figure.high, free.high))  # fmt: skip
     means = np.mean(rows, axis=0)

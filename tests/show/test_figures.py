@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from convnet_galaxies.measure.intervals import Estimate
-from convnet_galaxies.measure.ranking import Ranking
+from convnet_galaxies.measure.ranking import Ranking, measure_tpr
 from convnet_galaxies.show import lens_tables
 from convnet_galaxies.show.canvas import COLORS
 from convnet_galaxies.show.figures import plot_intervals, plot_roc
@@ -20,7 +20,8 @@ def test_marked_tpr_are_those_that_the_tables_state() -> None:
     truth = rng.random(400) < 0.3
     score = rng.normal(size=400) + 2 * truth
     alt = plot_roc({"net": (truth, score)}).alt
-    tpr0, tpr10 = Ranking(truth, score, np.arange(400)).score_many(np.ones((1, 400)))[0, 2:]
+    positives = Ranking(truth, score, np.arange(400)).accumulate(np.ones((1, 400)))
+    tpr0, tpr10 = (measure_tpr(*positives, false_positives=number)[0] for number in (1, 10))
     assert re.findall(r"TPR\d+ ([\d.]+)", alt) == [f"{tpr0:.3f}", f"{tpr10:.3f}"]
     assert len(roc_curve(truth, score)[0]) > 10
 

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate
-from convnet_galaxies.measure.scores import LENS_FIGURES, score_lenses
+from convnet_galaxies.measure.score_table import scores_of
+from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, conclude, phrase_answer
 from convnet_galaxies.study.arm_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS
@@ -168,7 +169,7 @@ def test_one_seed_gives_the_figures_of_one_net_with_a_warning() -> None:
     lens, groups = rng.random(300) < 0.3, np.arange(300) // 2
     score = draw_scores(lens, 2.0, rng)
     one, alone = score_seeds(lens, score, groups, seed=4), score_lenses(lens, score, groups, seed=4)
-    for name in LENS_FIGURES:
+    for name in scores_of("lens"):
         assert (one[name].value, one[name].low, one[name].high) == (
             alone[name].value,
             alone[name].low,

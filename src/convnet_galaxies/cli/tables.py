@@ -8,19 +8,10 @@ from typing import Any
 from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import Evaluation
 from convnet_galaxies.study.results_text import align
-
-NAMES = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "tpr0": "TPR0 (completeness before the 1st false positive)",
-    "tpr10": "TPR10 (before the 10th)",
-    "log_loss": "log loss",
-    "accuracy": "accuracy at probability 0.5",
-    "always_no_accuracy": "accuracy of always saying no",
-}
 
 
 def render_evaluation(result: Evaluation, *, by: Sequence[str] = ()) -> str:
@@ -40,7 +31,7 @@ def render_evaluation(result: Evaluation, *, by: Sequence[str] = ()) -> str:
 def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
     """Lines for the scores of one task."""
     if isinstance(scores, VoteScores):
-        rows = [("RMSE", scores.rmse)]
+        rows = [(SCORES[name].long_label, figure) for name, figure in scores.overall.items()]
         if "question" in by:
             rows += [(f"  {name}: {_question(name)}", figure) for name, figure in scores.by_question.items()]
         return _figure_lines(rows)
@@ -55,11 +46,14 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
         return [*_figure_lines(rows), *align(counts)]
     assert isinstance(scores, LensScores)
     lines = [f"{scores.n_lenses:,} lenses among {scores.n_images:,} images in {scores.n_groups:,} groups"]
-    lines += _figure_lines((NAMES[name], figure) for name, figure in scores.overall.items())
+    lines += _figure_lines((SCORES[name].long_label, figure) for name, figure in scores.overall.items())
     for wanted, parts in (("flavor", scores.by_flavor), ("stage", scores.by_stage)):
         if wanted in by:
             for part, figures in parts.items():
-                lines += [f"{wanted} {part}", *_figure_lines((f"  {NAMES[name]}", f) for name, f in figures.items())]
+                lines += [
+                    f"{wanted} {part}",
+                    *_figure_lines((f"  {SCORES[name].long_label}", f) for name, f in figures.items()),
+                ]
     return [*lines, *scores.remarks]
 
 

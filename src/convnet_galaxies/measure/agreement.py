@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate, Statistic, bootstrap_groups, encode_groups
-from convnet_galaxies.measure.ranking import Ranking
+from convnet_galaxies.measure.ranking import Ranking, measure_auroc, measure_average_precision
 
 LENS_GRADE = 2.0
 """Mean grade (0 no lens ... 3 certain) from which a subject counts as a lens (More et al. 2016, arXiv:1504.05587)."""
@@ -220,11 +220,11 @@ def _judge(
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         tp, fp = ranking.accumulate(counts)
-        columns = [ranking.score_many(counts)[:, :2]]
-        columns += [_measure_precision(tp, fp, k)[:, None] for k in sizes]
+        columns = [measure_auroc(tp, fp), measure_average_precision(tp, fp)]
+        columns += [_measure_precision(tp, fp, k) for k in sizes]
         weights = counts[:, codes]
         ranks = [_rank(cells, weights) for cells in (score_cells, grade_cells)]
-        return np.hstack([*columns, _correlate(ranks[0], ranks[1], weights)[:, None]])
+        return np.stack([*columns, _correlate(ranks[0], ranks[1], weights)], axis=1)
 
     return statistic
 

@@ -203,7 +203,8 @@ def compare_seeds(
         return np.concatenate([a(counts) - b(counts) for a, b in pairs], axis=1)
 
     values, draws = resample_statistic(differ, groups, n_resamples=n_resamples, seed=seed)
-    by_seed, by_draw = values.reshape(n_seeds, -1), draws.reshape(len(draws), n_seeds, -1).mean(axis=1)
+    shape = (n_seeds, len(names))
+    by_seed, by_draw = values.reshape(shape), draws.reshape(len(draws), *shape).mean(axis=1)
     n_groups = encode_groups(groups)[1] if n_effective is None else n_effective
     limits = np.broadcast_to(most, len(names))
     figures = {}

@@ -7,8 +7,6 @@ scikit-learn's with ``sample_weight`` (tests/measure/test_ranking.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 
@@ -41,15 +39,6 @@ class Ranking:
         return tuple(  # type: ignore[return-value]
             np.cumsum(np.add.reduceat(part, self.starts, axis=1), axis=1) for part in (positives, weights - positives)
         )
-
-    def score_many(self, counts: np.ndarray, false_positives: Sequence[int] = (1, 10)) -> np.ndarray:
-        """AUROC, average precision, and completeness before each number of false positives (TPR0, TPR10).
-
-        float [resamples, 2 + len(false_positives)]; NaN where a class is missing.
-        """
-        tp, fp = self.accumulate(counts)
-        rates = [measure_tpr(tp, fp, number) for number in false_positives]
-        return np.stack([measure_auroc(tp, fp), measure_average_precision(tp, fp), *rates], axis=1)
 
 
 def measure_auroc(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ AUROC, average precision, log loss and accuracy are those of scikit-learn (the t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -22,11 +24,8 @@ from convnet_galaxies.measure.intervals import (
     resample_statistic,
     summarize,
 )
-from convnet_galaxies.measure.ranking import Ranking
-
-LENS_FIGURES = ("auroc", "average_precision", "tpr0", "tpr10", "log_loss", "accuracy", "always_no_accuracy")
-PROBABILITY_FLOOR = 1e-7
-"""Probabilities are kept this far from 0 and 1 in the log loss: the resolution of a float32 near 1."""
+from convnet_galaxies.measure.ranking import Ranking, measure_tpr
+from convnet_galaxies.measure.score_table import Score, scores_of
 
 EXTREME_ERROR = 1.12 / 2.83
 """Standard error of TPR0 that a bootstrap misses, in units of TPR10 - TPR0.
@@ -37,7 +36,7 @@ highest: 1.12 is missing. From the first to the tenth non-lens that logarithm gr
 which gives the slope. With 150 lenses a 95 % interval of TPR0 held the truth in 79 % of 400 simulations
 without it, and in 96 % of 300 with it (these with one to three cutouts a field).
 """
-CEILING_FALSE_POSITIVES = 4
+CEILING, CEILING_FALSE_POSITIVES = "ceiling of tpr0", 4
 """TPR0 expected of such sets is at most the completeness before the fourth false positive.
 
 On average over sets of n non-lenses the logarithm of the false positive rate at the highest is log(0.56 / n); that at
@@ -49,19 +48,28 @@ error is known, and that is large. Coverage: benchmarks/bench_tpr0.py.
 
 @dataclass(frozen=True)
 class VoteScores:
-    """RMSE of votes: over all 37 columns at once, and by question ("question 1" to "question 11")."""
+    """RMSE of votes: over all 37 columns at once, and by question ("question 1" to "question 11").
+
+    others: the other scores of votes in the table of scores, over all columns.
+    """
 
     n_images: int
     n_groups: int
     rmse: Estimate
     by_question: dict[str, Estimate]
+    others: dict[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def overall(self) -> dict[str, Estimate]:
+        """Every score over all columns, by name."""
+        return {"rmse": self.rmse, **self.others}
 
 
 @dataclass(frozen=True)
 class LensScores:
     """Scores of a lens finder.
 
-    overall: by the names of LENS_FIGURES; accuracy is at probability 0.5, beside that of always saying no.
+    overall: by the names in the table of scores; accuracy is at probability 0.5, beside that of always no.
     by_flavor: the same names, the lenses of one flavor against all non-lenses.
     by_stage: the same names, the images of one stage.
     remarks: what could not be measured and why, one sentence each.
@@ -86,10 +94,14 @@ def evaluate_votes(
     n_resamples: int = 1000,
 ) -> VoteScores:
     """RMSE of predicted votes, float [n, 37], against true ones, [n, 37]; groups: [n]."""
-    statistic = make_vote_statistic(truth, predicted, groups)
-    names = ("rmse", *(f"question {question.number}" for question in QUESTIONS))
-    figures = bootstrap_groups(statistic, groups, names, seed=seed, level=level, n_resamples=n_resamples)
-    return VoteScores(len(truth), encode_groups(groups)[1], figures.pop("rmse"), figures)
+    found: dict[str, dict[str, Estimate]] = {}
+    for score in scores_of("votes").values():
+        statistic = make_vote_statistic(truth, predicted, groups, score)
+        names = (score.name, *(f"question {question.number}" for question in QUESTIONS))
+        found[score.name] = bootstrap_groups(statistic, groups, names, seed=seed, level=level, n_resamples=n_resamples)
+    by_question = found.pop("rmse")
+    others = {name: figures[name] for name, figures in found.items()}
+    return VoteScores(len(truth), encode_groups(groups)[1], by_question.pop("rmse"), by_question, others)
 
 
 def evaluate_lenses(
@@ -152,39 +164,43 @@ def score_lenses(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """The LENS_FIGURES of one set of images; arguments as in evaluate_lenses."""
+    """The scores of one set of images by name; arguments as in evaluate_lenses."""
     truth, probability = check_scores(truth, probability, groups)
     rarer = count_rarer_groups(truth, groups)
     everywhere = encode_groups(groups)[1]
-    statistic = make_lens_statistic(truth, probability, groups)
+    columns = (*scores_of("lens"), CEILING)
+    statistic = make_lens_statistic(truth, probability, groups, columns)
     check_level(level)
     values, draws = resample_statistic(statistic, groups, n_resamples=n_resamples, seed=seed)
-    return summarize_lenses(values, draws, rarer=rarer, everywhere=everywhere, level=level)
+    return summarize_lenses(columns, values, draws, rarer=rarer, everywhere=everywhere, level=level)
 
 
 def summarize_lenses(
-    values: np.ndarray, draws: np.ndarray, *, rarer: int, everywhere: int, level: float
+    columns: Sequence[str], values: np.ndarray, draws: np.ndarray, *, rarer: int, everywhere: int, level: float
 ) -> dict[str, Estimate]:
-    """The LENS_FIGURES from values [8] and resamples [n_resamples, 8] of make_lens_statistic (or means of several).
+    """All lens scores from values [k] and resamples [n_resamples, k] of make_lens_statistic (or means of several).
 
-    rarer: groups of the rarer class, which carry what depends on the ranking; everywhere: all groups.
+    columns: k names, the lens scores and CEILING. rarer: groups of the rarer class, which carry what depends on the
+    ranking; everywhere: all groups.
     """
+    value_of = dict(zip(columns, map(float, values), strict=True))
+    draws_of = dict(zip(columns, draws.T, strict=True))
 
-    def figure(name: str, k: int, n: int, extra_error: float = 0.0) -> Estimate:
+    def figure(name: str, score: Score, extra_error: float = 0.0) -> Estimate:
         return summarize(
             name,
-            float(values[k]),
-            draws[:, k],
-            n_effective=n,
-            proportion=name != "log_loss",
+            value_of[name],
+            draws_of[name],
+            n_effective=rarer if score.kind == "ranking" else everywhere,
+            proportion=score.most == 1,
             extra_error=extra_error,
             level=level,
         )
 
-    found = {name: figure(name, k, rarer if k < 4 else everywhere) for k, name in enumerate(LENS_FIGURES)}
-    tpr0 = figure("tpr0", 2, rarer, EXTREME_ERROR * float(values[3] - values[2]))
-    ceiling = figure("ceiling of tpr0", len(LENS_FIGURES), rarer)
-    found["tpr0"] = replace(tpr0, high=min(tpr0.high, ceiling.high))
+    scores = scores_of("lens")
+    found = {name: figure(name, score) for name, score in scores.items()}
+    tpr0 = figure("tpr0", scores["tpr0"], EXTREME_ERROR * (value_of["tpr10"] - value_of["tpr0"]))
+    found["tpr0"] = replace(tpr0, high=min(tpr0.high, figure(CEILING, scores["tpr0"]).high))
     return found
 
 
@@ -217,28 +233,34 @@ def count_rarer_groups(truth: np.ndarray, groups: np.ndarray) -> int:
     return min(encode_groups(groups[truth])[1], encode_groups(groups[~truth])[1])
 
 
-def make_lens_statistic(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> Statistic:
-    """Counts of groups to the LENS_FIGURES and then the ceiling of TPR0, [resamples, 8].
+def make_lens_statistic(
+    truth: np.ndarray, probability: np.ndarray, groups: np.ndarray, columns: Sequence[str]
+) -> Statistic:
+    """Counts of groups to the named lens scores (or CEILING), [resamples, len(columns)].
 
     truth bool [n] and probability [n] are checked already.
     """
     codes, n_groups = encode_groups(groups)
     ranking = Ranking(truth, probability, codes)
-    kept = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    # Sums by group, since these three are means over images: a resample is then one matrix product.
-    by_image = (-np.log(np.where(truth, kept, 1 - kept)), (probability >= 0.5) == truth, ~truth)
+    ranked = {name: score.function for name, score in scores_of("lens", kind="ranking").items()}
+    ranked[CEILING] = partial(measure_tpr, false_positives=CEILING_FALSE_POSITIVES)
+    means = {name: score.function for name, score in scores_of("lens", kind="mean").items()}
+    # Sums by group, since the score is a mean over images: a resample is then one matrix product.
+    by_image = [function(truth, probability) for function in means.values() if function]
     sums = np.stack([np.bincount(codes, part, n_groups) for part in by_image], axis=1)
     sizes = np.bincount(codes, minlength=n_groups)
 
     def statistic(counts: np.ndarray) -> np.ndarray:
-        ranks = ranking.score_many(counts, (1, 10, CEILING_FALSE_POSITIVES))
-        return np.hstack([ranks[:, :4], counts @ sums / (counts @ sizes)[:, None], ranks[:, 4:]])
+        positives = ranking.accumulate(counts)
+        found = {name: function(*positives) for name, function in ranked.items() if function and name in columns}
+        found |= zip(means, (counts @ sums / (counts @ sizes)[:, None]).T, strict=True)
+        return np.stack([found[name] for name in columns], axis=1)
 
     return statistic
 
 
-def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Statistic:
-    """Counts of groups to the RMSE overall and by question, [resamples, 12]; raises InputError for unfit votes."""
+def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, score: Score) -> Statistic:
+    """Counts of groups to a score overall and by question, [resamples, 12]; raises InputError for unfit votes."""
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
     if truth.shape != predicted.shape or truth.shape != (len(groups), len(VOTE_COLUMNS)):
         raise InputError(
@@ -251,8 +273,9 @@ def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.nda
             "votes: found NaN or infinite votes, expected finite ones", "check the predictions and solutions"
         )
     codes, n_groups = encode_groups(groups)
-    squares = (truth - predicted) ** 2
-    by_question = np.stack([squares[:, columns].sum(axis=1) for columns in QUESTION_SLICES], axis=1)
+    assert score.function is not None
+    by_vote = score.function(truth, predicted)
+    by_question = np.stack([by_vote[:, columns].sum(axis=1) for columns in QUESTION_SLICES], axis=1)
     sums = np.stack([np.bincount(codes, column, n_groups) for column in by_question.T], axis=1)
     sizes = np.bincount(codes, minlength=n_groups)
     n_columns = np.array([len(question.answers) for question in QUESTIONS])
@@ -260,6 +283,7 @@ def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.nda
     def statistic(counts: np.ndarray) -> np.ndarray:
         drawn, n = counts @ sums, (counts @ sizes)[:, None]
         overall = drawn.sum(axis=1, keepdims=True) / (n * len(VOTE_COLUMNS))
-        return np.sqrt(np.hstack([overall, drawn / (n * n_columns)]))
+        means = np.hstack([overall, drawn / (n * n_columns)])
+        return score.finish(means) if score.finish else means
 
     return statistic

@@ -9,6 +9,7 @@ import pandas as pd
 
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor, Views
@@ -33,7 +34,6 @@ LENS_RUNS = {
     "stage2-scratch": "stage 2 after stage 1, from scratch",
     "stage2-from-zoo": "stage 2 after stage 1, from zoo",
 }
-SHOWN = ("auroc", "tpr0", "log_loss", "accuracy")
 
 
 def is_demo(folder: Path) -> bool:
@@ -133,18 +133,18 @@ def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> B
     if not path.is_file():
         return None
     sealed, lenses = pd.read_csv(path), read_pack(folder / "lenses.pack")
-    rows, scores = [], None
+    shown, rows, scores = scores_of("lens", baselines=False), [], None
     for name, text in LENS_RUNS.items():
         run = folder / "runs" / name
         try:
             scores = score_unknown(Predictor(run, device=device, views=views), run, lenses, sealed, seed=seed)
         except InputError as error:
             return Text(f"Not scored: {error.message}.", True)
-        rows.append((text, *(brief(scores.overall[name]) for name in SHOWN)))
+        rows.append((text, *(brief(scores.overall[name]) for name in shown)))
     assert scores is not None
     return Table(
         f"UNKNOWN cutouts by their sealed truth: {scores.n_lenses:,} lenses among {scores.n_images:,}",
-        ("", "AUROC", "TPR0", "log loss", "accuracy"),
+        ("", *(score.label for score in shown.values())),
         tuple(rows),
         ("Only a simulation has this truth; no net was trained on it.",),
     )

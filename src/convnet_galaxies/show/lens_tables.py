@@ -10,11 +10,12 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.calibration import stack_binary
 from convnet_galaxies.measure.conformal import predict_sets
 from convnet_galaxies.measure.intervals import Estimate, encode_groups
-from convnet_galaxies.measure.scores import LENS_FIGURES, LensScores
+from convnet_galaxies.measure.score_table import SCORES, scores_of
+from convnet_galaxies.measure.scores import LensScores
 from convnet_galaxies.measure.selection import SurveyCurve, measure_selection
 from convnet_galaxies.show.page import Block, Table, Text
 from convnet_galaxies.show.scored_images import PARTS, ScoredTask
-from convnet_galaxies.study.results_text import NAMES, brief
+from convnet_galaxies.study.results_text import brief
 
 FIRST_USER = (
     ("first user's net, from scratch", "0.975", "0.132"),
@@ -37,7 +38,8 @@ def figures_table(name: str, scored: ScoredTask) -> Table:
     if len(scores.by_stage) > 1:
         columns |= {f"stage {stage}": figures for stage, figures in scores.by_stage.items()}
     rows = tuple(
-        (NAMES[figure], *(brief(figures[figure], digits=4) for figures in columns.values())) for figure in LENS_FIGURES
+        (SCORES[name].label, *(brief(figures[name], digits=4) for figures in columns.values()))
+        for name in scores.overall
     )
     caption = (
         f"{name}: {scores.n_lenses:,} lenses among {scores.n_images:,} held-out images ({PARTS[scored.part]}) "
@@ -190,13 +192,13 @@ def by_table(scored: ScoredTask) -> list[Block]:
     assert isinstance(scores, LensScores)
     if not scores.by_flavor:
         return []
-    shown = ("auroc", "average_precision", "tpr0", "tpr10")
+    shown = scores_of("lens", kind="ranking")
     rows = tuple((flavor, *(brief(figures[name]) for name in shown)) for flavor, figures in scores.by_flavor.items())
     figures = [figures[name] for figures in scores.by_flavor.values() for name in shown]
     return [
         Table(
             "By flavor of the lens, each against all other images",
-            ("", *(NAMES[name] for name in shown)),
+            ("", *(score.label for score in shown.values())),
             rows,
             tuple(star_notes(figures)),
         )

@@ -9,6 +9,7 @@ import pandas as pd
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.weights import read_card, run_path
@@ -29,8 +30,6 @@ from convnet_galaxies.show.provenance import (
 from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
 from convnet_galaxies.train.run_folder import RunFolder
-
-METRICS = {"auroc": "AUROC", "tpr0": "TPR0", "log_loss": "log loss"}
 
 
 def run_page(
@@ -110,7 +109,8 @@ def cards_of(scored: list[ScoredTask]) -> list[Card]:
             rmse = one.scores.rmse
             cards.append(card("RMSE of the votes", rmse, f"mean votes: {mean_votes_rmse(one.values):.4f}"))
         elif isinstance(one.scores, LensScores):
-            cards += [card(text, one.scores.overall[name]) for name, text in METRICS.items()]
+            shown = [score for score in scores_of("lens").values() if score.is_headline]
+            cards += [card(score.label, one.scores.overall[score.name]) for score in shown]
             on_stage = stage_one(one.scores)
             cards.append(card("accuracy on stage 1", on_stage["accuracy"], "first user: 0.975"))
         elif isinstance(one.scores, FlavorScores):

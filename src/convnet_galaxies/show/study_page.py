@@ -12,7 +12,7 @@ import pandas as pd
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.scores import LENS_FIGURES
+from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.show.figures import plot_roc
 from convnet_galaxies.show.galleries import lens_galleries
 from convnet_galaxies.show.lens_sections import flavor_section
@@ -24,7 +24,7 @@ from convnet_galaxies.show.study_figures import plot_answers, plot_labels
 from convnet_galaxies.study.answers import stack_seeds
 from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import ArmFigures, StudyResults, read_predictions, read_results
-from convnet_galaxies.study.results_text import NAMES, SHOWN, brief
+from convnet_galaxies.study.results_text import brief
 
 GALLERY_ARM, GALLERY_STAGE = "zoo, stage 1", 1
 
@@ -78,14 +78,14 @@ def _cards(results: StudyResults, most: float) -> list[Card]:
 
 def _answer_blocks(results: StudyResults) -> list[Block | None]:
     blocks: list[Block | None] = [plot_answers(results.answers)]
-    shown = ("auroc", "average_precision", "tpr0", "log_loss")
     for question in dict.fromkeys(answer.question for answer in results.answers):
         answers = [answer for answer in results.answers if answer.question == question]
         first = answers[0]
+        shown = [name for name in scores_of("lens", baselines=False) if name in first.differences]
         blocks.append(
             Table(
                 f"{question} {first.arm} minus {first.other}, on stage {first.stage}",
-                ("labels", *(NAMES[name] for name in shown)),
+                ("labels", *(SCORES[name].label for name in shown)),
                 tuple(
                     (
                         f"{100 * answer.fraction:g} %",
@@ -119,14 +119,15 @@ def _figure_blocks(results: StudyResults, table: pd.DataFrame, most: float) -> l
 
 
 def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
+    shown = [name for name in scores_of("lens", baselines=False) if all(name in one.figures for one in rows)]
     return Table(
         f"Stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} held-out images",
-        ("arm", "labels", *(NAMES[name] for name in SHOWN)),
+        ("arm", "labels", *(SCORES[name].label for name in shown)),
         tuple(
             (
                 one.arm,
                 f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
-                *(brief(one.figures[name]) for name in SHOWN),
+                *(brief(one.figures[name]) for name in shown),
             )
             for one in rows
         ),
@@ -142,10 +143,10 @@ def _flattery_blocks(results: StudyResults) -> list[Block | None]:
     found = results.flattery
     if found is None:
         return []
-    names = [name for name in LENS_FIGURES if name != "always_no_accuracy"]
+    names = [name for name in scores_of("lens", baselines=False) if name in found.difference]
     rows = tuple(
         (
-            NAMES[name],
+            SCORES[name].label,
             brief(found.leaking[name]),
             brief(found.honest[name]),
             brief(found.difference[name], signed=True),

@@ -12,8 +12,9 @@ import pandas as pd
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.intervals import FEW, Estimate
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import count_rarer_groups
-from convnet_galaxies.study.arm_scores import MOST, score_seeds, subtract_unpaired
+from convnet_galaxies.study.arm_scores import score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import QUESTIONS, Question
 
 
@@ -43,7 +44,7 @@ def answer_question(
         # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both arms.
         arms = [score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)]
         differences = {
-            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms), most=MOST.get(name, 1.0)))
+            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms), most=SCORES[name].most))
             for name, one in differences.items()
         }
     sentence = phrase_answer(question, fraction, differences["auroc"])

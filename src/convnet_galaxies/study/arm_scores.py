@@ -9,8 +9,9 @@ import numpy as np
 from scipy import stats
 
 from convnet_galaxies.measure.intervals import Estimate, cut_figure, encode_groups, resample_statistic
+from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import (
-    LENS_FIGURES,
+    CEILING,
     check_scores,
     count_rarer_groups,
     make_lens_statistic,
@@ -18,8 +19,6 @@ from convnet_galaxies.measure.scores import (
 )
 
 ONE_SEED = "one seed: others may differ"
-MOST = {"log_loss": np.inf}
-"""The largest value of a figure; 1 for all others, which are proportions."""
 
 
 def score_seeds(
@@ -31,27 +30,26 @@ def score_seeds(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """The LENS_FIGURES, each the mean over training seeds.
+    """The lens scores by name, each the mean over training seeds.
 
     truth: bool [n]; probability: float [seeds, n]; groups: [n]. The interval over groups is that of the mean of the
     seeds on the same resamples; that over seeds is added by add_seeds.
     Raises InputError when a class is missing.
     """
     checked = [check_scores(truth, row, groups) for row in np.atleast_2d(np.asarray(probability, float))]
-    statistics = [make_lens_statistic(*one, groups) for one in checked]
+    scores = scores_of("lens")
+    columns = (*scores, CEILING)
+    statistics = [make_lens_statistic(*one, groups, columns) for one in checked]
 
     def average(counts: np.ndarray) -> np.ndarray:
         return np.mean([statistic(counts) for statistic in statistics], axis=0)
 
     once = np.ones((1, encode_groups(groups)[1]))
-    by_seed = np.concatenate([statistic(once) for statistic in statistics])
+    by_seed = dict(zip(columns, np.concatenate([statistic(once) for statistic in statistics]).T, strict=True))
     values, draws = resample_statistic(average, groups, n_resamples=n_resamples, seed=seed)
     rarer, everywhere = count_rarer_groups(checked[0][0], groups), encode_groups(groups)[1]
-    over_groups = summarize_lenses(values, draws, rarer=rarer, everywhere=everywhere, level=level)
-    return {
-        name: add_seeds(over_groups[name], by_seed[:, k], most=MOST.get(name, 1.0))
-        for k, name in enumerate(LENS_FIGURES)
-    }
+    over_groups = summarize_lenses(columns, values, draws, rarer=rarer, everywhere=everywhere, level=level)
+    return {name: add_seeds(over_groups[name], by_seed[name], most=score.most) for name, score in scores.items()}
 
 
 def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Estimate:

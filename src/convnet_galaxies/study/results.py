@@ -16,9 +16,10 @@ from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
-from convnet_galaxies.study.arm_scores import MOST, average_splits, score_seeds, subtract_unpaired
+from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS, count_lenses
 from convnet_galaxies.train.targets import FLAVORS
 
@@ -39,7 +40,7 @@ class ArmFigures:
     """Figures of one arm at one share of the labels on the held-out images of one stage.
 
     labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them.
-    figures: by the names of LENS_FIGURES; the interval holds groups and seeds.
+    figures: by the names of the lens scores; the interval holds groups and seeds.
     """
 
     arm: str
@@ -202,7 +203,7 @@ def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resample
         honest = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
     except InputError:
         return None
-    most = {name: MOST.get(name, 1.0) for name in honest}
+    most = {name: SCORES[name].most for name in honest}
     flattered = {name: average_splits(name, [one[name] for one in by_split], most=most[name]) for name in honest}
     difference = {name: subtract_unpaired(name, flattered[name], honest[name], most=most[name]) for name in honest}
     return Flattery(flattered, honest, difference)

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import StudyResults
-
-SHOWN = ("auroc", "average_precision", "tpr0", "tpr10", "log_loss", "accuracy")
-NAMES = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "tpr0": "TPR0",
-    "tpr10": "TPR10",
-    "log_loss": "log loss",
-    "accuracy": "accuracy",
-    "always_no_accuracy": "accuracy of always no",
-}
 
 
 def render_results(results: StudyResults) -> str:
@@ -26,12 +16,14 @@ def render_results(results: StudyResults) -> str:
     for question in dict.fromkeys(answer.question for answer in results.answers):
         lines += ["", question]
         lines += [f"  {answer.sentence}" for answer in results.answers if answer.question == question]
+    scores = scores_of("lens", baselines=False)
     for stage in (1, 2):
         rows = [one for one in results.arms if one.stage == stage]
         if not rows:
             continue
         lines += ["", f"Held-out images of stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images}"]
-        head = ["arm", "labels", "seeds", *(NAMES[name] for name in SHOWN)]
+        shown = {name: score for name, score in scores.items() if all(name in one.figures for one in rows)}
+        head = ["arm", "labels", "seeds", *(score.label for score in shown.values())]
         lines += align(
             [
                 head,
@@ -40,7 +32,7 @@ def render_results(results: StudyResults) -> str:
                         one.arm,
                         f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
                         str(one.seeds),
-                        *(brief(one.figures[name]) for name in SHOWN),
+                        *(brief(one.figures[name]) for name in shown),
                     ]
                     for one in rows
                 ),
@@ -64,12 +56,13 @@ def render_results(results: StudyResults) -> str:
                 ["", "leaking split", "whole fields held out", "difference"],
                 *(
                     [
-                        NAMES[name],
+                        scores[name].label,
                         brief(results.flattery.leaking[name]),
                         brief(results.flattery.honest[name]),
                         brief(results.flattery.difference[name], signed=True),
                     ]
-                    for name in SHOWN
+                    for name in scores
+                    if name in results.flattery.difference
                 ),
             ]
         )
