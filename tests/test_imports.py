@@ -44,7 +44,7 @@ def test_only_simulation_needs_the_extra_and_names_it_when_it_is_absent(tmp_path
     ]
     refused = [
         *(["simulate", kind, str(tmp_path / kind)] for kind in ("galaxy-zoo", "space-warps", "survey")),
-        ["simulate", "space-warps", str(tmp_path / "onto"), "--onto", str(tmp_path)],
+        ["simulate", "injected-lenses", str(tmp_path), str(tmp_path / "onto")],
         ["demo", "-o", str(tmp_path / "demo")],
     ]
     script = WITHOUT_SIMULATION.replace("WORDS", repr([*usable, *refused]))

@@ -56,7 +56,7 @@ def test_whole_line_from_files_to_submission(run, world, tmp_path) -> None:
     assert result.code == 0
     assert result.out.startswith(f"{zoo}: 1 epochs in ")
     assert "validation rmse 0." in result.out
-    assert "RMSE" in run("evaluate", zoo, pack, "--by", "question").out
+    assert "RMSE" in run("evaluate", zoo, pack, "--breakdown", "question").out
     result = run("train", world / "lens.pack", "-o", lens, "--from", zoo, "--stage", 1, "--set", "train.epochs=1")
     assert result.code == 0, result.err
     assert f"descends from {zoo} (votes)" in run("describe", lens).out
@@ -126,10 +126,14 @@ BAD_INPUT = {  # arguments, exit code, a part of the message; {w} is the world, 
     "limit of nothing": ("predict {w}/zoo {w}/zoo.pack -o {t}/v.csv --limit 0", 2, "--limit"),
     "evaluation of another size": ("evaluate {w}/zoo {w}/small.pack", 1, "size_px 16 instead of 32"),
     "evaluation without labels": ("evaluate {w}/zoo {w}/plain.pack", 1, "the pack has no labels for what"),
-    "unknown breakdown": ("evaluate {w}/lens {w}/lens.pack --by colour", 2, "colour"),
+    "unknown breakdown": ("evaluate {w}/lens {w}/lens.pack --breakdown colour", 2, "colour"),
     "submission of lenses": ("submit {w}/lens {w}/zoo.pack -o {t}/s.csv", 1, "the run answers lens, expected votes"),
     "submission that is no CSV": ("submit {w}/zoo {w}/zoo.pack -o {t}/s.fits", 1, "expected .csv"),
-    "missing sample": ("submit {w}/zoo {w}/zoo.pack -o {t}/s.csv --sample {t}/no.csv", 1, "no.csv: does not exist"),
+    "missing sample": (
+        "submit {w}/zoo {w}/zoo.pack -o {t}/s.csv --sample-submission {t}/no.csv",
+        1,
+        "no.csv: does not exist",
+    ),
     "image folder that does not exist": ("pack images {w}/none -o {t}/p", 1, "does not exist"),
     "pack that exists": ("pack images {w}/zoo_images -o {w}/lens.pack", 1, "already exists"),
     "missing label column": ("pack images {w}/zoo_images {w}/zoo.csv --label lense -o {t}/p", 1, "no column lense"),

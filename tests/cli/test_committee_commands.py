@@ -46,7 +46,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped, tmp_path) -> None:
     assert run("train", world / "lens.pack", "-o", tmp_path / "second", *TINY, "--seed", 5).code == 0
     two, calibrated = tmp_path / "two", tmp_path / "calibrated"
-    joined = run("committee", world / "lens", tmp_path / "second", "-o", two, "--half")
+    joined = run("committee", world / "lens", tmp_path / "second", "-o", two, "--float16")
     assert (joined.code, joined.err) == (0, "")
     assert joined.out.startswith(f"{two}: 2 members, 0.0 MB of weights; images: ")
     fitted = run("calibrate", two, other_pack, "-o", calibrated, "--prevalence", 0.01)
@@ -112,12 +112,14 @@ def test_errors_are_two_lines_and_leave_nothing(run, world, other_pack, shipped,
 
 
 def test_mined_stamps_train_beside_the_first_pack(run, world, tmp_path) -> None:
-    mined = run("mine", world / "lens", world / "lens_images", "-o", tmp_path / "mined", "--above", 0, "--number", 9)
+    mined = run(
+        "mine", world / "lens", world / "lens_images", "-o", tmp_path / "mined", "--min-probability", 0, "--number", 9
+    )
     assert mined.code == 0, mined.err
     assert mined.out.startswith(f"{tmp_path / 'mined'}: 9 stamps with lens probability ")
     assert "9 of " not in mined.err
     listed = json.loads(
-        run("mine", world / "lens", world / "lens_images", "-o", tmp_path / "m2", "--above", 0, "--json").out
+        run("mine", world / "lens", world / "lens_images", "-o", tmp_path / "m2", "--min-probability", 0, "--json").out
     )
     assert (listed["stamps"], listed["windows"]) == (64, 64)
     shutil.rmtree(tmp_path / "m2")

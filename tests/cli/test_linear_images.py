@@ -135,7 +135,9 @@ def test_hdu_and_missing_are_options_of_predict_mine_and_pack(run, ask, tmp_path
     assert packed.code == 0
     again, _ = ask(tmp_path / "a.pack")
     np.testing.assert_allclose(again["lens_probability"], table["lens_probability"], rtol=1e-6)
-    mined = run("mine", "builtin:lens", tmp_path / "in", "--hdu", "1,4,3", "--above", "0", "-o", tmp_path / "m.pack")
+    mined = run(
+        "mine", "builtin:lens", tmp_path / "in", "--hdu", "1,4,3", "--min-probability", "0", "-o", tmp_path / "m.pack"
+    )
     assert mined.code == 0
     assert "shown as i, r, g" in mined.err
     assert set(read_pack(tmp_path / "m.pack").table["frame"]) == {"0-based from the bottom left"}

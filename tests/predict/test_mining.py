@@ -195,7 +195,7 @@ def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor
 def test_bad_input_is_one_message_and_leaves_nothing(run, world, predictor, fields, tmp_path) -> None:
     with pytest.raises(InputError, match="zoo: answers votes, expected lens"):
         mine(Predictor(world / "zoo", device="cpu"), world / "zoo", fields, tmp_path / "mined")
-    with pytest.raises(UsageError, match="--above: found 1, expected"):
+    with pytest.raises(UsageError, match="--min-probability: found 1, expected"):
         mine(predictor, run, fields, tmp_path / "mined", above=1.0)
     with pytest.raises(InputError, match=r"found no window with a lens probability of 0\.9999 or more among 126 in 3"):
         mine(predictor, run, fields, tmp_path / "mined", above=0.9999)

@@ -21,8 +21,8 @@ def run(*words: str) -> str:
 
 @pytest.mark.parametrize("text", ["0,1", "2", "half", ""])
 def test_impossible_shares_of_the_labels_are_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match=r"--fractions: found .*expected numbers above 0 and at most 1"):
-        run("study", "--zoo", "z", "--space-warps", "s", "-o", str(tmp_path / "o"), "--fractions", text)
+    with pytest.raises(UsageError, match=r"--label-fractions: found .*expected numbers above 0 and at most 1"):
+        run("study", "--zoo", "z", "--space-warps", "s", "-o", str(tmp_path / "o"), "--label-fractions", text)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,8 +8,23 @@ from typing import Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Quiet, Seed, progress_bar, show_json
-from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
+from convnet_galaxies.cli.options import (
+    Device,
+    DeviceChoice,
+    Force,
+    Json,
+    Part,
+    PartChoice,
+    Quiet,
+    Run,
+    RunOutput,
+    Seed,
+    ViewChoice,
+    Views,
+    accept_old_names,
+    progress_bar,
+    show_json,
+)
 from convnet_galaxies.errors import OutputExistsError
 
 
@@ -20,12 +35,9 @@ class MethodChoice(StrEnum):
     ISOTONIC = "isotonic"
 
 
-RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    app.command()(committee)
+    app.command(cls=accept_old_names({"--half": "--float16"}))(committee)
     app.command()(calibrate)
     app.command()(familiarity)
 
@@ -35,7 +47,9 @@ def committee(
         list[str], typer.Argument(help="Finished runs of the same images and tasks, whose nets see the same.")
     ],
     output: RunOutput,
-    half: Annotated[bool, typer.Option("--half", help="Store weights in half the bytes (float16).")] = False,
+    half: Annotated[
+        bool, typer.Option("--float16", help="Store weights in half precision (float16), in half the bytes.")
+    ] = False,
     publish: Annotated[
         bool,
         typer.Option("--publish", help="For weights that are given away: no names of images or folders, hashed keys."),
@@ -48,7 +62,7 @@ def committee(
     It holds out only what no member was trained on. Calibrate it, and fit its familiarity, after joining; a single
     run with --publish keeps both. `train --from` a committee starts from its first member.
 
-    Example: `convnet-galaxies committee seed0 seed1 seed2 -o three --half`
+    Example: `convnet-galaxies committee seed0 seed1 seed2 -o three --float16`
     """
     from convnet_galaxies.train.committee import join_runs
 
@@ -71,10 +85,8 @@ def calibrate(
     prevalence: Annotated[
         float | None, typer.Option(help="Share of lenses that the probabilities shall hold for; default: the pack's.")
     ] = None,
-    part: Annotated[
-        PartChoice, typer.Option(help="Which held-out images: test, validation, or both.")
-    ] = PartChoice.HELDOUT,
-    views: ViewOption = ViewChoice.EIGHT,
+    part: Part = PartChoice.HELDOUT,
+    views: Views = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,

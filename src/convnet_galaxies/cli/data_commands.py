@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from convnet_galaxies.cli.options import (
     Json,
     Limit,
     Missing,
+    PackOutput,
     Quiet,
     SkipBad,
     Workers,
@@ -23,9 +24,6 @@ from convnet_galaxies.cli.options import (
     show_json,
 )
 
-if TYPE_CHECKING:
-    pass
-
 ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
 """Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
 
@@ -33,12 +31,15 @@ STAMP_PX, STAMP_SCALE_ARCSEC = 96, 0.186
 
 pack_app = typer.Typer(no_args_is_help=True, help="Decode images once into a pack, which training reads at full speed.")
 
-PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
 Crop = Annotated[int | None, typer.Option(min=1, help="Side in pixels of the central square that is kept.")]
 Size = Annotated[int, typer.Option(min=16, help="Side in pixels that it is shrunk to.")]
 Like = Annotated[
     str | None,
-    typer.Option(help="Run, or builtin:NAME, whose crop, size, bands and stretch are taken instead of these options."),
+    typer.Option(
+        metavar="RUN",
+        help="Preprocess as for this run (a folder or builtin:NAME): its crop, size, bands, pixel scale and stretch "
+        "replace the options given here.",
+    ),
 ]
 
 
@@ -84,6 +85,7 @@ def pack_galaxy_zoo(
     output: PackOutput = ...,  # type: ignore[assignment]
     crop: Crop = ZOO_CROP_PX,
     size: Size = ZOO_SIZE_PX,
+    like: Like = None,
     limit: Limit = None,
     workers: Workers = None,
     skip_bad: SkipBad = False,
@@ -99,7 +101,8 @@ def pack_galaxy_zoo(
     from convnet_galaxies.data.preprocess import Preprocess
 
     records = read_galaxy_zoo(images, solutions, skip_bad=skip_bad)
-    _pack(records, Preprocess(crop_px=crop, size_px=size), output, limit, workers, skip_bad, force, quiet, as_json)
+    preprocess, window_px = _like(like) or (Preprocess(crop_px=crop, size_px=size), None)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
 @pack_app.command("space-warps")

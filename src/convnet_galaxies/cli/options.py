@@ -1,4 +1,4 @@
-"""Options that mean the same in every command, and how results, remarks and progress are shown."""
+"""Options that mean the same in every command, their old names, and how results, remarks and progress are shown."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from convnet_galaxies.data.json_values import as_plain
 
@@ -21,13 +23,45 @@ class DeviceChoice(StrEnum):
     CUDA = "cuda"
 
 
+class ViewChoice(StrEnum):
+    """Views of each image that are averaged."""
+
+    ONE = "1"
+    EIGHT = "8"
+    SIXTEEN = "16"
+
+
+class PartChoice(StrEnum):
+    """Held-out images."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+    HELDOUT = "heldout"
+
+
+Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
+Views = Annotated[ViewChoice, typer.Option(help="Views of each image that are averaged (test-time augmentation).")]
+Part = Annotated[PartChoice, typer.Option(help="Held-out images that are scored: test, validation, or both.")]
+Stage = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
+PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
+RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
+Parent = Annotated[str | None, typer.Option("--from", help="Run, or builtin:NAME, whose weights are the start.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; the same seed gives the same result.")]
+SettingsSeed = Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")]
 Device = Annotated[DeviceChoice, typer.Option(help="Processor that computes; auto takes a GPU when there is one.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first so many images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and list them.")]
+PixelScale = Annotated[
+    float | None,
+    typer.Option(
+        help="Arcsec per pixel of the images; default: that of their FITS headers, else of the run's own images."
+    ),
+]
 BlueFirst = Annotated[
     bool,
     typer.Option(
@@ -55,6 +89,29 @@ Missing = Annotated[
     typer.Option(help="Largest share of missing pixels (NaN, blank, masked) in a band; they are filled with its sky."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one a processor.")]
+
+
+def accept_old_names(names: dict[str, str]) -> type[TyperCommand]:
+    """Return a class of commands that takes options under old names too, for one release.
+
+    names: old to new. Help lists only the new ones; a remark on standard error tells whoever uses an old one.
+    """
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            end = args.index("--") if "--" in args else len(args)
+            renamed = []
+            for word in args[:end]:
+                option, equals, value = word.partition("=")
+                if option in names:
+                    remark(
+                        f"{option} is now called {names[option]}; the old name goes with the next release",
+                        quiet=bool({"-q", "--quiet"} & set(args)),
+                    )
+                renamed.append(names.get(option, option) + equals + value)
+            return super().parse_args(ctx, [*renamed, *args[end:]])
+
+    return Command
 
 
 def show_json(result: Any) -> None:

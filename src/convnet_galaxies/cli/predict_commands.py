@@ -17,11 +17,20 @@ from convnet_galaxies.cli.options import (
     Json,
     Limit,
     Missing,
+    PackOutput,
+    Part,
+    PartChoice,
+    PixelScale,
     Planes,
     Quiet,
+    Run,
     Seed,
     SkipBad,
+    Stage,
+    ViewChoice,
+    Views,
     ZeroPoint,
+    accept_old_names,
     progress_bar,
     remark,
     show_json,
@@ -29,23 +38,7 @@ from convnet_galaxies.cli.options import (
 from convnet_galaxies.errors import OutputExistsError
 
 
-class ViewChoice(StrEnum):
-    """Views of each image that are averaged."""
-
-    ONE = "1"
-    EIGHT = "8"
-    SIXTEEN = "16"
-
-
-class PartChoice(StrEnum):
-    """Held-out images."""
-
-    TEST = "test"
-    VALIDATION = "validation"
-    HELDOUT = "heldout"
-
-
-class ByChoice(StrEnum):
+class BreakdownChoice(StrEnum):
     """What figures can be broken down by."""
 
     QUESTION = "question"
@@ -53,30 +46,28 @@ class ByChoice(StrEnum):
     STAGE = "stage"
 
 
-class PlaceChoice(StrEnum):
+class WindowChoice(StrEnum):
     """Where windows are centred."""
 
     GRID = "grid"
     OBJECTS = "objects"
 
 
-Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
-ViewOption = Annotated[ViewChoice, typer.Option("--views", help="Views of each image that are averaged.")]
-
-PixelScale = Annotated[
-    float | None,
-    typer.Option(
-        help="Arcsec per pixel of the images; default: that of their FITS headers, else of the run's own images."
-    ),
-]
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(predict)
-    app.command()(evaluate)
-    app.command()(submit)
-    app.command()(mine)
+    app.command(cls=accept_old_names({"--by": "--breakdown"}))(evaluate)
+    app.command(cls=accept_old_names({"--sample": "--sample-submission"}))(submit)
+    app.command(
+        cls=accept_old_names(
+            {
+                "--above": "--min-probability",
+                "--on": "--windows",
+                "--stride": "--stride-px",
+                "--context": "--margin-px",
+            }
+        )
+    )(mine)
 
 
 def predict(
@@ -131,12 +122,12 @@ def predict(
 def evaluate(
     run: Run,
     pack: Annotated[Path, typer.Argument(help="Pack with labels.")],
-    part: Annotated[
-        PartChoice, typer.Option(help="Which held-out images: test, validation, or both.")
-    ] = PartChoice.TEST,
-    stage: Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")] = None,
-    by: Annotated[list[ByChoice] | None, typer.Option(help="Break figures down; may be repeated.")] = None,
-    views: ViewOption = ViewChoice.EIGHT,
+    part: Part = PartChoice.TEST,
+    stage: Stage = None,
+    breakdown: Annotated[
+        list[BreakdownChoice] | None, typer.Option(help="Also score by question, flavor or stage; may be repeated.")
+    ] = None,
+    views: Views = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
     as_json: Json = False,
@@ -145,7 +136,7 @@ def evaluate(
 
     Images that share a galaxy, field or image file with what the run or an ancestor was trained on are refused.
 
-    Example: `convnet-galaxies evaluate stage1 lenses.pack --by flavor`
+    Example: `convnet-galaxies evaluate stage1 lenses.pack --breakdown flavor`
     """
     from convnet_galaxies.cli.tables import render_evaluation
     from convnet_galaxies.data.pack import read_pack, summarise_pack
@@ -159,7 +150,7 @@ def evaluate(
         remark(f"Warning: When packed: {text}")
     for text in summarise_pack(pack).facts:
         remark(f"When packed: {text}")
-    show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in by or ()]))
+    show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in breakdown or ()]))
 
 
 def submit(
@@ -167,9 +158,12 @@ def submit(
     images: Annotated[Path, typer.Argument(help="images_test_rev1.zip, its folder, or a pack of it.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The submission, a CSV file.")],
     sample: Annotated[
-        Path | None, typer.Option(help="Kaggle's sample, e.g. all_zeros_benchmark.zip: its order is kept.")
+        Path | None,
+        typer.Option(
+            "--sample-submission", help="Kaggle's sample, e.g. all_zeros_benchmark.zip: its order of rows is kept."
+        ),
     ] = None,
-    views: ViewOption = ViewChoice.EIGHT,
+    views: Views = ViewChoice.EIGHT,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
@@ -194,17 +188,19 @@ def submit(
 def mine(
     run: Run,
     images: Annotated[Path, typer.Argument(help="Folder or zip of fields, or of cutouts, that hold no lens.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")],
+    output: PackOutput,
     number: Annotated[int, typer.Option(min=1, help="Largest number of stamps.")] = 200,
-    above: Annotated[float, typer.Option(help="Lowest lens probability of a stamp.")] = 0.5,
-    on: Annotated[PlaceChoice, typer.Option(help="Windows on a grid, or on each peak of brightness.")] = (
-        PlaceChoice.GRID
-    ),
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Pixels between windows; default: half of what the net sees.")
+    min_probability: Annotated[float, typer.Option(help="Lowest lens probability of a stamp.")] = 0.5,
+    windows: Annotated[
+        WindowChoice, typer.Option(help="Where windows are centred: on a grid, or on each peak of brightness.")
+    ] = WindowChoice.GRID,
+    stride_px: Annotated[
+        int | None, typer.Option(min=1, help="Pixels between windows of the grid; default: half of what the net sees.")
     ] = None,
-    context: Annotated[int, typer.Option(min=0, help="Pixels added at each side of the stamps, for rotation.")] = 0,
-    views: ViewOption = ViewChoice.ONE,
+    margin_px: Annotated[
+        int, typer.Option(min=0, help="Pixels added at each side of the stamps: room for rotation in training.")
+    ] = 0,
+    views: Views = ViewChoice.ONE,
     pixel_scale: PixelScale = None,
     zero_point: ZeroPoint = None,
     bands: Planes = None,
@@ -238,10 +234,10 @@ def mine(
             images,
             output,
             number=number,
-            above=above,
-            on=on.value,
-            stride_px=stride,
-            context_px=context,
+            above=min_probability,
+            on=windows.value,
+            stride_px=stride_px,
+            context_px=margin_px,
             reading=_reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing),
             skip_bad=skip_bad,
             limit=limit,

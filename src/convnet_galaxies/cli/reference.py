@@ -57,7 +57,7 @@ def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _describe(name: str, command: Any) -> Iterator[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option"]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = " ".join(_argument(p) for p in arguments)
     yield f"## `{name} {usage}`\n"
     yield command.help.strip() + "\n"

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Force, Json, Quiet, Seed, Workers, as_plain, progress_bar, remark, show_json
+from convnet_galaxies.cli.options import (
+    Force,
+    Json,
+    Quiet,
+    Seed,
+    Workers,
+    accept_old_names,
+    progress_bar,
+    remark,
+    show_json,
+)
 from convnet_galaxies.errors import UsageError
 
 simulate_app = typer.Typer(
@@ -20,14 +30,14 @@ Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.add_typer(simulate_app, name="simulate")
-    app.command()(cutouts)
+    app.command(cls=accept_old_names({"--fields": "--field-table"}))(cutouts)
 
 
-@simulate_app.command("galaxy-zoo")
+@simulate_app.command("galaxy-zoo", cls=accept_old_names({"--test-share": "--test-fraction"}))
 def galaxy_zoo(
     output: Folder,
     number: Annotated[int, typer.Option(help="Galaxies, training and test images together.")] = 2000,
-    test_share: Annotated[float, typer.Option(help="Share of them that are test images.")] = 0.2,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of them that are test images.")] = 0.2,
     seed: Seed = 0,
     workers: Workers = None,
     force: Force = False,
@@ -42,7 +52,7 @@ def galaxy_zoo(
 
     with progress_bar("Simulating galaxies", quiet=quiet) as update:
         summary = simulate_galaxy_zoo(
-            output, number=number, seed=seed, workers=workers, test_fraction=test_share, progress=update, force=force
+            output, number=number, seed=seed, workers=workers, test_fraction=test_fraction, progress=update, force=force
         )
     show_json(summary) if as_json else typer.echo(f"{output}: {number:,} galaxies")
 
@@ -50,10 +60,10 @@ def galaxy_zoo(
 @simulate_app.command("space-warps")
 def space_warps(
     output: Folder,
-    number: Annotated[int, typer.Option(help="Cutouts in the catalogue (with --onto: fields).")] = 2000,
-    onto: Annotated[Path | None, typer.Option(help="Folder of fields (PNG or gri FITS) to paint lenses into.")] = None,
+    number: Annotated[int, typer.Option(help="Cutouts in the catalogue.")] = 2000,
+    onto: Annotated[Path | None, typer.Option(hidden=True)] = None,
     unknown_prevalence: Annotated[
-        float | None, typer.Option(help="Share of lenses among the test cutouts; default: 0.03.")
+        float | None, typer.Option(help="Fraction of lenses among the test cutouts; default: 0.03.")
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
@@ -63,49 +73,73 @@ def space_warps(
 ) -> None:
     """Simulate Space Warps: fields, volunteers' clicks, cutouts and their catalogue, in the published proportions.
 
-    With --onto, lenses are painted round the red galaxies of fields that you have, as Space Warps did. Fields that
-    cannot hold one are counted with the reason, and truth.csv names the field of each lens.
-
     Example: `convnet-galaxies simulate space-warps data --number 2000`
     """
-    from convnet_galaxies.simulate.injection import inject
     from convnet_galaxies.simulate.space_warps import simulate_space_warps
 
-    if onto is not None and (unknown_prevalence is not None or workers is not None):
-        name = "--workers" if workers is not None else "--unknown-prevalence"
-        raise UsageError(
-            f"{name}: does not apply to --onto, which paints one lens into each field in one process",
-            f"leave out {name}",
-        )
-    remarks: tuple[str, ...] = ()
-    with progress_bar("Simulating fields", quiet=quiet) as update:
-        if onto is not None:
-            done = inject(onto, output, number, seed, progress=update, force=force)
-            remarks, lenses = done.remarks, len(done.table)
-            text = f"{output}: {lenses:,} images with a lens each, in {len(done.fields):,} different fields"
-            result: object = {"fields": lenses, "different_fields": done.fields, "path": output, "remarks": remarks}
-        else:
-            summary = simulate_space_warps(
-                output,
-                number=number,
-                seed=seed,
-                workers=workers,
-                unknown_prevalence=0.03 if unknown_prevalence is None else unknown_prevalence,
-                progress=update,
-                force=force,
+    if onto is not None:
+        if unknown_prevalence is not None or workers is not None:
+            name = "--workers" if workers is not None else "--unknown-prevalence"
+            raise UsageError(
+                f"{name}: does not apply to --onto, which paints one lens into each field in one process",
+                f"leave out {name}",
             )
-            text, result = f"{output}: {number:,} cutouts", as_plain(summary)
-    for one in remarks:
-        remark(one, quiet=quiet)
-    show_json(result) if as_json else typer.echo(text)
+        remark(
+            "--onto is now the command `simulate injected-lenses FIELDS OUT`; it goes with the next release",
+            quiet=quiet,
+        )
+        injected_lenses(onto, output, number, seed, force, quiet, as_json)
+        return
+    with progress_bar("Simulating fields", quiet=quiet) as update:
+        summary = simulate_space_warps(
+            output,
+            number=number,
+            seed=seed,
+            workers=workers,
+            unknown_prevalence=0.03 if unknown_prevalence is None else unknown_prevalence,
+            progress=update,
+            force=force,
+        )
+    show_json(summary) if as_json else typer.echo(f"{output}: {number:,} cutouts")
 
 
-@simulate_app.command("survey")
+@simulate_app.command("injected-lenses")
+def injected_lenses(
+    fields: Annotated[Path, typer.Argument(help="Folder of fields (pictures or gri FITS) to paint lenses into.")],
+    output: Folder,
+    number: Annotated[int, typer.Option(help="Images to make, with one lens each.")] = 2000,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Inject simulated lenses into fields that you have, round their red galaxies, as Space Warps did.
+
+    Fields that cannot hold a lens are counted with the reason, and truth.csv names the field of each lens.
+
+    Example: `convnet-galaxies simulate injected-lenses fields data --number 200`
+    """
+    from convnet_galaxies.simulate.injection import inject
+
+    with progress_bar("Painting lenses", quiet=quiet) as update:
+        done = inject(fields, output, number, seed, progress=update, force=force)
+    for text in done.remarks:
+        remark(text, quiet=quiet)
+    lenses, used = len(done.table), len(done.fields)
+    if as_json:
+        show_json({"fields": lenses, "different_fields": done.fields, "path": output, "remarks": done.remarks})
+    else:
+        typer.echo(f"{output}: {lenses:,} images with a lens each, in {used:,} different fields")
+
+
+@simulate_app.command("survey", cls=accept_old_names({"--separate": "--file-per-band"}))
 def survey(
     output: Folder,
     number: Annotated[int, typer.Option(help="Lenses in the mosaic.")] = 40,
     size: Annotated[int, typer.Option(min=64, help="Side of the mosaic in pixels of 0.186 arcsec.")] = 4096,
-    separate: Annotated[bool, typer.Option("--separate", help="Three files instead of one cube.")] = False,
+    file_per_band: Annotated[
+        bool, typer.Option("--file-per-band", help="Write one FITS file per band instead of one cube.")
+    ] = False,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
@@ -118,7 +152,9 @@ def survey(
     from convnet_galaxies.simulate.survey import simulate_survey
 
     with progress_bar("Simulating tiles", quiet=quiet) as update:
-        truth = simulate_survey(output, number, seed, size_px=size, separate=separate, force=force, progress=update)
+        truth = simulate_survey(
+            output, number, seed, size_px=size, separate=file_per_band, force=force, progress=update
+        )
     show_json({"path": output, "lenses": len(truth)}) if as_json else typer.echo(f"{output}: {len(truth):,} lenses")
 
 
@@ -127,7 +163,7 @@ def cutouts(
     markers: Annotated[Path, typer.Argument(help="CSV of clicks: ZooID, volunteer, x, y; optional stage, skill.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the catalogue and its cutouts.")],
     table: Annotated[
-        Path | None, typer.Option("--fields", help="CSV with category, kind, flavor, truth, stage by field.")
+        Path | None, typer.Option("--field-table", help="CSV with category, kind, flavor, truth, stage by field.")
     ] = None,
     force: Force = False,
     quiet: Quiet = False,

@@ -9,19 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from convnet_galaxies.cli.options import (
+    Changes,
     Device,
     DeviceChoice,
     Force,
     Json,
+    Part,
+    PartChoice,
     Quiet,
+    Run,
     Seed,
+    SettingsFile,
+    Stage,
+    ViewChoice,
+    Views,
     Workers,
+    accept_old_names,
     progress_bar,
     remark,
     show_json,
 )
-from convnet_galaxies.cli.predict_commands import PartChoice, Run, ViewChoice, ViewOption
-from convnet_galaxies.cli.train_commands import Changes, SettingsFile
 from convnet_galaxies.errors import OutputExistsError, UsageError
 
 Pair = tuple[float, float]
@@ -37,9 +44,9 @@ class SizeChoice(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    app.command()(study)
+    app.command(cls=accept_old_names({"--fractions": "--label-fractions"}))(study)
     app.command()(unknown)
-    app.command()(report)
+    app.command(cls=accept_old_names({"--lenses": "--survey-lenses", "--fields": "--survey-images"}))(report)
     app.command()(demo)
 
 
@@ -48,7 +55,9 @@ def study(
     space_warps: Annotated[Path, typer.Option("--space-warps", help="Space Warps pack with both stages.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; goes on if it is there.")],
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds of every arm.")] = 5,
-    fractions: Annotated[str, typer.Option(help="Shares of the labels, with commas between.")] = "0.05,0.2,1",
+    label_fractions: Annotated[
+        str, typer.Option(metavar="F,...", help="Fractions of the training labels that nets learn from.")
+    ] = "0.05,0.2,1",
     zoo_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the Galaxy Zoo net.")] = None,
     lens_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs on stage 1, or on stage 2 alone.")] = None,
     fine_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning on stage 2.")] = None,
@@ -76,7 +85,7 @@ def study(
     chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS if settings is None else None)
     epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
     given: dict[str, Any] = {name: number for name, number in epochs.items() if number is not None}
-    plan = StudyPlan(seeds=seeds, fractions=_read_shares(fractions), **given)
+    plan = StudyPlan(seeds=seeds, fractions=_read_shares(label_fractions), **given)
     with progress_bar("Study", quiet=quiet) as update:
         run_study(
             read_pack(zoo), read_pack(space_warps), chosen, output, plan=plan, device=device.value, progress=update
@@ -94,7 +103,7 @@ def unknown(
     known: Annotated[
         Path | None, typer.Option("--known", help="Pack with the run's held-out labelled images; default: PACK.")
     ] = None,
-    stage: Annotated[int | None, typer.Option(min=1, help="Take known images of this stage only.")] = None,
+    stage: Annotated[int | None, typer.Option(min=1, help="Only known images of this Space Warps stage.")] = None,
     grades: Annotated[
         list[Path] | None, typer.Option("--grades", help="CSV of expert grades by ZooID (candidates.csv). Repeat.")
     ] = None,
@@ -102,12 +111,20 @@ def unknown(
         list[Path] | None, typer.Option("--crowd", help="The crowd's list: ZooID P Nclass image-file. Repeat.")
     ] = None,
     completeness_ratio: Annotated[
-        Pair, typer.Option(help="Assumed completeness for real lenses over that for the known ones, least and most.")
+        Pair,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Completeness for real lenses over that for the known ones: lowest and highest assumed.",
+        ),
     ] = (0.5, 1.0),
     false_positive_ratio: Annotated[
-        Pair, typer.Option(help="Assumed false positive rate of the unknown over that of the known, least and most.")
+        Pair,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="False positive rate of the unknown images over that of the known: lowest and highest assumed.",
+        ),
     ] = (0.5, 2.0),
-    views: ViewOption = ViewChoice.EIGHT,
+    views: Views = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,
@@ -152,14 +169,16 @@ def report(
     pack: Annotated[
         Path | None, typer.Option("--pack", help="Pack of the images: a run needs it for figures and galleries.")
     ] = None,
-    part: Annotated[PartChoice, typer.Option(help="Which held-out images of a run are scored.")] = PartChoice.TEST,
-    stage: Annotated[int | None, typer.Option(min=1, help="Score only images of this stage.")] = None,
+    part: Part = PartChoice.TEST,
+    stage: Stage = None,
     truth: Annotated[
         Path | None, typer.Option(help="truth.csv of a simulation, for completeness by Einstein radius and magnitude.")
     ] = None,
-    lenses: Annotated[float, typer.Option(help="Lenses in the survey that purity is stated for.")] = 90.0,
-    fields: Annotated[int, typer.Option(help="Images in that survey.")] = 430_000,
-    views: ViewOption = ViewChoice.EIGHT,
+    survey_lenses: Annotated[
+        float, typer.Option(help="Lenses that a survey is expected to hold; purity is stated for that survey.")
+    ] = 90.0,
+    survey_images: Annotated[int, typer.Option(help="Images of that survey, lenses included.")] = 430_000,
+    views: Views = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,
@@ -181,7 +200,7 @@ def report(
         views=int(views.value),  # type: ignore[arg-type]
         device=device.value,
         truth=truth,
-        survey=Survey(lenses, fields),
+        survey=Survey(survey_lenses, survey_images),
         seed=seed,
         force=force,
     )
@@ -282,6 +301,7 @@ def _read_shares(text: str) -> tuple[float, ...]:
         shares = ()
     if not shares or not all(0 < share <= 1 for share in shares):
         raise UsageError(
-            f"--fractions: found '{text}', expected numbers above 0 and at most 1", "write e.g. --fractions 0.05,0.2,1"
+            f"--label-fractions: found '{text}', expected numbers above 0 and at most 1",
+            "write e.g. --label-fractions 0.05,0.2,1",
         )
     return shares

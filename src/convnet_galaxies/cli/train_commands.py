@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convnet_galaxies.cli.options import Device, DeviceChoice, Force, Json, Limit, Quiet, progress_bar, show_json
+from convnet_galaxies.cli.options import (
+    Changes,
+    Device,
+    DeviceChoice,
+    Force,
+    Json,
+    Limit,
+    Parent,
+    Quiet,
+    RunOutput,
+    SettingsFile,
+    SettingsSeed,
+    Stage,
+    progress_bar,
+    show_json,
+)
 
 if TYPE_CHECKING:  # pydantic is imported where it is used
     from convnet_galaxies.settings import Settings
@@ -28,10 +43,6 @@ Tasks = Annotated[
     list[TaskChoice] | None,
     typer.Option("--task", help="What to learn; several give several heads. Default: what the pack has."),
 ]
-Stage = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
-Parent = Annotated[str | None, typer.Option("--from", help="Run, or builtin:NAME, whose weights are the start.")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,14 +67,14 @@ def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | N
 
 def train(
     packs: Packs,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    output: RunOutput,
     task: Tasks = None,
     stage: Stage = None,
     parent: Parent = None,
     settings: SettingsFile = None,
     changes: Changes = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")] = None,
+    seed: SettingsSeed = None,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
     force: Force = False,
@@ -143,7 +154,7 @@ def crossval(
     parent: Parent = None,
     settings: SettingsFile = None,
     changes: Changes = None,
-    seed: Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")] = None,
+    seed: SettingsSeed = None,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,

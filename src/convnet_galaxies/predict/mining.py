@@ -92,7 +92,9 @@ def mine(
             f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
         )
     if not 0 <= above < 1:
-        raise UsageError(f"--above: found {above:g}, expected a probability from 0 to below 1", "give e.g. 0.5")
+        raise UsageError(
+            f"--min-probability: found {above:g}, expected a probability from 0 to below 1", "give e.g. 0.5"
+        )
     if output.exists() and not force:
         raise OutputExistsError(output)
     reading = reading or ReadOptions()
@@ -133,7 +135,7 @@ def mine(
         raise InputError(
             f"{source}: found no window with a lens probability of {above:g} or more among {windows:,} in "
             f"{len(files) - len(skipped):,} images, the highest is {best:.3g}",
-            f"pass --above {best * 0.9:.2g}, or give more images",
+            f"pass --min-probability {best * 0.9:.2g}, or give more images",
         )
     mined = replace(_to_set(finds, made, predictor, run), linear=linear, warnings=tuple(notes.warnings()))
     write_set(mined, output, force=force, skipped=skipped)
@@ -151,7 +153,7 @@ def widen(preprocess: Preprocess, context_px: int, pixel_scale_arcsec: float | N
     crop_px, size_px = preprocess.crop_px, preprocess.size_px
     own_crop_px = preprocess.crop_of(pixel_scale_arcsec)
     if crop_px is None or own_crop_px is None:
-        raise InputError("--context: the run sees whole images, which have no context", "leave out --context")
+        raise InputError("--margin-px: the run sees whole images, which have no margin", "leave out --margin-px")
     wide_px = crop_px + 2 * round(context_px * crop_px / own_crop_px)
     return preprocess.model_copy(update={"crop_px": wide_px, "size_px": round(wide_px * size_px / crop_px)})
 

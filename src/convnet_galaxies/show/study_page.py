@@ -187,7 +187,7 @@ def _provenance(
             f"--zoo {results.sources.get('zoo', 'ZOO_PACK')}",
             f"--space-warps {results.sources.get('space_warps', 'PACK')}",
             f"--seeds {settings['seeds']}",
-            "--fractions " + ",".join(f"{fraction:g}" for fraction in settings["fractions"]),
+            "--label-fractions " + ",".join(f"{fraction:g}" for fraction in settings["fractions"]),
             "--settings settings.toml -o DIR",
         ]
     )

@@ -80,7 +80,9 @@ def keep_share(parts: np.ndarray, table: pd.DataFrame, share: float, *, seed: in
     Raises InputError when a stage is left without lenses or without others.
     """
     if not 0 < share <= 1:
-        raise UsageError(f"--fractions: found {share:g}, expected numbers above 0 and at most 1", "use e.g. 0.05 0.2 1")
+        raise UsageError(
+            f"--label-fractions: found {share:g}, expected numbers above 0 and at most 1", "use e.g. 0.05 0.2 1"
+        )
     groups, kind = table["group"].to_numpy(), kind_of_groups(table)
     kept: list[np.ndarray] = []
     for one in np.unique(kind):
@@ -88,7 +90,7 @@ def keep_share(parts: np.ndarray, table: pd.DataFrame, share: float, *, seed: in
         order = np.random.default_rng(seed).permutation(len(names))
         kept.append(names[order[: max(1, round(share * len(names)))]])
     left = np.where((parts == "train") & ~np.isin(groups, np.concatenate(kept)), "", parts).astype(object)
-    _require_both(table, left, "train", f"give a larger catalogue, or larger --fractions than {share:g}")
+    _require_both(table, left, "train", f"give a larger catalogue, or larger --label-fractions than {share:g}")
     return left
 
 

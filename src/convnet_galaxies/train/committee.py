@@ -151,5 +151,5 @@ def _require_halvable(state: dict[str, Tensor]) -> None:
             largest = float(torch.nan_to_num(tensor.abs(), nan=torch.inf).max())
             raise InputError(
                 f"{name}: found the weight {largest:g}, which float16 cannot hold (at most {LARGEST_HALF:g})",
-                "leave out --half",
+                "leave out --float16",
             )
