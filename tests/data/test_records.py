@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,25 @@ def test_connect_gives_the_components_that_a_slow_search_finds(values) -> None:
     np.testing.assert_array_equal(found[:, None] == found[None, :], same)
 
 
+def test_a_group_is_named_by_its_first_rows_first_present_value() -> None:
+    table = pd.DataFrame(
+        {
+            "id": ["i0", "i1", "i2", "i3", "i4"],
+            "ZooID": [None, "z1", "z2", "", "z2"],
+            "image_file": ["f", "f", "g", np.nan, "h"],
+        }
+    )
+    assert connect(table, ("ZooID", "image_file")).tolist() == [
+        "image_file=f",
+        "image_file=f",
+        "ZooID=z2",
+        "i3",
+        "ZooID=z2",
+    ]
+    assert connect(table, ("image_file", "ZooID"))[2] == "image_file=g"
+    assert connect(table, ()).tolist() == table["id"].tolist()
+
+
 def _make_set(ids: list[str], **columns) -> ImageSet:
     table = pd.DataFrame({"id": ids, "group": ids, **columns})
     return ImageSet(np.zeros((len(ids), 4, 4, 3), np.uint8), table, Preprocess(size_px=4), link_columns=tuple(columns))
@@ -84,6 +104,20 @@ def test_joining_compares_positions_across_packs_anew() -> None:
     group = join_sets([at("a", 30.0, -5.0), at("b", 30.01, -5.0), at("c", 31.0, -5.0)]).table["group"]
     assert group[0] == group[1]
     assert group[0] != group[2]
+
+
+def test_a_pack_of_linear_images_gives_its_stretch_to_those_that_it_did_nothing_to() -> None:
+    plain, linear = _make_set(["a"], ZooID=["z1"]), _make_set(["b"], ZooID=["z2"])
+    stretch = linear.preprocess.stretch.model_copy(update={"soft_sigma": 5.0})
+    linear = replace(linear, linear=True, preprocess=linear.preprocess.model_copy(update={"stretch": stretch}))
+    for sets in ([plain, linear], [linear, plain]):
+        joined = join_sets(sets)
+        assert joined.preprocess == linear.preprocess
+        assert joined.linear
+    assert not join_sets([plain, _make_set(["c"], ZooID=["z3"])]).linear
+    other = replace(linear, preprocess=plain.preprocess, table=linear.table.assign(id=["d"]))
+    with pytest.raises(InputError, match="pack all sources with the same settings"):
+        join_sets([linear, other])
 
 
 def test_joining_refuses_other_sizes_and_doubles() -> None:

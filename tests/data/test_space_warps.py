@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from convnet_galaxies.data.catalog_values import count_tables
-from convnet_galaxies.data.space_warps import label_lenses, read_space_warps
+from convnet_galaxies.data.space_warps import find_catalog, label_lenses, read_catalog, read_space_warps
 from convnet_galaxies.errors import InputError
 
 CELLS = (
@@ -149,6 +149,25 @@ def test_cutouts_of_one_field_or_one_image_file_are_one_group(small: Path) -> No
 
 def test_catalogue_alone_needs_no_images(small: Path) -> None:
     assert read_space_warps(small / "cluster_catalog.csv").files is None
+
+
+def test_good_cutouts_are_preferred_to_all_and_a_zip_to_a_folder(small: Path) -> None:
+    catalog = small / "cluster_catalog.csv"
+    (small / "cutouts").mkdir()
+    for name in ("cutouts.zip", "Cutouts_Good.ZIP"):
+        (small / name).write_bytes(b"")
+    for name in ("Cutouts_Good.ZIP", "cutouts_good", "cutouts.zip", "cutouts"):
+        assert find_catalog(small) == (catalog, small / name)
+        (small / name).rename(small / f"not_{name}")
+    assert find_catalog(small) == (catalog, None)
+    assert find_catalog(small, small / "not_cutouts") == (catalog, small / "not_cutouts")
+
+
+@pytest.mark.parametrize("ending", ["png", "PNG", "jpg", "JPEG", "fits", "FIT"])
+def test_a_cutout_has_the_name_of_its_file_without_an_ending_of_images(small: Path, ending: str) -> None:
+    _edit(small, lambda table: table.assign(cutoutname=table["cutoutname"].str.replace("png", ending)))
+    ids = read_catalog(small / "cluster_catalog.csv")["id"]
+    assert ids.tolist() == ["1_ASW01", "2_ASW01", "3_ASW02", "4_ASW03", "5_ASW04", "1_ASW01@stage2"]
 
 
 def test_zipped_cutouts_and_catalogue_read_the_same(small: Path, tmp_path: Path) -> None:

@@ -82,6 +82,28 @@ def test_net_and_crowd_together_do_not_change_when_one_of_them_saturates():
     np.testing.assert_allclose(combine_held_out(subjects, seed=0), combine_held_out(bent, seed=0))
 
 
+def test_lenses_and_others_are_dealt_to_the_folds_each_for_themselves_however_many_lie_between():
+    # Two of each: dealt as one kind with the sixty between, both others would sooner or later be held out together.
+    rng = np.random.default_rng(0)
+    grade = np.concatenate([[2.5, 3.0, 0.0, 0.9], np.full(60, 1.5)])
+    ids = np.array([f"s{k:02d}" for k in range(64)])
+    subjects = Subjects(ids, rng.random(64), rng.random(64), grade, ids)
+    for seed in range(12):
+        combined = combine_held_out(subjects, seed=seed)
+        assert ((combined > 0) & (combined < 1)).all()
+
+
+def test_grade_two_is_a_lens_and_grade_one_is_neither_lens_nor_other():
+    grade = np.array([2.0, 1.99, 1.0, 0.99] * 12)
+    ids = np.array([f"s{k:02d}" for k in range(48)])
+    subjects = Subjects(ids, np.linspace(0.1, 0.9, 48), np.full(48, np.nan), grade, ids)
+    result = compare_eyes(subjects, seed=0, n_resamples=20)
+    assert (result.n_subjects, result.n_lenses, result.n_others) == (48, 12, 12)
+    missed = list_missed(subjects, number=48)
+    assert set(missed.high_grade_low_score) == set(range(0, 48, 4))
+    assert set(missed.low_grade_high_score) == set(range(3, 48, 4))
+
+
 def test_two_independent_eyes_together_see_more():
     gains = []
     for seed in range(5):

@@ -93,6 +93,18 @@ def test_calibration_lowers_the_calibration_error_to_that_of_a_perfect_net():
     assert sum(after.counts) == 4000
 
 
+def test_bins_of_the_reliability_hold_equally_many_images_however_uneven_the_probabilities():
+    probability = np.linspace(0, 1, 100) ** 8  # half of them below 0.004
+    truth = np.arange(100) % 4 == 0
+    curve = measure_reliability(truth, probability[::-1], np.arange(100), seed=0, bins=10)
+    assert curve.counts == (10,) * 10
+    assert curve.predicted == pytest.approx(probability.reshape(10, 10).mean(axis=1))
+    observed = truth[::-1].reshape(10, 10).mean(axis=1)
+    assert [figure.value for figure in curve.observed] == pytest.approx(observed)
+    gap = np.abs(observed - probability.reshape(10, 10).mean(axis=1)).mean()
+    assert curve.expected_calibration_error.value == pytest.approx(gap)
+
+
 def test_reliability_of_tied_probabilities_has_one_bin_for_each():
     truth = np.random.default_rng(0).random(100) < 0.3
     curve = measure_reliability(truth, np.where(np.arange(100) < 60, 0.2, 0.7), np.arange(100), seed=0)

@@ -12,6 +12,7 @@ from convnet_galaxies.measure.intervals import (
     draw_groups,
     encode_groups,
     resample_statistic,
+    summarize,
 )
 
 
@@ -94,6 +95,86 @@ def test_a_proportion_without_spread_has_the_exact_binomial_interval():
     assert figure.low == pytest.approx(0.025 ** (1 / 30))
 
 
+def two_values(value: float, error: float) -> np.ndarray:
+    """Resampled values of the given mean and standard deviation, float [100]."""
+    return value + error * np.tile([-1.0, 1.0], 50)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "n_groups", "level", "low", "high"),
+    [
+        (0.30, 0.050, 20, 0.95, 0.198691, 0.417984),
+        (0.97, 0.012, 40, 0.95, 0.934623, 0.989279),
+        (0.50, 0.080, 12, 0.90, 0.346040, 0.653960),
+        (0.02, 0.010, 150, 0.95, 0.005304, 0.051205),
+    ],
+)
+def test_interval_of_a_proportion_is_that_of_korn_and_graubard(value, error, n_groups, level, low, high):
+    # The numbers are those of R's survey::svyciprop(method = "beta") by its formula, n = p (1 - p) / var *
+    # (qt(a / 2, rows - 1) / qt(a / 2, groups - 1))^2 with many rows in each group, and the ends
+    # qbeta(a / 2, n p, n (1 - p) + 1) and qbeta(1 - a / 2, n p + 1, n (1 - p)). R's var is n / (n - 1) times that of
+    # resamples of n groups.
+    draws = two_values(value, error * np.sqrt((n_groups - 1) / n_groups))
+    figure = summarize("rate", value, draws, n_effective=n_groups, proportion=True, level=level)
+    assert (figure.low, figure.high) == pytest.approx((low, high), abs=2e-6)
+    assert figure.warning is None
+
+
+def test_an_error_that_resamples_cannot_show_is_added_in_quadrature():
+    with_extra = summarize("rate", 0.4, two_values(0.4, 0.03), n_effective=50, proportion=True, extra_error=0.04)
+    wider = summarize("rate", 0.4, two_values(0.4, 0.05), n_effective=50, proportion=True)
+    assert (with_extra.low, with_extra.high) == pytest.approx((wider.low, wider.high))
+
+
+@pytest.mark.parametrize(("n_groups", "tail"), [(5, 0.0010), (10, 0.0086), (20, 0.0159), (40, 0.0203)])
+def test_percentiles_are_expanded_as_in_hesterberg(n_groups: int, tail: float):
+    # The tail probabilities that stand for 2.5 % (Hesterberg 2015, arXiv:1411.5279).
+    figure = summarize("mean", 0.5, np.linspace(0, 1, 10_001), n_effective=n_groups)
+    assert (figure.low, figure.high) == pytest.approx((tail, 1 - tail), abs=6e-5)
+
+
+def test_an_interval_holds_its_value_though_no_resample_reaches_it():
+    above, below = (summarize("x", value, np.array([2.0, 3.0]), n_effective=20) for value in (1.0, 4.0))
+    assert (above.low, above.high) == pytest.approx((1.0, 3.0), abs=0.05)
+    assert (below.low, below.high) == pytest.approx((2.0, 4.0), abs=0.05)
+
+
+@pytest.mark.parametrize(("undefined", "warning"), [(10, None), (11, "undefined in 11% of the resamples")])
+def test_a_value_that_many_resamples_do_not_define_is_warned_of(undefined: int, warning: str | None):
+    draws = np.linspace(0, 1, 100)
+    draws[:undefined] = np.nan
+    assert summarize("x", 0.5, draws, n_effective=20).warning == warning
+    few = summarize("x", 0.5, draws, n_effective=9)
+    assert few.warning == "only 9 groups of the rarer class: the interval is rough"
+
+
+def test_a_value_that_no_resample_defines_is_refused():
+    for value, draws in ((0.5, np.full(9, np.nan)), (np.nan, np.ones(9))):
+        with pytest.raises(InputError, match="tpr0: undefined for these images"):
+            summarize("tpr0", value, draws, n_effective=20)
+
+
+def test_few_groups_widen_the_interval_of_a_proportion_to_the_exact_one_from_below_ten():
+    exact = stats.binomtest(7, 9).proportion_ci(0.95, method="exact")
+    figure = summarize("rate", 7 / 9, two_values(7 / 9, 1e-3), n_effective=9, proportion=True)
+    assert (figure.low, figure.high) == pytest.approx((exact.low, exact.high))
+    figure = summarize("rate", 0.7, two_values(0.7, 1e-3), n_effective=10, proportion=True)
+    assert figure.high - figure.low < 0.01
+    wide = summarize("rate", 7 / 9, two_values(7 / 9, 0.3), n_effective=9, proportion=True)
+    assert wide.low < exact.low
+    assert wide.high > exact.high
+
+
+def test_a_fractional_number_of_successes_has_the_bounds_of_the_beta_distribution():
+    # Swapping tails turns one end into the other: the lower bound for s is one less the upper bound for n - s.
+    low, high = bound_proportion(2.5, 8, level=0.8)
+    assert stats.beta.cdf(low, 2.5, 6.5) == pytest.approx(0.1)
+    assert stats.beta.cdf(high, 3.5, 5.5) == pytest.approx(0.9)
+    assert bound_proportion(5.5, 8, level=0.8) == pytest.approx((1 - high, 1 - low))
+    assert bound_proportion(-1e-12, 8) == bound_proportion(0, 8)
+    assert bound_proportion(8 + 1e-12, 8) == bound_proportion(8, 8)
+
+
 def test_few_groups_are_warned_of():
     figure = bootstrap_groups(mean_of(np.arange(5.0), np.arange(5)), np.arange(5), ["mean"], seed=0)["mean"]
     assert figure.warning is not None
@@ -137,6 +218,28 @@ def test_interval_over_three_seeds_holds_the_truth_when_seeds_matter_most():
         figure = compare_seeds(["mean"], arms, zeros, groups, seed=trial, level=0.9, n_resamples=200)["mean"]
         held += figure.low <= 0 <= figure.high
     assert 0.86 <= held / 300 <= 0.98
+
+
+def test_intervals_over_groups_and_over_seeds_are_joined_by_their_squares():
+    rng = np.random.default_rng(0)
+    groups, values = np.arange(60), rng.normal(size=60)
+    offsets = np.array([0.1, 0.2, 0.3])
+    zeros = mean_of(np.zeros(60), groups)
+    alone = compare_seeds(["mean"], [mean_of(values + 0.2, groups)], [zeros], groups, seed=1)["mean"]
+    joined = compare_seeds(["mean"], [mean_of(values + one, groups) for one in offsets], [zeros] * 3, groups, seed=1)
+    of_seeds = 4.302653 * 0.1 / np.sqrt(3)  # Student's t with 2 degrees of freedom times the error of the mean
+    value = joined["mean"].value
+    assert value == pytest.approx(alone.value)
+    assert value - joined["mean"].low == pytest.approx(np.hypot(value - alone.low, of_seeds))
+    assert joined["mean"].high - value == pytest.approx(np.hypot(alone.high - value, of_seeds))
+    assert joined["mean"].warning is None
+
+
+def test_a_comparison_is_warned_of_for_few_groups_before_one_seed():
+    groups = np.arange(40)
+    arm = mean_of(np.arange(40.0), groups)
+    few = compare_seeds(["mean"], [arm], [arm], groups, seed=0, n_effective=1)["mean"]
+    assert few.warning == "only 1 group of the rarer class: the interval is rough"
 
 
 def test_one_seed_is_warned_of_and_unequal_numbers_are_refused():

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
 from convnet_galaxies.decision_tree import QUESTION_SLICES
@@ -175,6 +176,21 @@ def test_no_false_positive_among_few_still_bounds_the_purity_in_a_survey():
     assert expect_flavors(without, n_lenses=90, n_images=430_000) == {}
     with pytest.raises(UsageError, match="found 90 lenses in 90 images, expected a prevalence between 0 and 1"):
         expect_flavors(scores, n_lenses=90, n_images=90)
+
+
+def test_interval_of_the_purity_of_a_flavor_takes_both_rates_at_their_worst():
+    truth = np.repeat([0, 1, 2], 40)
+    predicted = np.concatenate([np.repeat([0, 1], [36, 4]), np.repeat([1, 2], [30, 10]), np.repeat([2, 1], [32, 8])])
+    scores = confuse_flavors(truth, predicted, np.arange(120), names=("dud", "arc", "ring"), seed=0)
+    false, purity = expect_flavors(scores, n_lenses=100, n_images=1000, level=0.9)["arc"]
+    of_dud, own = (stats.binomtest(k, 40).proportion_ci(0.9, method="exact") for k in (4, 30))
+    from_rings = 50 * 8 / 40  # half of the 100 lenses are rings, as they are here
+    assert false.value == pytest.approx(900 * 4 / 40 + from_rings)
+    assert (false.low, false.high) == pytest.approx((900 * of_dud.low + from_rings, 900 * of_dud.high + from_rings))
+    assert purity.value == pytest.approx(50 * 0.75 / (50 * 0.75 + false.value))
+    assert purity.low == pytest.approx(50 * own.low / (50 * own.low + false.high))
+    assert purity.high == pytest.approx(50 * own.high / (50 * own.high + false.low))
+    assert (false.level, purity.level, purity.warning) == (0.9, 0.9, None)
 
 
 def test_flavors_that_do_not_match_their_groups_are_refused():

@@ -28,6 +28,17 @@ def test_images_that_differ_are_told_apart(model: str):
     assert check.p_value < 0.03
 
 
+@pytest.mark.parametrize(("n_permutations", "verdict"), [(19, "alike"), (20, "differ")])
+def test_no_permutation_makes_a_p_value_below_that_of_the_data_themselves(n_permutations: int, verdict: str):
+    # The data are one of the orders that chance could have given: p = 1 / (n + 1), never 0 (Phipson & Smyth 2010).
+    score = np.concatenate([np.arange(30.0), 1000 + np.arange(30.0)])
+    check = tell_apart(score[:30], score[30:], np.arange(30), np.arange(30), seed=0, n_permutations=n_permutations)
+    assert check.auroc.value == 1
+    assert check.p_value == 1 / (n_permutations + 1)
+    assert check.verdict == verdict
+    assert (check.n_known, check.n_unknown) == (30, 30)
+
+
 def test_alike_images_are_seldom_told_apart_though_their_groups_are_alike_inside():
     rng = np.random.default_rng(1)
     groups = np.arange(120) // 3
