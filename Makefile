@@ -1,4 +1,4 @@
-# What a newcomer types: `make demo`, `make test`. Everything else is for developers.
+# Users need `make demo` and `make test`. The other targets are for developers.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,10 +18,10 @@ ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check oracles bench frontier docs weights clean
 
-help: ## this list
+help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(READY) ## a virtual environment of this project's own, from the lock file
+setup: $(READY) ## create a virtual environment for this project, from the lock file
 
 $(READY): requirements.lock pyproject.toml
 	@found=$$($(PYTHON) -c 'import sys; print("Python %d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))' \
@@ -40,20 +40,20 @@ $(READY): requirements.lock pyproject.toml
 	@echo "set-up: done after $(ELAPSED)"
 	@rm $(STARTED) && touch $@
 
-demo: $(READY) ## the whole line on simulated data, ending with a report; under 5 minutes on 2 cores
+demo: $(READY) ## run the full pipeline on simulated data and write a report; under 5 minutes on 2 cores
 	$(BIN)/convnet-galaxies demo -o demo-output
 
-test: $(READY) ## the tests, under 6 minutes on 2 cores
+test: $(READY) ## run the tests, under 6 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(READY) ## format, lint, types, layers, generated docs
+check: $(READY) ## check format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check src tests benchmarks weights
 	$(BIN)/ruff check src tests benchmarks weights
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m convnet_galaxies.cli.reference --check docs/commands.md
 
-docs: $(READY) ## write docs/commands.md anew
+docs: $(READY) ## write docs/commands.md again
 	$(BIN)/python -m convnet_galaxies.cli.reference docs/commands.md
 
 oracles: $(READY) ## compare with timm and lenstronomy, in an environment of their own
@@ -63,15 +63,15 @@ oracles: $(READY) ## compare with timm and lenstronomy, in an environment of the
 	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(VENV)-oracles/bin/python -m pytest -m oracle
 
-bench: $(READY) ## all benchmarks; results in benchmarks/results
+bench: $(READY) ## run all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	$(BIN)/python benchmarks/table.py && $(BIN)/python benchmarks/table.py README.md
 
 DATA ?= ../shared/data
-frontier: $(READY) ## RMSE against seconds of training, on real images in DATA, and its plot; hours without bf16
+frontier: $(READY) ## measure and plot RMSE against seconds of training, on real images in DATA; hours without bf16
 	$(BIN)/python benchmarks/bench_frontier.py --data $(DATA)/galaxy-zoo --budget 36000
 
-weights: $(READY) ## train the weights that ship with the package anew, from real images in DATA; an hour or several
+weights: $(READY) ## train the weights that ship with the package again, from real images in DATA; one to several hours
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made

@@ -1,9 +1,9 @@
-"""Random views of a batch against transforms of one image at a time, and against the bare resampling as the floor.
+"""Time random views of a batch against transforms of one image at a time, and against resampling alone.
 
 Ours: random_views (rotation, flip, shift, zoom, stretch in one warp, colour, normalisation) of 128 packed galaxies of
 108 px to 64 px, all threads. Pillow: rotate, crop with resize, flip, to tensor, colour and normalisation of the same
-packed pixels, one image after the other on one thread, as a DataLoader's worker does. Floor: F.grid_sample alone, on
-float pixels and a grid that are ready.
+packed pixels, one image after the other on one thread, like a worker of a DataLoader. Lower limit: F.grid_sample alone,
+on prepared float pixels and a prepared grid.
 
     python benchmarks/bench_augmentation.py [--quick]
 """

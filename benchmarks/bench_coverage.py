@@ -1,12 +1,12 @@
-"""How often the 90 % interval of the prevalence holds the truth. Goal: 85 to 95 % without covariate shift.
+"""Measure how often the 90 % interval of the prevalence covers the truth. Goal: 85 to 95 % without covariate shift.
 
-Each trial draws labelled images (as many as Space Warps stage 2 has: 1,876 in all, 151 of them lenses, two to a
-field) and an unknown set of known prevalence and flavor mix from a model of scores, and asks for the prevalence. The
-scores of non-lenses and of three flavors of lens are logits of different width and skewness, so that no parametric
-recalibration is exact. Columns of the result: method; shift (by how much lower the logits of the unknown lenses are);
-n_unknown; prevalence; trials; coverage of the population's fraction; above and below, how often the interval lies
-wholly on that side of it; coverage of the number of lenses among the very images; coverage of each flavor's fraction;
-median width; flagged, how often the trust check tells known from unknown images.
+Each trial draws labelled images (as many as in Space Warps stage 2: 1,876 in all, 151 of them lenses, two per field)
+and an unknown set of known prevalence and flavor mix from a model of scores, and estimates the prevalence. The scores
+of non-lenses and of three flavors of lens are logits of different width and skewness, so that no parametric
+recalibration is exact. Columns of the result: method; shift (by how much the logits of the unknown lenses are lower);
+n_unknown; prevalence; trials; coverage of the fraction of the population; above and below, how often the interval lies
+wholly on that side of it; coverage of the number of lenses among these images; coverage of the fraction of each flavor;
+median width; flagged, how often the test for domain shift separates known from unknown images.
 
     python benchmarks/bench_coverage.py [--trials 120] [--out benchmarks/results/coverage.csv]
 """
@@ -72,7 +72,7 @@ def holds(answer: Prevalence, name: str, fraction: float, number: int) -> tuple[
 
 
 def is_flagged(images: ScoredImages, answer: Prevalence, unknown: np.ndarray, seed: int, *, harder: float) -> bool:
-    """Whether the trust check sees a difference, in the logit and in a second feature that the net does not use.
+    """Return whether the test for domain shift finds a difference, in the logit and in a feature that the net ignores.
 
     The second feature has unit variance and is moved by as many units as the logits of the lenses are lower: a net's
     features show more of a lens than its score.

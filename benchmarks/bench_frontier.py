@@ -1,10 +1,10 @@
-"""Accuracy reached in a given time: RMSE of the votes against seconds of training, for nets of several sizes.
+"""Measure the RMSE of the votes against seconds of training, for networks of several sizes.
 
-A point is a training of its own, with its own number of epochs and its own fall of the learning rate; a curve of one
-training is no frontier. Real galaxies of the developers are needed (--data, the folder galaxy-zoo), split by galaxy
-with the seed 0; the RMSE is of the validation part, 8 views, with a 95 % interval by bootstrap over galaxies. Points
-that results/frontier.csv has are not measured again. All of them take twenty minutes with bf16 and hours without, so
-`make bench` draws what is there and measures nothing; `make frontier` measures what is missing, the cheapest first.
+Each point is a separate training with its own number of epochs and its own learning-rate schedule; intermediate points
+of one training would not be a frontier. The script needs real galaxies (--data, the folder galaxy-zoo), split by galaxy
+with seed 0. The RMSE is that of the validation part, 8 views, with a 95 % bootstrap interval over galaxies. Points in
+results/frontier.csv are not measured again. All points take twenty minutes with bf16 and hours without. `make bench`
+therefore only draws the existing points; `make frontier` measures the missing ones, the cheapest first.
 
     python benchmarks/bench_frontier.py [--data ../shared/data/galaxy-zoo] [--budget SECONDS] [--quick]
 """
@@ -56,7 +56,7 @@ POINTS = sorted(
 
 @dataclass(frozen=True)
 class Point:
-    """seconds: of training without validation; images_s: images a second of it; rmse with its interval."""
+    """seconds: of training without validation; images_s: images per second; rmse with its interval."""
 
     net: str
     epochs: int

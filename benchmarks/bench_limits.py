@@ -1,8 +1,8 @@
-"""What the processor can do at best, and how near each layer of the default net comes to it.
+"""Measure the best speed of the processor, and what fraction of it each layer of the default network reaches.
 
 Matrix products in bf16 and fp32 (several sizes, the best counts), copying of a large array, bare JPEG decoding; then
-every convolution of the default net at its own shapes, forward and backward, in the precision that training takes, as
-a share of the matrix peak that was measured in the same round.
+every convolution of the default network at its own shapes, forward and backward, in the precision of training, as a
+fraction of the matrix peak measured in the same round.
 
     python benchmarks/bench_limits.py [--quick]
 """

@@ -1,11 +1,12 @@
-"""Peak memory of packing, training and predicting at 1, 4 and 16 times the number of images: flat is the claim.
+"""Measure the peak memory of packing, training and predicting at 1, 4 and 16 times the number of images.
 
-Each task runs in a process of its own, whose memory is read from /proc/PID/status every 5 ms. What counts is anonymous
-memory (RssAnon), which only this process holds and the system cannot take back. The pages of a memory-mapped pack are
-resident too (RssFile) but can be dropped at any time since they are on disk, and as many stay as there is room for; so
-peak RSS grows with the pack without meaning anything, and stands beside for completeness. Systems without /proc are
-not measured. All trainings take the same number of steps: the allocator finds its peak only after a hundred of them
-(437 MB after 60 steps, 486 after 100, 472 after 112 in one epoch of 16,000 images), which is not for the images.
+The claim is that memory does not grow with the number of images. Each task runs in a process of its own, whose memory
+is read from /proc/PID/status every 5 ms. Anonymous memory (RssAnon) counts: only this process holds it, and the system
+cannot reclaim it. Pages of a memory-mapped pack are resident too (RssFile), but they are on disk, and the system can
+drop them at any time. Peak RSS therefore grows with the pack without a meaning; it is reported for completeness.
+Systems without /proc are not measured. All trainings take the same number of steps, since the allocator reaches its
+peak only after a hundred of them (437 MB after 60 steps, 486 after 100, 472 after 112 in one epoch of 16,000 images),
+whatever the number of images.
 
     python benchmarks/bench_memory.py [--quick]
 """

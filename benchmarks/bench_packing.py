@@ -1,10 +1,10 @@
-"""Packing a zip of 424 px JPEGs against bare decoding and Pillow, and FITS stamps against astropy.
+"""Time packing a zip of 424 px JPEGs against bare decoding and Pillow, and FITS stamps against astropy.
 
-Ours: read_galaxy_zoo and write_pack (central 288 px to 108 px, the table of votes, fingerprint, all files whole on
+Ours: read_galaxy_zoo and write_pack (central 288 px to 108 px, the table of votes, fingerprint, all files complete on
 disk). Bare decoding: the same JPEGs from memory on as many threads, nothing kept. Pillow: decode, crop and resize on
-as many threads, nothing kept. FITS: stamps of 424 px in 3 bands of float32, plain and Rice-compressed row by row (as
-fpack does), from files to a pack of whole stamps at 96 px; against astropy that opens the same files and reads their
-data in one thread, nothing kept.
+as many threads, nothing kept. FITS: stamps of 424 px in 3 bands of float32, plain and Rice-compressed row by row (like
+fpack), from files to a pack of whole stamps at 96 px; astropy opens the same files and reads their data in one thread,
+nothing kept.
 
     python benchmarks/bench_packing.py [--quick]
 """

@@ -1,12 +1,12 @@
-"""Training steps of our default net against those of the nets that astronomers use, and what they learn in equal time.
+"""Compare training steps of the default network with those of two other networks, and the AUROC after equal times.
 
 Ours: whole steps (gathering from the pack, augmentation, both passes, optimizers, average). Peers: both passes and
-the optimizer on one batch that lies ready in memory, which flatters them (peer_nets.py): (b) the first user's net,
-3 convolutions with response normalisation and 3 dense layers on 86 px crops, fp32, SGD; (c) ConvNeXt-Nano at 224 px
-through timm (or our own layers of the same shapes; the remark says which), fp32, AdamW.
+the optimizer on one prepared batch in memory, which favours them (peer_nets.py): (b) a small CNN of 3 convolutions with
+response normalisation and 3 dense layers on 86 px crops, fp32, SGD; (c) ConvNeXt-Nano at 224 px by timm (or our own
+layers of the same shapes; the remark names which), fp32, AdamW.
 Then, on simulated Space Warps cutouts of stage 1, split by field: validation AUROC of (b) and of ours after the same
 seconds of training, of ours after a fifteenth of them, and the difference with its interval over fields and seeds.
-Each net shows its last weights, none is chosen by the validation images.
+The last weights of each network are scored; the validation images choose nothing.
 
     python benchmarks/bench_peers.py [--quick]
 """
@@ -64,7 +64,7 @@ def compare_steps(report: Report, options: Options) -> None:
 
         times = race({"ours": ten_steps, "first": first, "convnext": convnext}, options.rounds)
     speeds = {"ours": len(rows) / times["ours"], "first": batch / times["first"], "convnext": small / times["convnext"]}
-    report.add("(b) the first user's net, 86 px", speeds["first"], "images/s", remark=first.remark)
+    report.add("(b) a small CNN, 86 px", speeds["first"], "images/s", remark=first.remark)
     report.add(
         "(c) ConvNeXt-Nano, 224 px", speeds["convnext"], "images/s",
         remark="; ".join(filter(None, [convnext.remark, remark])),
@@ -87,7 +87,7 @@ def make_cutouts(number: int) -> ImageSet:
 
 
 def train_first(images: ImageSet, lens: np.ndarray, seconds: float, seed: int) -> FirstNet:
-    """The first user's net after so many seconds: random crops and mirrors, a rate that falls tenfold at two thirds."""
+    """Train peer (b) for so many seconds: random crops and mirrors, a rate that falls tenfold at two thirds."""
     torch.manual_seed(seed)
     net, rng = FirstNet(1).train(), np.random.default_rng(seed)
     optimizer, started = first_optimizer(net), time.perf_counter()

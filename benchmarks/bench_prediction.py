@@ -1,9 +1,9 @@
-"""Predictions of whole sources of images against the bare decoder and against Pillow with a DataLoader in fp32.
+"""Time predictions from packs, zips and folders against the bare decoder and against Pillow with a DataLoader in fp32.
 
-Ours: predict_file from a pack, a zip of 424 px JPEGs and a folder of 424 px PNGs, with 1 view and with 8, reading,
-decoding, net and the written CSV included; the net is loaded once before. Bare decoder: simplejpeg on the same bytes
-in memory, on as many threads, shrinking while it decodes as ours does. The usual way: usual_way.py, which predicts
-one view and writes nothing.
+Ours: predict_file from a pack, a zip of 424 px JPEGs and a folder of 424 px PNGs, with 1 view and with 8, including
+reading, decoding, the network and the written CSV; the network is loaded once before. Bare decoder: simplejpeg on the
+same bytes in memory, on as many threads, shrinking while it decodes as ours does. The usual way: usual_way.py, which
+predicts one view and writes nothing.
 
     python benchmarks/bench_prediction.py [--quick]
 """

@@ -1,4 +1,4 @@
-"""Simulated galaxies, fields and cutouts a second, on one process and on two.
+"""Measure simulated galaxies, fields and cutouts per second, in one process and in two.
 
 Everything is included: drawing, ray tracing, volunteers, encoding, files, and the start of the worker processes.
 Galaxies: simulate_galaxy_zoo, 424 px JPEGs with votes. Fields and cutouts: simulate_space_warps, 440 px PNGs, clicks,

@@ -1,8 +1,8 @@
-"""Start-up time of the command and of the import, against an empty Python and against importing torch.
+"""Time the start of the command and the import, against an empty Python and against importing torch.
 
-Each contestant is a new Python process; the goal is a help text in less than half a second, without torch.
+Each contestant is a new Python process. The goal is a help text in less than half a second, without torch.
 
-python benchmarks/bench_startup.py [--quick]
+    python benchmarks/bench_startup.py [--quick]
 """
 
 from __future__ import annotations

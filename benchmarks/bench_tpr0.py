@@ -1,10 +1,10 @@
-"""How often the 95 % interval of TPR0 holds the TPR0 that such sets have on average, and how wide it is.
+"""Measure how often the 95 % interval of TPR0 covers the mean TPR0 of such sets, and how wide the interval is.
 
-TPR0 depends on one image, the highest non-lens, which a bootstrap cannot imagine any higher. Each trial draws lenses
-and non-lenses in fields of one to three cutouts; their scores are normal, one unit wide, so many units apart, and a
-third of the variance is shared within a field. The truth is the mean TPR0 of 4,000 other sets drawn so. Columns:
-separation; lenses, others (images); true TPR0; coverage; above and below, how often the interval lies wholly on that
-side of the truth; mean ends of the interval; the mean high end without the ceiling of measure/scores.py.
+TPR0 depends on one image, the highest-ranked non-lens, and no resample contains a higher one. Each trial draws lenses
+and non-lenses in fields of one to three cutouts. Their scores are normal with unit width, at a given separation, and a
+third of the variance is shared within a field. The truth is the mean TPR0 of 4,000 other sets drawn in the same way.
+Columns: separation; lenses, others (images); true TPR0; coverage; above and below, how often the interval lies wholly
+on that side of the truth; mean ends of the interval; the mean high end without the ceiling of measure/scores.py.
 
     python benchmarks/bench_tpr0.py [--trials 300] [--out benchmarks/results/tpr0.csv]
 """

@@ -1,12 +1,12 @@
-"""A whole epoch of ours against the usual way, against its bare steps, and against the processor's arithmetic peak.
+"""Time a whole epoch against the usual way, against its bare steps, and against the arithmetic peak of the processor.
 
 Ours: the loop of train/fit.py itself (batches from the memory-mapped pack, augmentation, both passes, Muon, AdamW,
-weight average), timed by its own metrics.csv, the second of two epochs, since the peer's Trainer runs on from
-epoch to epoch and is warm as well; and the whole call of one epoch, with the run folder, weights and checkpoint.
-Theirs: Pillow, transforms of single images, DataLoader with 2 workers, the same net in fp32, AdamW, Lightning's
-Trainer (usual_way.py), on the same JPEGs. Bare steps: both passes, optimizers and average on one batch in memory.
-Utilisation: arithmetic of both passes by torch's counter, over the time of a step, over the speed of a bf16 (fp32
-where bf16 is emulated) matrix product measured in the same round. The breakdown says where a step's time goes.
+weight average), timed by its own metrics.csv in the second of two epochs, since the Trainer of the peer also continues
+from epoch to epoch and is warm; and the whole call of one epoch, with the run folder, weights and checkpoint.
+The usual way: Pillow, transforms of single images, DataLoader with 2 workers, the same network in fp32, AdamW, Trainer
+of Lightning (usual_way.py), on the same JPEGs. Bare steps: both passes, optimizers and average on one batch in memory.
+Utilisation: arithmetic of both passes by the counter of torch, over the time of a step, over the speed of a bf16 (fp32
+where bf16 is emulated) matrix product measured in the same round. The breakdown lists the parts of a step.
 
     python benchmarks/bench_training.py [--quick]
 """

@@ -1,4 +1,4 @@
-"""Bare decoding of images on all processors, without anything round it: what packing and predicting cannot exceed."""
+"""Decode images on all processors and do nothing else: the upper limit of packing and predicting."""
 
 from __future__ import annotations
 

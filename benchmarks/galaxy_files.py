@@ -1,9 +1,9 @@
-"""The images that the benchmarks read: galaxies in Kaggle's form, real ones where there are any, else simulated.
+"""Make the images that the benchmarks read: galaxies in Kaggle's form, real ones if available, else simulated.
 
 A few hundred different galaxies are repeated under other names until there are enough, so that a benchmark of thousands
-of images begins within seconds; decoders, nets and file systems do not notice (all of it stays in the page cache,
-which is fair since every contestant reads the same files). What is made is kept in the temporary folder for the
-next script.
+of images starts within seconds. Decoders, networks and file systems are not affected (all files stay in the page cache,
+which is fair since every contestant reads the same files). The files are kept in the temporary folder for the next
+script.
 """
 
 from __future__ import annotations

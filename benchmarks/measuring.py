@@ -1,9 +1,9 @@
-"""What every benchmark shares: contestants take turns, ratios are taken within a round, the rows are kept as CSV.
+"""Run contestants in turn, take ratios within a round, and keep the rows as CSV: shared by all benchmarks.
 
-A machine's speed drifts by tens of per cent within minutes (clock, other people's work), so seconds measured on
-different occasions do not compare. Here all contestants run once in every round, in an order that turns round each
-time, and a ratio is that of two contestants of the same round: its median over the rounds is reported with its lowest
-and highest value.
+The speed of a machine drifts by tens of per cent within minutes (clock, other users), so seconds measured at different
+times are not comparable. Therefore all contestants run once in every round, in an order that alternates between rounds,
+and a ratio compares two contestants of the same round. The median ratio over the rounds is reported with the lowest
+and the highest.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def race(
 
 
 def take_time(work: Callable[[], object]) -> float:
-    """Seconds that work took, or says that it took."""
+    """Return the seconds that work took, by the clock or by its own count."""
     started = time.perf_counter()
     own = work()
     return own if isinstance(own, float) else time.perf_counter() - started
@@ -158,7 +158,7 @@ def format_row(row: Row) -> str:
 
 
 def describe_load() -> str:
-    """How busy the machine is before a benchmark begins; above 0.3 or so the seconds are not worth keeping."""
+    """Return the load of the machine before a benchmark begins; measure again when it is above about 0.3."""
     return f"load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else "load unknown"
 
 

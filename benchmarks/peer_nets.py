@@ -1,10 +1,10 @@
-"""The nets of the peers, as training steps in fp32: a peer process for bench_peers.py.
+"""Train the networks of the peers in fp32: a peer process for bench_peers.py.
 
     python peer_nets.py first|convnext BATCH
 
-``first``: the net of the first user of Space Warps cutouts. ``convnext``: ConvNeXt-Nano at 224 px, the encoder that
-Zoobot recommends, by timm where it can be imported, else by this project's model/convnext.py, whose layers have the
-same names, shapes and outputs (tests/oracles compares them).
+``first``: a small CNN of 2012 on crops of 86 px, as published for Space Warps cutouts. ``convnext``: ConvNeXt-Nano at
+224 px, the encoder that Zoobot recommends, by timm if it can be imported, else by this project's model/convnext.py,
+whose layers have the same names, shapes and outputs (tests/oracles compares them).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The peers' own environment, and peers as processes that wait for their turn.
+"""Run peers as processes that wait for their turn, in an environment of their own.
 
-Lightning's Trainer and timm are no dependencies of this project, so they live in a virtual environment of their own
-(.venv-peers beside the project's), which sees the packages of the running one and adds what is missing. Where it
-cannot be made (no network), the scripts fall back to what they name in their output.
+Lightning's Trainer and timm are not dependencies of this project. They are installed in a separate virtual environment
+(.venv-peers beside that of the project), which uses the packages of the running one and adds the missing ones. Where it
+cannot be made (no network), the scripts use the replacement that they name in their output.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
     python benchmarks/table.py                 # into benchmarks/README.md
     python benchmarks/table.py README.md       # into another page that has a pair of marks
-    python benchmarks/table.py --check         # only say whether the page is up to date
+    python benchmarks/table.py --check         # only test whether the page is up to date
 
-A page has one or both of these pairs of lines; what stands between is replaced.
+A page has one or both of these pairs of lines; the text between them is replaced.
 
-    <!-- goals -->      <!-- end goals -->       what was asked for, and whether it is reached
-    <!-- results -->    <!-- end results -->     all rows, one table a benchmark
+    <!-- goals -->      <!-- end goals -->       the goals, and whether they are reached
+    <!-- results -->    <!-- end results -->     all rows, one table per benchmark
 """
 
 from __future__ import annotations

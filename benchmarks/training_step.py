@@ -1,4 +1,4 @@
-"""One training step of ours, taken apart: the parts of the loop in train/fit.py, called one by one."""
+"""Take one training step apart: the parts of the loop in train/fit.py, called one by one."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The usual way to train on and to predict galaxies: a peer process for bench_training.py and bench_prediction.py.
+"""Train and predict galaxies in the usual way: a peer process for bench_training.py and bench_prediction.py.
 
 A Dataset that opens each JPEG with Pillow, transforms of one image at a time, a DataLoader with two workers, the same
-net in fp32, AdamW, and Lightning's Trainer; without Lightning a plain loop that does what the Trainer does (and that
-is a little faster, having no hooks), which the remark says.
+network in fp32, AdamW, and the Trainer of Lightning. Without Lightning, a plain loop does the same as the Trainer (and
+is slightly faster, since it has no hooks); the remark of the row then names it.
 
     python usual_way.py train|predict JPEG_FOLDER VOTES_CSV NET_SETTINGS_JSON BATCH WORKERS
 """

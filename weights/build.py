@@ -1,9 +1,9 @@
-"""Make the weights that ship with the package, from the developers' images (`make weights DATA=../shared/data`).
+"""Make the weights that ship with the package from real images (`make weights DATA=../shared/data`).
 
     python weights/build.py ../shared/data WORK zoo|lens|all
 
-Everything in between stands in WORK and is not made again. By its steps all of it takes somewhat more than an hour on
-two cores with bf16, and several without.
+Intermediate results are kept in WORK and not made again. The complete build takes somewhat more than an hour on two
+cores with bf16, and several hours without.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def zoo_images(data: Path, work: Path) -> ImageSet:
 
 
 def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
-    """Lens or not, and flavor: one member for each rung of COMMITTEE, on all real lenses and candidates.
+    """Lens or not, and flavor: one member per rung of COMMITTEE, on all real lenses and candidates.
 
     zoo: the Galaxy Zoo run that it starts from; None trains one. The ladder's held-out scores calibrate it: no member
     is left that has not seen a candidate.
@@ -118,7 +118,7 @@ def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
 
 
 def publish(members: list[Path], known: ImageSet, folder: Path, name: str, *, calibrate=None) -> None:  # type: ignore[no-untyped-def]
-    """Join members in half precision, fit what they know, and put the result beside the code; CARD.md stays."""
+    """Join members in half precision, fit their familiarity, and put the result beside the code; CARD.md stays."""
     joined = folder.with_name(f"{folder.name}-joined")
     join_runs(members, joined, half=True, force=True)
     card = replace(read_card(joined), views=8)

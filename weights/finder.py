@@ -1,4 +1,4 @@
-"""How the lens finder learns: painted lenses and lookalikes first, then what real candidates and known lenses add."""
+"""Train the lens finder: first on painted lenses and look-alikes, then on real candidates and known lenses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FINE_TUNING = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """What fine-tuning is fed.
+    """Training data of fine-tuning.
 
     repeats: times that each real image counts. painted: share of painted examples and lookalikes, relative to them.
     """
@@ -69,7 +69,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """A new head on a finder that stays as it is.
+    """A new head on an unchanged finder.
 
     field_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
     others: what ordinary galaxies count together, and painted examples too, next to the candidates (gather_others).
@@ -95,12 +95,12 @@ def gather(examples: Sequence[Example], name: str) -> ImageSet:
 
 
 def paint_examples(data: Path, *, number: int = 1350, seed: int = 1) -> ImageSet:
-    """What the finder learns first: about six examples a number, in a fifth of a second each."""
+    """Make the first training set: about six examples per number, in a fifth of a second each."""
     return gather(make_examples(pretraining_tasks(data, number=number, seed=seed)), "painted")
 
 
 def pretrain(painted: ImageSet, output: Path, *, parent: str | Path | None, seed: int, changes: Sequence[str]) -> Path:
-    """A finder that has seen no real lens, into a run folder."""
+    """Train a finder without any real lens, into a run folder."""
     settings = load_settings(None, [*NET, *PRETRAINING, *changes, f"seed={seed}"])
     fit(painted, settings, output, tasks=TASKS, parent=parent, force=True)
     return output

@@ -1,9 +1,9 @@
-"""The ladder of real lenses: every rung is scored by cross-validation on the same folds of the real candidates.
+"""Run the ablation of the lens finder: cross-validate every recipe ("rung") on the same folds of real candidates.
 
     python weights/ladder.py ../shared/data RUNS RUNG [RUNG ...] --parent RUN [--folds 0,1]
 
-Each fold of each rung is a run folder in RUNS, with its held-out log odds beside it; finished folds are not trained
-again. `--table` prints the figures of all finished rungs, and keeps them in weights/ladder.csv and
+Each fold of each recipe is a run folder in RUNS, with its held-out log odds beside it; finished folds are not trained
+again. `--table` prints the figures of all finished recipes, and keeps them in weights/ladder.csv and
 docs/images/ladder.svg.
 """
 
@@ -78,7 +78,7 @@ def name_run(rung: str, fold: int) -> str:
 
 
 def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Estimate]:
-    """Known lenses, by the net that has not seen them, against ordinary galaxies near candidates of the same fold."""
+    """Score known lenses against ordinary galaxies near candidates of the same held-out fold."""
     real = read_real_lenses(data / "space-warps")
     fold = deal_folds(real.table)
     stamps, rows = read_neighbours(data / "space-warps", real)

@@ -1,4 +1,4 @@
-"""The ladder as numbers that are kept, and as a drawing: the net alone, and net and crowd, rung by rung."""
+"""Tabulate and plot the ablation: AUROC of the network alone, and of network and volunteers, per recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTH_IN, HEIGHT_IN = 7.2, 4.3
 
 
 def to_table(rungs: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
-    """One row a rung, lowest first: AUROC, differences of AUROC and rank correlation with their 95 % intervals."""
+    """Return one row per rung, lowest first: AUROC, its differences and rank correlation, with 95 % intervals."""
     rows = []
     for rung, figures in rungs.items():
         row: dict[str, str | float] = {"rung": rung}
@@ -37,7 +37,7 @@ def to_table(rungs: Mapping[str, Mapping[str, Estimate]]) -> pd.DataFrame:
 
 
 def show_table(table: pd.DataFrame) -> str:
-    """The same for reading, columns parted by bars."""
+    """Return the table as text, columns separated by bars."""
 
     def words(column: str) -> pd.Series:
         return table.apply(

@@ -1,6 +1,6 @@
-"""Examples for a lens finder: painted lenses, and what volunteers took for lenses, on real and on simulated sky.
+"""Make training examples for a lens finder: painted lenses and look-alikes, on real and on simulated sky.
 
-Each maker is a pure function of its random numbers and gives one uint8 [STAMP_PX, STAMP_PX, 3] gri composite.
+Each maker is a pure function of its random numbers and returns one uint8 [STAMP_PX, STAMP_PX, 3] gri composite.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def clean_fields(folder: Path) -> dict[str, np.ndarray]:
 
 
 def pretraining_tasks(data: Path, *, number: int, seed: int) -> list[Task]:
-    """What a lens finder learns first: no candidate and no gallery lens is among it."""
+    """Return the tasks of the first training set, which holds no candidate and no gallery lens."""
     fields = clean_fields(data / "space-warps")
     names = sorted(fields)
     records = read_galaxy_zoo(data / "galaxy-zoo")

@@ -1,4 +1,4 @@
-"""The real lenses and non-lenses of the developers' images: candidates with grades, and the guide's known lenses."""
+"""Read the real lenses and non-lenses: candidates with expert grades, and the known lenses of the spotter's guide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convnet_galaxies.data.stretch import Composite
 
 PIXELS = Preprocess(crop_px=STAMP_PX, size_px=STAMP_PX, pixel_scale_arcsec=0.186, stretch=Composite())
 LINKS = ("group", "ZooID", "sky_group")
-"""What a published run recognises its training images by, in whatever pack they stand."""
+"""Columns by which a published run recognises its training images in any pack."""
 LENS_GRADE, OTHER_GRADE = 2.0, 1.0
 
 
@@ -80,7 +80,7 @@ def read_neighbours(folder: Path, real: ImageSet, *, seed: int = 0) -> tuple[np.
 
 
 def soften(grade: np.ndarray) -> np.ndarray:
-    """How sure a grade of 0 to 3 makes one of a lens: a net learns more from all grades than from a threshold."""
+    """Return soft labels for grades of 0 to 3: a net learns more from all grades than from a threshold."""
     return np.interp(grade, [0.0, 0.7, 1.3, 2.0, 3.0], [0.02, 0.08, 0.35, 0.85, 0.98])
 
 
