@@ -2,9 +2,9 @@
 
     python peer_nets.py first|convnext BATCH
 
-``first``: a small CNN of 2012 on crops of 86 px, as published for Space Warps cutouts. ``convnext``: ConvNeXt-Nano at
-224 px, the encoder that Zoobot recommends, by timm if it can be imported, else by this project's model/convnext.py,
-whose layers have the same names, shapes and outputs (tests/oracles compares them).
+``first``: a small CNN like the reference net of Caffe (2012), on crops of 86 px. ``convnext``: ConvNeXt-Nano at 224 px,
+the encoder that Zoobot recommends, by timm if it can be imported, else by this project's model/convnext.py, whose
+layers have the same names, shapes and outputs (tests/oracles compares them).
 """
 
 from __future__ import annotations
