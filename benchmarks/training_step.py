@@ -14,11 +14,11 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import random_views
 from convnet_galaxies.model.device import choose_precision
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.model.losses import LOSSES
+from convnet_galaxies.model.targets import make_target
+from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.optimizer import make_optimizers
-from convnet_galaxies.train.targets import make_target
 
 PARTS = ("gather", "augmentation", "forward", "backward", "Muon", "AdamW", "average")
 
@@ -77,7 +77,7 @@ class TrainingStep:
         """The loss of a batch."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
             outputs = self.net(views)
-        return LOSSES[self.task](outputs[self.task], targets)
+        return TASKS[self.task].parts.loss(outputs[self.task], targets)
 
     def epoch(self, rows: np.ndarray) -> None:
         """Steps over all rows in batches of nearly equal sizes."""

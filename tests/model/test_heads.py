@@ -9,8 +9,9 @@ from hypothesis.extra import numpy as hnp
 
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
-from convnet_galaxies.model.galaxy_net import answers, build_head
+from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.model.heads import Entmax, VoteHead
+from convnet_galaxies.model.tasks import TASKS
 
 FEATURES = 5
 
@@ -113,8 +114,8 @@ def test_entmax_shares_do_not_change_when_all_scores_rise_together() -> None:
 def test_answers_are_probabilities() -> None:
     features = torch.randn(7, FEATURES, generator=torch.Generator().manual_seed(1)) * 5
     outputs = {
-        "lens": build_head("lens", FEATURES, ())(features),
-        "flavor": build_head("flavor", FEATURES, ("a", "b", "c"))(features),
+        "lens": TASKS["lens"].parts.head(FEATURES, ())(features),
+        "flavor": TASKS["flavor"].parts.head(FEATURES, ("a", "b", "c"))(features),
     }
     found = answers(outputs)
     np.testing.assert_allclose(found["lens"].detach(), 1 / (1 + np.exp(-outputs["lens"].detach().numpy())), rtol=1e-5)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss
 
-from convnet_galaxies.model.losses import LOSSES, class_loss, lens_loss, vote_loss
+from convnet_galaxies.model.losses import class_loss, lens_loss, vote_loss
+from convnet_galaxies.model.tasks import TASKS
 
 
 def outputs_and_labels(task: str, n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,24 +29,24 @@ def hide(task: str, labels: torch.Tensor, rows: list[int]) -> torch.Tensor:
     return hidden
 
 
-@pytest.mark.parametrize("task", sorted(LOSSES))
+@pytest.mark.parametrize("task", sorted(TASKS))
 def test_images_without_a_label_have_no_gradient_and_no_share(task) -> None:
     outputs, labels = outputs_and_labels(task)
     outputs.requires_grad_()
     hidden = [1, 4]
-    loss = LOSSES[task](outputs, hide(task, labels, hidden))
+    loss = TASKS[task].parts.loss(outputs, hide(task, labels, hidden))
     loss.backward()
     assert (outputs.grad[hidden] == 0).all()
     kept = [0, 2, 3, 5]
     assert (outputs.grad[kept].abs().reshape(4, -1).sum(1) > 0).all()
-    assert loss.item() == pytest.approx(LOSSES[task](outputs[kept], labels[kept]).item(), rel=1e-6)
+    assert loss.item() == pytest.approx(TASKS[task].parts.loss(outputs[kept], labels[kept]).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("task", sorted(LOSSES))
+@pytest.mark.parametrize("task", sorted(TASKS))
 def test_a_batch_without_any_label_has_zero_loss_and_zero_gradient(task) -> None:
     outputs, labels = outputs_and_labels(task)
     outputs.requires_grad_()
-    loss = LOSSES[task](outputs, hide(task, labels, list(range(6))))
+    loss = TASKS[task].parts.loss(outputs, hide(task, labels, list(range(6))))
     loss.backward()
     assert loss.item() == 0
     assert (outputs.grad == 0).all()

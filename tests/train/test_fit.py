@@ -16,6 +16,7 @@ from small_sets import tiny
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.model import device
+from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.model.weights import fingerprint, load_net, read_card
 from convnet_galaxies.settings import read_settings
 from convnet_galaxies.train import fit as fit_module
@@ -86,16 +87,17 @@ def test_resumed_run_equals_uninterrupted_run(finished: RunFolder, vote_set, tmp
     # The callback comes every ten steps; a signal handler set off by an earlier validation would not do, so the
     # interrupt is raised from the loss of the wanted step instead, as Ctrl-C may come anywhere.
     count = 0
-    loss = fit_module.LOSSES["votes"]
+    parts = TASKS["votes"].parts
 
     def interrupting(predicted: torch.Tensor, votes: torch.Tensor) -> torch.Tensor:
         nonlocal count
         count += predicted.requires_grad
         if count == step and predicted.requires_grad:
             signal.raise_signal(signal.SIGINT)
-        return loss(predicted, votes)
+        return parts.loss(predicted, votes)
 
-    monkeypatch.setattr(fit_module, "LOSSES", {"votes": interrupting})
+    patched = replace(TASKS["votes"], load=lambda: replace(parts, loss=interrupting))
+    monkeypatch.setitem(TASKS, "votes", patched)
     run = RunFolder(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",))

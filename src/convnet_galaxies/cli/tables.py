@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import SCORES
-from convnet_galaxies.measure.scores import LensScores, VoteScores
+from convnet_galaxies.measure.scores import VoteScores
 from convnet_galaxies.predict.evaluation import Evaluation
+from convnet_galaxies.predict.task_scores import PlainScores, Scores
 from convnet_galaxies.study.results_text import align
 
 
@@ -28,7 +28,7 @@ def render_evaluation(result: Evaluation, *, by: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
+def render_scores(scores: Scores, *, by: Sequence[str] = ()) -> list[str]:
     """Lines for the scores of one task."""
     if isinstance(scores, VoteScores):
         rows = [(SCORES[name].long_label, figure) for name, figure in scores.overall.items()]
@@ -44,7 +44,8 @@ def render_scores(scores: Any, *, by: Sequence[str] = ()) -> list[str]:
         counts = [["true \\ predicted", *scores.names]]
         counts += [[name, *map(str, row)] for name, row in zip(scores.names, scores.counts, strict=True)]
         return [*_figure_lines(rows), *align(counts)]
-    assert isinstance(scores, LensScores)
+    if isinstance(scores, PlainScores):
+        return _figure_lines(scores.figures.items())
     lines = [f"{scores.n_lenses:,} lenses among {scores.n_images:,} images in {scores.n_groups:,} groups"]
     lines += _figure_lines((SCORES[name].long_label, figure) for name, figure in scores.overall.items())
     for wanted, parts in (("flavor", scores.by_flavor), ("stage", scores.by_stage)):

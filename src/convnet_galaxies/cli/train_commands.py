@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -24,18 +24,14 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     show_json,
 )
+from convnet_galaxies.model.tasks import TASKS
 
 if TYPE_CHECKING:  # pydantic is imported where it is used
     from convnet_galaxies.settings import Settings
 
-
-class TaskChoice(StrEnum):
-    """What a net can learn."""
-
-    VOTES = "votes"
-    LENS = "lens"
-    FLAVOR = "flavor"
-    TYPES = "types"
+    TaskChoice: TypeAlias = str
+else:
+    TaskChoice = StrEnum("TaskChoice", {name.upper(): name for name in TASKS})
 
 
 Packs = Annotated[list[Path], typer.Argument(help="One or several packs.")]
@@ -93,8 +89,8 @@ def train(
 
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
+    from convnet_galaxies.model.targets import guess_tasks
     from convnet_galaxies.train.fit import Moment, fit
-    from convnet_galaxies.train.targets import guess_tasks
 
     chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
@@ -149,7 +145,7 @@ def train(
 def crossval(
     packs: Packs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the folds and their predictions.")],
-    task: Annotated[TaskChoice, typer.Option("--task", help="What to learn.")] = TaskChoice.LENS,
+    task: Annotated[TaskChoice, typer.Option("--task", help="What to learn.")] = TaskChoice("lens"),
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
     parent: Parent = None,
     settings: SettingsFile = None,
@@ -178,7 +174,7 @@ def crossval(
             images,
             chosen,
             output,
-            task=task.value,
+            task=str(task),
             folds=folds,
             parent=parent,
             device=device.value,
@@ -191,7 +187,7 @@ def crossval(
         show_json(result)
         return
     typer.echo(f"{output}: {result.images:,} images in {folds} folds; predictions in {result.predictions}")
-    for line in render_scores(result.scores[task.value], by=("flavor", "stage")):
+    for line in render_scores(result.scores[str(task)], by=("flavor", "stage")):
         typer.echo(line)
 
 

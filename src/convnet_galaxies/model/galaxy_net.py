@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convnet_galaxies.model.backbones import build_backbone
-from convnet_galaxies.model.heads import ClassHead, LensHead, VoteHead
+from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.settings import NetSettings
 
 NetType = TypeVar("NetType", bound=nn.Module)
@@ -18,8 +18,7 @@ NetType = TypeVar("NetType", bound=nn.Module)
 class GalaxyNet(nn.Module):
     """Images float [n, bands, h, w] to answers by task.
 
-    classes: for each task (``votes``, ``lens``, ``flavor``, ``types``) the names of its classes; empty for votes
-        and lens.
+    classes: for each task (see model/tasks.py) the names of its classes; empty for a task without classes.
     """
 
     def __init__(self, settings: NetSettings, *, bands: int, classes: Mapping[str, Sequence[str]]) -> None:
@@ -30,7 +29,7 @@ class GalaxyNet(nn.Module):
         self.backbone = build_backbone(settings, bands)
         self.dropout = nn.Dropout(settings.dropout)
         self.heads = nn.ModuleDict(
-            {task: build_head(task, self.backbone.features, names) for task, names in self.classes.items()}
+            {task: find_task(task).parts.head(self.backbone.features, names) for task, names in self.classes.items()}
         )
 
     def features(self, images: Tensor) -> Tensor:
@@ -52,14 +51,6 @@ def to_channels_last(net: NetType) -> NetType:
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def build_head(task: str, features: int, classes: Sequence[str]) -> nn.Module:
-    """An untrained head for the task."""
-    if task == "votes":
-        return VoteHead(features)
-    return LensHead(features) if task == "lens" else ClassHead(features, len(classes))
-
-
 def answers(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Raw outputs to probabilities (votes are fractions already): float32, same shapes."""
-    finish = {"votes": lambda x: x, "lens": torch.sigmoid}
-    return {task: finish.get(task, lambda x: x.softmax(1))(output.float()) for task, output in outputs.items()}
+    """Return what is predicted for the raw outputs of each task, such as probabilities: float32, same shapes."""
+    return {task: find_task(task).parts.finish(output.float()) for task, output in outputs.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,11 +28,3 @@ def class_loss(log_odds: Tensor, classes: Tensor) -> Tensor:
     known = classes >= 0
     losses = F.cross_entropy(log_odds.float(), classes.clamp_min(0), reduction="none")
     return (losses * known).sum() / known.sum().clamp_min(1)
-
-
-LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "votes": vote_loss,
-    "lens": lens_loss,
-    "flavor": class_loss,
-    "types": class_loss,
-}

@@ -14,13 +14,14 @@ from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.predict.evaluation import Scores, score_task
+from convnet_galaxies.model.targets import make_target
+from convnet_galaxies.model.tasks import TASKS, find_task
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.fit import Moment, fit
 from convnet_galaxies.train.run_folder import RunFolder
-from convnet_galaxies.train.targets import make_target
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,18 @@ def cross_validate(
         are not trained again. settings.split.validation is taken from the training folds.
     Raises InputError for images without labels and UsageError for an impossible number of folds.
     """
-    target = make_target(task, images.table) if task != "types" else None
-    if target is None:
-        raise UsageError("crossval: the task 'types' has no labels of its own", "choose votes, lens or flavor")
+    if not find_task(task).has_labels:
+        choices = ", ".join(name for name, one in TASKS.items() if one.has_labels)
+        raise UsageError(f"crossval: the task '{task}' has no labels of its own", f"choose one of {choices}")
+    target = make_target(task, images.table)
     images = images.select(target.known)
     target = make_target(task, images.table)
     if not len(images):
         raise InputError("the pack has no labelled images", "give a pack with labels")
     groups = images.table["group"].to_numpy()
-    labels = np.zeros(len(images)) if task == "votes" else target.values.numpy()
+    values = target.values.numpy()
+    has_strata = values.ndim == 1 and (bool(target.classes) or set(np.unique(values)) <= {0.0, 1.0})
+    labels = values if has_strata else np.zeros(len(images))
     fold = deal_folds(labels, groups, folds, seed=settings.seed)
     answer: np.ndarray | None = None
     for number in range(folds):

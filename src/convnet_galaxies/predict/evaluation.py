@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
-from convnet_galaxies.measure.scores import (
-    LensScores,
-    VoteScores,
-    evaluate_lenses,
-    evaluate_votes,
-)
+from convnet_galaxies.model.targets import Target, make_target
+from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.train.run_folder import read_split_of, was_trained_on, was_validated_on
-from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
 
 Part = Literal["test", "validation", "heldout"]
-Scores: TypeAlias = VoteScores | LensScores | FlavorScores
 
 
 @dataclass(frozen=True)
@@ -102,25 +96,8 @@ def evaluate(
     return Evaluation(str(run), part, len(rows), refused, predictor.views, scores)
 
 
-def score_task(task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int) -> Scores:
-    """Scores of one task's answers against its target; rows without a label are passed over."""
-    known = target.known
-    groups = table["group"].to_numpy()[known]
-    values = target.values.numpy()[known]
-    answer = answer[known]
-    if task == "votes":
-        return evaluate_votes(values, answer, groups, seed=seed)
-    if task == "lens":
-        columns: dict[str, Any] = {
-            "flavor": table["flavor"].to_numpy()[known] if "flavor" in table else None,
-            "stage": table["stage"].to_numpy()[known] if "stage" in table else None,
-        }
-        return evaluate_lenses(values == 1, answer, groups, **columns, seed=seed)
-    return confuse_flavors(values, answer.argmax(axis=1), groups, names=target.classes, seed=seed)
-
-
 def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | None:
-    if COLUMN_OF_TASK[task] not in table.columns:
+    if find_task(task).column not in table.columns:
         return None  # this pack has no labels for this head; the others may have
     centres = predictor.card.type_centres
     return make_target(

@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.model.tasks import find_task
 
 
 def column_names(classes: Mapping[str, Sequence[str]]) -> list[str]:
     """Columns of a prediction table for the tasks that a net answers, ``id`` first."""
     columns = ["id"]
     for task, names in classes.items():
-        columns += {"votes": list(VOTE_COLUMNS), "lens": ["lens_probability"]}.get(
-            task, [f"{task.removesuffix('s')}_{name.replace('type ', '')}" for name in names]
-        )
+        columns += find_task(task).columns(names)
     return columns
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +17,11 @@ from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.weights import read_card, run_path
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.predict.task_scores import PlainScores
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
-from convnet_galaxies.show.lens_tables import stage_one
-from convnet_galaxies.show.page import Card, Page, Section, Text, section
+from convnet_galaxies.show.lens_tables import stage_one, star_notes
+from convnet_galaxies.show.page import Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import (
     count_images,
     count_split,
@@ -27,9 +30,23 @@ from convnet_galaxies.show.provenance import (
     list_settings,
     list_versions,
 )
-from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
+from convnet_galaxies.show.scored_images import PARTS, ScoredTask, score_held_out
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
+from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the sections of a run's report need besides its scores.
+
+    name: of the run. lens_table: truth of the lenses by ZooID, if known.
+    """
+
+    name: str
+    survey: Survey
+    lens_table: pd.DataFrame | None
+    seed: int
 
 
 def run_page(
@@ -53,13 +70,8 @@ def run_page(
         scored = score_held_out(predictor, run, images, part=part, stage=stage, seed=seed)
     sections: list[Section | None] = []
     for one in scored:
-        if one.task == "votes":
-            sections += votes_sections(one)
-        elif one.task == "lens":
-            name = folder.name
-            sections += lens_sections({name: one}, survey=survey or Survey(), lens_table=lens_table, seed=seed)
-        else:
-            sections.append(flavor_section(one.scores, one.fault, survey=survey))
+        write = SECTIONS.get(one.task, _plain_sections)
+        sections += write(one, Context(folder.name, survey or Survey(), lens_table, seed))
     metrics = RunFolder(folder).metrics
     kinds = " and ".join(dict.fromkeys(net.backbone for net in card.nets))
     size = f"{kinds} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
@@ -101,6 +113,38 @@ def run_page(
     return Page(f"Run {folder.name}", lead, tuple(cards_of(scored)), tuple(one for one in sections if one))
 
 
+def _votes_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
+    return votes_sections(scored)
+
+
+def _lens_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
+    return lens_sections(
+        {context.name: scored}, survey=context.survey, lens_table=context.lens_table, seed=context.seed
+    )
+
+
+def _flavor_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
+    return [flavor_section(scored.scores, scored.fault, survey=context.survey)]
+
+
+def _plain_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
+    """The section of a task that has none of its own."""
+    title = scored.task.capitalize()
+    if not isinstance(scored.scores, PlainScores):
+        return [section(title, [Text(f"Not scored: {scored.fault}.", True)])]
+    rows = tuple((label, brief(figure, digits=4)) for label, figure in scored.scores.figures.items())
+    caption = f"{scored.scores.n_images:,} held-out images ({PARTS[scored.part]})"
+    return [section(title, [Table(caption, ("", "value"), rows, tuple(star_notes(scored.scores.figures.values())))])]
+
+
+SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] = {
+    "votes": _votes_sections,
+    "lens": _lens_sections,
+    "flavor": _flavor_sections,
+}
+"""By task; the others get a table of their figures."""
+
+
 def cards_of(scored: list[ScoredTask]) -> list[Card]:
     """The figures that the eye meets first."""
     cards = []
@@ -115,6 +159,8 @@ def cards_of(scored: list[ScoredTask]) -> list[Card]:
             cards.append(card("accuracy on stage 1", on_stage["accuracy"], "first user: 0.975"))
         elif isinstance(one.scores, FlavorScores):
             cards.append(card("accuracy of flavors", one.scores.accuracy))
+        elif isinstance(one.scores, PlainScores):
+            cards += [card(label, figure) for label, figure in one.scores.figures.items()]
     return cards
 
 

@@ -10,9 +10,11 @@ import pandas as pd
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.predict.evaluation import Part, Scores, held_out_rows, score_task
+from convnet_galaxies.model.targets import Target, make_target
+from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.train.targets import COLUMN_OF_TASK, Target, make_target
+from convnet_galaxies.predict.task_scores import Scores, score_task
 
 PARTS = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
 
@@ -51,7 +53,7 @@ def score_held_out(
     if stage is not None:
         rows = rows[images.table["stage"].to_numpy(float)[rows] == stage]
     table = images.table.iloc[rows].reset_index(drop=True)
-    tasks = [task for task in predictor.classes if COLUMN_OF_TASK[task] in table and task != "types"]
+    tasks = [task for task in predictor.classes if find_task(task).column in table and find_task(task).has_labels]
     targets = {task: make_target(task, table, classes=predictor.classes[task]) for task in tasks}
     known = np.any([target.known for target in targets.values()], axis=0) if targets else np.zeros(len(rows), bool)
     if not known.any():

@@ -18,10 +18,10 @@ from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import score_lenses
+from convnet_galaxies.model.targets import FLAVORS
 from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
 from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.arms import ARMS, QUESTIONS, count_lenses
-from convnet_galaxies.train.targets import FLAVORS
 
 LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
 HONEST = "scratch, stage 1"

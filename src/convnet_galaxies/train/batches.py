@@ -11,8 +11,8 @@ from torch import Tensor
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import random_views
+from convnet_galaxies.model.targets import Target
 from convnet_galaxies.settings import AugmentSettings
-from convnet_galaxies.train.targets import Target
 
 
 @dataclass(frozen=True)

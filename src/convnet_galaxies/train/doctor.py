@@ -16,11 +16,11 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.model.losses import LOSSES
+from convnet_galaxies.model.losses import vote_loss
+from convnet_galaxies.model.targets import make_target
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.optimizer import make_optimizers
-from convnet_galaxies.train.targets import make_target
 
 CHALLENGE_GALAXIES = 61_578
 
@@ -115,7 +115,7 @@ def measure_training(net: GalaxyNet, settings: Settings, device: torch.device, p
         for batch in batches.epoch(0):
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = net(batch.views.to(device))
-            LOSSES["votes"](outputs["votes"], batch.targets["votes"].to(device)).backward()
+            vote_loss(outputs["votes"], batch.targets["votes"].to(device)).backward()
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

@@ -20,7 +20,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.galaxy_net import to_channels_last
-from convnet_galaxies.model.losses import LOSSES
+from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.model.weights import save_weights
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.average import WeightAverage
@@ -61,7 +61,7 @@ def fit(
 ) -> RunFolder:
     """Train a net and write its run folder.
 
-    tasks: of ``votes``, ``lens``, ``flavor``, ``types``; a head each.
+    tasks: names in model/tasks.py, a head each.
     parent: run whose backbone, and whose heads for the same tasks, are the start.
     stage: only images of this Space Warps stage are trained on; the split is of all of them.
     parts: part of each image (str [n], empty for none) when the split is settled elsewhere, as in cross-validation.
@@ -109,6 +109,7 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
         plan.input_px,
         (fabric.global_rank, fabric.world_size),
     )
+    loss_of = {task: TASKS[task].parts.loss for task in plan.targets}
     steps = batches.steps * wanted.epochs
     rates = Rates(optimizers, steps, wanted.warmup)
     average = WeightAverage(net, wanted.average, steps)
@@ -133,7 +134,7 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 rates.set(step)
                 outputs = model(fabric.to_device(batch.views))
                 targets = fabric.to_device(dict(batch.targets))
-                loss = torch.stack([LOSSES[task](outputs[task], targets[task]) for task in plan.targets]).sum()
+                loss = torch.stack([loss_of[task](outputs[task], targets[task]) for task in plan.targets]).sum()
                 fabric.backward(loss)
                 for optimizer in wrapped:
                     optimizer.step()
@@ -202,13 +203,12 @@ def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 2
             known = int(target.known[rows].sum())
             if known:
                 values = target.values[torch.from_numpy(rows)].to(fabric.device)
-                sums[task] += known * LOSSES[task](outputs[task], values).item()
+                sums[task] += known * TASKS[task].parts.loss(outputs[task], values).item()
                 counts[task] += known
     losses = {task: sums[task] / counts[task] for task in sums if counts[task]}
     figures = {"validation_loss": sum(losses.values())} if losses else {}
-    if "votes" in losses:
-        figures["validation_rmse"] = math.sqrt(losses["votes"])
-    return figures
+    roots = {name: math.sqrt(loss) for task, loss in losses.items() if (name := TASKS[task].root_name)}
+    return figures | roots
 
 
 def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, nodes: int = 1) -> Fabric:

@@ -16,10 +16,11 @@ from convnet_galaxies.data.records import ImageSet, split_groups, stage_rows
 from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.targets import Target, make_target
+from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.model.weights import ModelCard, fingerprint, load_net, run_path
 from convnet_galaxies.settings import NetSettings, Settings, write_settings
 from convnet_galaxies.train.run_folder import hash_key, link_keys, read_split_of, was_trained_on
-from convnet_galaxies.train.targets import Target, find_types, make_target, vote_columns
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,12 @@ def make_plan(
     if stage is not None:
         chosen = stage_rows(images.table, stage)
     centres = None
-    if "types" in tasks:
-        kept = None if card is None else card.type_centres
-        votes = vote_columns(images.table, "types")[parts == "train"]
-        centres = np.array(kept) if kept else find_types(votes, settings.train.types, seed=settings.seed)
+    for task in tasks:
+        find_centres = find_task(task).parts.centres
+        if find_centres is not None:
+            kept = None if card is None else card.type_centres
+            learned = images.table[parts == "train"]
+            centres = np.array(kept) if kept else find_centres(learned, settings.train.types, settings.seed)
     targets = {
         task: make_target(
             task, images.table, classes=() if card is None else card.classes.get(task, ()), centres=centres
@@ -212,7 +215,7 @@ def _check_labels(targets: dict[str, Target], train_rows: np.ndarray) -> None:
             raise InputError(
                 f"pack: none of the training images has a label for '{task}'", "leave out this task, or label images"
             )
-        if task != "votes" and len(values.unique()) < 2:
+        if len(values.unique()) < 2:
             raise InputError(
                 f"pack: all {len(rows)} training images with a label for '{task}' have the same one, "
                 "expected at least two",

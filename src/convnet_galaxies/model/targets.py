@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from convnet_galaxies.data.labels import find_labels, label_option
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.tasks import TASKS, find_task
 
 FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
 """Classes of the flavor head; ``dud`` is a cutout without a lens."""
-
-COLUMN_OF_TASK: Mapping[str, str] = {
-    "votes": VOTE_COLUMNS[0],
-    "types": VOTE_COLUMNS[0],
-    "lens": "lens",
-    "flavor": "flavor_label",
-}
 
 
 @dataclass(frozen=True)
@@ -41,49 +33,68 @@ class Target:
 
 
 def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
-    """The task that a table's columns are made for: votes, else lens, else flavor. Raises InputError when none."""
-    for task in ("votes", "lens", "flavor"):
-        if COLUMN_OF_TASK[task] in table.columns:
-            return (task,)
+    """Return the first default task that the table has the column of. Raises InputError when there is none."""
+    defaults = [name for name, task in TASKS.items() if task.is_default]
+    for name in defaults:
+        if TASKS[name].column in table.columns:
+            return (name,)
     alike = find_labels(table, taken=("group", "sky_group"))
     fix = (
         f"pack it again with {label_option(next(iter(alike)))}"
         if alike
         else "pack it with its table of labels, and --label"
     )
-    raise InputError("the pack has no labels, expected votes, lens or flavor", fix)
+    wanted = f"{', '.join(defaults[:-1])} or {defaults[-1]}"
+    raise InputError(f"the pack has no labels, expected {wanted}", fix)
 
 
 def make_target(
     task: str, table: pd.DataFrame, *, classes: tuple[str, ...] = (), centres: np.ndarray | None = None
 ) -> Target:
-    """The target of a task. classes: those of a head that is to be kept. centres: float [k, 37] of the types."""
-    column = COLUMN_OF_TASK[task]
+    """Return the target of a task. classes: those of a head that is to be kept. centres: float [k, 37] of the types.
+
+    Raises InputError when the table has no such labels, UsageError when there is no such task.
+    """
+    column = find_task(task).column
     if column not in table.columns:
-        have = [name for name, needed in COLUMN_OF_TASK.items() if needed in table.columns]
+        have = [name for name, other in TASKS.items() if other.column in table.columns]
         raise InputError(
             f"pack: found no column '{column}', expected it for the task '{task}'",
             f"choose a task that the pack has labels for: {', '.join(have) or 'none'}",
         )
-    if task == "votes":
-        votes = vote_columns(table, task).astype(np.float32)
-        return Target(torch.from_numpy(votes), np.isfinite(votes.sum(axis=1)))
-    if task == "lens":
-        lens = table["lens"].to_numpy(np.float32, copy=True)
-        return Target(torch.from_numpy(lens), ~np.isnan(lens))
-    if task == "types":
-        if centres is None:
-            raise ValueError("types need their centres")
-        numbers = nearest_type(vote_columns(table, task), centres)
-        names = classes or tuple(f"type {number}" for number in range(len(centres)))
-        return Target(torch.from_numpy(numbers), numbers >= 0, names)
-    labels = table[column]
+    return TASKS[task].parts.target(table, classes, centres)
+
+
+def target_votes(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
+    """Return the 37 votes of each galaxy; one missing vote makes the galaxy unknown."""
+    votes = vote_columns(table, "votes").astype(np.float32)
+    return Target(torch.from_numpy(votes), np.isfinite(votes.sum(axis=1)))
+
+
+def target_lens(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
+    """Return 1 for lenses, 0 for others, NaN for unknown images."""
+    lens = table["lens"].to_numpy(np.float32, copy=True)
+    return Target(torch.from_numpy(lens), ~np.isnan(lens))
+
+
+def target_types(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
+    """Return the number of the nearest of the centres, float [k, 37]."""
+    if centres is None:
+        raise ValueError("types need their centres")
+    numbers = nearest_type(vote_columns(table, "types"), centres)
+    names = classes or tuple(f"type {number}" for number in range(len(centres)))
+    return Target(torch.from_numpy(numbers), numbers >= 0, names)
+
+
+def target_flavor(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
+    """Return the number of each flavor among the classes. Raises InputError for a flavor that is none of them."""
+    labels = table["flavor_label"]
     names = classes or _class_names(labels)
     numbers = pd.Index(names).get_indexer(labels).astype(np.int64)
     strangers = labels[labels.notna().to_numpy() & (numbers < 0)]
     if len(strangers):
         raise InputError(
-            f"pack: column '{column}': found '{strangers.iloc[0]}', expected one of {', '.join(names)}",
+            f"pack: column 'flavor_label': found '{strangers.iloc[0]}', expected one of {', '.join(names)}",
             "train the flavors anew, or correct the table",
         )
     return Target(torch.from_numpy(numbers), numbers >= 0, names)
@@ -100,6 +111,11 @@ def vote_columns(table: pd.DataFrame, task: str) -> np.ndarray:
     return table[list(VOTE_COLUMNS)].to_numpy(float, copy=True)
 
 
+def find_centres(table: pd.DataFrame, count: int, seed: int) -> np.ndarray:
+    """Return the centres of the types of these galaxies; see find_types."""
+    return find_types(vote_columns(table, "types"), count, seed=seed)
+
+
 def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     """Centres of the morphology types, float64 [count, 37], commonest first: k-means of the votes [n, 37]."""
     votes = votes[~np.isnan(votes).any(axis=1)]
@@ -107,6 +123,8 @@ def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
         raise InputError(
             f"types: found {len(votes)} galaxies with votes, expected at least {count}", "ask for fewer types"
         )
+    from sklearn.cluster import KMeans  # only here: prediction does without
+
     means = KMeans(count, n_init=4, random_state=seed).fit(votes)
     order = np.argsort(-np.bincount(means.labels_, minlength=count), kind="stable")
     return means.cluster_centers_[order]

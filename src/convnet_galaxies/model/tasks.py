@@ -1,0 +1,132 @@
+"""The table of tasks: what a net can learn, one entry each.
+
+The names can be read without loading torch, so that the command line offers them at once; what needs torch is loaded by
+the first use of ``Task.parts``. Scores of a task are in `predict/task_scores.py`, its section of a report in
+`show/run_page.py`; both have a plain default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import Tensor, nn
+
+    from convnet_galaxies.model.targets import Target
+
+    Head = Callable[[int, Sequence[str]], nn.Module]
+    Loss = Callable[[Tensor, Tensor], Tensor]
+    MakeTarget = Callable[[pd.DataFrame, tuple[str, ...], np.ndarray | None], Target]
+    FindCentres = Callable[[pd.DataFrame, int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class TaskParts:
+    """The parts of a task that compute.
+
+    head: number of features and names of the classes to an untrained module, float32 [n, features] to raw outputs.
+    loss: raw outputs and the values of a Target to a scalar that passes over missing labels.
+    finish: raw outputs float32 to what is predicted, such as probabilities, of the same shape.
+    target: a table of images, the classes of a head that is kept (else empty), and centres (else None) to the Target.
+    centres: for a task whose classes are found in the labels: the table of the training images, the number of classes
+        and the seed to float64 [k, ...]. None: the labels are the classes.
+    """
+
+    head: Head
+    loss: Loss
+    finish: Callable[[Tensor], Tensor]
+    target: MakeTarget
+    centres: FindCentres | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that a net can learn.
+
+    column: column of a pack's table; a pack that has it has labels for the task.
+    columns: names of the classes (empty without classes) to the columns of a table of predictions.
+    load: return the parts that compute; imports torch.
+    is_default: whether a pack with the column is trained on this task when the user names none.
+    root_name: name, among the figures of validation, of the square root of the loss; None: it is not reported.
+    has_labels: False for classes that are found in the labels of another task; such a task is not scored.
+    """
+
+    column: str
+    columns: Callable[[Sequence[str]], list[str]]
+    load: Callable[[], TaskParts]
+    is_default: bool = True
+    root_name: str | None = None
+    has_labels: bool = True
+
+    @cached_property
+    def parts(self) -> TaskParts:
+        return self.load()
+
+
+def find_task(name: str) -> Task:
+    """Return the task of this name. Raises UsageError when there is none."""
+    if name not in TASKS:
+        raise UsageError(f"task: found '{name}', expected one of {', '.join(TASKS)}", "choose one of these")
+    return TASKS[name]
+
+
+def _load_votes() -> TaskParts:
+    from convnet_galaxies.model.heads import VoteHead
+    from convnet_galaxies.model.losses import vote_loss
+    from convnet_galaxies.model.targets import target_votes
+
+    return TaskParts(lambda features, _: VoteHead(features), vote_loss, lambda outputs: outputs, target_votes)
+
+
+def _load_lens() -> TaskParts:
+    import torch
+
+    from convnet_galaxies.model.heads import LensHead
+    from convnet_galaxies.model.losses import lens_loss
+    from convnet_galaxies.model.targets import target_lens
+
+    return TaskParts(lambda features, _: LensHead(features), lens_loss, torch.sigmoid, target_lens)
+
+
+def _load_flavor() -> TaskParts:
+    from convnet_galaxies.model.heads import ClassHead
+    from convnet_galaxies.model.losses import class_loss
+    from convnet_galaxies.model.targets import target_flavor
+
+    return TaskParts(
+        lambda features, names: ClassHead(features, len(names)),
+        class_loss,
+        lambda outputs: outputs.softmax(1),
+        target_flavor,
+    )
+
+
+def _load_types() -> TaskParts:
+    from dataclasses import replace
+
+    from convnet_galaxies.model.targets import find_centres, target_types
+
+    return replace(_load_flavor(), target=target_types, centres=find_centres)
+
+
+TASKS: dict[str, Task] = {
+    "votes": Task(VOTE_COLUMNS[0], lambda _: list(VOTE_COLUMNS), _load_votes, root_name="validation_rmse"),
+    "lens": Task("lens", lambda _: ["lens_probability"], _load_lens),
+    "flavor": Task("flavor_label", lambda names: [f"flavor_{name}" for name in names], _load_flavor),
+    "types": Task(
+        VOTE_COLUMNS[0],
+        lambda names: [f"type_{name.removeprefix('type ')}" for name in names],
+        _load_types,
+        is_default=False,
+        has_labels=False,
+    ),
+}
+"""By name, in the order in which a pack's columns are looked for."""
