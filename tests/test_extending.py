@@ -1,0 +1,79 @@
+"""docs/extending.md, followed to the letter in a copy of the package."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_sets import TINY_OPTIONS, make_vote_set, write_pngs
+
+import convnet_galaxies
+
+GUIDE = Path(__file__).parents[1] / "docs" / "extending.md"
+
+
+def follow(paragraph: str, root: Path) -> list[str]:
+    """Copy the package to root, add every block of code of the paragraph to its file; return the files touched."""
+    package = Path(convnet_galaxies.__file__).parent
+    shutil.copytree(package, root / "src" / package.name, ignore=shutil.ignore_patterns("builtin"))
+    text = re.search(rf"\*\*{paragraph}\.\*\*.*?(?=\n\*\*[A-Z]|\Z)", GUIDE.read_text("utf-8"), re.DOTALL)
+    assert text is not None
+    touched = []
+    for path, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text[0], re.DOTALL):
+        file = root / path
+        old = file.read_text("utf-8") if file.exists() else ""
+        file.write_text(f"{old}\n\n{code}", "utf-8")
+        touched.append(path)
+    return touched
+
+
+def call(root: Path, *commands: list[object]) -> str:
+    """Run commands one after another in one process that sees the copy; return what they printed."""
+    lines = [[str(part) for part in command] for command in commands]
+    script = (
+        "import sys; from convnet_galaxies.cli import main\n"
+        f"for sys.argv[1:] in {lines!r}:\n"
+        "    try: main()\n"
+        "    except SystemExit as end:\n"
+        "        if end.code: raise\n"
+    )
+    environment = {"PYTHONPATH": str(root / "src"), "COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of 64 pictures, and redshift.csv beside it: the blob of a picture is the brighter the nearer it is."""
+    pictures = make_vote_set(64)
+    folder = write_pngs(pictures, tmp_path / "pictures")
+    redshift = 1 - pictures.images.mean(axis=(1, 2, 3)) / 255
+    pd.DataFrame({"file": pictures.table["id"], "redshift": redshift}).to_csv(tmp_path / "redshift.csv", index=False)
+    return folder
+
+
+def test_another_head_takes_three_files_and_every_command_works_with_it(images: Path, tmp_path: Path) -> None:
+    touched = follow("Another head", tmp_path)
+    assert len(set(touched)) <= 3
+    said = call(
+        tmp_path,
+        ["pack", "images", images, "redshift.csv", "--size", 32, "-q", "-o", "z.pack"],
+        ["train", "z.pack", "--task", "redshift", "-q", "-o", "run", *TINY_OPTIONS],
+        ["predict", "run", images, "-q", "-o", "predicted.csv"],
+        ["evaluate", "run", "z.pack", "--part", "heldout", "--views", 1],
+        ["report", "run", "--pack", "z.pack", "--part", "heldout", "--views", 1, "-o", "page.html"],
+    )
+    table = pd.read_csv(tmp_path / "predicted.csv")
+    assert list(table) == ["id", "redshift"]
+    assert len(table) == 64
+    assert np.isfinite(table["redshift"]).all()
+    assert "redshift RMSE" in said
+    assert "validation rmse" in said
+    assert "redshift RMSE" in (tmp_path / "page.html").read_text("utf-8")
