@@ -23,11 +23,11 @@ from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
-from convnet_galaxies.model.weights import ModelCard, read_card
 from convnet_galaxies.predict.calibrate import fit as fit_calibration
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+from convnet_galaxies.runs.ensemble import join_runs
+from convnet_galaxies.runs.weights import ModelCard, read_card
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train.committee import join_runs
 from convnet_galaxies.train.fit import fit
 
 BUILTIN = Path(__file__).parents[1] / "src" / "convnet_galaxies" / "model" / "builtin"

@@ -10,11 +10,11 @@ from small_sets import make_lens_set, make_vote_set
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.model.weights import read_card
 from convnet_galaxies.predict.calibrate import FEWEST, calibrate, fit
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.train.committee import join_runs
+from convnet_galaxies.runs.ensemble import join_runs
+from convnet_galaxies.runs.weights import read_card
 
 
 def make(run) -> Predictor:

@@ -15,8 +15,8 @@ from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.runs.folder import read_split
 from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.run_folder import read_split
 
 
 def make(world, run: str, **options) -> Predictor:

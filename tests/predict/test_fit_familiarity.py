@@ -16,9 +16,9 @@ from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.fit_familiarity import choose_rows, fit_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.train.committee import join_runs
+from convnet_galaxies.runs.ensemble import join_runs
+from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.run_folder import RunFolder
 
 
 def make(run: Path, **options) -> Predictor:

@@ -16,9 +16,9 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model import device
 from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
-from convnet_galaxies.model.weights import load_net
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.train.committee import join_runs
+from convnet_galaxies.runs.ensemble import join_runs
+from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.train.fit import fit
 
 PIXELS = draw_pixels(20, 3)

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from small_sets import tiny
 
+from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.show.report import write_report
 from convnet_galaxies.simulate import space_warps
 from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.study.demo import SIZES, DemoResult, DemoSize, choose_size, describe_size, run_demo
 from convnet_galaxies.study.first_look import read_first_look, render_first_look
 from convnet_galaxies.study.machine import Machine, look_at_machine
-from convnet_galaxies.train.run_folder import RunFolder
 
 RUNS = ("zoo", "stage1-scratch", "stage1-from-zoo", "stage2-scratch", "stage2-from-zoo")
 SIZE = DemoSize("tiny", galaxies=60, cutouts=75, zoo_epochs=1, lens_epochs=1, transfer_epochs=1, fine_epochs=1)

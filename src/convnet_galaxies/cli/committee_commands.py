@@ -64,7 +64,7 @@ def committee(
 
     Example: `convnet-galaxies committee seed0 seed1 seed2 -o three --float16`
     """
-    from convnet_galaxies.train.committee import join_runs
+    from convnet_galaxies.runs.ensemble import join_runs
 
     result = join_runs(runs, output, half=half, publish=publish, force=force)
     if as_json:

@@ -17,10 +17,10 @@ from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
-from convnet_galaxies.model.weights import Calibration, ModelCard, run_path
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.train.run_folder import RunFolder, is_run_alone, link_keys, read_split_of, write_split
+from convnet_galaxies.runs.folder import RunFolder, is_run_alone, link_keys, read_split_of, write_split
+from convnet_galaxies.runs.weights import Calibration, ModelCard, run_path
 
 Method = Literal["logistic", "isotonic"]
 FEWEST: dict[Method, int] = {"logistic": 20, "isotonic": 100}

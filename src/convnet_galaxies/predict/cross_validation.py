@@ -19,9 +19,9 @@ from convnet_galaxies.model.tasks import TASKS, find_task
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import Scores, score_task
+from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.train.fit import Moment, fit
-from convnet_galaxies.train.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

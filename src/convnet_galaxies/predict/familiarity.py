@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.familiarity import Cloud, Distances
-from convnet_galaxies.model.weights import fingerprint
+from convnet_galaxies.runs.weights import fingerprint
 
 STRANGE = 0.001
 """Below this familiarity an image looks unlike anything that a run knows: one known image of a thousand does."""

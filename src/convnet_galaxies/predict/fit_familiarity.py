@@ -12,10 +12,10 @@ from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_distances
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.model.weights import BUILTIN, VIEWS, run_path
 from convnet_galaxies.predict.familiarity import Known, write_known
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.train.run_folder import RunFolder, read_split_of, was_trained_on
+from convnet_galaxies.runs.folder import RunFolder, read_split_of, was_trained_on
+from convnet_galaxies.runs.weights import BUILTIN, VIEWS, run_path
 
 MOST_FITTED, MOST_HELD_OUT = 2000, 1000
 FEWEST_HELD_OUT = 200

@@ -20,9 +20,9 @@ from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
 from convnet_galaxies.model.plain_net import PlainNet
-from convnet_galaxies.model.weights import load_nets, run_path
 from convnet_galaxies.predict.familiarity import read_known
-from convnet_galaxies.train.run_folder import RunFolder
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.weights import load_nets, run_path
 
 Views = Literal[1, 8, 16]
 

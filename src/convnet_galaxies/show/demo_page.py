@@ -13,6 +13,7 @@ from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.runs.folder import RunFolder, is_run
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.first_look_page import first_look_section
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
@@ -26,7 +27,6 @@ from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, de
 from convnet_galaxies.study.first_look import has_first_look, read_first_look
 from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown_run import is_unknown
-from convnet_galaxies.train.run_folder import RunFolder, is_run
 
 LENS_RUNS = {
     "stage1-scratch": "stage 1, from scratch",

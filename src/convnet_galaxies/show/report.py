@@ -9,9 +9,10 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.model.weights import BUILTIN
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Views
+from convnet_galaxies.runs.folder import is_run
+from convnet_galaxies.runs.weights import BUILTIN
 from convnet_galaxies.show.demo_page import demo_page, is_demo
 from convnet_galaxies.show.lens_sections import Survey
 from convnet_galaxies.show.page import Page, render_page
@@ -20,7 +21,6 @@ from convnet_galaxies.show.study_page import study_page
 from convnet_galaxies.show.unknown_page import unknown_page
 from convnet_galaxies.study.results import is_study
 from convnet_galaxies.study.unknown_run import is_unknown
-from convnet_galaxies.train.run_folder import is_run
 
 MOST_BYTES = 10_000_000
 

@@ -14,10 +14,11 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.model.weights import read_card, run_path
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import PlainScores
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.weights import read_card, run_path
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
 from convnet_galaxies.show.lens_tables import stage_one, star_notes
@@ -33,7 +34,6 @@ from convnet_galaxies.show.provenance import (
 from convnet_galaxies.show.scored_images import PARTS, ScoredTask, score_held_out
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
 from convnet_galaxies.study.results_text import brief
-from convnet_galaxies.train.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.runs.folder import read_split_of, was_trained_on
 from convnet_galaxies.study.grades import Eyes, join_eyes, name_subjects
 from convnet_galaxies.study.kinds import find_kinds
 from convnet_galaxies.study.known_images import Scored, choose_known
 from convnet_galaxies.study.other_eyes import compare_with_eyes
 from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
 from convnet_galaxies.study.unknown_text import render_unknown
-from convnet_galaxies.train.run_folder import read_split_of, was_trained_on
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
 NO_LENS = "dud"

@@ -21,14 +21,14 @@ from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.tasks import TASKS
-from convnet_galaxies.model.weights import save_weights
+from convnet_galaxies.runs.folder import RunFolder, write_split
+from convnet_galaxies.runs.weights import save_weights
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_checkpoint
 from convnet_galaxies.train.optimizer import Rates, freeze, make_optimizers
 from convnet_galaxies.train.plan import Plan, make_plan
-from convnet_galaxies.train.run_folder import RunFolder, write_split
 
 
 @dataclass(frozen=True)

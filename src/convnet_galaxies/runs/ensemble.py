@@ -14,7 +14,8 @@ from torch import Tensor
 
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.model.weights import (
+from convnet_galaxies.runs.folder import RunFolder, hash_split, is_run_alone, read_split_of, write_split
+from convnet_galaxies.runs.weights import (
     ModelCard,
     fingerprint,
     halve,
@@ -27,7 +28,6 @@ from convnet_galaxies.model.weights import (
     split_members,
 )
 from convnet_galaxies.settings import NetSettings
-from convnet_galaxies.train.run_folder import RunFolder, hash_split, is_run_alone, read_split_of, write_split
 
 RANK = {"train": 0, "validation": 1, "test": 2}
 LARGEST_HALF = 65504.0

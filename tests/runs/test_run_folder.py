@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.train.run_folder import (
+from convnet_galaxies.runs.folder import (
     RunFolder,
     hash_split,
     is_run,

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.model.weights import (
+from convnet_galaxies.runs.weights import (
     Calibration,
     ModelCard,
     fingerprint,

@@ -23,7 +23,7 @@ import torch
 from convnet_galaxies import __version__
 from convnet_galaxies.data.sky_groups import name_cells
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.model.weights import BUILTIN, run_path
+from convnet_galaxies.runs.weights import BUILTIN, run_path
 
 
 @dataclass(frozen=True)

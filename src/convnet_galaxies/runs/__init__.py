@@ -1,0 +1,1 @@
+"""What a run is: its folder, its weights, the ensemble of several runs, and its description."""
