@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from ladder import COMMITTEE, RUNGS, climb, learn, painted_set, scores_of, start_of
+from ladder import ENSEMBLE, RUNGS, climb, learn, painted_set, scores_of, start_of
 from real_lenses import LENS_GRADE, OTHER_GRADE, deal_folds, read_real_lenses
 from scipy.special import expit
 
@@ -77,19 +77,19 @@ def zoo_images(data: Path, work: Path) -> ImageSet:
 
 
 def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
-    """Lens or not, and flavor: one member per rung of COMMITTEE, on all real lenses and candidates.
+    """Lens or not, and flavor: one member per rung of ENSEMBLE, on all real lenses and candidates.
 
     zoo: the Galaxy Zoo run that it starts from; None trains one. The ladder's held-out scores calibrate it: no member
     is left that has not seen a candidate.
     """
     zoo = zoo or train_zoo(data, work, "lens-start", LENS_START)
     real = read_real_lenses(data / "space-warps")
-    for rung in COMMITTEE:
+    for rung in ENSEMBLE:
         climb(data, work, rung, str(zoo), [0, 1, 2, 3, 4])
     painted = painted_set(data, work)
     members = []
     nothing = np.zeros(len(real), bool)
-    for number, rung in enumerate(COMMITTEE):
+    for number, rung in enumerate(ENSEMBLE):
         start, recipe = RUNGS[rung]
         run = work / f"member{number}"
         parent = start_of(start, painted, work, zoo)
@@ -108,7 +108,7 @@ def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
 def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
     """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
     fold = deal_folds(real.table)
-    scores = [scores_of(work, rung, fold) for rung in COMMITTEE]
+    scores = [scores_of(work, rung, fold) for rung in ENSEMBLE]
     probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
     grade = real.table["grade"].to_numpy()
     graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)

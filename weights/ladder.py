@@ -68,7 +68,7 @@ RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
 
 KEPT, DRAWN = (Path(__file__).parents[1] / name for name in ("weights/ladder.csv", "docs/images/ladder.svg"))
 
-COMMITTEE = ("second pretraining, head at 46 px",)
+ENSEMBLE = ("second pretraining, head at 46 px",)
 """The rungs that ship, a member each."""
 
 
@@ -187,9 +187,9 @@ def measure(data: Path, runs: Path) -> dict[str, dict[str, Estimate]]:
     if (runs / "painted0" / "model.json").is_file():
         ladders = {"painted only, no real image": log_odds(runs / "painted0", real.images), **ladders}
     finished = {rung: score for rung, score in ladders.items() if score is not None}
-    members = [rung for rung in COMMITTEE if rung in finished]
+    members = [rung for rung in ENSEMBLE if rung in finished]
     if len(members) > 1:
-        finished["committee of " + ", ".join(members)] = np.mean([finished[rung] for rung in members], axis=0)
+        finished["ensemble of " + ", ".join(members)] = np.mean([finished[rung] for rung in members], axis=0)
     return {rung: compare_with_experts(real, score) for rung, score in finished.items()}
 
 
@@ -238,7 +238,7 @@ def main() -> None:
         table = to_table(measure(arguments.data, arguments.runs))
         print(show_table(table))
         table.to_csv(KEPT, index=False, lineterminator="\n")
-        plot_ladder(table, DRAWN, ships=COMMITTEE[0])
+        plot_ladder(table, DRAWN, ships=ENSEMBLE[0])
 
 
 if __name__ == "__main__":

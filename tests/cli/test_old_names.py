@@ -17,7 +17,7 @@ from convnet_galaxies.simulate.sky_population import SkyObject
 
 MINE = ["mine", "run", "images", "-o", "out"]
 RENAMED = [
-    (["committee", "a", "b", "-o", "out"], ["--half"], ["--float16"]),
+    (["ensemble", "a", "b", "-o", "out"], ["--half"], ["--float16"]),
     (["evaluate", "run", "pack"], ["--by", "flavor", "--by=stage"], ["--breakdown", "flavor", "--breakdown=stage"]),
     (["submit", "run", "images", "-o", "out"], ["--sample", "s.csv"], ["--sample-submission", "s.csv"]),
     (MINE, ["--above", "0.7"], ["--min-probability", "0.7"]),

@@ -134,7 +134,7 @@ def test_a_run_without_the_file_has_no_column_and_answers_alike(run, tmp_path) -
     assert list(pd.read_csv(tmp_path / "p.csv")) == ["id", "lens_probability"]
 
 
-def test_published_weights_keep_it_and_a_committee_needs_its_own(run, images, tmp_path) -> None:
+def test_published_weights_keep_it_and_an_ensemble_needs_its_own(run, images, tmp_path) -> None:
     join_runs([run], tmp_path / "one", publish=True)
     assert make(tmp_path / "one").known is not None
     join_runs([run, run], tmp_path / "two", half=True)

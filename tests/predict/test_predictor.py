@@ -131,7 +131,7 @@ def test_every_difference_in_how_pixels_were_made_is_named(change, message) -> N
     require_preprocess("zoo.pack", replace(made(stretch=Composite()), linear=False), expected)
 
 
-def test_a_committee_answers_the_mean_of_its_members_and_lays_their_features_side_by_side(world, tmp_path) -> None:
+def test_an_ensemble_answers_the_mean_of_its_members_and_lays_their_features_side_by_side(world, tmp_path) -> None:
     for seed in (1, 2):
         fit(make_lens_set(), tiny("train.epochs=1", f"seed={seed}"), tmp_path / str(seed), tasks=("lens", "flavor"))
     join_runs([tmp_path / "1", tmp_path / "2"], tmp_path / "two")

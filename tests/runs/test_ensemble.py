@@ -70,7 +70,7 @@ def test_the_strictest_use_of_an_image_counts() -> None:
     assert len(unite_splits([("builtin:lens", None)])) == 0
 
 
-def test_half_weights_take_half_the_bytes_and_a_committee_of_committees_has_all_members(runs, tmp_path) -> None:
+def test_half_weights_take_half_the_bytes_and_an_ensemble_of_ensembles_has_all_members(runs, tmp_path) -> None:
     join_runs([runs / "a", runs / "b"], tmp_path / "two")
     whole, half = (
         join_runs([tmp_path / "two", runs / "a"], tmp_path / name, half=name == "three") for name in ("whole", "three")

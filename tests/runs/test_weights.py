@@ -135,7 +135,7 @@ def make_states(count: int) -> list[dict[str, torch.Tensor]]:
     return states
 
 
-def test_a_card_written_before_there_were_committees_is_read(run: Path) -> None:
+def test_a_card_written_before_there_were_ensembles_is_read(run: Path) -> None:
     tree = json.loads(CARD.dumps())
     del tree["members"], tree["calibration"], tree["views"]
     (run / "model.json").write_text(json.dumps(tree | {"temperature": {}}))

@@ -17,8 +17,8 @@ from typer.core import TyperGroup
 
 from convnet_galaxies import __version__
 from convnet_galaxies.cli import (
-    committee_commands,
     data_commands,
+    ensemble_commands,
     predict_commands,
     simulate_commands,
     study_commands,
@@ -65,7 +65,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
-committee_commands.register(app)
+ensemble_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)
 

@@ -52,7 +52,8 @@ def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, command
         return
     for child in children.values():
-        yield from _walk(child, f"{name} {child.name}")
+        if not child.hidden:
+            yield from _walk(child, f"{name} {child.name}")
 
 
 def _describe(name: str, command: Any) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Prediction:
 
 
 class Predictor:
-    """Predict with a run's net or committee, averaged over its members and over fixed views of each image.
+    """Predict with a run's net or ensemble, averaged over its members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
     views: 1, 8 (eighth turns, flips and zooms) or 16 (test-time augmentation): more views, smaller errors, more time.

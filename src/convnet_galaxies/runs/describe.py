@@ -26,7 +26,7 @@ def describe_run(source: str | Path) -> Description:
         nets, card = load_nets(path)
         sizes = [sum(parameter.numel() for parameter in net.parameters()) for net in nets]
         members = [f"{one.backbone} net, {size:,} parameters" for one, size in zip(card.nets, sizes, strict=True)]
-        kind = "a finished run" if card.members == 1 else f"a committee of {card.members}"
+        kind = "a finished run" if card.members == 1 else f"an ensemble of {card.members}"
         each = ", each" if card.members > 1 and not card.member_nets else ":"
         lines.append(f"{kind}{each} a {'; a '.join(members if card.member_nets else members[:1])}")
         square = card.net.field_of(card.preprocess.size_px)

@@ -34,7 +34,7 @@ LARGEST_HALF = 65504.0
 
 
 @dataclass(frozen=True)
-class CommitteeSummary:
+class EnsembleSummary:
     """What was joined: members, size of the weights in bytes, images of the united split by part."""
 
     run: Path
@@ -45,8 +45,8 @@ class CommitteeSummary:
 
 def join_runs(
     runs: Sequence[str | Path], output: Path, *, half: bool = False, publish: bool = False, force: bool = False
-) -> CommitteeSummary:
-    """Join finished runs (committees count with all their members) into one run folder.
+) -> EnsembleSummary:
+    """Join finished runs (ensembles count with all their members) into one run folder.
 
     half: store the weights as float16. publish: nothing but model.json, weights and a split of hashed keys, no names
     of images or of the runs' folders, for weights that are given away.
@@ -98,7 +98,7 @@ def join_runs(
         made.card.write_text(card.dumps(), "utf-8")
     own = split[split["used"]].groupby("part").size()
     size = RunFolder(output).weights.stat().st_size
-    return CommitteeSummary(output, len(states), size, {part: int(own.get(part, 0)) for part in RANK})
+    return EnsembleSummary(output, len(states), size, {part: int(own.get(part, 0)) for part in RANK})
 
 
 def unite_splits(splits: Sequence[tuple[str, pd.DataFrame | None]]) -> pd.DataFrame:

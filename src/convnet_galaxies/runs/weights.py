@@ -169,7 +169,7 @@ def load_nets(run: str | Path) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
 
 
 def load_net(run: str | Path) -> tuple[GalaxyNet, ModelCard]:
-    """The net of a run, or the first member of a committee, and the card. Raises InputError."""
+    """The net of a run, or the first member of an ensemble, and the card. Raises InputError."""
     nets, card = load_nets(run)
     return nets[0], card
 

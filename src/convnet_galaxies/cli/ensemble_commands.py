@@ -1,4 +1,4 @@
-"""committee, calibrate, familiarity: from trained runs to one that may be given away."""
+"""ensemble, calibrate, familiarity: from trained runs to one that may be given away."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ class MethodChoice(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    app.command(cls=accept_old_names({"--half": "--float16"}))(committee)
+    accepting = accept_old_names({"--half": "--float16"})
+    app.command(cls=accepting)(ensemble)
+    app.command("committee", hidden=True, cls=accepting)(ensemble)  # its name until 0.1
     app.command()(calibrate)
     app.command()(familiarity)
 
 
-def committee(
+def ensemble(
     runs: Annotated[
         list[str], typer.Argument(help="Finished runs of the same images and tasks, whose nets see the same.")
     ],
@@ -57,12 +59,12 @@ def committee(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Join runs into a committee, which answers the mean of their probabilities.
+    """Join runs into an ensemble, which answers the mean of their probabilities.
 
     It holds out only what no member was trained on. Calibrate it, and fit its familiarity, after joining; a single
-    run with --publish keeps both. `train --from` a committee starts from its first member.
+    run with --publish keeps both. `train --from` an ensemble starts from its first member.
 
-    Example: `convnet-galaxies committee seed0 seed1 seed2 -o three --float16`
+    Example: `convnet-galaxies ensemble seed0 seed1 seed2 -o three --float16`
     """
     from convnet_galaxies.runs.ensemble import join_runs
 

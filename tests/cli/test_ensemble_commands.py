@@ -46,7 +46,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped, tmp_path) -> None:
     assert run("train", world / "lens.pack", "-o", tmp_path / "second", *TINY, "--seed", 5).code == 0
     two, calibrated = tmp_path / "two", tmp_path / "calibrated"
-    joined = run("committee", world / "lens", tmp_path / "second", "-o", two, "--float16")
+    joined = run("ensemble", world / "lens", tmp_path / "second", "-o", two, "--float16")
     assert (joined.code, joined.err) == (0, "")
     assert joined.out.startswith(f"{two}: 2 members, 0.0 MB of weights; images: ")
     fitted = run("calibrate", two, other_pack, "-o", calibrated, "--prevalence", 0.01)
@@ -55,14 +55,14 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
     known = run("familiarity", calibrated, world / "lens.pack", other_pack)
     assert known.code == 0, known.err
     assert "that the run was not trained on" in known.out
-    assert run("committee", calibrated, "-o", shipped / "lens", "--publish").code == 0
+    assert run("ensemble", calibrated, "-o", shipped / "lens", "--publish").code == 0
     (shipped / "lens" / "CARD.md").write_text("# Lenses\n\nNot good for cats.\n")
 
     described = run("describe", "builtin:lens")
     assert described.code == 0, described.err
     for text in (
         "builtin:lens: run",
-        "a committee of 2, each a symmetric net",
+        "an ensemble of 2, each a symmetric net",
         "Not good for cats.",
         "lens calibrated on",
     ):
@@ -89,8 +89,8 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
 def test_errors_are_two_lines_and_leave_nothing(run, world, other_pack, shipped, tmp_path) -> None:
     out = tmp_path / "out"
     for command, code, text in (
-        (("committee", world / "lens", world / "zoo", "-o", out), 1, "zoo: found classes"),
-        (("committee", world / "lens", tmp_path / "none", "-o", out), 1, "none: no such folder"),
+        (("ensemble", world / "lens", world / "zoo", "-o", out), 1, "zoo: found classes"),
+        (("ensemble", world / "lens", tmp_path / "none", "-o", out), 1, "none: no such folder"),
         (("calibrate", world / "lens", other_pack, "-o", out, "--prevalence", 3), 2, "--prevalence: found 3"),
         (("calibrate", world / "zoo", other_pack, "-o", out), 1, "answers votes, expected lens"),
         (("familiarity", "builtin:lens", other_pack), 1, "ships with the package and is not changed"),
@@ -125,3 +125,11 @@ def test_mined_stamps_train_beside_the_first_pack(run, world, tmp_path) -> None:
     shutil.rmtree(tmp_path / "m2")
     trained = run("train", world / "lens.pack", tmp_path / "mined", "-o", tmp_path / "harder", *TINY)
     assert trained.code == 0, trained.err
+
+
+def test_the_former_name_of_ensemble_does_the_same_and_is_not_shown(run, world, tmp_path) -> None:
+    assert run("committee", world / "lens", "-o", tmp_path / "old").code == 0
+    assert run("ensemble", world / "lens", "-o", tmp_path / "new").code == 0
+    for name in ("weights.safetensors", "model.json"):
+        assert (tmp_path / "old" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
+    assert "committee" not in run("--help").out
