@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from convnet_galaxies.errors import InputError, UsageError
@@ -215,6 +214,8 @@ def load_settings(path: Path | None, changes: Sequence[str] = (), base: Settings
 
 def write_settings(settings: Settings) -> str:
     """The settings as TOML text, all of them; what is switched off is ``none``."""
+    import tomli_w
+
     return tomli_w.dumps(_name_none(_to_tree(settings)))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from astropy.io.fits import Card, Header
+if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
+    from astropy.io.fits import Card, Header
 
 
 class Cards(Mapping[str, Any]):

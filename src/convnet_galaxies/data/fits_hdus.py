@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-from astropy.io import fits
+from typing import TYPE_CHECKING, Any
 
 from convnet_galaxies.data.fits_cards import Cards
 from convnet_galaxies.data.fits_header import (
@@ -21,6 +19,9 @@ from convnet_galaxies.data.fits_header import (
 )
 from convnet_galaxies.data.fits_sky import same_sky
 from convnet_galaxies.errors import BadImageError
+
+if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
+    from astropy.io import fits
 
 _PLAIN_WORDS = frozenset(("image", "sci", "data", "flux", "bgsub", "signal", "hdu", "coadd"))
 
@@ -108,7 +109,7 @@ def choose_science(
             chosen += found
         return chosen
     if not images:
-        tables = sum(isinstance(hdu, fits.BinTableHDU | fits.TableHDU) for hdu in opened)
+        tables = sum(not hdu.is_image for hdu in opened)
         found_text = f"no image but {tables} table{'s' if tables > 1 else ''}" if tables else "no image and no table"
         raise BadImageError(
             f"{name}: found {found_text}, expected a 2-D image or a [bands, h, w] cube",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
 
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_cards import Cards
@@ -28,12 +29,14 @@ from convnet_galaxies.data.fits_hdus import (
 )
 from convnet_galaxies.data.fits_header import Role, bands_of, first_row_is_top
 from convnet_galaxies.data.fits_sky import read_pixel_scale
-from convnet_galaxies.data.fits_tiles import read_tiles
 from convnet_galaxies.data.fits_zeropoint import ZeroPoint, read_zeropoint
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing import apply_layer, mark_missing
 from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.errors import BadImageError
+
+if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
+    from astropy.io import fits
 
 FITS_ENDINGS = (
     *(plain + packed for packed in (".fz", ".gz", ".bz2", "") for plain in (".fits", ".fit", ".fts")),
@@ -62,7 +65,7 @@ def read_fits(
     """
     try:
         plain = unpack(data)
-        with quiet_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
+        with _open(plain) as opened:
             return _read(opened, plain, name, hdus, band, file_role)
     except BadImageError:
         raise
@@ -74,7 +77,7 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
     """A mask or weight in a file of its own: its numbers [h, w] as they are, the top row first, and its header."""
     try:
         plain = unpack(data)
-        with quiet_warnings(), fits.open(io.BytesIO(plain), memmap=False) as opened:
+        with _open(plain) as opened:
             images = list_images(opened)
             if images:
                 values = images[0].hdu.data.reshape(images[0].shape)
@@ -101,13 +104,22 @@ def unpack(data: bytes) -> bytes:
 def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
     """What a FITS file holds, in order: ``image``, ``table`` or ``empty`` for each HDU; raises BadImageError."""
     try:
-        with quiet_warnings(), fits.open(io.BytesIO(unpack(data)), memmap=False) as opened:
+        with _open(unpack(data)) as opened:
             return tuple(
                 "image" if is_image(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
                 for hdu in opened
             )
     except Exception as error:
         raise _broken(name, error) from None
+
+
+@contextmanager
+def _open(data: bytes) -> Iterator[fits.HDUList]:
+    """Open the bytes of a FITS file; astropy is loaded here, since most users have pictures."""
+    from astropy.io import fits
+
+    with quiet_warnings(), fits.open(io.BytesIO(data), memmap=False) as opened:
+        yield opened
 
 
 def _broken(name: str, error: Exception) -> BadImageError:
@@ -166,6 +178,8 @@ def _read(
 
 def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
     """The data as [planes, h, w], as stored."""
+    from convnet_galaxies.data.fits_tiles import read_tiles
+
     values = read_tiles(one.hdu, data)
     if values is None:
         values = one.hdu.data

@@ -7,7 +7,6 @@ import re
 from functools import lru_cache
 
 import numpy as np
-from astropy.io.fits import Header
 
 from convnet_galaxies.data.fits_cards import Cards, number_of
 from convnet_galaxies.data.quiet import quiet_warnings
@@ -40,6 +39,7 @@ def read_pixel_scale(header: Cards) -> float | None:
 @lru_cache(maxsize=256)
 def _scale_of(cards: tuple[tuple[str, str | float], ...]) -> float | None:
     """Stamps of one survey share these cards, so that the coordinate system is made once."""
+    from astropy.io.fits import Header
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     wcs = make_wcs(Header(dict(cards)))
@@ -52,6 +52,7 @@ def _scale_of(cards: tuple[tuple[str, str | float], ...]) -> float | None:
 
 def make_wcs(header: Cards):  # type: ignore[no-untyped-def]
     """The celestial part of a header's world coordinate system as astropy.wcs.WCS, or None without one."""
+    from astropy.io.fits import Header
     from astropy.wcs import WCS, WcsError
 
     if "CTYPE1" not in header or not ({"CD1_1", "CDELT1", "PC1_1", "CD1_2"} & set(header)):

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
@@ -97,6 +95,9 @@ def connect(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     Missing values (NaN, None, empty text) connect nothing. A group is named after its first row's first
     present value, so that the names do not depend on the order of the other rows.
     """
+    from scipy.sparse import coo_array  # slow to load, and only readers need it
+    from scipy.sparse.csgraph import connected_components
+
     n = len(table)
     rows, nodes, offset = [], [], 0
     for column in columns:

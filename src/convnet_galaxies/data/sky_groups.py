@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord, search_around_sky
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 NEIGHBOUR_ARCMIN = 1.0
 
@@ -17,6 +13,12 @@ def group_by_sky(ra_deg: np.ndarray, dec_deg: np.ndarray, radius_arcmin: float =
     ra_deg, dec_deg: float [n], one frame. Positions within radius_arcmin are neighbours; a group is everything that
     chains of neighbours connect, and is named after its first position, e.g. ``30.34125-9.25421``.
     """
+    # Only here: these take longer to load than a net needs for an image.
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord, search_around_sky
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     known = np.flatnonzero(np.isfinite(ra_deg) & np.isfinite(dec_deg))
     groups = np.full(len(ra_deg), None, dtype=object)
     if len(known) == 0:

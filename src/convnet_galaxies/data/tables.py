@@ -20,15 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from convnet_galaxies.data.archive import name_some, require_path, visible_members
-from convnet_galaxies.data.astropy_table import encode_table
 from convnet_galaxies.data.columns import require_single_names, tidy
-from convnet_galaxies.data.fits_table import find_fits_tables, parse_fits
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.parquet_table import parse_parquet
 from convnet_galaxies.data.text_decoding import advise_on_content, name_content
-from convnet_galaxies.data.text_table import parse_text
-from convnet_galaxies.data.votable import parse_votable, read_beside
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
 from convnet_galaxies.errors import InputError
 
@@ -112,16 +107,25 @@ def read_table(
     form = _format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
         data = _unpack(data)
+        # The readers, and astropy with them, are loaded when they are needed.
         if form == "CSV":
+            from convnet_galaxies.data.text_table import parse_text
+
             found = name_content(data)
             if found is not None:
                 raise ValueError(found)
             frame = parse_text(data, text_columns, name)
         elif form == "Parquet":
+            from convnet_galaxies.data.parquet_table import parse_parquet
+
             frame = parse_parquet(data)
         elif form == "FITS":
+            from convnet_galaxies.data.fits_table import parse_fits
+
             frame = parse_fits(data, name, wanted)
         else:
+            from convnet_galaxies.data.votable import parse_votable, read_beside
+
             beside = read_beside(path) if path.suffix.lower() != ".zip" else lambda _: None
             frame = parse_votable(data, wanted, name, beside)
     except _FAULTS as error:
@@ -147,8 +151,12 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
         if form == "Parquet":
             frame.to_parquet(temporary, index=False)
             return
-        is_text = form == "CSV"
-        data = frame.to_csv(index=False, lineterminator="\n").encode() if is_text else encode_table(frame, form, path)
+        if form == "CSV":
+            data = frame.to_csv(index=False, lineterminator="\n").encode()
+        else:
+            from convnet_galaxies.data.astropy_table import encode_table
+
+            data = encode_table(frame, form, path)
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
 
 
@@ -173,6 +181,8 @@ def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
 
     Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
     """
+    from convnet_galaxies.data.fits_table import find_fits_tables
+
     return [(table.name, table.rows, len(table.columns)) for table in find_fits_tables(_unpack(data))]
 
 
