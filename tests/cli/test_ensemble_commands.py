@@ -15,7 +15,7 @@ from small_sets import make_lens_set, write_pngs
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.model import weights
+from convnet_galaxies.runs import weights
 
 
 @pytest.fixture(scope="module")
