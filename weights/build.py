@@ -25,8 +25,8 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.predict.calibrate import fit as fit_calibration
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs
-from convnet_galaxies.runs.weights import ModelCard, read_card
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.train.fit import fit
 

@@ -17,7 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.folder import RunFolder, link_keys, read_split_of, write_split
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 from convnet_galaxies.runs.weights import load_net, save_weights
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.train.fit import fit

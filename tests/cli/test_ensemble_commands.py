@@ -15,7 +15,7 @@ from small_sets import make_lens_set, write_pngs
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.runs import weights
+from convnet_galaxies.runs import folder as run_folder
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def other_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The folder that stands for the one of the weights in the package."""
-    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path / "package")
+    monkeypatch.setattr(run_folder.resources, "files", lambda package: tmp_path / "package")
     folder = tmp_path / "package" / "model" / "builtin"
     folder.mkdir(parents=True)
     return folder

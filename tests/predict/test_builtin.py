@@ -10,8 +10,9 @@ from PIL import Image
 from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.runs.folder import read_split_of
-from convnet_galaxies.runs.weights import read_card, run_path
+from convnet_galaxies.runs.card import read_card
+from convnet_galaxies.runs.folder import run_path
+from convnet_galaxies.runs.split import read_split_of
 
 NAMES = ("zoo", "lens")
 

@@ -13,8 +13,8 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.calibrate import FEWEST, calibrate, fit
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.ensemble import join_runs
-from convnet_galaxies.runs.weights import read_card
 
 
 def make(run) -> Predictor:

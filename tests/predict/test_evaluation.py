@@ -15,7 +15,7 @@ from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.folder import read_split
+from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.train.fit import fit
 
 

@@ -16,7 +16,7 @@ from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
-from convnet_galaxies.runs.weights import read_card
+from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.train.fit import fit
 
 SCALE = 0.186

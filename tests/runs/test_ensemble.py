@@ -14,9 +14,10 @@ from small_sets import make_lens_set, make_vote_set, tiny
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs, unite_splits
-from convnet_galaxies.runs.folder import hash_key, read_split, was_trained_on
-from convnet_galaxies.runs.weights import ModelCard, load_net, load_nets, read_card
+from convnet_galaxies.runs.split import hash_key, read_split, was_trained_on
+from convnet_galaxies.runs.weights import load_net, load_nets
 from convnet_galaxies.train.fit import fit
 
 

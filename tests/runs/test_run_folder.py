@@ -7,17 +7,8 @@ import pandas as pd
 import pytest
 
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.runs.folder import (
-    RunFolder,
-    hash_split,
-    is_run,
-    is_run_alone,
-    link_keys,
-    read_split,
-    read_split_of,
-    was_trained_on,
-    write_split,
-)
+from convnet_galaxies.runs.folder import RunFolder, is_run, is_run_alone
+from convnet_galaxies.runs.split import hash_split, link_keys, read_split, read_split_of, was_trained_on, write_split
 
 
 @pytest.fixture

@@ -12,15 +12,14 @@ from scipy.special import expit, logit
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
+from convnet_galaxies.runs.card import Calibration, ModelCard
+from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.weights import (
-    Calibration,
-    ModelCard,
     fingerprint,
     halve,
     join_members,
     load_net,
     load_nets,
-    run_path,
     save_weights,
     split_members,
 )

@@ -17,8 +17,10 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.model import device
 from convnet_galaxies.model.tasks import TASKS
-from convnet_galaxies.runs.folder import RunFolder, read_split
-from convnet_galaxies.runs.weights import fingerprint, load_net, read_card
+from convnet_galaxies.runs.card import read_card
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.split import read_split
+from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import read_settings
 from convnet_galaxies.train import fit as fit_module
 from convnet_galaxies.train.fit import Moment, fit, make_fabric

@@ -13,8 +13,10 @@ from small_sets import make_vote_set, tiny
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
-from convnet_galaxies.runs.folder import RunFolder, read_split
-from convnet_galaxies.runs.weights import fingerprint, load_net, read_card
+from convnet_galaxies.runs.card import read_card
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.split import read_split
+from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import NetSettings, Settings
 from convnet_galaxies.train import fit as fit_module
 from convnet_galaxies.train.fit import fit
@@ -200,7 +202,7 @@ def test_weights_that_ship_with_the_package_carry_no_split_and_may_be_a_parent(
     folder.mkdir()
     for path in (zoo.weights, zoo.card):
         (folder / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr("convnet_galaxies.runs.weights.resources.files", lambda name: tmp_path)
+    monkeypatch.setattr("convnet_galaxies.runs.folder.resources.files", lambda name: tmp_path)
     made = make_plan(lens_set, tiny(), tasks=("lens",), parent="builtin:zoo", stage=None)
     assert made.has_parent
     assert made.ancestry[0]["run"] == "builtin:zoo"

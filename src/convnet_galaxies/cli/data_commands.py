@@ -62,8 +62,7 @@ def describe(
     """
     from convnet_galaxies.data.describe import describe as describe_data
     from convnet_galaxies.data.describe import render_description
-    from convnet_galaxies.runs.folder import is_run
-    from convnet_galaxies.runs.weights import BUILTIN
+    from convnet_galaxies.runs.folder import BUILTIN, is_run
 
     if len(sources) == 1 and (str(sources[0]).startswith(BUILTIN) or is_run(sources[0])):
         from convnet_galaxies.runs.describe import describe_run  # brings torch along
@@ -199,7 +198,7 @@ def _like(  # type: ignore[no-untyped-def]
     if run is None:
         return None
     from convnet_galaxies.data.input_notes import require_scale
-    from convnet_galaxies.runs.weights import read_card  # brings torch along
+    from convnet_galaxies.runs.card import read_card
 
     card = read_card(run)
     require_scale(pixel_scale_arcsec, card.preprocess)

@@ -54,7 +54,7 @@ def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | N
 
     base = None
     if parent is not None:
-        from convnet_galaxies.runs.weights import read_card
+        from convnet_galaxies.runs.card import read_card
 
         # A plain net of single pixels takes any input; the parent's net comes back, and the input fits itself to it.
         base = Settings(net=read_card(parent).net.model_copy(update={"backbone": "plain", "patch_px": 1}))

@@ -19,8 +19,9 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.runs.folder import RunFolder, is_run_alone, link_keys, read_split_of, write_split
-from convnet_galaxies.runs.weights import Calibration, ModelCard, run_path
+from convnet_galaxies.runs.card import Calibration, ModelCard
+from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
+from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 
 Method = Literal["logistic", "isotonic"]
 FEWEST: dict[Method, int] = {"logistic": 20, "isotonic": 100}

@@ -15,7 +15,7 @@ from convnet_galaxies.model.targets import Target, make_target
 from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 from convnet_galaxies.predict.task_scores import Scores, score_task
-from convnet_galaxies.runs.folder import read_split_of, was_trained_on, was_validated_on
+from convnet_galaxies.runs.split import read_split_of, was_trained_on, was_validated_on
 
 Part = Literal["test", "validation", "heldout"]
 

@@ -14,8 +14,9 @@ from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_d
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.familiarity import Known, write_known
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.runs.folder import RunFolder, read_split_of, was_trained_on
-from convnet_galaxies.runs.weights import BUILTIN, VIEWS, run_path
+from convnet_galaxies.runs.card import VIEWS
+from convnet_galaxies.runs.folder import BUILTIN, RunFolder, run_path
+from convnet_galaxies.runs.split import read_split_of, was_trained_on
 
 MOST_FITTED, MOST_HELD_OUT = 2000, 1000
 FEWEST_HELD_OUT = 200

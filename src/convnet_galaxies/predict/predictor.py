@@ -21,8 +21,8 @@ from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
 from convnet_galaxies.model.plain_net import PlainNet
 from convnet_galaxies.predict.familiarity import read_known
-from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.runs.weights import load_nets, run_path
+from convnet_galaxies.runs.folder import RunFolder, run_path
+from convnet_galaxies.runs.weights import load_nets
 
 Views = Literal[1, 8, 16]
 

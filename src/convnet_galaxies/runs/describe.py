@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies.data.describe import CountTable, Description
-from convnet_galaxies.runs.folder import RunFolder, read_split
-from convnet_galaxies.runs.weights import BUILTIN, load_nets, run_path
+from convnet_galaxies.runs.folder import BUILTIN, RunFolder, run_path
+from convnet_galaxies.runs.split import read_split
+from convnet_galaxies.runs.weights import load_nets
 
 MODEL_CARD = "CARD.md"
 """What a person should know before using weights that ship with the package."""

@@ -14,16 +14,15 @@ from torch import Tensor
 
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.runs.folder import RunFolder, hash_split, is_run_alone, read_split_of, write_split
+from convnet_galaxies.runs.card import ModelCard, read_card
+from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
+from convnet_galaxies.runs.split import hash_split, read_split_of, write_split
 from convnet_galaxies.runs.weights import (
-    ModelCard,
     fingerprint,
     halve,
     join_members,
     load_nets,
-    read_card,
     read_weights,
-    run_path,
     save_weights,
     split_members,
 )

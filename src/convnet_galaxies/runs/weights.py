@@ -1,158 +1,21 @@
-"""Weights on disk: safetensors, and beside them all that is needed to use them."""
+"""Weights on disk: safetensors, one file for all members of a run."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from importlib import resources
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from scipy.special import expit, logit
 from torch import Tensor
 
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
-from convnet_galaxies.settings import NetSettings
-
-FORMAT = 1
-BUILTIN = "builtin:"
-PROBABILITY_FLOOR = 1e-7
-VIEWS = (1, 8, 16)
-"""Numbers of views of an image that may be averaged (model/augment.py has them)."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """``log odds * slope + intercept`` of a probability, after the mean over members and views.
-
-    images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
-    calibrated probabilities hold for; that of these images unless another was asked for.
-    corners: of a rising function of the probability that comes first, (probability, calibrated) each; none for none.
-    """
-
-    slope: float
-    intercept: float
-    images: int
-    positives: int
-    groups: int
-    prevalence: float
-    corners: tuple[tuple[float, float], ...] = ()
-
-    def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Float [n] to calibrated float64 [n]; certainty beyond PROBABILITY_FLOOR is not told apart."""
-        probability = np.asarray(probability, float)
-        if self.corners:
-            before, after = np.array(self.corners).T
-            probability = np.interp(probability, before, after)
-        clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-        return np.asarray(expit(self.slope * logit(clipped) + self.intercept))
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a net needs besides its weights.
-
-    classes: names of the classes of each task that the net answers; empty for votes and lens.
-    members: nets whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
-    calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
-    ancestry: one entry a run that the weights went through before this one, oldest first.
-    type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
-    views: of each image that `predict` takes when it is not told how many.
-    member_nets: of each member, where not all are as the first, ``net``; all see the same square in the same size.
-    """
-
-    net: NetSettings
-    preprocess: Preprocess
-    classes: dict[str, tuple[str, ...]]
-    members: int = 1
-    calibration: dict[str, Calibration] = field(default_factory=dict)
-    ancestry: tuple[dict[str, Any], ...] = ()
-    type_centres: list[list[float]] | None = None
-    views: int = 1
-    member_nets: tuple[NetSettings, ...] = ()
-
-    @property
-    def nets(self) -> tuple[NetSettings, ...]:
-        """The net of each member."""
-        return self.member_nets or (self.net,) * self.members
-
-    def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
-        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
-        crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
-        seen = self.net.field_of(self.preprocess.size_px) / self.preprocess.size_px
-        return None if crop_px is None else min(1.0, seen) * crop_px
-
-    def dumps(self) -> str:
-        """As JSON text."""
-        tree = asdict(self) | {
-            "format": FORMAT,
-            "net": self.net.model_dump(mode="json"),
-            "member_nets": [net.model_dump(mode="json") for net in self.member_nets],
-            "preprocess": self.preprocess.model_dump(mode="json"),
-        }
-        return json.dumps(tree, indent=2)
-
-    @staticmethod
-    def loads(text: str, name: object) -> ModelCard:
-        """From JSON text. Raises InputError when it is no such card, or of a later format."""
-        try:
-            tree = json.loads(text)
-            if tree.pop("format") != FORMAT:
-                raise InputError(f"{name}: found an unknown format, expected {FORMAT}", "update convnet-galaxies")
-            return ModelCard(
-                net=NetSettings.model_validate(tree["net"]),
-                preprocess=Preprocess.model_validate(tree["preprocess"]),
-                classes={task: tuple(names) for task, names in tree["classes"].items()},
-                members=(members := _count_members(tree.get("members", 1))),
-                member_nets=_read_nets(tree.get("member_nets", []), members),
-                views=_read_views(tree.get("views", 1)),
-                calibration={task: _read_calibration(one) for task, one in tree.get("calibration", {}).items()},
-                ancestry=tuple(tree["ancestry"]),
-                type_centres=tree["type_centres"],
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{name}: is no model card ({reason})", "give a finished run folder") from None
-
-
-def run_path(run: str | Path) -> Path:
-    """The folder of a run: a path, or ``builtin:NAME`` for weights that ship with the package."""
-    text = str(run)
-    if text.startswith(BUILTIN):
-        folder = Path(str(resources.files("convnet_galaxies"))) / "model" / "builtin"
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-        name = text.removeprefix(BUILTIN)
-        if name not in names:
-            have = ", ".join(BUILTIN + name for name in names) or "none"
-            raise InputError(
-                f"{text}: no such built-in weights; there are: {have}", "give one of these or a run folder"
-            )
-        return folder / name
-    path = Path(run)
-    if not (path / "model.json").is_file():
-        found = "no such folder" if not path.is_dir() else "found no model.json in it"
-        raise InputError(f"{path}: {found}, expected a finished run", "give the folder that `train -o` wrote")
-    return path
-
-
-def read_card(run: str | Path) -> ModelCard:
-    """The card of a run. Raises InputError."""
-    path = run_path(run) / "model.json"
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
-    return ModelCard.loads(text, path)
+from convnet_galaxies.runs.card import ModelCard, read_card
+from convnet_galaxies.runs.folder import run_path
 
 
 def load_nets(run: str | Path) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
@@ -234,28 +97,3 @@ def fingerprint(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _read_calibration(tree: dict[str, Any]) -> Calibration:
-    corners = tuple((float(x), float(y)) for x, y in tree.get("corners", ()))
-    if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(corners)):
-        raise ValueError("the corners of a calibration do not rise")
-    return Calibration(**{**tree, "corners": corners})
-
-
-def _read_nets(trees: Sequence[Any], members: int) -> tuple[NetSettings, ...]:
-    if len(trees) not in (0, members):
-        raise ValueError(f"member_nets has {len(trees)} nets, expected one for each of {members} members")
-    return tuple(NetSettings.model_validate(tree) for tree in trees)
-
-
-def _read_views(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value not in VIEWS:
-        raise ValueError(f"views is {value!r}, expected one of {', '.join(map(str, VIEWS))}")
-    return value
-
-
-def _count_members(value: object) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"members is {value!r}, expected a whole number from 1 on")
-    return value

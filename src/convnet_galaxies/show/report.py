@@ -11,8 +11,7 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Views
-from convnet_galaxies.runs.folder import is_run
-from convnet_galaxies.runs.weights import BUILTIN
+from convnet_galaxies.runs.folder import BUILTIN, is_run
 from convnet_galaxies.show.demo_page import demo_page, is_demo
 from convnet_galaxies.show.lens_sections import Survey
 from convnet_galaxies.show.page import Page, render_page

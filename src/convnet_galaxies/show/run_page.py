@@ -17,8 +17,8 @@ from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import PlainScores
-from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.runs.weights import read_card, run_path
+from convnet_galaxies.runs.card import read_card
+from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
 from convnet_galaxies.show.lens_tables import stage_one, star_notes

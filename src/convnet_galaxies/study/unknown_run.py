@@ -19,7 +19,7 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.folder import read_split_of, was_trained_on
+from convnet_galaxies.runs.split import read_split_of, was_trained_on
 from convnet_galaxies.study.grades import Eyes, join_eyes, name_subjects
 from convnet_galaxies.study.kinds import find_kinds
 from convnet_galaxies.study.known_images import Scored, choose_known

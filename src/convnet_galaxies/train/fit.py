@@ -21,7 +21,8 @@ from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.tasks import TASKS
-from convnet_galaxies.runs.folder import RunFolder, write_split
+from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.split import write_split
 from convnet_galaxies.runs.weights import save_weights
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.average import WeightAverage

@@ -18,8 +18,10 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.targets import Target, make_target
 from convnet_galaxies.model.tasks import find_task
-from convnet_galaxies.runs.folder import hash_key, link_keys, read_split_of, was_trained_on
-from convnet_galaxies.runs.weights import ModelCard, fingerprint, load_net, run_path
+from convnet_galaxies.runs.card import ModelCard
+from convnet_galaxies.runs.folder import run_path
+from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
+from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import NetSettings, Settings, write_settings
 
 
