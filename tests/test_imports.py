@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from convnet_galaxies import __version__
@@ -18,6 +19,45 @@ def test_prediction_loads_nothing_that_only_training_needs() -> None:
     assert "torch" in roots
     assert not roots & {"lightning_fabric", "sympy", "matplotlib", "galsim", "caustics", "quapy"}
     assert "torch._dynamo" not in loaded
+
+
+def test_prediction_of_pictures_loads_no_reader_of_fits_and_nothing_of_readers_and_scores() -> None:
+    asked = "import sys, convnet_galaxies.predict.stream; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"astropy", "scipy.sparse", "scipy.stats", "sklearn", "tomli_w", "imagecodecs"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("predict", "--help"),
+        ("train", "--help"),
+        ("predict", "no-such-run", "images", "-o", "out.csv"),
+        ("predict", "builtin:lens", "no-such-image.png", "-o", "out.csv"),
+        ("predict", "builtin:lens", ".", "-o", "out.unknown"),
+        ("evaluate", "builtin:lens", "no-such.pack"),
+        ("train", "no-such.pack", "-o", "run"),
+        ("train", "no-such.pack", "-o", "run", "--task", "no-such-task"),
+        ("ensemble", "no-such-run", "-o", "joined"),
+        ("unknown", "builtin:lens", "no-such.pack", "-o", "out"),
+    ],
+    ids=" ".join,
+)
+def test_help_and_wrong_paths_are_answered_without_any_heavy_library(arguments, tmp_path) -> None:
+    script = (
+        "import sys; from convnet_galaxies.cli import main\n"
+        f"sys.argv[1:] = {list(arguments)!r}\n"
+        "try: main()\n"
+        "except SystemExit as end: print('code', end.code)\n"
+        "print('loaded', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ("code 0" in done.stdout) == (arguments[-1] == "--help")
+    loaded = done.stdout.rpartition("loaded ")[2].split()
+    heavy = {"torch", "pandas", "numpy", "astropy", "pyarrow", "scipy", "sklearn", "matplotlib", "PIL"}
+    assert not {name.split(".")[0] for name in loaded} & heavy
 
 
 WITHOUT_SIMULATION = """

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     Device,
     DeviceChoice,
@@ -25,7 +26,6 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     show_json,
 )
-from convnet_galaxies.errors import OutputExistsError
 
 
 class MethodChoice(StrEnum):
@@ -66,6 +66,7 @@ def ensemble(
 
     Example: `convnet-galaxies ensemble seed0 seed1 seed2 -o three --float16`
     """
+    check_paths(runs=runs, output=output, force=force)
     from convnet_galaxies.runs.ensemble import join_runs
 
     result = join_runs(runs, output, half=half, publish=publish, force=force)
@@ -102,8 +103,7 @@ def calibrate(
 
     Example: `convnet-galaxies calibrate three candidates.pack -o lens --prevalence 0.01`
     """
-    if output.exists() and not force:
-        raise OutputExistsError(output)
+    check_paths(runs=[run], inputs=[pack], output=output, force=force)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.predict.calibrate import calibrate as calibrate_run
     from convnet_galaxies.predict.predictor import Predictor
@@ -153,6 +153,7 @@ def familiarity(
 
     Example: `convnet-galaxies familiarity lens lenses.pack`
     """
+    check_paths(runs=[run], inputs=packs)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.predict.fit_familiarity import fit_familiarity

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     BlueFirst,
     Device,
@@ -35,7 +36,6 @@ from convnet_galaxies.cli.options import (
     remark,
     show_json,
 )
-from convnet_galaxies.errors import OutputExistsError
 
 
 class BreakdownChoice(StrEnum):
@@ -100,11 +100,10 @@ def predict(
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
+    check_paths(runs=[run], inputs=[source], table=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
-    if output.exists() and not force:
-        raise OutputExistsError(output)
     wanted = None if views is None else int(views.value)
     predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
     reading = _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
@@ -138,6 +137,7 @@ def evaluate(
 
     Example: `convnet-galaxies evaluate stage1 lenses.pack --breakdown flavor`
     """
+    check_paths(runs=[run], inputs=[pack])
     from convnet_galaxies.cli.tables import render_evaluation
     from convnet_galaxies.data.pack import read_pack, summarise_pack
     from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
@@ -172,6 +172,7 @@ def submit(
 
     Example: `convnet-galaxies submit zoo images_test_rev1.zip -o submission.csv`
     """
+    check_paths(runs=[run], inputs=[images, sample], table=output, force=force)
     from convnet_galaxies.data.input_notes import InputNotes
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.submission import submit as write
@@ -221,11 +222,10 @@ def mine(
     Example: `convnet-galaxies mine lens empty_fields/ -o mined.pack`;
     then `convnet-galaxies train lenses.pack mined.pack --from lens -o harder`
     """
+    check_paths(runs=[run], inputs=[images], output=output, force=force)
     from convnet_galaxies.predict.mining import mine as mine_images
     from convnet_galaxies.predict.predictor import Predictor
 
-    if output.exists() and not force:
-        raise OutputExistsError(output)
     predictor = Predictor(run, device=device.value, views=int(views.value), with_familiarity=False)  # type: ignore[arg-type]
     with progress_bar("Mining", quiet=quiet) as update:
         result = mine_images(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     Changes,
     Device,
@@ -29,7 +30,7 @@ from convnet_galaxies.cli.options import (
     remark,
     show_json,
 )
-from convnet_galaxies.errors import OutputExistsError, UsageError
+from convnet_galaxies.errors import UsageError
 
 Pair = tuple[float, float]
 
@@ -75,6 +76,7 @@ def study(
 
     Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
     """
+    check_paths(inputs=[zoo, space_warps])
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.study.results import summarize_study, write_results
@@ -138,12 +140,11 @@ def unknown(
 
     Example: `convnet-galaxies unknown stage2 lenses.pack --grades candidates.csv -o unknown`
     """
+    check_paths(runs=[run], inputs=[pack, known, *(grades or ()), *(crowd or ())], output=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.study.unknown_run import study_unknown
     from convnet_galaxies.study.unknown_text import render_unknown
 
-    if output.exists() and not force:
-        raise OutputExistsError(output)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = study_unknown(
         run,
@@ -188,6 +189,7 @@ def report(
 
     Example: `convnet-galaxies report stage1 --pack lenses.pack -o report.html`
     """
+    check_paths(inputs=[pack, truth], output=output, force=force)
     from convnet_galaxies.show.lens_sections import Survey
     from convnet_galaxies.show.report import write_report
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     Changes,
     Device,
@@ -85,6 +86,7 @@ def train(
     Examples: `convnet-galaxies train zoo.pack -o zoo`;
     `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`
     """
+    check_paths(runs=[parent], inputs=packs)
     import numpy as np
 
     from convnet_galaxies.data.pack import read_pack
@@ -162,6 +164,7 @@ def crossval(
 
     Example: `convnet-galaxies crossval candidates.pack --from zoo --folds 5 -o folds`
     """
+    check_paths(runs=[parent], inputs=packs)
     from convnet_galaxies.cli.tables import render_scores
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from convnet_galaxies.data.listing import (
     name_ending,
     name_reason,
 )
+from convnet_galaxies.data.paths import is_hidden, name_some, require_path, visible_names
 from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
@@ -54,42 +54,9 @@ def list_images(source: Path | Sequence[Path]) -> tuple[ImageFile, ...]:
     return find_images(source).files
 
 
-def require_path(path: Path) -> Path:
-    """The path itself when it exists; else an InputError that says what the nearest folder holds."""
-    if path.exists():
-        return path
-    if any(sign in path.name for sign in "*?["):
-        raise InputError(
-            f"{path}: does not exist; {path.name} is taken as a name, not as a pattern",
-            f"give the folder {path.parent}, or a folder of links to the files that are meant",
-        )
-    parent = path.parent
-    while not parent.exists() and parent != parent.parent:
-        path, parent = parent, parent.parent
-    if not parent.is_dir():
-        raise InputError(f"{path}: does not exist", "check the path")
-    names = visible_names(parent)
-    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    fix = f"did you mean {' or '.join(str(parent / name) for name in close)}?" if close else "check the path"
-    raise InputError(f"{path}: does not exist; the folder {parent} holds {name_some(names)}", fix)
-
-
 def holds_images(source: Path) -> bool:
     """Whether a folder or zip that exists holds at least one image."""
     return next(_walk(source, Tally()), None) is not None
-
-
-def visible_names(folder: Path) -> list[str]:
-    """Sorted names in a folder without those that begin with a dot and ``__MACOSX``."""
-    return sorted(entry.name for entry in folder.iterdir() if not _is_hidden(entry.name))
-
-
-def name_some(names: Sequence[str], limit: int = 5) -> str:
-    """``a, b, c and 12 more``; ``nothing`` for no names."""
-    if not names:
-        return "nothing"
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def visible_members(path: Path) -> list[str]:
@@ -167,11 +134,11 @@ def _walk_folder(top: Path, tally: Tally) -> Iterator[ImageFile]:
         for entry in entries:
             name = entry.name
             if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112
-                if _is_hidden(name):
+                if is_hidden(name):
                     tally.add(SYSTEM, name)
                 else:
                     folders.append(entry.path)
-            elif _is_hidden(name) or not is_image(name):
+            elif is_hidden(name) or not is_image(name):
                 is_lost = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
                 tally.add(LINKS if is_lost else name_reason(name, is_image=is_image(name)), name)
             elif entry.is_file() or entry.is_symlink():  # a broken link to an image is a bad image, told when read
@@ -187,7 +154,7 @@ def _walk_zip(path: Path, tally: Tally) -> Iterator[ImageFile]:
     for place, name in enumerate(names):
         plain = ImageFile(path, name).name
         if _is_hidden_member(name):
-            is_system = any(_is_hidden(part) for part in name.replace("\\", "/").split("/")[:-1])
+            is_system = any(is_hidden(part) for part in name.replace("\\", "/").split("/")[:-1])
             tally.add(SYSTEM if is_system else name_reason(plain, is_image=is_image(plain)), name)
         elif not is_image(plain):
             tally.add(name_reason(plain, is_image=False), name)
@@ -201,9 +168,5 @@ def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def _is_hidden(name: str) -> bool:
-    return name == "__MACOSX" or (name.startswith(".") and name.strip(".") != "")
-
-
 def _is_hidden_member(name: str) -> bool:
-    return any(_is_hidden(part) for part in name.replace("\\", "/").split("/"))
+    return any(is_hidden(part) for part in name.replace("\\", "/").split("/"))

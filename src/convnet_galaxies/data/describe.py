@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import find_images, is_image, name_some, require_path, visible_members, visible_names
+from convnet_galaxies.data.archive import find_images, is_image, visible_members
 from convnet_galaxies.data.catalog_values import count_tables
 from convnet_galaxies.data.fits_image import list_hdus
 from convnet_galaxies.data.galaxy_zoo import SOLUTIONS, TEST, TRAINING, read_galaxy_zoo
@@ -18,6 +18,7 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack
+from convnet_galaxies.data.paths import name_some, require_path, visible_names
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks

@@ -9,8 +9,8 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import name_some
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing
+from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.table_notes import missing_words
 from convnet_galaxies.data.tables import name_row
 from convnet_galaxies.errors import InputError

@@ -18,10 +18,10 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import ValidationError
 
-from convnet_galaxies.data.archive import require_path
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
+from convnet_galaxies.data.paths import require_path
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records

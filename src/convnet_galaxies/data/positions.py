@@ -12,8 +12,8 @@ import pandas as pd
 from astropy import units as u
 from astropy.coordinates import FK4, Angle, SkyCoord
 
-from convnet_galaxies.data.archive import name_some
 from convnet_galaxies.data.missing_values import find_missing
+from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.position_names import (
     RECOGNISED,
     Axis,

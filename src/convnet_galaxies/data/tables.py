@@ -19,10 +19,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from convnet_galaxies.data.archive import name_some, require_path, visible_members
+from convnet_galaxies.data.archive import visible_members
 from convnet_galaxies.data.columns import require_single_names, tidy
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.paths import (
+    FORMATS,
+    READ_FORMATS,
+    find_ending,
+    format_of,
+    name_some,
+    require_path,
+    table_format,
+)
 from convnet_galaxies.data.text_decoding import advise_on_content, name_content
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
 from convnet_galaxies.errors import InputError
@@ -40,34 +49,6 @@ __all__ = [
     "tidy",
     "write_table",
 ]
-
-FORMATS: dict[str, str] = {
-    ".csv": "CSV",
-    ".csv.gz": "CSV",
-    ".parquet": "Parquet",
-    ".pq": "Parquet",
-    ".fits": "FITS",
-    ".fit": "FITS",
-    ".fits.gz": "FITS",
-    ".vot": "VOTable",
-    ".votable": "VOTable",
-    ".xml": "VOTable",
-}
-"""Endings of tables that are read and written."""
-
-READ_FORMATS: dict[str, str] = {
-    **FORMATS,
-    ".fts": "FITS",
-    ".ecsv": "CSV",
-    ".tsv": "CSV",
-    ".tab": "CSV",
-    ".tbl": "CSV",
-    ".dat": "CSV",
-    ".ascii": "CSV",
-    ".asc": "CSV",
-    ".txt": "CSV",
-}
-"""Endings of tables that are read, also with .gz or .bz2 behind; kinds of text are told apart by what is in them."""
 
 _LOOSE = (".dat", ".ascii", ".asc", ".txt")
 """Endings that other files have as well."""
@@ -104,7 +85,7 @@ def read_table(
         endings = name_some(sorted(READ_FORMATS), 99)
         raise InputError(f"{path}: is a folder, expected a table file", f"give one of {endings}")
     data, name = _read_bytes(path)
-    form = _format_of(Path(name.rstrip("]")), READ_FORMATS)
+    form = format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
         data = _unpack(data)
         # The readers, and astropy with them, are loaded when they are needed.
@@ -160,14 +141,9 @@ def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
 
 
-def table_format(path: Path) -> str:
-    """CSV, Parquet, FITS or VOTable, by the ending of a table to be written. Raises InputError for another ending."""
-    return _format_of(path, FORMATS)
-
-
 def is_table(path: Path) -> bool:
     """Whether the name is that of a table (a FITS file may be an image as well)."""
-    return _find_ending(path.name, READ_FORMATS) is not None
+    return find_ending(path.name, READ_FORMATS) is not None
 
 
 def pick_tables(names: Iterable[str]) -> list[str]:
@@ -221,22 +197,6 @@ def numbers(
 def name_row(frame: pd.DataFrame, row: int, column: str | None = None) -> str:
     """``row 3 (GalaxyID 100008)``: rows count from 1 below the header."""
     return f"row {row + 1}" + (f" ({column} {frame[column].iloc[row]})" if column else "")
-
-
-def _find_ending(name: str, formats: dict[str, str]) -> str | None:
-    """The ending that tells the format; tables that are only read may be compressed under any of them."""
-    packed = ("", ".gz", ".bz2") if formats is READ_FORMATS else ("",)
-    return next((one for one in formats if name.lower().endswith(tuple(one + more for more in packed))), None)
-
-
-def _format_of(path: Path, formats: dict[str, str]) -> str:
-    ending = _find_ending(path.name, formats)
-    if ending is None:
-        raise InputError(
-            f"{path}: found the ending {path.suffix or 'none'!r}, expected one of {', '.join(formats)}",
-            "rename or convert the file",
-        )
-    return formats[ending]
 
 
 def _read_bytes(path: Path) -> tuple[bytes, str]:

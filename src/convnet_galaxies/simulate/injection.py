@@ -13,7 +13,7 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
-from convnet_galaxies.data.archive import find_images, name_some
+from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import is_fits
 from convnet_galaxies.data.image_file import ImageFile
@@ -21,6 +21,7 @@ from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, ch
 from convnet_galaxies.data.markers import read_field
 from convnet_galaxies.data.missing import LARGEST_SHARE
 from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.photometry import count_worth
 from convnet_galaxies.data.stretch import PREFERRED_BANDS
 from convnet_galaxies.errors import BadImageError, InputError
