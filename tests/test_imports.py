@@ -45,7 +45,7 @@ def test_prediction_of_pictures_loads_no_reader_of_fits_and_nothing_of_readers_a
     ],
     ids=" ".join,
 )
-def test_help_and_wrong_paths_are_answered_without_any_heavy_library(arguments, tmp_path) -> None:
+def test_help_and_wrong_paths_are_answered_without_any_heavy_library(arguments) -> None:
     script = (
         "import sys; from convnet_galaxies.cli import main\n"
         f"sys.argv[1:] = {list(arguments)!r}\n"
@@ -53,7 +53,7 @@ def test_help_and_wrong_paths_are_answered_without_any_heavy_library(arguments, 
         "except SystemExit as end: print('code', end.code)\n"
         "print('loaded', *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ("code 0" in done.stdout) == (arguments[-1] == "--help")
     loaded = done.stdout.rpartition("loaded ")[2].split()
     heavy = {"torch", "pandas", "numpy", "astropy", "pyarrow", "scipy", "sklearn", "matplotlib", "PIL"}
