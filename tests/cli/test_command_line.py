@@ -24,7 +24,8 @@ def walk(command: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     if commands is None:
         yield name
     for child_name, child in (commands or {}).items():
-        yield from walk(child, (*name, child_name))
+        if not child.hidden:  # former names
+            yield from walk(child, (*name, child_name))
 
 
 COMMANDS = sorted(walk(typer.main.get_command(app)))

@@ -26,6 +26,7 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     show_json,
 )
+from convnet_galaxies.runs.folder import BUILTIN
 
 
 class MethodChoice(StrEnum):
@@ -153,7 +154,7 @@ def familiarity(
 
     Example: `convnet-galaxies familiarity lens lenses.pack`
     """
-    check_paths(runs=[run], inputs=packs)
+    check_paths(runs=[None if run.startswith(BUILTIN) else run], inputs=packs)  # fit_familiarity refuses these
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.predict.fit_familiarity import fit_familiarity
