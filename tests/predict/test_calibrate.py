@@ -47,7 +47,7 @@ def test_fit_undoes_a_known_slope_and_intercept() -> None:
 
 def test_a_calibrated_run_fits_better_ranks_alike_and_says_on_what_it_was_fitted(world, tmp_path) -> None:
     images = others()
-    result = calibrate(make(world / "both"), world / "both", images, tmp_path / "run")
+    result = calibrate(make(world / "both"), images, tmp_path / "run")
     card = read_card(tmp_path / "run")
     known = images.table["lens"].notna().to_numpy()
     truth = images.table["lens"].to_numpy()[known] == 1
@@ -86,7 +86,7 @@ def test_a_rising_function_undoes_what_slope_and_intercept_cannot() -> None:
 def test_a_rising_function_is_never_certain_and_survives_the_card(world, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(FEWEST, "isotonic", 20)
     images = others()
-    result = calibrate(make(world / "both"), world / "both", images, tmp_path / "run", method="isotonic")
+    result = calibrate(make(world / "both"), images, tmp_path / "run", method="isotonic")
     one = read_card(tmp_path / "run").calibration["lens"]
     assert one == result.calibration
     assert len(one.corners) > 2
@@ -99,7 +99,7 @@ def test_a_rising_function_is_never_certain_and_survives_the_card(world, tmp_pat
 
 def test_too_few_images_for_a_rising_function_are_refused_with_the_way_out(world, tmp_path) -> None:
     with pytest.raises(InputError, match="expected at least 100 of each") as caught:
-        calibrate(make(world / "both"), world / "both", others(), tmp_path / "run", method="isotonic")
+        calibrate(make(world / "both"), others(), tmp_path / "run", method="isotonic")
     assert "--method logistic" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -107,7 +107,7 @@ def test_too_few_images_for_a_rising_function_are_refused_with_the_way_out(world
 def test_calibration_images_are_validation_and_no_longer_test(world, tmp_path) -> None:
     images = others()
     before, _ = held_out_rows(images, world / "both", "test")
-    calibrate(make(world / "both"), world / "both", images, tmp_path / "run")
+    calibrate(make(world / "both"), images, tmp_path / "run")
     assert len(before) == len(images)
     with pytest.raises(InputError, match="none of them in the part 'test'"):
         held_out_rows(images, tmp_path / "run", "test")
@@ -116,14 +116,14 @@ def test_calibration_images_are_validation_and_no_longer_test(world, tmp_path) -
 
 def test_images_trained_on_are_refused(world, tmp_path, lens_set) -> None:
     with pytest.raises(InputError, match=r"found \d+ groups with held-out lenses and \d+ with others, expected at l"):
-        calibrate(make(world / "both"), world / "both", lens_set, tmp_path / "run")
+        calibrate(make(world / "both"), lens_set, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_is_calibrated_anew_not_on_top(world, tmp_path) -> None:
     images = others()
-    first = calibrate(make(world / "both"), world / "both", images, tmp_path / "first", prevalence=0.01)
-    again = calibrate(make(tmp_path / "first"), tmp_path / "first", images, tmp_path / "again", prevalence=0.01)
+    first = calibrate(make(world / "both"), images, tmp_path / "first", prevalence=0.01)
+    again = calibrate(make(tmp_path / "first"), images, tmp_path / "again", prevalence=0.01)
     assert again.calibration == first.calibration
     assert first.calibration.prevalence == 0.01
     join_runs([tmp_path / "again"], tmp_path / "given", publish=True)
@@ -132,8 +132,8 @@ def test_a_run_is_calibrated_anew_not_on_top(world, tmp_path) -> None:
 
 def test_bad_input_is_one_message(world, tmp_path, lens_set) -> None:
     with pytest.raises(UsageError, match="--prevalence: found 1, expected a share between 0 and 1"):
-        calibrate(make(world / "both"), world / "both", lens_set, tmp_path / "run", prevalence=1.0)
+        calibrate(make(world / "both"), lens_set, tmp_path / "run", prevalence=1.0)
     with pytest.raises(InputError, match="zoo: answers votes, expected lens"):
-        calibrate(make(world / "zoo"), world / "zoo", lens_set, tmp_path / "run")
+        calibrate(make(world / "zoo"), lens_set, tmp_path / "run")
     with pytest.raises(InputError, match="the pack has no column 'lens'"):
-        calibrate(make(world / "both"), world / "both", make_vote_set(), tmp_path / "run")
+        calibrate(make(world / "both"), make_vote_set(), tmp_path / "run")

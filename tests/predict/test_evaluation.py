@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
-from small_sets import make_lens_set, make_vote_set, tiny
+from small_sets import ROUNDING, make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.cli.tables import render_evaluation
 from convnet_galaxies.data.records import ImageSet, join_sets
@@ -37,7 +37,7 @@ def rename(images: ImageSet, start: int) -> ImageSet:
 
 def test_rmse_is_that_of_the_held_out_galaxies_alone(world, vote_set) -> None:
     predictor = make(world, "zoo")
-    result = evaluate(predictor, world / "zoo", vote_set)
+    result = evaluate(predictor, vote_set)
     held_out = (read_split(world / "zoo" / "split.parquet")["part"] == "test").to_numpy()
     votes = vote_set.table[list(VOTE_COLUMNS)].to_numpy()[held_out]
     answer = predictor.predict(vote_set.images[held_out])["votes"]
@@ -53,7 +53,7 @@ def test_rmse_is_that_of_the_held_out_galaxies_alone(world, vote_set) -> None:
 def test_lens_scores_agree_with_scikit_learn_on_the_same_images(world, lens_set) -> None:
     predictor = make(world, "both", views=8)
     others = rename(lens_set, 1)
-    result = evaluate(predictor, world / "both", others)
+    result = evaluate(predictor, others)
     known = lens_set.table["lens"].notna().to_numpy()
     truth = lens_set.table["lens"].to_numpy()[known] == 1
     probability = predictor.predict(lens_set.images[known])["lens"]
@@ -68,7 +68,7 @@ def test_lens_scores_agree_with_scikit_learn_on_the_same_images(world, lens_set)
 
 def test_flavors_are_confused_as_counted_by_hand(world, lens_set) -> None:
     predictor = make(world, "both")
-    result = evaluate(predictor, world / "both", rename(lens_set, 1))
+    result = evaluate(predictor, rename(lens_set, 1))
     scores = result.scores["flavor"]
     assert isinstance(scores, FlavorScores)
     known = lens_set.table["flavor_label"].notna().to_numpy()
@@ -78,6 +78,30 @@ def test_flavors_are_confused_as_counted_by_hand(world, lens_set) -> None:
     assert scores.accuracy.value == pytest.approx((picked == truth).mean())
     expected = [[int(((truth == one) & (picked == other)).sum()) for other in names] for one in names]
     assert [list(row) for row in scores.counts] == expected
+
+
+def test_an_evaluation_keeps_what_its_scores_rest_on(world, lens_set) -> None:
+    predictor, others = make(world, "both"), rename(lens_set, 1)
+    result = evaluate(predictor, others, part="heldout", stage=2)
+    for task, column in (("lens", "lens"), ("flavor", "flavor_label")):
+        one = result.tasks[task]
+        expected = ((others.table["stage"] == 2) & others.table[column].notna()).to_numpy()
+        np.testing.assert_array_equal(one.rows, np.flatnonzero(expected))
+        assert one.table["id"].tolist() == others.table["id"][expected].tolist()
+        np.testing.assert_allclose(one.answer, predictor.predict(others.images[expected])[task], atol=ROUNDING)
+    np.testing.assert_array_equal(result.tasks["lens"].values, others.table["lens"][result.tasks["lens"].rows])
+    assert result.figures()["scores"] == result.scores
+
+
+def test_a_task_that_cannot_be_measured_is_told_and_one_alone_is_refused(world, lens_set) -> None:
+    others = rename(lens_set, 1)
+    same = replace(others, table=others.table.assign(lens=0.0))
+    result = evaluate(make(world, "both"), same)
+    assert list(result.scores) == ["flavor"]
+    assert "expected lenses and non-lenses" in result.figures()["faults"]["lens"]
+    assert "not scored: scores: found 0 lenses among 96 images" in render_evaluation(result)
+    with pytest.raises(InputError, match="expected lenses and non-lenses"):
+        evaluate(make(world, "lens"), same)
 
 
 def test_trained_images_of_the_run_and_of_its_ancestor_are_refused(world, vote_set, lens_set) -> None:
@@ -127,50 +151,55 @@ def test_parts_do_not_overlap_and_make_up_what_is_held_out(world, vote_set) -> N
 def test_nothing_held_out_is_one_message(world, vote_set) -> None:
     split = read_split(world / "zoo" / "split.parquet")
     trained = vote_set.select((split["part"] == "train").to_numpy())
-    with pytest.raises(InputError, match=r"was trained on 77 of these 77 images and 0 are held out"):
-        evaluate(make(world, "zoo"), world / "zoo", trained)
+    with pytest.raises(InputError, match=r"was trained on 77 of these 77 images and 0 are held out") as refused:
+        evaluate(make(world, "zoo"), trained)
+    assert refused.value.fix == "give a pack of other images"  # no part of which holds any
+    tested = vote_set.select((split["part"] == "test").to_numpy())
+    with pytest.raises(InputError, match="none of them in the part 'validation'") as refused:
+        evaluate(make(world, "zoo"), tested, part="validation")
+    assert "--part heldout" in refused.value.fix
 
 
 def test_a_pack_without_the_runs_labels_or_without_known_ones_is_refused(world, vote_set, lens_set) -> None:
     with pytest.raises(InputError, match=r"the pack has no labels for what .* answers \(votes\)"):
-        evaluate(make(world, "zoo"), world / "zoo", lens_set)
+        evaluate(make(world, "zoo"), lens_set)
     unknown = replace(lens_set, table=lens_set.table.assign(lens=np.nan))
     with pytest.raises(InputError, match="held-out images has a known label"):
-        evaluate(make(world, "lens"), world / "lens", unknown)
+        evaluate(make(world, "lens"), unknown)
 
 
 def test_a_task_whose_labels_are_all_unknown_is_passed_over(world, lens_set) -> None:
     table = rename(lens_set, 1).table
     table["flavor_label"] = None
-    result = evaluate(make(world, "both"), world / "both", replace(lens_set, table=table))
+    result = evaluate(make(world, "both"), replace(lens_set, table=table))
     assert list(result.scores) == ["lens"]
 
 
 def test_a_pack_of_another_size_is_refused_before_it_is_scored(world, vote_set) -> None:
     other = replace(vote_set, preprocess=vote_set.preprocess.model_copy(update={"crop_px": 20}))
     with pytest.raises(InputError, match="crop_px 20 instead of None"):
-        evaluate(make(world, "zoo"), world / "zoo", other)
+        evaluate(make(world, "zoo"), other)
 
 
 def test_stage_chooses_images_of_that_stage(world, lens_set) -> None:
     others = rename(lens_set, 1)
-    result = evaluate(make(world, "both"), world / "both", others, stage=2)
+    result = evaluate(make(world, "both"), others, stage=2)
     expected = (lens_set.table["stage"] == 2) & lens_set.table["lens"].notna()
     assert result.images == expected.sum()
     with pytest.raises(InputError, match="--stage 3: found only stages 1, 2"):
-        evaluate(make(world, "both"), world / "both", others, stage=3)
+        evaluate(make(world, "both"), others, stage=3)
 
 
 def test_table_shows_every_figure_with_its_interval(world, vote_set, lens_set) -> None:
-    text = render_evaluation(evaluate(make(world, "zoo"), world / "zoo", vote_set), by=("question",))
+    text = render_evaluation(evaluate(make(world, "zoo"), vote_set), by=("question",))
     assert text.splitlines()[0].endswith("held-out images (test), 1 view")
     assert "77 images refused" in text
     assert text.count(" to ") >= 12
-    text = render_evaluation(evaluate(make(world, "both"), world / "both", rename(lens_set, 1)), by=("flavor", "stage"))
+    text = render_evaluation(evaluate(make(world, "both"), rename(lens_set, 1)), by=("flavor", "stage"))
     for name in (
         "AUROC",
         "TPR10",
-        "accuracy of always saying no",
+        "accuracy of always no",
         "flavor lensed quasar",
         "stage 2",
         "true \\ predicted",

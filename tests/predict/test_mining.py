@@ -52,7 +52,7 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_highest_windows_are_written_as_negatives_that_do_not_overlap(run, predictor, fields, tmp_path) -> None:
-    summary = mine(predictor, run, fields, tmp_path / "mined", number=7, above=0.0, stride_px=10)
+    summary = mine(predictor, fields, tmp_path / "mined", number=7, above=0.0, stride_px=10)
     mined = read_pack(tmp_path / "mined")
     table = mined.table
     assert summary.stamps == len(mined) == 7
@@ -79,17 +79,17 @@ def test_the_highest_windows_are_written_as_negatives_that_do_not_overlap(run, p
 def test_mining_tells_what_was_passed_over(run, predictor, fields, tmp_path) -> None:
     folder = shutil.copytree(fields, tmp_path / "fields")
     (folder / "z.gif").write_bytes(b"GIF89a")
-    summary = mine(predictor, run, folder, tmp_path / "mined", number=1, above=0.0)
+    summary = mine(predictor, folder, tmp_path / "mined", number=1, above=0.0)
     assert summary.remarks[0] == f"{folder}: passed over: 1 .gif (such as z.gif)"
 
 
 def test_nothing_better_was_left_out(run, predictor, fields, tmp_path) -> None:
-    mine(predictor, run, fields, tmp_path / "few", number=3, above=0.0)
-    mine(predictor, run, fields, tmp_path / "all", number=1000, above=0.0)
+    mine(predictor, fields, tmp_path / "few", number=3, above=0.0)
+    mine(predictor, fields, tmp_path / "all", number=1000, above=0.0)
     few, everything = (read_pack(tmp_path / name).table for name in ("few", "all"))
     assert few["id"].tolist() == everything["id"].tolist()[:3]
     half = float(everything["lens_probability"].median())
-    mine(predictor, run, fields, tmp_path / "upper", number=1000, above=half)
+    mine(predictor, fields, tmp_path / "upper", number=1000, above=half)
     upper = read_pack(tmp_path / "upper").table
     assert upper["id"].tolist() == everything["id"][everything["lens_probability"] >= half].tolist()
 
@@ -97,7 +97,7 @@ def test_nothing_better_was_left_out(run, predictor, fields, tmp_path) -> None:
 def test_a_mined_pack_trains_beside_the_first_one_and_its_fields_stay_together(
     run, predictor, fields, tmp_path
 ) -> None:
-    mine(predictor, run, fields, tmp_path / "mined", above=0.0)
+    mine(predictor, fields, tmp_path / "mined", above=0.0)
     lenses = replace(make_lens_set(), preprocess=MADE)
     both = join_sets([lenses, read_pack(tmp_path / "mined")])
     mined = both.table[len(lenses) :]
@@ -113,7 +113,7 @@ def test_a_grid_leaves_no_sky_between_what_the_net_sees(fields, tmp_path) -> Non
     narrow = Predictor(run, device="cpu", precision="fp32")
     seen_px = round(narrow.window_px() or 0)
     assert seen_px <= 16
-    summary = mine(narrow, run, fields, tmp_path / "mined", above=0.0)
+    summary = mine(narrow, fields, tmp_path / "mined", above=0.0)
     assert summary.windows == 3 * len(place_grid(100, 120, seen_px, seen_px // 2))
     assert read_pack(tmp_path / "mined").images.shape[1:3] == (32, 32)
 
@@ -121,8 +121,8 @@ def test_a_grid_leaves_no_sky_between_what_the_net_sees(fields, tmp_path) -> Non
 def test_context_makes_stamps_larger_round_the_same_centres_with_zeros_outside(
     run, predictor, fields, tmp_path
 ) -> None:
-    mine(predictor, run, fields, tmp_path / "plain", above=0.0)
-    mine(predictor, run, fields, tmp_path / "wide", above=0.0, context_px=8)
+    mine(predictor, fields, tmp_path / "plain", above=0.0)
+    mine(predictor, fields, tmp_path / "wide", above=0.0, context_px=8)
     plain, wide = read_pack(tmp_path / "plain"), read_pack(tmp_path / "wide")
     assert wide.preprocess == MADE.model_copy(update={"crop_px": 48, "size_px": 48})
     assert wide.table["id"].tolist() == plain.table["id"].tolist()
@@ -137,7 +137,7 @@ def test_windows_on_objects_are_centred_on_them(run, predictor, fields, tmp_path
     field[48:52, 68:72] = 200
     field[2:5, 2:5] = 200  # too near the edge
     assert np.abs(find_objects(field, 32) - [49.5, 69.5]).max() <= 0.5
-    mine(predictor, run, fields, tmp_path / "mined", above=0.0, on="objects")
+    mine(predictor, fields, tmp_path / "mined", above=0.0, on="objects")
     table = read_pack(tmp_path / "mined").table
     assert not set(table["x_px"] % 1) & {0.5}
     blob = table[(table["field"] == "field0") & (abs(table["x_px"] - 77) < 12) & (abs(table["y_px"] - 46) < 9)]
@@ -166,14 +166,14 @@ def test_a_cutout_smaller_than_the_window_is_cut_as_prediction_pads_it() -> None
 
 def test_cutouts_and_other_scales_are_taken(run, predictor, tmp_path) -> None:
     folder = write_pngs(make_lens_set(10, seed=8), tmp_path / "cutouts")
-    assert mine(predictor, run, folder, tmp_path / "mined", above=0.0).windows == 10
-    summary = mine(predictor, run, folder, tmp_path / "fine", above=0.0, reading=ReadOptions(0.372))
+    assert mine(predictor, folder, tmp_path / "mined", above=0.0).windows == 10
+    summary = mine(predictor, folder, tmp_path / "fine", above=0.0, reading=ReadOptions(0.372))
     assert read_pack(tmp_path / "fine").preprocess == MADE
     assert summary.windows == 90  # 16 px windows at a stride of 8 px
 
 
 def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor, fields, tmp_path) -> None:
-    assert mine(predictor, run, fields, tmp_path / "a", above=0.0).remarks == ()
+    assert mine(predictor, fields, tmp_path / "a", above=0.0).remarks == ()
     folder = tmp_path / "odd"
     folder.mkdir()
     noise = np.random.default_rng(1).integers(0, 30, (40, 50), np.uint8)
@@ -183,7 +183,7 @@ def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor
     composites = predictor.preprocess.model_copy(update={"stretch": Composite()})
     taught = Predictor(run, device="cpu", precision="fp32")
     taught.card = replace(taught.card, preprocess=composites)
-    remarks = mine(taught, run, folder, tmp_path / "b", above=0.0).remarks
+    remarks = mine(taught, folder, tmp_path / "b", above=0.0).remarks
     assert [text.split(" images ")[0] for text in remarks] == ["1 of 3"] * 4
     names = ("small", "grey", "linear", "linear")
     kinds = ("smaller", "without colour", "guessed", "without names of bands")
@@ -194,21 +194,21 @@ def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor
 
 def test_bad_input_is_one_message_and_leaves_nothing(run, world, predictor, fields, tmp_path) -> None:
     with pytest.raises(InputError, match="zoo: answers votes, expected lens"):
-        mine(Predictor(world / "zoo", device="cpu"), world / "zoo", fields, tmp_path / "mined")
+        mine(Predictor(world / "zoo", device="cpu"), fields, tmp_path / "mined")
     with pytest.raises(UsageError, match="--min-probability: found 1, expected"):
-        mine(predictor, run, fields, tmp_path / "mined", above=1.0)
+        mine(predictor, fields, tmp_path / "mined", above=1.0)
     with pytest.raises(InputError, match=r"found no window with a lens probability of 0\.9999 or more among 126 in 3"):
-        mine(predictor, run, fields, tmp_path / "mined", above=0.9999)
+        mine(predictor, fields, tmp_path / "mined", above=0.9999)
     with pytest.raises(InputError, match=r"expected 0\.09 to 0\.41"):
-        mine(predictor, run, fields, tmp_path / "mined", reading=ReadOptions(3.0))
+        mine(predictor, fields, tmp_path / "mined", reading=ReadOptions(3.0))
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputExistsError):
-        mine(predictor, run, fields, tmp_path / "taken")
+        mine(predictor, fields, tmp_path / "taken")
     folder = write_pngs(make_lens_set(3), tmp_path / "images")
     (folder / "a.png").write_bytes(b"no image")
     with pytest.raises(BadImageError, match=r"a\.png: cannot be decoded"):
-        mine(predictor, run, folder, tmp_path / "mined", above=0.0)
+        mine(predictor, folder, tmp_path / "mined", above=0.0)
     assert not (tmp_path / "mined").exists()
-    summary = mine(predictor, run, folder, tmp_path / "mined", above=0.0, skip_bad=True)
+    summary = mine(predictor, folder, tmp_path / "mined", above=0.0, skip_bad=True)
     assert (summary.images, len(summary.skipped)) == (3, 1)
     assert is_pack(tmp_path / "mined")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_sets import ROUNDING, draw_pixels, make_lens_set, tiny
+from scipy.special import expit, logit
+from small_sets import ROUNDING, draw_pixels, make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
@@ -17,6 +18,7 @@ from convnet_galaxies.model import device
 from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.runs.card import Calibration
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.train.fit import fit
@@ -126,9 +128,36 @@ def test_every_difference_in_how_pixels_were_made_is_named(change, message) -> N
         return replace(images, preprocess=expected.model_copy(update=change))
 
     with pytest.raises(InputError, match=message):
-        require_preprocess("zoo.pack", made(**change), expected)
-    require_preprocess("zoo.pack", made(pixel_scale_arcsec=None), expected)
-    require_preprocess("zoo.pack", replace(made(stretch=Composite()), linear=False), expected)
+        require_preprocess("zoo.pack", made(**change), expected, fix="pack it again")
+    require_preprocess("zoo.pack", made(pixel_scale_arcsec=None), expected, fix="")
+    require_preprocess("zoo.pack", replace(made(stretch=Composite()), linear=False), expected, fix="")
+
+
+def test_rows_of_a_set_are_predicted_as_their_pixels_alone_and_counted_batch_by_batch(world, lens_set) -> None:
+    predictor, rows, counts = make(world, "both"), np.arange(1, 90, 2), []
+    found = predictor.predict_set(lens_set, rows, progress=counts.append)
+    expected = predictor.predict_all(lens_set.images[rows])
+    for task in ("lens", "flavor"):
+        np.testing.assert_array_equal(found.tasks[task], expected.tasks[task])
+    np.testing.assert_array_equal(found.features, expected.features)
+    assert counts == [16, 16, 13]
+    np.testing.assert_array_equal(predictor.predict_set(lens_set).tasks["lens"][rows[:16]], found.tasks["lens"][:16])
+
+
+@pytest.mark.parametrize("make_set", [make_vote_set, make_lens_set])
+def test_a_set_of_other_pixels_is_refused_with_the_command_that_packs_its_kind(world, make_set) -> None:
+    images = make_set(8)
+    other = replace(images, preprocess=images.preprocess.model_copy(update={"crop_px": 20}))
+    with pytest.raises(InputError, match="crop_px 20 instead of None") as refused:
+        make(world, "both").predict_set(other)
+    assert f"`pack {images.kind} --like {world / 'both'}`" in refused.value.fix
+
+
+def test_a_predictor_without_calibration_leaves_the_other_one_calibrated(world, lens_set) -> None:
+    predictor = make(world, "both")
+    predictor.card = replace(predictor.card, calibration={"lens": Calibration(2.0, 1.0, 9, 3, 9, 0.3)})
+    bare = predictor.without_calibration().predict(lens_set.images)["lens"].astype(float)
+    np.testing.assert_allclose(predictor.predict(lens_set.images)["lens"], expit(2 * logit(bare) + 1), atol=1e-5)
 
 
 def test_an_ensemble_answers_the_mean_of_its_members_and_lays_their_features_side_by_side(world, tmp_path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study, make_zoo_pack
 
-from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.data.pack import read_pack, write_set
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
+from convnet_galaxies.predict.evaluation import evaluate
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import NetSettings, Settings, SplitSettings, TrainSettings
 from convnet_galaxies.show.lens_sections import Survey
@@ -95,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grades.write_text("zooid,expert_grade,crowd_probability\n" + "\n".join(rows) + "\n")
     predictor = Predictor(folder / "run", device="cpu", precision="fp32")
     with few_resamples():  # how wide the intervals are is no matter here
-        study_unknown(folder / "run", pack, folder / "unknown", grades=[grades], predictor=predictor)
+        study_unknown(predictor, pack, folder / "unknown", grades=[grades])
     return folder
 
 
@@ -130,6 +132,39 @@ def test_report_of_a_run_without_pixels_says_what_is_missing(made: Path, tmp_pat
     path = tmp_path / "run.html"
     write_report(made / "run", path, device="cpu")
     assert "Without --pack the report has no figures on held-out images" in read_page(path).text
+
+
+def test_report_and_unknown_refuse_a_pack_that_evaluate_refuses(made: Path, tmp_path: Path) -> None:
+    predictor = Predictor(made / "run", device="cpu", precision="fp32")
+    pack = tmp_path / "narrow.pack"
+    images = read_pack(made / "data" / "lenses.pack")
+    narrow = images.preprocess.model_copy(update={"crop_px": 60})
+    write_set(replace(images, images=np.array(images.images), preprocess=narrow), pack)
+    for score in (
+        lambda: evaluate(predictor, read_pack(pack), part="heldout"),
+        lambda: write_report(made / "run", tmp_path / "x.html", pack=pack, part="heldout", device="cpu"),
+        lambda: study_unknown(predictor, pack, tmp_path / "unknown"),
+        lambda: study_unknown(predictor, made / "data" / "lenses.pack", tmp_path / "unknown", known=pack),
+    ):
+        with pytest.raises(InputError, match="crop_px 60 instead of") as refused:
+            score()
+        assert "`pack space-warps --like" in refused.value.fix
+    assert {path.name for path in tmp_path.iterdir()} == {"narrow.pack"}
+
+
+def test_report_of_a_stage_that_the_pack_lacks_is_refused_as_evaluate_refuses_it(made: Path, tmp_path: Path) -> None:
+    images = read_pack(made / "data" / "lenses.pack")
+    pixels = np.array(images.images)
+    for name, table in (("none", images.table.drop(columns="stage")), ("one", images.table.assign(stage=1))):
+        write_set(replace(images, images=pixels, table=table), tmp_path / f"{name}.pack")
+    predictor = Predictor(made / "run", device="cpu", precision="fp32")
+    for name, expected in (("none", "--stage: the pack has no column 'stage'"), ("one", "--stage 2: found only")):
+        pack = tmp_path / f"{name}.pack"
+        with pytest.raises(InputError, match=expected) as refused:
+            evaluate(predictor, read_pack(pack), stage=2)
+        with pytest.raises(InputError, match=expected) as in_report:
+            write_report(made / "run", tmp_path / "x.html", pack=pack, stage=2, device="cpu")
+        assert str(in_report.value) == str(refused.value)
 
 
 def test_report_of_unknown_images_says_how_many_and_whether_to_believe_it(made: Path) -> None:
@@ -204,7 +239,5 @@ def test_grades_of_other_subjects_are_refused(made: Path, tmp_path: Path) -> Non
     grades.write_text("zooid,expert_grade\nASWzzzzzz1,3\n")
     predictor = Predictor(made / "run", device="cpu", precision="fp32")
     with pytest.raises(InputError, match="found none of the 1 subjects"):
-        study_unknown(
-            made / "run", made / "data" / "lenses.pack", tmp_path / "out", grades=[grades], predictor=predictor
-        )
+        study_unknown(predictor, made / "data" / "lenses.pack", tmp_path / "out", grades=[grades])
     assert not (tmp_path / "out").exists()

@@ -112,7 +112,6 @@ def calibrate(
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = calibrate_run(
         predictor,
-        run,
         read_pack(pack),
         output,
         method=method.value,

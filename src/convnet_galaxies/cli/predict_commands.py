@@ -145,12 +145,13 @@ def evaluate(
 
     images = read_pack(pack)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
-    result = evaluate_run(predictor, run, images, part=part.value, stage=stage, seed=seed)
+    result = evaluate_run(predictor, images, part=part.value, stage=stage, seed=seed)
     for text in images.warnings:
         remark(f"Warning: When packed: {text}")
     for text in summarise_pack(pack).facts:
         remark(f"When packed: {text}")
-    show_json(result) if as_json else typer.echo(render_evaluation(result, by=[one.value for one in breakdown or ()]))
+    chosen = [one.value for one in breakdown or ()]
+    show_json(result.figures()) if as_json else typer.echo(render_evaluation(result, by=chosen))
 
 
 def submit(
@@ -230,7 +231,6 @@ def mine(
     with progress_bar("Mining", quiet=quiet) as update:
         result = mine_images(
             predictor,
-            run,
             images,
             output,
             number=number,

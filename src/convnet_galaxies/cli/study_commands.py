@@ -147,7 +147,7 @@ def unknown(
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = study_unknown(
-        run,
+        predictor,
         pack,
         output,
         known=known,
@@ -156,7 +156,6 @@ def unknown(
         crowd=crowd or (),
         completeness_ratio=completeness_ratio,
         false_positive_ratio=false_positive_ratio,
-        predictor=predictor,
         seed=seed,
         force=force,
         progress=lambda text: remark(f"{text} ...", quiet=quiet),

@@ -22,9 +22,9 @@ def render_evaluation(result: Evaluation, *, by: Sequence[str] = ()) -> str:
         lines.append(
             f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours"
         )
-    for task, scores in result.scores.items():
+    for task, one in result.tasks.items():
         lines += ["", task]
-        lines += render_scores(scores, by=by)
+        lines += [f"not scored: {one.fault}"] if one.scores is None else render_scores(one.scores, by=by)
     return "\n".join(lines)
 
 

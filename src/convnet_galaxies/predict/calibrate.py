@@ -18,7 +18,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
-from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import Calibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
@@ -45,7 +45,6 @@ class CalibrationSummary:
 
 def calibrate(
     predictor: Predictor,
-    run: str | Path,
     images: ImageSet,
     output: Path,
     *,
@@ -64,13 +63,14 @@ def calibrate(
     Raises InputError when the run knows no lenses, or too few held-out lenses or others are left; UsageError for a
     prevalence that is none.
     """
+    run = predictor.run
     if prevalence is not None and not 0 < prevalence < 1:
         raise UsageError(f"--prevalence: found {prevalence:g}, expected a share between 0 and 1", "give e.g. 0.001")
     if "lens" not in predictor.classes:
         raise InputError(
             f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
         )
-    require_preprocess("the pack", images, predictor.preprocess)
+    predictor.require_pixels(images)
     if "lens" not in images.table:
         raise InputError("the pack has no column 'lens', expected labelled images", "pack it with its labels")
     rows, refused = held_out_rows(images, run, part)
@@ -86,9 +86,7 @@ def calibrate(
             f"with others, expected at least {FEWEST[method]} of each",
             f"give a pack with more labelled images that the run was not trained on{other}",
         )
-    predictor.card = replace(predictor.card, calibration={})
-    blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    probability = np.concatenate([predictor.predict(images.images[block])["lens"] for block in blocks]).astype(float)
+    probability = predictor.without_calibration().predict_set(images, rows).tasks["lens"].astype(float)
     fitted = fit(probability, truth, groups, method=method, prevalence=prevalence)
     before = float(log_loss(truth, np.clip(probability, 1e-7, 1 - 1e-7)))
     after = _cross_fit(probability, truth, groups, method, seed)

@@ -102,7 +102,8 @@ def cross_validate(
                 force=True,
                 progress=partial(progress, number) if progress else None,
             )
-        part = Predictor(run.path, device=device, views=views).predict(images.images[np.flatnonzero(held_out)])[task]
+        predictor = Predictor(run.path, device=device, views=views, with_familiarity=False)
+        part = predictor.predict_set(images, np.flatnonzero(held_out)).tasks[task]
         if answer is None:
             answer = np.zeros((len(images), *part.shape[1:]), np.float32)
         answer[held_out] = part

@@ -1,10 +1,10 @@
-"""How well a run does on images that it was not trained on."""
+"""Scores of a run on images that it was not trained on, with the predictions that they rest on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,20 +13,42 @@ from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.targets import Target, make_target
 from convnet_galaxies.model.tasks import find_task
-from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.split import read_split_of, was_trained_on, was_validated_on
 
 Part = Literal["test", "validation", "heldout"]
+PARTS = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
+
+
+@dataclass(frozen=True)
+class ScoredTask:
+    """Predictions of one task for the held-out images that have a label for it.
+
+    images: pixels of the whole set, uint8; rows: int [n], which of them; table: one row per image of rows.
+    values: the truth, as in Target; answer: the predictions, float32 [n, ...]; classes: names.
+    scores: with intervals; None where they cannot be measured, with the reason in fault.
+    """
+
+    task: str
+    part: str
+    images: np.ndarray
+    rows: np.ndarray
+    table: pd.DataFrame
+    values: np.ndarray
+    answer: np.ndarray
+    classes: tuple[str, ...]
+    scores: Scores | None
+    fault: str = ""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a run on a set of images.
+    """Scores of a run on a set of images, and the predictions that they rest on.
 
     part: which held-out images. images: how many were scored; refused: how many were not, since the run or an
     ancestor was trained on them, their galaxy, field or image file.
-    scores: by task.
+    tasks: those that the set has labels for; at least one has scores.
     """
 
     run: str
@@ -34,14 +56,25 @@ class Evaluation:
     images: int
     refused: int
     views: int
-    scores: dict[str, Scores]
+    tasks: dict[str, ScoredTask]
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Scores by task, of the tasks that could be measured."""
+        return {task: one.scores for task, one in self.tasks.items() if one.scores is not None}
+
+    def figures(self) -> dict[str, Any]:
+        """Return what `evaluate --json` prints: everything but the predictions."""
+        names = ("run", "part", "images", "refused", "views", "scores")
+        faults = {task: one.fault for task, one in self.tasks.items() if one.scores is None}
+        return {**{name: getattr(self, name) for name in names}, "faults": faults}
 
 
 def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.ndarray, int]:
-    """Row numbers of the images that may be scored, and how many are refused.
+    """Return the row numbers of the images that may be scored, and how many are refused.
 
-    part: ``test`` and ``validation`` are those of the run's split, images that the split does not know count as
-    test; ``heldout`` takes both. Raises InputError when nothing is left.
+    part: ``test`` and ``validation`` are those of the run's split, images that are not in the split count as test;
+    ``heldout`` takes both. Raises InputError when nothing is left.
     """
     split = read_split_of(run)
     if split is None:
@@ -51,49 +84,68 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
     wanted = {"test": ~validated, "validation": validated, "heldout": np.ones(len(images), bool)}[part]
     rows = np.flatnonzero(~trained & wanted)
     if not len(rows):
+        other = ", or take both parts with --part heldout" if part != "heldout" and not trained.all() else ""
         raise InputError(
             f"{run}: was trained on {int(trained.sum())} of these {len(images)} images and {int((~trained).sum())} are "
             f"held out, none of them in the part '{part}'",
-            "evaluate on other images, or choose another --part",
+            f"give a pack of other images{other}",
         )
     return rows, int(trained.sum())
 
 
 def evaluate(
-    predictor: Predictor,
-    run: str | Path,
-    images: ImageSet,
-    *,
-    part: Part = "test",
-    stage: int | None = None,
-    seed: int = 0,
+    predictor: Predictor, images: ImageSet, *, part: Part = "test", stage: int | None = None, seed: int = 0
 ) -> Evaluation:
     """Score a run on the held-out images of a set, with bootstrap intervals over groups.
 
-    Raises InputError when the pack does not fit the run, has no labels for its tasks, or nothing is held out.
+    A task whose scores cannot be measured, such as lenses where there are none, is passed over with its fault.
+    Raises InputError when the pack does not fit the run, has no labels for its tasks or no image of the stage, nothing
+    is held out, or no task can be measured.
     """
-    require_preprocess("the pack", images, predictor.preprocess)
-    rows, refused = held_out_rows(images, run, part)
+    predictor.require_pixels(images)
+    rows, refused = held_out_rows(images, predictor.run, part)
     if stage is not None:
         rows = rows[stage_rows(images.table, stage)[rows]]
     table = images.table.iloc[rows].reset_index(drop=True)
     targets = {task: target for task in predictor.classes if (target := _target(predictor, task, table)) is not None}
     if not targets:
         raise InputError(
-            f"the pack has no labels for what {run} answers ({', '.join(predictor.classes)})",
+            f"the pack has no labels for what {predictor.run} answers ({', '.join(predictor.classes)})",
             "pack it with its table of labels, or use `predict`",
         )
     targets = {task: target for task, target in targets.items() if target.known.any()}
     known = np.any([np.zeros(len(rows), bool), *(target.known for target in targets.values())], axis=0)
     if not known.any():
-        raise InputError(f"none of the {len(rows)} held-out images has a known label", "evaluate on labelled images")
+        raise InputError(f"none of the {len(rows)} held-out images has a known label", "give a pack of labelled images")
     rows, table = rows[known], table[known].reset_index(drop=True)
-    answers = _answer_rows(predictor, images, rows)
-    scores = {
-        task: score_task(task, _mask(target, known), answers[task], table, seed=seed)
-        for task, target in targets.items()
-    }
-    return Evaluation(str(run), part, len(rows), refused, predictor.views, scores)
+    answers = predictor.predict_set(images, rows).tasks
+    tasks: dict[str, ScoredTask] = {}
+    errors: list[InputError] = []
+    for task, target in targets.items():
+        own = np.flatnonzero(target.known[known])
+        target = _choose(target, np.flatnonzero(target.known))
+        own_table = table.iloc[own].reset_index(drop=True)
+        answer, scores, fault = answers[task][own], None, ""
+        try:
+            scores = score_task(task, target, answer, own_table, seed=seed)
+        except InputError as error:
+            errors.append(error)
+            fault = error.message
+        tasks[task] = ScoredTask(
+            task,
+            part,
+            images.images,
+            rows[own],
+            own_table,
+            target.values.numpy(),
+            answer,
+            target.classes,
+            scores,
+            fault,
+        )
+    if len(errors) == len(tasks):
+        raise errors[0]
+    return Evaluation(predictor.run, part, len(rows), refused, predictor.views, tasks)
 
 
 def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | None:
@@ -105,11 +157,5 @@ def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | No
     )
 
 
-def _mask(target: Target, rows: np.ndarray) -> Target:
+def _choose(target: Target, rows: np.ndarray) -> Target:
     return Target(target.values[rows], target.known[rows], target.classes)
-
-
-def _answer_rows(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> dict[str, np.ndarray]:
-    blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    parts = [predictor.predict(images.images[block]) for block in blocks]
-    return {task: np.concatenate([part[task] for part in parts]) for task in predictor.classes}

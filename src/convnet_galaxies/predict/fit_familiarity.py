@@ -13,7 +13,7 @@ from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_distances
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.familiarity import Known, write_known
-from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import VIEWS
 from convnet_galaxies.runs.folder import BUILTIN, RunFolder, run_path
 from convnet_galaxies.runs.split import read_split_of, was_trained_on
@@ -55,19 +55,19 @@ def fit_familiarity(
         raise OutputExistsError(folder.familiarity)
     fitted, held_out, are_unseen = choose_rows(images, run, seed=seed)
     total = len(fitted) + len(held_out) * sum(VIEWS)
-    done = 0
+    done, weight = 0, 1
     features: dict[str, np.ndarray] = {}
+
+    def count(images_done: int) -> None:
+        nonlocal done
+        done += images_done * weight
+        if progress is not None:
+            progress(done, total)
+
     for name, rows, views in (("fit", fitted, 1), *((str(one), held_out, one) for one in VIEWS)):
         predictor = Predictor(run, device=device, views=views, with_familiarity=False)  # type: ignore[arg-type]
-        require_preprocess("the packs", images, predictor.preprocess)
-        parts = []
-        for start in range(0, len(rows), predictor.batch):
-            block = rows[start : start + predictor.batch]
-            parts.append(predictor.extract_features(images.images[block]))
-            done += len(block) * views
-            if progress is not None:
-                progress(done, total)
-        features[name] = np.concatenate(parts)
+        weight = views
+        features[name] = predictor.predict_set(images, rows, progress=count).features
     cloud = fit_cloud(features["fit"])
     distances = {views: fit_distances(cloud.distance(features[str(views)])) for views in VIEWS}
     write_known(folder.familiarity, Known(cloud, distances), folder.weights, images=len(fitted), force=force)

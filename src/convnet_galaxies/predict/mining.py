@@ -62,7 +62,6 @@ class Stamp:
 
 def mine(
     predictor: Predictor,
-    run: str | Path,
     source: Path,
     output: Path,
     *,
@@ -89,7 +88,8 @@ def mine(
     """
     if "lens" not in predictor.classes:
         raise InputError(
-            f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
+            f"{predictor.run}: answers {', '.join(predictor.classes)}, expected lens",
+            "give a run that was trained on lenses",
         )
     if not 0 <= above < 1:
         raise UsageError(
@@ -137,7 +137,7 @@ def mine(
             f"{len(files) - len(skipped):,} images, the highest is {best:.3g}",
             f"pass --min-probability {best * 0.9:.2g}, or give more images",
         )
-    mined = replace(_to_set(finds, made, predictor, run), linear=linear, warnings=tuple(notes.warnings()))
+    mined = replace(_to_set(finds, made, predictor), linear=linear, warnings=tuple(notes.warnings()))
     write_set(mined, output, force=force, skipped=skipped)
     highest, lowest = finds[0].probability, finds[-1].probability
     remarks = (*notes.warnings(), *notes.facts())
@@ -225,7 +225,7 @@ def _score(
     return centres, np.concatenate(probability).astype(float)
 
 
-def _to_set(finds: Sequence[Stamp], preprocess: Preprocess, predictor: Predictor, run: str | Path) -> ImageSet:
+def _to_set(finds: Sequence[Stamp], preprocess: Preprocess, predictor: Predictor) -> ImageSet:
     table = pd.DataFrame(
         {
             "id": [f"{find.field}_{find.x_px:.0f}_{find.y_px:.0f}" for find in finds],
@@ -237,7 +237,7 @@ def _to_set(finds: Sequence[Stamp], preprocess: Preprocess, predictor: Predictor
             "y_px": [find.y_px for find in finds],
             "frame": [find.frame for find in finds],
             "lens_probability": [find.probability for find in finds],
-            "mined_by": Path(run).name,
+            "mined_by": Path(predictor.run).name,
         }
     )
     if NO_LENS in predictor.classes.get("flavor", ()):

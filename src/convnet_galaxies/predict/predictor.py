@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,8 +28,8 @@ from convnet_galaxies.runs.weights import load_nets
 Views = Literal[1, 8, 16]
 
 
-def require_preprocess(where: object, images: ImageSet, expected: Preprocess) -> None:
-    """Raises InputError unless images were made as a run expects.
+def require_preprocess(where: object, images: ImageSet, expected: Preprocess, *, fix: str) -> None:
+    """Raise InputError unless images were made as a run expects.
 
     An unknown scale passes, and so does any stretch where there was nothing to stretch.
     """
@@ -42,8 +43,13 @@ def require_preprocess(where: object, images: ImageSet, expected: Preprocess) ->
     if differences:
         raise InputError(
             f"{where}: found images made of {found}, expected {expected} as in the run ({'; '.join(differences)})",
-            "pack the images again in the run's way (--like RUN), or give the images themselves",
+            fix,
         )
+
+
+def packing_fix(images: ImageSet, run: str) -> str:
+    """Return how to pack the images of a set as a run needs them."""
+    return f"pack the images again as the run's were, with `pack {images.kind} --like {run}`"
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Predictor:
         batch: int = 256,
         with_familiarity: bool = True,
     ) -> None:
+        self.run = str(run)
         nets, self.card = load_nets(run)
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
@@ -115,18 +122,41 @@ class Predictor:
         """See ModelCard.window_px."""
         return self.card.window_px(pixel_scale_arcsec)
 
-    def predict_all(self, pixels: np.ndarray) -> Prediction:
-        """Predict the tasks, features and familiarity of uint8 [n, size_px, size_px, bands] in one pass.
+    def require_pixels(self, images: ImageSet, where: object = "the pack", *, more: str = "") -> None:
+        """Raise InputError unless the pixels of a set were made as the run expects; more: what else the fix offers."""
+        require_preprocess(where, images, self.preprocess, fix=f"{packing_fix(images, self.run)}{more}")
+
+    def predict_set(
+        self, images: ImageSet, rows: np.ndarray | None = None, *, progress: Callable[[int], None] | None = None
+    ) -> Prediction:
+        """Predict the given rows (int [m]; None: all) of an image set, whose pixels may be memory-mapped.
+
+        Every score, calibration and distance of packed images is taken here. progress: called with the number of
+        images of each batch. Raises InputError when the pixels were made in another way than the run's.
+        """
+        self.require_pixels(images)
+        return self.predict_all(images.images, rows, progress=progress)
+
+    def predict_all(
+        self, pixels: np.ndarray, rows: np.ndarray | None = None, *, progress: Callable[[int], None] | None = None
+    ) -> Prediction:
+        """Predict the tasks, features and familiarity of uint8 [n, size_px, size_px, bands], or of the given rows.
 
         Raises InputError for pixels of another size or number of bands.
         """
-        parts = list(self.predict_batches(pixels))
+        parts, constant = [], []
+        for block in self._blocks(pixels, rows):
+            parts.append(self._predict_batch(block))
+            if self.known is not None:
+                constant.append(is_constant(block))
+            if progress is not None:
+                progress(len(block))
         features = np.concatenate([part.features for part in parts])
         tasks = {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes}
         if self.known is None:
             return Prediction(tasks, features)
         familiarity = self.known.familiarity(features, self.views)
-        familiarity[is_constant(pixels)] = 0  # black lies not far out among galaxies, but is none
+        familiarity[np.concatenate(constant)] = 0  # black lies not far out among galaxies, but is none
         return Prediction(tasks, features, familiarity)
 
     def predict(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,9 +169,21 @@ class Predictor:
 
     def predict_batches(self, pixels: np.ndarray) -> Iterator[Prediction]:
         """Yield predictions batch by batch, without familiarity; reads memory-mapped pixels as it goes."""
+        for block in self._blocks(pixels):
+            yield self._predict_batch(block)
+
+    def without_calibration(self) -> Predictor:
+        """Return a predictor with the same nets whose lens probabilities are not calibrated."""
+        bare = copy(self)
+        bare.card = replace(self.card, calibration={})
+        return bare
+
+    def _blocks(self, pixels: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         self._check(pixels)
-        for start in range(0, len(pixels), self.batch):
-            yield self._predict_batch(pixels[start : start + self.batch])
+        number = len(pixels) if rows is None else len(rows)
+        for start in range(0, number, self.batch):
+            chosen = slice(start, start + self.batch)
+            yield pixels[chosen if rows is None else rows[chosen]]
 
     @torch.inference_mode()
     def _predict_batch(self, pixels: np.ndarray) -> Prediction:
@@ -177,5 +219,5 @@ class Predictor:
             raise InputError(
                 f"images: found {height} x {width} px in {found} bands, expected {side} x {side} px in {bands} "
                 "bands as the run was trained on",
-                f"pack them with --like RUN, as the run's images were: {self.preprocess}",
+                f"make them as the run's images were: {self.preprocess}",
             )

@@ -29,7 +29,7 @@ from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
-from convnet_galaxies.predict.predictor import Predictor, require_preprocess
+from convnet_galaxies.predict.predictor import Predictor
 
 BATCHES_A_TABLE = 4
 """Batches of a net that are written at once: a table a batch would cost a tenth of the time."""
@@ -146,7 +146,7 @@ def predict_tables(
     notes.window_px, notes.strange = predictor.window_px, STRANGE
     done = 0
     blocks, total = _open(
-        predictor.preprocess,
+        predictor,
         source,
         batch=BATCHES_A_TABLE * predictor.batch,
         skip_bad=skip_bad,
@@ -179,7 +179,7 @@ The pixels hold until the next block is asked for, which is decoded into the sam
 
 
 def _open(
-    preprocess: Preprocess,
+    predictor: Predictor,
     source: Path,
     *,
     batch: int,
@@ -197,7 +197,7 @@ def _open(
                 "leave these options out, or give the images themselves",
             )
         pack = read_pack(source)
-        require_preprocess(source, pack, preprocess)
+        predictor.require_pixels(pack, source, more=", or give the images themselves")
         total = len(pack) if limit is None else min(limit, len(pack))
         ids = pack.table["id"].astype(str).tolist()
         ends = [(start, min(start + batch, total)) for start in range(0, total, batch)]
@@ -212,7 +212,9 @@ def _open(
     notes.earlier, notes.joined = listing.remarks, listing.joined
     index = index_images(listing.files[:limit])  # the same ids as in a pack of these images
     files = tuple(index.values())
-    decoded = _decode(files, list(index), preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped)
+    decoded = _decode(
+        files, list(index), predictor.preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped
+    )
     return decoded, len(files)
 
 

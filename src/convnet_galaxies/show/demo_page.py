@@ -12,6 +12,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
+from convnet_galaxies.predict.evaluation import ScoredTask, evaluate
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.runs.folder import RunFolder, is_run
 from convnet_galaxies.show.figures import plot_learning
@@ -20,7 +21,6 @@ from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sec
 from convnet_galaxies.show.page import Block, Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_settings, list_versions
 from convnet_galaxies.show.run_page import card
-from convnet_galaxies.show.scored_images import ScoredTask, score_held_out
 from convnet_galaxies.show.unknown_page import unknown_sections
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
 from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, describe_size, score_unknown
@@ -50,14 +50,13 @@ def demo_page(
         if not (is_run(runs / name) and RunFolder(runs / name).is_finished):
             raise InputError(f"{runs / name}: found no finished run, expected those of a demo", "run `demo` again")
     zoo, lenses = read_pack(folder / "zoo.pack"), read_pack(folder / "lenses.pack")
-    votes = score_held_out(Predictor(runs / "zoo", device=device, views=views), runs / "zoo", zoo, seed=seed)[0]
+    votes = evaluate(Predictor(runs / "zoo", device=device, views=views), zoo, seed=seed).tasks["votes"]
     nets: dict[str, ScoredTask] = {}
     flavors: ScoredTask | None = None
     for name in ("stage1-scratch", "stage1-from-zoo"):
         predictor = Predictor(runs / name, device=device, views=views)
-        tasks = score_held_out(predictor, runs / name, lenses, part="heldout", stage=1, seed=seed)
-        of_task = {one.task: one for one in tasks}
-        nets[LENS_RUNS[name]], flavors = of_task["lens"], of_task.get("flavor")
+        tasks = evaluate(predictor, lenses, part="heldout", stage=1, seed=seed).tasks
+        nets[LENS_RUNS[name]], flavors = tasks["lens"], tasks.get("flavor")
     truth = folder / "space-warps" / "truth.csv"
     lens_table = pd.read_csv(truth) if truth.is_file() else None
     sealed = _sealed_table(folder, device=device, views=views, seed=seed)
@@ -137,7 +136,7 @@ def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> B
     for name, text in LENS_RUNS.items():
         run = folder / "runs" / name
         try:
-            scores = score_unknown(Predictor(run, device=device, views=views), run, lenses, sealed, seed=seed)
+            scores = score_unknown(Predictor(run, device=device, views=views), lenses, sealed, seed=seed)
         except InputError as error:
             return Text(f"Not scored: {error.message}.", True)
         rows.append((text, *(brief(scores.overall[name]) for name in shown)))

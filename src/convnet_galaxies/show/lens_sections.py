@@ -19,6 +19,7 @@ from convnet_galaxies.measure.selection import (
     expect_survey,
     measure_selection,
 )
+from convnet_galaxies.predict.evaluation import ScoredTask
 from convnet_galaxies.show.figures import plot_confusion, plot_reliability, plot_roc, plot_selection, plot_survey
 from convnet_galaxies.show.galleries import lens_galleries
 from convnet_galaxies.show.lens_tables import (
@@ -34,7 +35,6 @@ from convnet_galaxies.show.lens_tables import (
     survey_table,
 )
 from convnet_galaxies.show.page import Block, Section, Table, Text, section
-from convnet_galaxies.show.scored_images import ScoredTask
 from convnet_galaxies.study.results_text import brief
 
 PROPERTIES = {

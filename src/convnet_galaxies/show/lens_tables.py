@@ -13,8 +13,8 @@ from convnet_galaxies.measure.intervals import Estimate, encode_groups
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.measure.scores import LensScores
 from convnet_galaxies.measure.selection import SurveyCurve, measure_selection
+from convnet_galaxies.predict.evaluation import PARTS, ScoredTask
 from convnet_galaxies.show.page import Block, Table, Text
-from convnet_galaxies.show.scored_images import PARTS, ScoredTask
 from convnet_galaxies.study.results_text import brief
 
 FIRST_USER = (

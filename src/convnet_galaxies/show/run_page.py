@@ -14,7 +14,8 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.predict.evaluation import Part
+from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.predict.evaluation import PARTS, Part, ScoredTask, evaluate
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import PlainScores
 from convnet_galaxies.runs.card import read_card
@@ -31,7 +32,6 @@ from convnet_galaxies.show.provenance import (
     list_settings,
     list_versions,
 )
-from convnet_galaxies.show.scored_images import PARTS, ScoredTask, score_held_out
 from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
 from convnet_galaxies.study.results_text import brief
 
@@ -66,8 +66,9 @@ def run_page(
     images = None if pack is None else read_pack(pack)
     scored: list[ScoredTask] = []
     if images is not None:
-        predictor = Predictor(run, device=device, views=views)
-        scored = score_held_out(predictor, run, images, part=part, stage=stage, seed=seed)
+        predictor = Predictor(run, device=device, views=views, with_familiarity=False)
+        tasks = evaluate(predictor, images, part=part, stage=stage, seed=seed).tasks
+        scored = [one for task, one in tasks.items() if find_task(task).has_labels]
     sections: list[Section | None] = []
     for one in scored:
         write = SECTIONS.get(one.task, _plain_sections)

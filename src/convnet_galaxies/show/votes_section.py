@@ -6,10 +6,10 @@ import numpy as np
 
 from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.scores import VoteScores
+from convnet_galaxies.predict.evaluation import PARTS, ScoredTask
 from convnet_galaxies.show.figures import plot_intervals
 from convnet_galaxies.show.galleries import vote_galleries
 from convnet_galaxies.show.page import Section, Table, Text, section
-from convnet_galaxies.show.scored_images import PARTS, ScoredTask
 from convnet_galaxies.study.results_text import brief
 
 PUBLISHED = (

@@ -176,7 +176,7 @@ def run_demo(
     train("stage2-from-zoo", size.fine_epochs, parent="stage1-from-zoo", stage=2)
 
     with step("evaluating"):
-        votes = evaluate(Predictor(runs / "zoo", device=device, views=8), runs / "zoo", zoo).scores["votes"]
+        votes = evaluate(Predictor(runs / "zoo", device=device, views=8), zoo).scores["votes"]
         assert isinstance(votes, VoteScores)
         result.figures.append(("Galaxy Zoo, RMSE of the votes", votes.rmse))
         truth = zoo.table.loc[held_out_rows(zoo, runs / "zoo", "test")[0], list(VOTE_COLUMNS)].to_numpy()
@@ -184,12 +184,12 @@ def run_demo(
         sealed = pd.read_csv(lens_data / "sealed" / "test_truth.csv")
         for start in ("scratch", "from-zoo"):
             run = runs / f"stage1-{start}"
-            found = evaluate(Predictor(run, device=device, views=8), run, lenses, part="heldout", stage=1)
+            found = evaluate(Predictor(run, device=device, views=8), lenses, part="heldout", stage=1)
             add_lens_figures(result, f"stage 1, {start.replace('-', ' ')}, held out", found.scores["lens"])
         for stage in (1, 2):
             for start in ("scratch", "from-zoo"):
                 run = runs / f"stage{stage}-{start}"
-                scores = score_unknown(Predictor(run, device=device, views=8), run, lenses, sealed, seed=seed)
+                scores = score_unknown(Predictor(run, device=device, views=8), lenses, sealed, seed=seed)
                 add_lens_figures(
                     result, f"stage {stage}, {start.replace('-', ' ')}, UNKNOWN by their sealed truth", scores
                 )
@@ -200,24 +200,22 @@ def run_demo(
             result.paths[path.stem] = path
     with step("asking about the UNKNOWN"):
         answering = Predictor(runs / "stage2-from-zoo", device=device, views=8)
-        study_unknown(
-            runs / "stage2-from-zoo", lens_pack, output / "unknown", predictor=answering, seed=seed, force=True
-        )
+        study_unknown(answering, lens_pack, output / "unknown", seed=seed, force=True)
         result.paths["unknown"] = output / "unknown"
     return result
 
 
-def score_unknown(predictor: Predictor, run: Path, lenses: ImageSet, sealed: pd.DataFrame, *, seed: int) -> LensScores:
+def score_unknown(predictor: Predictor, lenses: ImageSet, sealed: pd.DataFrame, *, seed: int) -> LensScores:
     """Scores on the cutouts of unknown truth, by the truth that only a simulation has.
 
     sealed: columns cutoutname and shows_lens. Cutouts whose image file the run was trained on are left out.
     """
     truth = sealed.set_index(sealed["cutoutname"].str.removesuffix(".png"))["shows_lens"]
-    allowed, _ = held_out_rows(lenses, run, "heldout")
+    allowed, _ = held_out_rows(lenses, predictor.run, "heldout")
     unknown = lenses.table["lens"].isna().to_numpy()
     rows = allowed[unknown[allowed]]
     table = lenses.table.iloc[rows]
-    answer = predictor.predict(lenses.images[rows])["lens"]
+    answer = predictor.predict_set(lenses, rows).tasks["lens"]
     return evaluate_lenses(truth.loc[table["id"]].to_numpy() == 1, answer, table["group"].to_numpy(), seed=seed)
 
 

@@ -130,7 +130,7 @@ def _ask(net: str, records: Records, folder: Path, name: str, device: Device) ->
     pack = folder / f"{name}.pack"
     write_pack(records, predictor.preprocess, pack, force=True)
     images = read_pack(pack)
-    answer = predictor.predict(images.images)[name]
+    answer = predictor.predict_set(images).tasks[name]
     columns = ["lens"] if name == "lens" else list(VOTE_COLUMNS)
     table = pd.DataFrame(answer.reshape(len(answer), -1), columns=columns)
     table.insert(0, "id", images.table["id"].to_numpy())

@@ -161,7 +161,8 @@ def _do(  # one net: trained, and asked about the held-out cutouts
     # Validation is held out as well: an arm has one validation, after its last epoch, and nothing is chosen by it.
     held_out = np.isin(parts, ("validation", "test"))
     rows = np.flatnonzero(held_out & lenses.table["lens"].notna().to_numpy())
-    answer = Predictor(run.path, device=device, views=plan.views).predict(lenses.images[rows])[task]  # type: ignore[arg-type]
+    predictor = Predictor(run.path, device=device, views=plan.views, with_familiarity=False)  # type: ignore[arg-type]
+    answer = predictor.predict_set(lenses, rows).tasks[task]
     table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
     learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.arm.stage)].dropna()
     table = table.assign(
@@ -174,8 +175,7 @@ def _do(  # one net: trained, and asked about the held-out cutouts
     if task == "lens":
         table["lens_probability"] = answer
     else:
-        names = Predictor(run.path, device=device).classes["flavor"]
-        table["predicted_flavor"] = np.array(names)[answer.argmax(axis=1)]
+        table["predicted_flavor"] = np.array(predictor.classes["flavor"])[answer.argmax(axis=1)]
     with new_file(run.path / "predictions.parquet", force=True) as temporary:
         table.to_parquet(temporary, index=False)
 

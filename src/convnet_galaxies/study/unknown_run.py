@@ -37,7 +37,7 @@ def is_unknown(folder: Path) -> bool:
 
 
 def study_unknown(
-    run: str | Path,
+    predictor: Predictor,
     pack: Path,
     output: Path,
     *,
@@ -47,7 +47,6 @@ def study_unknown(
     crowd: Sequence[Path] = (),
     completeness_ratio: tuple[float, float] = (0.5, 1.0),
     false_positive_ratio: tuple[float, float] = (0.5, 2.0),
-    predictor: Predictor,
     seed: int = 0,
     force: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -61,10 +60,12 @@ def study_unknown(
     """
     if output.exists() and not force:
         raise OutputExistsError(output)
-    tell = progress or (lambda text: None)
+    run, tell = predictor.run, progress or (lambda text: None)
     eyes = join_eyes(grades, crowd) if grades or crowd else None
     images = read_pack(pack)
     labelled = images if known is None else read_pack(known)
+    for one, path in ((images, pack), (labelled, known or pack)):
+        predictor.require_pixels(one, path)
     table = images.table
     rows = np.flatnonzero(table["lens"].isna()) if "lens" in table else np.arange(len(images))
     if not len(rows):
@@ -80,9 +81,9 @@ def study_unknown(
     known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)
     remarks += _remark_on_pack(images, labelled, rows, run)
     tell("asking the net about known images")
-    known_scored = ask(predictor, labelled, known_rows)
+    known_scored = predict_scored(predictor, labelled, known_rows)
     tell("asking the net about unknown images")
-    unknown_scored = ask(predictor, images, rows)
+    unknown_scored = predict_scored(predictor, images, rows)
     result, top = answer_unknown(
         known_scored,
         unknown_scored,
@@ -91,7 +92,7 @@ def study_unknown(
         false_positive_ratio=false_positive_ratio,
         # Whole paths: the report finds the pixels from wherever it is called.
         names=(
-            str(Path(run).resolve()) if Path(run).exists() else str(run),
+            str(Path(run).resolve()) if Path(run).exists() else run,
             str(pack.resolve()),
             str((known or pack).resolve()),
         ),
@@ -117,32 +118,29 @@ def study_unknown(
     return result
 
 
-def ask(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
-    """What the net says of the given rows. Raises InputError when it knows neither lenses nor flavors."""
+def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
+    """Predict the given rows of a set. Raises InputError when the run has neither a lens nor a flavor head."""
     classes = predictor.classes
     if not {"lens", "flavor"} & set(classes):
         raise InputError(
             f"the run answers {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
         )
-    blocks = [rows[start : start + predictor.batch] for start in range(0, len(rows), predictor.batch)]
-    parts = [predictor.predict_all(images.images[block]) for block in blocks]
-    features = np.concatenate([part.features for part in parts])
-    answers = [part.tasks for part in parts]
+    predicted = predictor.predict_set(images, rows)
     flavor, names = None, classes.get("flavor", ())
     if "flavor" in classes and NO_LENS in names:
         order = [names.index(NO_LENS), *(k for k, name in enumerate(names) if name != NO_LENS)]
-        flavor = np.concatenate([answer["flavor"] for answer in answers]).astype(float)[:, order]
+        flavor = predicted.tasks["flavor"].astype(float)[:, order]
         flavor /= flavor.sum(axis=1, keepdims=True)
         names = tuple(names[k] for k in order)
     if "lens" in classes:
-        lens = np.concatenate([answer["lens"] for answer in answers]).astype(float)
+        lens = predicted.tasks["lens"].astype(float)
     elif flavor is not None:
         lens = 1 - flavor[:, 0]
     else:
         raise InputError(
             f"the run's flavors are {', '.join(names)}, expected '{NO_LENS}' among them", "train on lenses"
         )
-    return Scored(images.table.iloc[rows].reset_index(drop=True), lens, features, flavor, names)
+    return Scored(images.table.iloc[rows].reset_index(drop=True), lens, predicted.features, flavor, names)
 
 
 def rank_images(unknown: Scored, top: TopRanked, eyes: Eyes | None) -> pd.DataFrame:
@@ -185,7 +183,7 @@ def read_unknown(folder: Path) -> UnknownResult:
         raise InputError(f"{path}: cannot be read ({error})", "run `unknown` again") from None
 
 
-def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run: str | Path) -> list[str]:
+def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run: str) -> list[str]:
     remarks = []
     if str(images.preprocess) != str(labelled.preprocess):
         remarks.append(
