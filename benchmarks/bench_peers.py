@@ -44,7 +44,7 @@ FIRST_BATCH = 64
 
 
 def compare_steps(report: Report, options: Options) -> None:
-    """Images a second of training steps."""
+    """Measure images per second of training steps."""
     batch, small = (16, 2) if options.quick else (FIRST_BATCH, 16)
     images = make_galaxy_files(32 if options.quick else 1536).pack()
     settings = load_settings(None, ["train.batch=16"] if options.quick else [])

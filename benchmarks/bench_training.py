@@ -90,11 +90,11 @@ def compare_epochs(report: Report, options: Options, files: GalaxyFiles, setting
     report.add("packing, first epoch and run folder, ours", speeds["packing"], "images/s", **usual_way)
     milliseconds = {name: 1e3 / speed for name, speed in speeds.items()}
     report.add(
-        "time an image, whole epoch", milliseconds["ours"], "ms", goal="<= 1.1",
+        "time per image, whole epoch", milliseconds["ours"], "ms", goal="<= 1.1",
         against="bare steps", reference=milliseconds["bare"],
     )  # fmt: skip
     report.add(
-        "time an image, steps with augmentation", milliseconds["in memory"], "ms",
+        "time per image, steps with augmentation", milliseconds["in memory"], "ms",
         against="bare steps", reference=milliseconds["bare"],
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def measure_utilisation(report: Report, options: Options, images: ImageSet, sett
     total = (forward + backward) / 1e9
     report.add(f"{name}, {MATRIX} x {MATRIX}", peak, "GFLOP/s")
     whole = {"against": name, "reference": peak}
-    remark = f"{forward / len(rows) / 1e6:.1f} MFLOP an image forward, {backward / len(rows) / 1e6:.1f} backward"
+    remark = f"{forward / len(rows) / 1e6:.1f} MFLOP per image forward, {backward / len(rows) / 1e6:.1f} backward"
     report.add(
         "arithmetic of a step, all parts", total / times["step"], "GFLOP/s", **whole, goal=">= 0.45", remark=remark
     )
