@@ -237,3 +237,15 @@ def test_a_table_with_a_column_of_files_per_band_joins_them(tmp_path: Path, colu
         assert bands(one) == "i r g"
         assert labels(one) == [f"cut{row}{band}.fits" for band in "irg"]
     assert Preprocess(size_px=40).decode_file(records.files[0])[0].shape == (40, 40, 3)
+
+
+def test_wide_fields_of_cfhtls_are_no_bands_unless_wise_is_named(tmp_path: Path) -> None:
+    fill(tmp_path / "cfhtls", "W1_001.fits", "W2_001.fits", "W1_002.fits")
+    assert joined(tmp_path / "cfhtls") == {name: [f"{name}.fits"] for name in ("W1_001", "W1_002", "W2_001")}
+    assert [one.band for one in find_images(tmp_path / "cfhtls").files] == [None, None, None]
+    fill(tmp_path / "bands", *(f"W{field}_001_{band}.fits" for field in (1, 2) for band in "gr"))
+    assert set(joined(tmp_path / "bands")) == {"W1_001", "W2_001"}
+    fill(tmp_path / "wise", "unwise_001_W1.fits", "unwise_001_W2.fits")
+    assert joined(tmp_path / "wise") == {"unwise_001": ["unwise_001_W2.fits", "unwise_001_W1.fits"]}
+    fill(tmp_path / "both", "001_g.fits", "001_W1.fits")
+    assert joined(tmp_path / "both") == {"001": ["001_W1.fits", "001_g.fits"]}

@@ -26,6 +26,8 @@ _FILE_WORDS = frozenset(("file", "filename", "path", "image", "img", "fits", "ba
 _RIVAL = re.compile(r"[A-Za-z]|[IVX]{2,4}")
 _NO_RIVALS = frozenset("vw")
 """Letters that are bands of some survey (SkyMapper, Pan-STARRS) without being told apart from words here."""
+_CFHTLS_FIELDS = frozenset(("W1", "W2", "W3", "W4"))
+"""The wide fields of CFHTLS, called as the bands of WISE are."""
 _BAND_FOLDER = re.compile(r"(band|filter|channel)\d*", re.IGNORECASE)
 
 
@@ -69,6 +71,8 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
             joined += layers if len(files) == len(layers) == 1 else []
             lonely.update(str(file.role) for file in layers if len(files) > 1)
             continue
+        if {str(file.band) for file in science} <= _CFHTLS_FIELDS and "wise" not in str(key).lower():
+            science = [replace(file, band=None) for file in science]  # fields of CFHTLS, unless WISE is named
         bands = [fold(file.band) for file in science if file.band is not None]
         is_settled = len(bands) == len(science) == len(set(bands)) and slots[key].isdisjoint(rivals)
         if key[-1] == "/" and crowd[_folder(science[0])] >= len(science):
