@@ -13,10 +13,10 @@ from convnet_galaxies.data.archive import IMAGE_ENDINGS, find_images, list_image
 from convnet_galaxies.data.describe import describe
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.matching import index_images
-from convnet_galaxies.data.paths import require_path
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.zip_files import read_member
 from convnet_galaxies.errors import BadImageError, InputError
+from convnet_galaxies.paths import require_path
 
 
 def test_images_are_found_at_any_depth_and_hidden_ones_are_not(tmp_path: Path) -> None:

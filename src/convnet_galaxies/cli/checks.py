@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from convnet_galaxies.data.paths import require_path, table_format
 from convnet_galaxies.errors import OutputExistsError
+from convnet_galaxies.paths import require_path, table_format
 from convnet_galaxies.runs.folder import run_path
 
 

@@ -23,11 +23,7 @@ from convnet_galaxies.cli.options import (
     remark,
     show_json,
 )
-
-ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
-"""Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
-
-STAMP_PX, STAMP_SCALE_ARCSEC = 96, 0.186
+from convnet_galaxies.data.default_pixels import STAMP_PX, ZOO_CROP_PX, ZOO_SIZE_PX, default_preprocess
 
 pack_app = typer.Typer(no_args_is_help=True, help="Decode images once into a pack, which training reads at full speed.")
 
@@ -97,10 +93,10 @@ def pack_galaxy_zoo(
     Example: `convnet-galaxies pack galaxy-zoo images_training_rev1.zip training_solutions_rev1.zip -o zoo.pack`
     """
     from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
-    from convnet_galaxies.data.preprocess import Preprocess
 
     records = read_galaxy_zoo(images, solutions, skip_bad=skip_bad)
-    preprocess, window_px = _like(like) or (Preprocess(crop_px=crop, size_px=size), None)
+    own = default_preprocess(records, crop_px=crop, size_px=size)
+    preprocess, window_px = _like(like) or (own, None)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
@@ -127,13 +123,11 @@ def pack_space_warps(
 
     Example: `convnet-galaxies pack space-warps cluster_catalog.csv cutouts_good -o lenses.pack`
     """
-    from convnet_galaxies.data.preprocess import Preprocess
     from convnet_galaxies.data.space_warps import read_space_warps
-    from convnet_galaxies.data.stretch import Composite
 
     records = read_space_warps(catalog, cutouts, skip_bad=skip_bad)
-    preprocess = Preprocess(crop_px=crop, size_px=size, pixel_scale_arcsec=STAMP_SCALE_ARCSEC, stretch=Composite())
-    preprocess, window_px = _like(like) or (preprocess, None)
+    own = default_preprocess(records, crop_px=crop, size_px=size)
+    preprocess, window_px = _like(like) or (own, None)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
@@ -174,8 +168,6 @@ def pack_images(
     Example: `convnet-galaxies pack images cutouts/ labels.csv --label is_lens --group field -o mine.pack`
     """
     from convnet_galaxies.data.image_folder import read_image_folder
-    from convnet_galaxies.data.image_sample import find_scale
-    from convnet_galaxies.data.preprocess import Preprocess
     from convnet_galaxies.data.reading import ReadOptions, read_bands_option, split_option
 
     records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
@@ -183,8 +175,11 @@ def pack_images(
     own = _like(like, pixel_scale)
     if own is None:
         number = int(bands) if names is None else len(names)
-        scale = pixel_scale or find_scale(records.files or (), hdus=split_option(hdu))
-        own = Preprocess(crop_px=crop, size_px=size, bands=number, pixel_scale_arcsec=scale), None
+        chosen = {"crop_px": crop, "size_px": size, "bands": number}
+        own = (
+            default_preprocess(records, pixel_scale_arcsec=pixel_scale, hdus=split_option(hdu), **chosen),
+            None,
+        )
     preprocess, window_px = own
     planes = None if names is None else read_bands_option(bands, preprocess.bands)
     reading = ReadOptions(pixel_scale, blue_first, zero_point, planes, split_option(hdu), missing)

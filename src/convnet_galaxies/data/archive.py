@@ -23,10 +23,10 @@ from convnet_galaxies.data.listing import (
     name_ending,
     name_reason,
 )
-from convnet_galaxies.data.paths import is_hidden, name_some, require_path, visible_names
 from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import is_hidden, name_some, require_path, visible_names
 
 IMAGE_ENDINGS = (*PICTURE_ENDINGS, *FITS_ENDINGS)
 ARCHIVE_ENDINGS = (".tar", ".tgz", ".tbz", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")

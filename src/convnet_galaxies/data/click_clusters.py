@@ -16,7 +16,8 @@ from PIL import Image
 from scipy.special import entr
 from sklearn.cluster import DBSCAN
 
-STAMP_PX = 96
+from convnet_galaxies.data.default_pixels import STAMP_PX
+
 NEIGHBOUR_PX = 30.0
 LEAST_WEIGHT = 3
 # Noise hardly compresses: run lengths alone make files as small as zlib's usual search does, in a fifth of the time.

@@ -18,7 +18,6 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack
-from convnet_galaxies.data.paths import name_some, require_path, visible_names
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks
@@ -26,6 +25,7 @@ from convnet_galaxies.data.tables import is_table, pick_tables, read_table
 from convnet_galaxies.data.vote_table import check_tree, read_votes
 from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.errors import UsageError
+from convnet_galaxies.paths import name_some, require_path, visible_names
 
 Cell = str | int | float | None
 

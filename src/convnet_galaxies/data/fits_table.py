@@ -12,8 +12,8 @@ from astropy.io import fits
 
 from convnet_galaxies.data.astropy_table import decode_bytes, frame_of_arrays
 from convnet_galaxies.data.columns import infer_column, require_single_names
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.table_notes import TableInfo, add_remarks, add_units, choose_table, note_choice
+from convnet_galaxies.paths import name_some
 
 
 def find_fits_tables(data: bytes) -> list[TableInfo]:

@@ -12,12 +12,12 @@ import pandas as pd
 from convnet_galaxies.data.archive import find_images, holds_images
 from convnet_galaxies.data.columns import whole_column
 from convnet_galaxies.data.matching import match_images
-from convnet_galaxies.data.paths import name_some, require_path, visible_names
 from convnet_galaxies.data.records import ImageFile, Records
 from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.vote_table import TreeCheck, check_tree, read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some, require_path, visible_names
 
 __all__ = ["Sources", "TreeCheck", "check_tree", "find_sources", "read_galaxy_zoo", "write_submission"]
 

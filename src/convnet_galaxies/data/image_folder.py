@@ -13,13 +13,13 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.labels import read_label, remark_on_labels, remark_on_unread_labels
 from convnet_galaxies.data.matching import Match, index_images, match_images
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, blank_missing
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.positions import read_positions
 from convnet_galaxies.data.records import Records, connect
 from convnet_galaxies.data.sky_groups import NEIGHBOUR_ARCMIN, group_by_sky
 from convnet_galaxies.data.table_notes import name_table, table_remarks
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 LINK_COLUMNS = {"galaxyid": "GalaxyID", "zooid": "ZooID", "image_file": "image_file"}
 """Columns (in any case) that link images wherever they stand, and the names under which packs share them."""

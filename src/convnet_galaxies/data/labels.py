@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.table_notes import missing_words
 from convnet_galaxies.data.tables import name_row
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 _YES_FLAGS, _NO_FLAGS = frozenset({"1", "true", "t", "yes", "y"}), frozenset({"0", "false", "f", "no", "n"})
 _YES_WORDS = frozenset({"lens", "lensed", "islens", "alens", "positive"})

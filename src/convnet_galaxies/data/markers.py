@@ -10,10 +10,10 @@ import pandas as pd
 
 from convnet_galaxies.data.click_clusters import CATALOG_COLUMNS, cut_clusters, measure_clusters
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.paths import require_path
 from convnet_galaxies.data.picture import decode_with_alpha
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import BadImageError, InputError
+from convnet_galaxies.paths import require_path
 
 CATALOG_NAME = "cluster_catalog.csv"
 CUTOUTS_NAME = "cutouts_good"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 
 @dataclass(frozen=True)

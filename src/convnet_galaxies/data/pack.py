@@ -21,13 +21,13 @@ from pydantic import ValidationError
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
-from convnet_galaxies.data.paths import require_path
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.tables import tidy
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.paths import require_path
 
 FORMAT = "convnet-galaxies pack"
 VERSION = 1

@@ -13,7 +13,6 @@ from astropy import units as u
 from astropy.coordinates import FK4, Angle, SkyCoord
 
 from convnet_galaxies.data.missing_values import find_missing
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.position_names import (
     RECOGNISED,
     Axis,
@@ -25,6 +24,7 @@ from convnet_galaxies.data.position_names import (
 from convnet_galaxies.data.table_notes import table_units
 from convnet_galaxies.data.tables import name_row
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 _UNITS = {"deg": (u.deg, "degrees"), "rad": (u.rad, "radians"), "hourangle": (u.hourangle, "hours")}
 _HIGHEST_DEG = (360.0, 90.0)

@@ -17,11 +17,11 @@ import pandas as pd
 from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.catalog_values import VALUES, read_values
 from convnet_galaxies.data.matching import match_images
-from convnet_galaxies.data.paths import name_some, require_path, visible_names
 from convnet_galaxies.data.records import ImageFile, Records, connect
 from convnet_galaxies.data.table_notes import add_remarks, table_remarks
 from convnet_galaxies.data.tables import TEXT_COLUMNS, name_row, pick_tables, read_table
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some, require_path, visible_names
 
 CUTOUT_COLUMNS = ("cutoutname", "object_name")
 """Names of the column with the cutout's file, the newer first."""

@@ -23,7 +23,10 @@ from convnet_galaxies.data.archive import visible_members
 from convnet_galaxies.data.columns import require_single_names, tidy
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.paths import (
+from convnet_galaxies.data.text_decoding import advise_on_content, name_content
+from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import (
     FORMATS,
     READ_FORMATS,
     find_ending,
@@ -32,9 +35,6 @@ from convnet_galaxies.data.paths import (
     require_path,
     table_format,
 )
-from convnet_galaxies.data.text_decoding import advise_on_content, name_content
-from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
-from convnet_galaxies.errors import InputError
 
 __all__ = [
     "FORMATS",

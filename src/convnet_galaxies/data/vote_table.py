@@ -11,11 +11,11 @@ import pandas as pd
 
 from convnet_galaxies.data.columns import read_whole_numbers
 from convnet_galaxies.data.missing_values import find_missing
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.table_notes import add_remarks, name_table, table_remarks
 from convnet_galaxies.data.tables import name_row, numbers, read_table, write_table
 from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 TOLERANCE = 1e-5
 """Published rows miss a sum or the range [0, 1] by rounding up to about this much."""

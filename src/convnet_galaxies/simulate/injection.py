@@ -21,10 +21,10 @@ from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, ch
 from convnet_galaxies.data.markers import read_field
 from convnet_galaxies.data.missing import LARGEST_SHARE
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.paths import name_some
 from convnet_galaxies.data.photometry import count_worth
 from convnet_galaxies.data.stretch import PREFERRED_BANDS
 from convnet_galaxies.errors import BadImageError, InputError
+from convnet_galaxies.paths import name_some
 from convnet_galaxies.simulate.camera import (
     COMPOSITE,
     COMPOSITE_SCALES,

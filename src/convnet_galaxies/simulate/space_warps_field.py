@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convnet_galaxies.data.click_clusters import FAST_PNG, STAMP_PX, cluster_clicks, cut_stamp
+from convnet_galaxies.data.click_clusters import FAST_PNG, cluster_clicks, cut_stamp
+from convnet_galaxies.data.default_pixels import STAMP_PX
 from convnet_galaxies.simulate.camera import FIELD_SIZE_PX, linear_to_composite, to_counts
 from convnet_galaxies.simulate.crowd import RIM_PX, Crowd, Looks, Scene, draw_crowd, lens_spots, lens_visibility, look
 from convnet_galaxies.simulate.field import Pointing, as_host, draw_field, draw_pointing

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.default_pixels import default_preprocess
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.json_values import write_json
 from convnet_galaxies.data.pack import read_pack, write_pack
-from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
@@ -32,9 +32,6 @@ from convnet_galaxies.study.first_look import FirstLook, look_first
 from convnet_galaxies.study.machine import Machine
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.train.fit import fit
-
-ZOO_PIXELS = Preprocess(crop_px=288, size_px=108)
-LENS_PIXELS = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186)
 
 DEMO_NAME, FIRST_LOOK_NAME = "demo.json", "first-look"
 
@@ -140,8 +137,8 @@ def run_demo(
             lens_data, number=size.cutouts, seed=seed, workers=workers, force=True, progress=step.update
         )
     with step("packing"):
-        zoo_pack = _pack(read_galaxy_zoo(zoo_data), ZOO_PIXELS, output / "zoo.pack")
-        lens_pack = _pack(read_space_warps(lens_data), LENS_PIXELS, output / "lenses.pack")
+        zoo_pack = _pack(read_galaxy_zoo(zoo_data), output / "zoo.pack")
+        lens_pack = _pack(read_space_warps(lens_data), output / "lenses.pack")
     zoo, lenses = read_pack(zoo_pack), read_pack(lens_pack)
 
     # Lenses of stage 2 are so few that a split dealt blindly may leave none to train on.
@@ -226,8 +223,8 @@ def add_lens_figures(result: DemoResult, label: str, scores: object) -> None:
         result.figures.append((f"{label}: {text}", scores.overall[name]))
 
 
-def _pack(records: Records, preprocess: Preprocess, path: Path) -> Path:
-    write_pack(records, preprocess, path, force=True)
+def _pack(records: Records, path: Path) -> Path:
+    write_pack(records, default_preprocess(records), path, force=True)
     return path
 
 

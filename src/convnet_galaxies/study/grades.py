@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.paths import require_path
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import require_path
 
 ID_COLUMNS = ("zooid", "subject", "id")
 GRADE_COLUMNS = ("expert_grade", "grade")

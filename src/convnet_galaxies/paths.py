@@ -1,12 +1,17 @@
-"""Checks of paths and of the endings of tables, without any heavy library, so that a wrong one is reported at once."""
+"""Paths, and the endings of tables, checked without any heavy library, so that a wrong one is reported at once."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from convnet_galaxies.errors import InputError
+
+StrPath: TypeAlias = str | os.PathLike[str]
+"""A path as functions of the library take it: text, ``pathlib.Path``, or whatever ``os.fspath`` takes."""
 
 FORMATS: dict[str, str] = {
     ".csv": "CSV",
