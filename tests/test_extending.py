@@ -77,3 +77,24 @@ def test_another_head_takes_three_files_and_every_command_works_with_it(images: 
     assert "redshift RMSE" in said
     assert "validation rmse" in said
     assert "redshift RMSE" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_another_survey_reader_takes_two_files_and_its_pack_is_described_and_trained_on(images, tmp_path) -> None:
+    names = pd.read_csv(tmp_path / "redshift.csv")["file"].astype(str)
+    tile = [f"t{row // 4}" for row in range(len(names))]
+    kind = ["lens" if row % 3 == 0 else "galaxy" for row in range(len(names))]
+    pd.DataFrame({"object": names, "tile": tile, "kind": kind}).to_csv(tmp_path / "objects.csv", index=False)
+    touched = follow("Another survey reader", tmp_path)
+    assert len(set(touched)) <= 3
+    said = call(
+        tmp_path,
+        ["pack", "tile-survey", images, "objects.csv", "--crop", 32, "--size", 32, "-q", "-o", "tiles.pack"],
+        ["describe", "tiles.pack"],
+        ["train", "tiles.pack", "-q", "-o", "run", *TINY_OPTIONS],
+    )
+    assert "kind of data: tile-survey" in said
+    split = pd.read_parquet(tmp_path / "run" / "split.parquet")
+    part_of = dict(zip(split["id"], split["part"], strict=True))
+    assert len(part_of) == 64
+    parts = pd.Series([part_of[name] for name in names]).groupby(tile).nunique()
+    assert (parts == 1).all(), "no tile stands on two sides of the split"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from convnet_galaxies.settings import (
     SplitSettings,
     TrainSettings,
     load_settings,
-    read_settings,
     write_settings,
 )
 
@@ -57,7 +57,13 @@ all_settings = st.builds(
 @given(all_settings)
 def test_settings_survive_their_own_text(wanted) -> None:
     text = write_settings(wanted)
-    assert read_settings(text) == wanted
+    assert Settings.model_validate(tomllib.loads(text)) == wanted
+
+
+def test_a_file_of_an_older_run_with_the_number_of_nodes_is_read(tmp_path: Path) -> None:
+    wanted = Settings(train=TrainSettings(epochs=3))
+    (tmp_path / "settings.toml").write_text(write_settings(wanted).replace("[train]", "[train]\nnodes = 1"))
+    assert load_settings(tmp_path / "settings.toml") == wanted
 
 
 def test_what_a_run_wrote_is_read_back_over_any_defaults(tmp_path: Path) -> None:

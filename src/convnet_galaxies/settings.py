@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from convnet_galaxies.errors import InputError, UsageError
 
-Task = Literal["votes", "lens", "flavor", "types"]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -132,7 +131,14 @@ class TrainSettings(Section):
     validate_every: Annotated[int, Field(gt=0)] = 1
     types: Annotated[int, Field(gt=1)] = 20
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    nodes: Annotated[int, Field(gt=0)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nodes(cls, values: Any) -> Any:
+        # A setting that nobody used; the files of older runs have it.
+        return (
+            {name: value for name, value in values.items() if name != "nodes"} if isinstance(values, dict) else values
+        )
 
 
 class SplitSettings(Section):
@@ -217,11 +223,6 @@ def write_settings(settings: Settings) -> str:
     import tomli_w
 
     return tomli_w.dumps(_name_none(_to_tree(settings)))
-
-
-def read_settings(text: str) -> Settings:
-    """Settings from the text that write_settings made."""
-    return Settings.model_validate(tomllib.loads(text))
 
 
 def _to_tree(settings: Settings) -> dict[str, Any]:

@@ -59,6 +59,18 @@ def test_weights_survive_the_round_trip_and_leave_no_other_file(run: Path) -> No
     assert sorted(path.name for path in run.iterdir()) == ["model.json", "weights.safetensors"]
 
 
+def test_loading_draws_no_random_numbers_unless_it_is_to_and_gives_the_same_net(run: Path) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    plain, _ = load_net(run)
+    assert torch.equal(torch.get_rng_state(), before)
+    drawn, _ = load_net(run, draw=True)
+    assert not torch.equal(torch.get_rng_state(), before)
+    image = torch.rand(2, 3, 32, 32)
+    for task, answer in plain(image).items():
+        assert torch.equal(answer, drawn(image)[task])
+
+
 def test_equal_weights_are_equal_bytes(run: Path, tmp_path: Path) -> None:
     net, _ = load_net(run)
     save_weights(net.state_dict(), tmp_path / "again.safetensors")

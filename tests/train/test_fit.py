@@ -21,7 +21,7 @@ from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import fingerprint, load_net
-from convnet_galaxies.settings import read_settings
+from convnet_galaxies.settings import load_settings
 from convnet_galaxies.train import fit as fit_module
 from convnet_galaxies.train.fit import Moment, fit, make_fabric
 
@@ -43,7 +43,7 @@ def finished(vote_set, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_finished_run_holds_exactly_its_files(finished: RunFolder) -> None:
     names = ["environment.json", "metrics.csv", "model.json", "settings.toml", "split.parquet", "weights.safetensors"]
     assert sorted(path.name for path in finished.path.iterdir()) == names
-    assert read_settings(finished.settings.read_text()) == tiny(*CHANGES)
+    assert load_settings(finished.settings) == tiny(*CHANGES)
     assert json.loads(finished.environment.read_text())["precision"] == "32-true"
     assert read_card(finished.path).ancestry == ()
 

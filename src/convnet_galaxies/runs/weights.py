@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError
@@ -18,22 +20,37 @@ from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.folder import run_path
 
 
-def load_nets(run: str | Path) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
-    """The members of a run, in evaluation mode on the CPU, and their card. Raises InputError."""
+class SkipInit(TorchFunctionMode):
+    """Within this context the functions of torch.nn.init leave their tensors as they are."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        """Call any function but those that draw the first weights of a module."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
+def load_nets(run: str | Path, *, draw: bool = False) -> tuple[tuple[GalaxyNet, ...], ModelCard]:
+    """Return the members of a run, in evaluation mode on the CPU, and their card. Raises InputError.
+
+    draw: draw random weights before they are filled, as training does, whose later random numbers depend on it.
+    """
     path = run_path(run)
     card = read_card(run)
     weights = path / "weights.safetensors"
     nets = []
     for number, state in enumerate(split_members(read_weights(weights), card.members, weights)):
-        net = GalaxyNet(card.nets[number], bands=card.preprocess.bands, classes=card.classes)
+        with nullcontext() if draw else SkipInit():
+            net = GalaxyNet(card.nets[number], bands=card.preprocess.bands, classes=card.classes)
         fill(net, state, weights if card.members == 1 else f"{weights}, member {number}")
         nets.append(net.eval())
     return tuple(nets), card
 
 
-def load_net(run: str | Path) -> tuple[GalaxyNet, ModelCard]:
+def load_net(run: str | Path, *, draw: bool = False) -> tuple[GalaxyNet, ModelCard]:
     """The net of a run, or the first member of an ensemble, and the card. Raises InputError."""
-    nets, card = load_nets(run)
+    nets, card = load_nets(run, draw=draw)
     return nets[0], card
 
 

@@ -70,7 +70,7 @@ def fit(
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
     run = RunFolder(output)
-    fabric = make_fabric(device, settings.train.precision, nodes=settings.train.nodes)
+    fabric = make_fabric(device, settings.train.precision)
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
@@ -212,8 +212,8 @@ def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 2
     return figures | roots
 
 
-def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, nodes: int = 1) -> Fabric:
-    """Return Lightning Fabric for the device: one process on a CPU, one per GPU, on so many nodes."""
+def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"]) -> Fabric:
+    """Return Lightning Fabric for the device: one process on a CPU, one per GPU."""
     # Fabric announces its precision on the log; ours writes it into the run folder.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     chosen = choose_device(device)
@@ -223,6 +223,5 @@ def make_fabric(device: Device, precision: Literal["auto", "bf16", "fp32"], *, n
     return Fabric(
         accelerator="cuda" if chosen.type == "cuda" else "cpu",
         devices="auto" if chosen.type == "cuda" else 1,
-        num_nodes=nodes,
         precision=mixed,
     )

@@ -81,7 +81,7 @@ def make_plan(
     Raises InputError when labels, parts or the parent do not allow the training.
     """
     torch.manual_seed(settings.seed)
-    old, card = (None, None) if parent is None else load_net(parent)
+    old, card = (None, None) if parent is None else load_net(parent, draw=True)
     if card is not None:
         settings = _like_parent(settings, card, images)
         if not images.linear and isinstance(images.preprocess.stretch, Stretch):
