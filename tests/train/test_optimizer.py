@@ -10,7 +10,7 @@ from torch import nn
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.muon import as_matrix
-from convnet_galaxies.train.optimizer import Rates, make_optimizers
+from convnet_galaxies.train.optimizer import make_optimizers, make_schedules
 
 
 def make_net() -> GalaxyNet:
@@ -67,10 +67,11 @@ def test_frozen_stages_are_given_to_no_optimizer() -> None:
 
 def test_rate_rises_to_its_height_and_falls_to_nearly_zero() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    rates, steps = Rates([optimizer], 100, 0.1), []
-    for step in range(100):
-        rates.set(step)
+    (schedule,), steps = make_schedules([optimizer], 100, 0.1), []
+    for _ in range(100):
         steps.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
     assert steps[0] == pytest.approx(0.2)
     assert max(steps) == steps[9]
     assert steps[9] == pytest.approx(2.0, rel=0.03)
@@ -79,12 +80,21 @@ def test_rate_rises_to_its_height_and_falls_to_nearly_zero() -> None:
     assert steps[9:] == sorted(steps[9:], reverse=True)
 
 
-def test_rate_still_follows_after_the_state_of_an_optimizer_is_restored() -> None:
-    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=2.0)
-    rates = Rates([optimizer], 100, 0.0)
-    optimizer.load_state_dict(optimizer.state_dict())
-    rates.set(50)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(1.0)
+def test_a_schedule_that_begins_later_goes_on_with_the_rates_of_an_uninterrupted_one() -> None:
+    whole, later = (torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=2.0) for _ in range(2))
+    (schedule,) = make_schedules([whole], 100, 0.1)
+    rates = []
+    for _ in range(100):
+        rates.append(whole.param_groups[0]["lr"])
+        whole.step()
+        schedule.step()
+    later.param_groups[0]["initial_lr"] = 2.0  # as a checkpoint leaves it
+    later.param_groups[0]["lr"] = 0.123
+    (rest,) = make_schedules([later], 100, 0.1, done=40)
+    for expected in rates[40:]:
+        assert later.param_groups[0]["lr"] == expected
+        later.step()
+        rest.step()
 
 
 def test_weight_average_of_constant_weights_is_these_weights() -> None:

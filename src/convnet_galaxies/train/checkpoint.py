@@ -31,7 +31,10 @@ class Checkpoint:
         net.load_state_dict(self.state["net"])
         average.net.load_state_dict(self.state["average"])
         for optimizer, saved in zip(optimizers, self.state["optimizers"], strict=True):
+            peaks = [group["lr"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["initial_lr"] = peak  # for the schedule, which begins after this
         return self.state["step"], self.state["best"], self.state["spent"], self.state["gathered"]
 
 

@@ -28,7 +28,7 @@ from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.average import WeightAverage
 from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_checkpoint
-from convnet_galaxies.train.optimizer import Rates, freeze, make_optimizers
+from convnet_galaxies.train.optimizer import freeze, make_optimizers, make_schedules
 from convnet_galaxies.train.plan import Plan, make_plan
 
 
@@ -112,13 +112,13 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
     )
     loss_of = {task: TASKS[task].parts.loss for task in plan.targets}
     steps = batches.steps * wanted.epochs
-    rates = Rates(optimizers, steps, wanted.warmup)
     average = WeightAverage(net, wanted.average, steps)
     step, best, spent, gathered = 0, math.inf, 0.0, 0.0
     figures: dict[str, float] = {}
     if checkpoint is not None:
         step, best, spent, gathered = checkpoint.restore(net, optimizers, average)
         run.keep_metrics_until(step // batches.steps)
+    schedules = make_schedules(optimizers, steps, wanted.warmup, done=step)
 
     def save() -> None:
         save_checkpoint(
@@ -132,7 +132,6 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
             freeze(net, wanted, epoch, inherited=plan.has_parent)
             for batch in batches.epoch(epoch, first_step=step % batches.steps):
                 torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout follows from the step alone
-                rates.set(step)
                 outputs = model(fabric.to_device(batch.views))
                 targets = fabric.to_device(dict(batch.targets))
                 loss = torch.stack([loss_of[task](outputs[task], targets[task]) for task in plan.targets]).sum()
@@ -140,6 +139,8 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 for optimizer in wrapped:
                     optimizer.step()
                     optimizer.zero_grad()
+                for schedule in schedules:
+                    schedule.step()
                 average.update(net, step)
                 losses += loss.detach()
                 step += 1

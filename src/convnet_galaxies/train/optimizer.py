@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.symmetric_net import SharedConv
@@ -17,23 +17,20 @@ MUON_RATE = 10.0
 """Muon's rate as a multiple of Adam's: its updates have unit singular values, Adam's have unit elements."""
 
 
-class Rates:
-    """The learning rate of every parameter group at every step: warm-up, then a cosine down to zero."""
+def make_schedules(
+    optimizers: Iterable[torch.optim.Optimizer], steps: int, warmup: float, *, done: int = 0
+) -> list[LambdaLR]:
+    """Return the learning-rate schedule of each optimizer: warm-up, then a cosine down to zero.
 
-    def __init__(self, optimizers: Iterable[torch.optim.Optimizer], steps: int, warmup: float) -> None:
-        # The groups are asked for at each step: restoring an optimizer's state gives it new ones.
-        self.optimizers = tuple(optimizers)
-        self.height = [group["lr"] for group in self._groups()]
-        self.steps, self.rise = steps, max(1, round(warmup * steps))
+    steps: of the whole training. warmup: fraction of them in which the rate rises. done: steps of an earlier process,
+    whose optimizers were restored.
+    """
+    rise = max(1, round(warmup * steps))
 
-    def set(self, step: int) -> None:
-        """Set the rates for a step, counted from 0."""
-        share = min(1.0, (step + 1) / self.rise) * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        for group, height in zip(self._groups(), self.height, strict=True):
-            group["lr"] = height * share
+    def fraction(step: int) -> float:
+        return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
-    def _groups(self) -> list[dict[str, Any]]:
-        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+    return [LambdaLR(optimizer, fraction, last_epoch=done - 1) for optimizer in optimizers]
 
 
 def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool) -> list[torch.optim.Optimizer]:
