@@ -26,7 +26,7 @@ from convnet_galaxies.simulate.field import expose, render_objects
 from convnet_galaxies.simulate.injection import camera_of, inject_lens_gri
 from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.simulate.sky_population import SkyObject, draw_sky_objects, red_galaxy
-from convnet_galaxies.simulate.workers import worker_pool
+from convnet_galaxies.workers import worker_pool
 
 STAMP_PX = 128
 CUT_PX = 200

@@ -1,26 +1,36 @@
 """Decodes many image files in parallel threads into one array file; only a few batches are in memory at a time.
 
-Threads, because the decoders leave Python's lock while they work; written piece by piece rather than through a memory
+Threads, because the decoders of pictures leave Python's lock while they work; processes for many FITS images, whose
+many short steps hold it. Written piece by piece rather than through a memory
 map, because a map on a full disk kills the program instead of raising an error.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import current_process
 from pathlib import Path
 
 import numpy as np
 
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.errors import BadImageError, InputError
+from convnet_galaxies.workers import Run, map_in_order, worker_pool
 
 BATCH_BYTES = 2_000_000
-"""Decoded bytes that one task of one thread makes."""
+"""Decoded bytes that one task of one worker makes."""
+
+FITS_FOR_PROCESSES = 512
+"""From so many FITS images on processes are started, which takes as long as reading about a hundred of them."""
+
+_FITS_BATCH = 16
 
 
 def decode_batches(
@@ -36,32 +46,35 @@ def decode_batches(
     """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
-    is raised as BadImageError. workers: threads; None takes one for each processor this process may use.
+    is raised as BadImageError. workers: threads, or processes for many FITS images (their batches are the same); None
+    takes one for each processor this process may use.
     infos: gets what each image was before, by row number.
     """
     workers = workers or count_processors()
     image_bytes = preprocess.size_px**2 * preprocess.bands
-    batch = batch or max(1, min(64, BATCH_BYTES // image_bytes))
-    starts = iter(range(0, len(files), batch))
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    waiting: deque[Future[tuple[np.ndarray, np.ndarray, list[BadImageError]]]] = deque()
-
-    def send() -> None:
-        start = next(starts, None)
-        if start is not None:
-            rows = range(start, min(start + batch, len(files)))
-            task = pool.submit(_decode_rows, files, rows, preprocess, reading, infos, stop_at_first=not skip_bad)
-            waiting.append(task)
-
-    try:
-        for _ in range(2 * workers):
-            send()
-        while waiting:
-            rows, pixels, failures = waiting.popleft().result()
+    fits_images = sum(file.name.lower().endswith(FITS_ENDINGS) for file in files)
+    batch = batch or max(1, min(_FITS_BATCH if fits_images else 64, BATCH_BYTES // image_bytes))
+    tasks = ((start, files[start : start + batch]) for start in range(0, len(files), batch))
+    decode = partial(_decode_rows, preprocess, reading, stop_at_first=not skip_bad)
+    with _start_pool(workers, processes=fits_images >= FITS_FOR_PROCESSES) as run:
+        for rows, pixels, found, failures in run(decode, tasks):
             if failures and not skip_bad:
                 raise failures[0]
-            send()
+            if infos is not None:
+                infos.update(zip(rows.tolist(), found, strict=True))
             yield rows, pixels, [failure.message for failure in failures]
+
+
+@contextmanager
+def _start_pool(workers: int, *, processes: bool) -> Iterator[Run]:
+    ahead = 2 * workers + 1
+    if processes and workers > 1 and not current_process().daemon:  # a daemon may have no processes of its own
+        with worker_pool(workers, modules=[__name__], ahead=ahead) as run:
+            yield run
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        yield partial(map_in_order, pool, ahead)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -120,19 +133,15 @@ def decode_to_npy(
 
 
 def _decode_rows(
-    files: Sequence[ImageFile],
-    rows: range,
-    preprocess: Preprocess,
-    reading: ReadOptions | None,
-    infos: dict[int, ImageInfo] | None,
-    *,
-    stop_at_first: bool,
-) -> tuple[np.ndarray, np.ndarray, list[BadImageError]]:
-    pixels = preprocess.new_array(len(rows))
+    preprocess: Preprocess, reading: ReadOptions | None, task: tuple[int, Sequence[ImageFile]], *, stop_at_first: bool
+) -> tuple[np.ndarray, np.ndarray, list[ImageInfo], list[BadImageError]]:
+    """The kept row numbers, their pixels and infos, and the failures; task: the first row number and the files."""
+    first, files = task
+    pixels = preprocess.new_array(len(files))
     kept: list[int] = []
+    infos: list[ImageInfo] = []
     failures: list[BadImageError] = []
-    for row in rows:
-        file = files[row]
+    for row, file in enumerate(files, first):
         try:
             pixels[len(kept)], info = preprocess.decode_file(file, reading)
         except BadImageError as error:
@@ -141,9 +150,8 @@ def _decode_rows(
                 break
             continue
         kept.append(row)
-        if infos is not None:
-            infos[row] = info
-    return np.array(kept, dtype=int), pixels[: len(kept)], failures
+        infos.append(info)
+    return np.array(kept, dtype=int), pixels[: len(kept)], infos, failures
 
 
 def _write_header(out, n: int, shape: tuple[int, ...]) -> int:  # type: ignore[no-untyped-def]

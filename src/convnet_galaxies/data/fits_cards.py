@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
@@ -21,6 +21,16 @@ class Cards(Mapping[str, Any]):
         for card in header.cards:
             if card.keyword not in ("", "COMMENT", "HISTORY"):
                 self._cards.setdefault(card.keyword, card)  # of cards that stand twice the first counts, as in astropy
+
+    def rename(self, keyword_of: Callable[[str], str | None]) -> Cards:
+        """The same cards under other keywords, without those for which None is given."""
+        renamed = Cards.__new__(Cards)
+        renamed._cards = {}
+        for keyword, card in self._cards.items():
+            new = keyword_of(keyword)
+            if new is not None:
+                renamed._cards.setdefault(new, card)
+        return renamed
 
     def __getitem__(self, keyword: str) -> Any:
         return self._cards[keyword].value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convnet_galaxies.data.fits_cards import Cards
 from convnet_galaxies.data.fits_header import (
@@ -19,9 +19,6 @@ from convnet_galaxies.data.fits_header import (
 )
 from convnet_galaxies.data.fits_sky import same_sky
 from convnet_galaxies.errors import BadImageError
-
-if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
-    from astropy.io import fits
 
 _PLAIN_WORDS = frozenset(("image", "sci", "data", "flux", "bgsub", "signal", "hdu", "coadd"))
 
@@ -44,11 +41,11 @@ class Hdu:
         return f"{self.label} ({' x '.join(map(str, self.shape[::-1]))})"
 
 
-def list_images(opened: fits.HDUList) -> list[Hdu]:
+def list_images(opened: Sequence[Any]) -> list[Hdu]:
     """All images of a file with their roles. What nothing tells of is science, except for flags and unknown extras."""
     found = [(number, hdu) for number, hdu in enumerate(opened) if is_image(hdu)]
     names = [hdu.name for _, hdu in found]
-    cards = [Cards(hdu.header) for _, hdu in found]
+    cards = [hdu.header if isinstance(hdu.header, Cards) else Cards(hdu.header) for _, hdu in found]
     roles = [role_of_header(one) for one in cards]
     is_told = [role is None and is_named_science(one) for role, one in zip(roles, cards, strict=True)]
     is_float = [one["BITPIX"] < 0 or one.get("BSCALE", 1) != 1 for one in cards]
@@ -89,7 +86,7 @@ def _has_band(header: Cards) -> bool:
 
 
 def choose_science(
-    images: list[Hdu], wanted: Sequence[str] | None, opened: fits.HDUList, name: str, file_role: Role | None
+    images: list[Hdu], wanted: Sequence[str] | None, opened: Sequence[Any], name: str, file_role: Role | None
 ) -> list[Hdu]:
     """The science planes among the images of a file, or those that are wanted (names or numbers from 0).
 

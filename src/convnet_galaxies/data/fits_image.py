@@ -9,10 +9,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +37,6 @@ from convnet_galaxies.data.missing import apply_layer, mark_missing
 from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.errors import BadImageError
 
-if TYPE_CHECKING:  # astropy is loaded when a FITS file is read
-    from astropy.io import fits
-
 FITS_ENDINGS = (
     *(plain + packed for packed in (".fz", ".gz", ".bz2", "") for plain in (".fits", ".fit", ".fts")),
     ".fz",
@@ -45,6 +44,7 @@ FITS_ENDINGS = (
 """In lower case, longer ones before those that they end with."""
 
 _MOST_BANDS_LAST = 10
+_KINDS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 def read_fits(
@@ -63,6 +63,7 @@ def read_fits(
     Raises BadImageError for a broken file; for none or several possible images, listing the extensions; for planes of
     different shape or sky; and for cards that contradict each other.
     """
+    _keep_freed_memory()
     try:
         plain = unpack(data)
         with _open(plain) as opened:
@@ -113,15 +114,6 @@ def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
         raise _broken(name, error) from None
 
 
-@contextmanager
-def _open(data: bytes) -> Iterator[fits.HDUList]:
-    """Open the bytes of a FITS file; astropy is loaded here, since most users have pictures."""
-    from astropy.io import fits
-
-    with quiet_warnings(), fits.open(io.BytesIO(data), memmap=False) as opened:
-        yield opened
-
-
 def _broken(name: str, error: Exception) -> BadImageError:
     """Damaged bytes reach many layers of astropy and its decoders, each of which raises errors of its own kind."""
     text = " ".join(str(error).split()) or type(error).__name__
@@ -130,8 +122,37 @@ def _broken(name: str, error: Exception) -> BadImageError:
     )
 
 
+@cache
+def _keep_freed_memory() -> None:
+    """Let freed memory stay with the process; glibc raises its limits after a large block is freed (mallopt(3)).
+
+    Else each stamp gives several MB back and takes them anew: thousands of page faults, which virtual machines feel.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+@contextmanager
+def _open(data: bytes) -> Iterator[list[Any]]:
+    """Open the HDUs of a file; compressed images are ours where all of them can be (see fits_tiles), else astropy's.
+
+    astropy is loaded here, since most users have pictures.
+    """
+    from astropy.io import fits
+
+    from convnet_galaxies.data.fits_tiles import find_tiles
+
+    with quiet_warnings():
+        with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as opened:
+            hdus = [find_tiles(hdu, data) if hdu.header.get("ZIMAGE") is True else hdu for hdu in opened]
+            if None not in hdus:
+                yield hdus
+                return
+        with fits.open(io.BytesIO(data), memmap=False) as opened:
+            yield list(opened)
+
+
 def _read(
-    opened: fits.HDUList,
+    opened: list[Any],
     data: bytes,
     name: str,
     wanted: Sequence[str] | None,
@@ -178,9 +199,7 @@ def _read(
 
 def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
     """The data as [planes, h, w], as stored."""
-    from convnet_galaxies.data.fits_tiles import read_tiles
-
-    values = read_tiles(one.hdu, data)
+    values = _find_stored(one, data)
     if values is None:
         values = one.hdu.data
     if values is None:
@@ -195,6 +214,20 @@ def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
             "write the array with its bands on the first axis (numpy.moveaxis(array, -1, 0))",
         )
     return cube
+
+
+def _find_stored(one: Hdu, data: bytes) -> np.ndarray | None:
+    """The data of an image whose numbers stand in the file as they are, which are not copied; None for any other."""
+    from astropy.io import fits
+
+    header = one.header
+    if type(one.hdu) not in (fits.PrimaryHDU, fits.ImageHDU) or {"BSCALE", "BZERO", "BLANK"} & set(header):
+        return None
+    start, number = one.hdu.fileinfo()["datLoc"], math.prod(one.hdu.shape)
+    kind = np.dtype(_KINDS[header["BITPIX"]])
+    if start + number * kind.itemsize > len(data):
+        return None  # astropy tells what is amiss
+    return np.frombuffer(data, kind, number, start).reshape(one.hdu.shape)
 
 
 def _bands(header: Cards, primary: Cards, number: int, *, alone: bool) -> tuple[tuple[Band | None, ...], str, str]:

@@ -160,7 +160,7 @@ def above_sky(
     for k, plane in enumerate(planes):
         called = f"{plane.label}, band {plane.band}" if plane.band else plane.label
         values = plane.values[kept]
-        share = float(np.count_nonzero(np.isnan(values))) / values.size if np.isnan(values.sum()) else 0.0
+        share = float(np.count_nonzero(np.isnan(values))) / values.size if np.isnan(values.max()) else 0.0
         if share > missing_share:
             raise BadImageError(
                 f"{name}, {called}: found {share:.1%} of its pixels missing (NaN, blank, masked or padded), expected "

@@ -124,21 +124,22 @@ def sky_and_noise(plane: np.ndarray, *, sample: int = 1 << 16) -> tuple[float, f
     hundredth of the noise.
     """
     step = max(1, plane.size // sample)
-    values = plane[:: min(step, max(1, len(plane) // 64))].ravel()
-    if np.isnan(values.sum()):
+    values = plane[:: min(step, max(1, len(plane) // 64))].flatten()
+    if len(values) and np.isnan(values.max()):
         values = values[~np.isnan(values)]
     if not len(values):
         return 0.0, 0.0
     sky = _median(values)
-    return sky, 1.4826 * _median(np.abs(values - np.float32(sky)))
+    values -= np.float32(sky)
+    return sky, 1.4826 * _median(np.abs(values, out=values))
 
 
 def _median(values: np.ndarray) -> float:
-    """Of float32 [n] without NaN; by a partition, which is several times as fast as numpy's median."""
+    """Of float32 [n] without NaN, which it reorders; by a partition, several times as fast as numpy's median."""
     middle = len(values) // 2
-    parted = np.partition(values, middle)  # a second place would cost ten times as much
-    upper = float(parted[middle])
-    return upper if len(values) % 2 else (float(parted[:middle].max()) + upper) / 2
+    values.partition(middle)  # a second place would cost ten times as much
+    upper = float(values[middle])
+    return upper if len(values) % 2 else (float(values[:middle].max()) + upper) / 2
 
 
 def _has_noise(inner: np.ndarray, padding: set[float]) -> bool:

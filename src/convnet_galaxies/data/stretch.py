@@ -37,19 +37,26 @@ class Stretch(BaseModel):
     soft_sigma: Annotated[float, Field(gt=0)] = 3.0
 
     def apply(self, excess: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Float32 [bands, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, bands]."""
+        """Float32 [bands, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, bands].
+
+        The bands of the result lie one after the other in memory.
+        """
         scale = float(noise.mean())
         if scale == 0:  # more than half of the pixels alike: a cutout with a masked border, or a noiseless model
             scale = float(excess.std()) or 1.0
         per_step = (_STEPS - 1) / (self.white_sigma - self.black_sigma)
-        steps = _times(excess, per_step / max(scale, 1 / float(LARGEST)))
-        steps += np.float32(0.5 - self.black_sigma * per_step)
-        np.clip(steps, 0, _STEPS - 1, out=steps)
+        factor = np.float32(per_step / max(scale, 1 / float(LARGEST)))
+        first = np.float32(0.5 - self.black_sigma * per_step)
         table = _stretch_table(self.black_sigma, self.white_sigma, self.soft_sigma)
-        out = np.empty((*excess.shape[1:], len(excess)), np.uint8)
-        for band, places in enumerate(steps.astype(np.uint16)):
-            out[..., band] = table[places]
-        return out
+        out = np.empty(excess.shape, np.uint8)
+        steps = np.empty(excess.shape[1:], np.float32)
+        for band, values in enumerate(excess):  # one at a time: a band stays in the processor's cache
+            with np.errstate(over="ignore"):
+                np.multiply(values, factor, out=steps)
+            steps += first
+            np.clip(steps, 0, _STEPS - 1, out=steps)
+            table.take(steps.astype(np.uint16), mode="clip", out=out[band])  # other modes buffer the output
+        return np.moveaxis(out, 0, -1)
 
 
 class Composite(BaseModel):

@@ -23,7 +23,7 @@ from convnet_galaxies.simulate.morphology import draw_galaxy
 from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
 from convnet_galaxies.simulate.votes import vote
-from convnet_galaxies.simulate.workers import worker_pool
+from convnet_galaxies.workers import worker_pool
 
 FIRST_ID = 100001
 CHUNK = 32

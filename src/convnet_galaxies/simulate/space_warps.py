@@ -33,7 +33,7 @@ from convnet_galaxies.simulate.space_warps_field import (
 from convnet_galaxies.simulate.space_warps_gather import Pools, Showing, gather
 from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
 from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
-from convnet_galaxies.simulate.workers import Run, worker_pool
+from convnet_galaxies.workers import Run, worker_pool
 
 MARKERS_NAME = "markers.csv"
 TRUTH_NAME = "truth.csv"

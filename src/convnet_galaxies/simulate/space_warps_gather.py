@@ -15,7 +15,7 @@ from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, leaves_field, show_again
 from convnet_galaxies.simulate.space_warps_plan import PADDED_SHARE, Cell, count_lacking
 from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, judge
-from convnet_galaxies.simulate.workers import Run
+from convnet_galaxies.workers import Run
 
 # Clusters a field that show no lens and that do, to begin with; later batches go by what came before.
 EXPECTED = {(1, "sim"): (2.4, 1.15), (1, "dud"): (1.9, 0.0), (2, "sim"): (4.5, 1.15), (2, "dud"): (5.4, 0.0)}

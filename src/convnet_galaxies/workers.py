@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -19,16 +22,16 @@ Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Maps a function over arguments; results come in the order of the arguments."""
 
 AHEAD = 4
-"""Tasks a worker that wait or whose results wait, which bounds the memory."""
+"""Tasks per worker that wait or whose results wait, which bounds the memory."""
 
 
 @contextmanager
-def worker_pool(workers: int, *, modules: Iterable[str] = ()) -> Iterator[Run]:
+def worker_pool(workers: int, *, modules: Iterable[str] = (), ahead: int | None = None) -> Iterator[Run]:
     """A function that maps over arguments in order, on so many processes; one worker stays in this process.
 
     Every process computes on one thread: with more, sums may round differently and the bytes would depend on it.
     modules: what the function computes with, by name. They are imported before the limit is set, since it does not
-    reach modules that are loaded later.
+    reach modules that are loaded later. ahead: tasks that wait or whose results wait; None: AHEAD per worker.
     """
     modules = tuple(modules)
     if workers == 1:
@@ -37,11 +40,28 @@ def worker_pool(workers: int, *, modules: Iterable[str] = ()) -> Iterator[Run]:
             yield lambda function, arguments: map(function, arguments)
         return
     # Not forked: a fork of a process whose threads hold locks (torch's) can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(modules,))
+    pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_begin_worker, initargs=(modules,))
     try:
-        yield partial(_map_in_order, pool, AHEAD * workers)
+        yield partial(map_in_order, pool, ahead or AHEAD * workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Process(SpawnProcess):
+    """A worker that does not run the user's script again, which may lack ``if __name__ == "__main__"``."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(SpawnContext):
+    Process = _Process
 
 
 def _begin_worker(modules: tuple[str, ...]) -> None:
@@ -63,9 +83,8 @@ def _end_with_parent() -> None:
         os._exit(1)  # a parent that was killed cannot end its workers
 
 
-def _map_in_order(
-    pool: Executor, ahead: int, function: Callable[[Any], Any], arguments: Iterable[Any]
-) -> Iterator[Any]:
+def map_in_order(pool: Executor, ahead: int, function: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[Any]:
+    """Yield the results in the order of the arguments, of which at most ``ahead`` are sent before theirs is taken."""
     waiting: list[Future[Any]] = []
     for argument in arguments:
         waiting.append(pool.submit(function, argument))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from convnet_galaxies.simulate.workers import worker_pool
+from convnet_galaxies.workers import worker_pool
 
 HANGS_AFTER_SECONDS = 600
 """What nothing is measured by: it ends a test that would wait for ever."""
