@@ -140,7 +140,7 @@ def main() -> None:
         print(f"{time.process_time() - start:5.0f} s", *rows[-1].values(), flush=True)
     header = (
         f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
-        f"scikit-learn {version('scikit-learn')}, quapy {version('quapy')}; one process, "
+        f"scikit-learn {version('scikit-learn')}, scipy {version('scipy')}; one process, "
         f"seeds 0 to trials - 1; {time.process_time() - start:.0f} s of processor time\n"
     )
     table = pd.DataFrame(rows)

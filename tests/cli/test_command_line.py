@@ -239,7 +239,7 @@ for words in WORDS:
 """
 SLOW = {
     *("torch", "lightning_fabric", "numpy", "scipy", "sklearn", "pandas", "pyarrow", "astropy", "PIL", "galsim"),
-    *("caustics", "quapy", "mapie", "captum", "matplotlib", "fastapi", "uvicorn", "jinja2"),
+    *("caustics", "quapy", "mapie", "matplotlib", "jinja2"),
 }
 """What makes a start slow; how long it takes is measured by benchmarks/bench_startup.py."""
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from given_posteriors import GivenPosteriors
+from mapie.classification import SplitConformalClassifier
 from scipy.special import expit, logit, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -122,6 +124,25 @@ def test_conformal_sets_hold_the_truth_as_often_as_promised(by_class: bool):
         held = sets.members[np.arange(800), new_truth]
         hits.append(held[new_truth == 1].mean() if by_class else held.mean())
     assert np.mean(hits) == pytest.approx(0.85, abs=0.025)
+
+
+@pytest.mark.filterwarnings("ignore:.*has less labels.*:UserWarning")  # one class at a time, when calibrated by class
+@pytest.mark.parametrize("coverage", [0.6, 0.9])
+@pytest.mark.parametrize("by_class", [True, False])
+def test_conformal_sets_are_mapies(by_class: bool, coverage: float):
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 3, 200)
+    known, new = (softmax(rng.normal(size=(200, 3)) + sharp * np.eye(3)[truth], axis=1) for sharp in (1.5, 1.0))
+
+    def theirs(rows: np.ndarray) -> np.ndarray:
+        model = SplitConformalClassifier(GivenPosteriors(3), confidence_level=coverage, prefit=True)
+        return model.conformalize(known[rows], truth[rows]).predict_set(new)[1][:, :, 0]
+
+    expected = theirs(truth >= 0)
+    if by_class:
+        expected = np.stack([theirs(truth == k)[:, k] for k in range(3)], axis=1)
+    assert 0.2 < expected.mean() < 0.9
+    assert (predict_sets(known, truth, new, coverage=coverage, by_class=by_class).members == expected).all()
 
 
 def test_conformal_sets_ask_for_enough_images_and_a_coverage_within_0_to_1():

@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from given_posteriors import GivenPosteriors
 from quapy.method.aggregative import EMQ, PACC
 from scipy.special import expit, logit
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.calibration import stack_binary
-from convnet_galaxies.measure.conformal import GivenPosteriors
+from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
 from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
 from convnet_galaxies.measure.score_mixture import measure_design_effect, sample_mixture
 from convnet_galaxies.measure.top_ranked import adjust_prior, expect_top
@@ -64,15 +64,35 @@ def test_without_lenses_the_interval_touches_zero():
     assert min(touches.values()) >= 10
 
 
-def test_emq_and_pacc_are_quapys_on_the_whole_sample():
-    images, _ = make(3, 0.05)
-    answer = quantify(images, seed=0, methods=("pacc",), n_resamples=5)
-    model = GivenPosteriors(2)
-    theirs = PACC(model, fit_classifier=False, val_split=None).fit(images.posteriors, images.truth)
-    assert answer.fraction["lens"].value == pytest.approx(theirs.predict(images.unknown_posteriors)[1])
-    emq = EMQ(model, fit_classifier=False).fit(images.posteriors, images.truth).predict(images.unknown_posteriors)
-    ours = quantify(images, seed=0, methods=("emq",), n_resamples=5).fraction["lens"].value
-    assert ours == pytest.approx(emq[1], rel=0.2)  # ours is recalibrated first
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_emq_and_pacc_are_quapys_on_the_whole_sample(n_classes: int):
+    rng = np.random.default_rng(3)
+
+    def posteriors(truth: np.ndarray) -> np.ndarray:
+        raw = np.exp(rng.normal(size=(len(truth), n_classes)) + 2.5 * np.eye(n_classes)[truth])
+        return raw / raw.sum(axis=1, keepdims=True)
+
+    truth, unknown = rng.integers(0, n_classes, 600), rng.binomial(n_classes - 1, 0.05, 500)
+    images = join_scores(truth, posteriors(truth), np.arange(600), posteriors(unknown), np.arange(500))
+    names = [f"class {k}" for k in range(n_classes)]
+    answer = quantify(images, classes=names, seed=0, methods=("pacc", "emq"), n_resamples=3)
+    ours = {method: [figures[name].value for name in names] for method, figures in answer.by_method.items()}
+    pacc = PACC(GivenPosteriors(n_classes), fit_classifier=False, val_split=None)
+    theirs = pacc.fit(images.posteriors, truth).predict(images.unknown_posteriors)
+    assert ours["pacc"] == pytest.approx(theirs, abs=1e-9)
+    recalibrated = fit_temperature(images.posteriors, truth, bias=True).apply(images.unknown_posteriors)
+    labelled = np.bincount(truth, minlength=n_classes) / len(truth)
+    theirs, _ = EMQ.EM(labelled, np.clip(recalibrated, FLOOR, 1), epsilon=1e-6)
+    assert ours["emq"] == pytest.approx(theirs, abs=1e-9)
+
+
+def test_expectation_maximization_that_has_not_settled_is_told_beside_its_figures():
+    rng = np.random.default_rng(0)
+    truth, unknown = np.arange(4000) % 2, np.ones(4000, int)  # hardly to be told apart, and all of one class
+    known_score, unknown_score = (expit(rng.normal(0.05 * sort, 1)) for sort in (2 * truth - 1, 2 * unknown - 1))
+    images = join_scores(truth, known_score, np.arange(4000), unknown_score, np.arange(4000))
+    answer = quantify(images, seed=0, methods=("emq",), n_resamples=2)
+    assert answer.fraction["lens"].warning == "expectation maximization had not settled after 1,000 steps"
 
 
 def test_prevalence_by_flavor_adds_up_and_holds_the_mix():

@@ -1,40 +1,20 @@
-"""Sets of classes that hold the true one as often as promised, and posteriors given to libraries that want a model.
+"""Sets of classes that hold the true one as often as promised.
 
-Split conformal prediction through mapie (Sadinle, Lei & Wasserman 2019, arXiv:1609.00451 for the score; Vovk 2012,
-arXiv:1209.2673 for coverage by class). The promise holds for new images that are exchangeable with the known ones:
+Split conformal prediction (Sadinle, Lei & Wasserman 2019, arXiv:1609.00451 for the score; Vovk 2012, arXiv:1209.2673
+for coverage by class). The promise holds for new images that are exchangeable with the known ones:
 not for real lenses when the known lenses are simulated.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import check_level
 
-
-class GivenPosteriors(ClassifierMixin, BaseEstimator):
-    """A fitted scikit-learn classifier whose input already is its posterior probabilities [n, k]."""
-
-    def __init__(self, n_classes: int = 2) -> None:
-        self.n_classes = n_classes
-        self.classes_ = np.arange(n_classes)
-
-    def fit(self, x: np.ndarray, y: np.ndarray) -> GivenPosteriors:
-        """Nothing is left to fit."""
-        return self
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """The input itself."""
-        return np.asarray(x, float)
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The most likely class, int [n]."""
-        return np.argmax(x, axis=1)
+ROUNDING = 1e-8
 
 
 @dataclass(frozen=True)
@@ -64,10 +44,9 @@ def predict_sets(
     independent: the promise is then met on average over fields, with more scatter.
     Raises InputError when a class has too few images for the coverage asked for.
     """
-    from mapie.classification import SplitConformalClassifier  # 1 s to import, and only needed here
-
     check_level(coverage)
-    truth, n_classes = np.asarray(truth_known, int), probability_known.shape[1]
+    known, new = np.asarray(probability_known, float), np.asarray(probability_new, float)
+    truth, n_classes = np.asarray(truth_known, int), known.shape[1]
     least = int(np.ceil(1 / (1 - coverage) - 1e-9)) - 1
 
     def calibrate(rows: np.ndarray, name: str) -> np.ndarray:
@@ -77,11 +56,10 @@ def predict_sets(
                 f"for a coverage of {coverage:g}",
                 "ask for less coverage, or give more known images",
             )
-        model = SplitConformalClassifier(GivenPosteriors(n_classes), confidence_level=coverage, prefit=True)
-        with warnings.catch_warnings():  # one class at a time is what calibrating by class means
-            warnings.filterwarnings("ignore", message=".*has less labels.*", category=UserWarning)
-            model.conformalize(np.asarray(probability_known, float)[rows], truth[rows])
-        return model.predict_set(np.asarray(probability_new, float))[1][:, :, 0]
+        misfit = np.sort(1 - known[rows, truth[rows]])
+        # A new score is at most the ceil(coverage (n + 1))-th smallest of n with the probability that is promised.
+        largest = misfit[int(np.ceil(coverage * (len(misfit) + 1) - ROUNDING)) - 1]
+        return 1 - new <= largest + ROUNDING
 
     if by_class:
         columns = [calibrate(truth == k, f"class {k}")[:, k] for k in range(n_classes)]
