@@ -29,6 +29,10 @@ class Section(BaseModel):
         return {name: None if name in off else value for name, value in values.items()}
 
 
+INHERITED = ("backbone", "widths", "depths", "patch_px")
+"""Settings of a net that a child takes from its parent run."""
+
+
 class NetSettings(Section):
     """The net. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
 

@@ -24,6 +24,7 @@ from convnet_galaxies.cli import (
     study_commands,
     train_commands,
 )
+from convnet_galaxies.cli.fixes import make_followable
 from convnet_galaxies.errors import GalaxyError
 
 
@@ -76,7 +77,8 @@ def main() -> None:
     try:
         app()
     except GalaxyError as error:
-        typer.echo(f"Error: {error.message}\nFix: {error.fix}", err=True)
+        fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
+        typer.echo(f"Error: {error.message}\nFix: {fix}", err=True)
         sys.exit(error.exit_code)
 
 

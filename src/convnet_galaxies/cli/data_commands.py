@@ -20,6 +20,7 @@ from convnet_galaxies.cli.options import (
     Workers,
     ZeroPoint,
     progress_bar,
+    refuse_options,
     remark,
     show_json,
 )
@@ -71,6 +72,7 @@ def describe(
 
 @pack_app.command("galaxy-zoo")
 def pack_galaxy_zoo(
+    context: typer.Context,
     images: Annotated[
         Path, typer.Argument(help="images_training_rev1.zip, its folder, or a folder that holds everything.")
     ],
@@ -96,12 +98,13 @@ def pack_galaxy_zoo(
 
     records = read_galaxy_zoo(images, solutions, skip_bad=skip_bad)
     own = default_preprocess(records, crop_px=crop, size_px=size)
-    preprocess, window_px = _like(like) or (own, None)
+    preprocess, window_px = _like(context, like) or (own, None)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
 @pack_app.command("space-warps")
 def pack_space_warps(
+    context: typer.Context,
     catalog: Annotated[
         Path, typer.Argument(help="Catalogue CSV, or a folder with cluster_catalog.csv and cutouts_good/.")
     ],
@@ -127,12 +130,13 @@ def pack_space_warps(
 
     records = read_space_warps(catalog, cutouts, skip_bad=skip_bad)
     own = default_preprocess(records, crop_px=crop, size_px=size)
-    preprocess, window_px = _like(like) or (own, None)
+    preprocess, window_px = _like(context, like) or (own, None)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
 
 
 @pack_app.command("images")
 def pack_images(
+    context: typer.Context,
     images: Annotated[Path, typer.Argument(help="Folder or zip of pictures (JPEG, PNG, TIFF, WebP) or FITS images.")],
     table: Annotated[Path | None, typer.Argument(help="Labels: CSV, Parquet, FITS or VOTable.")] = None,
     output: PackOutput = ...,  # type: ignore[assignment]
@@ -172,7 +176,7 @@ def pack_images(
 
     records = read_image_folder(images, table, label=label, group=group, skip_bad=skip_bad)
     names = None if bands.isdigit() else split_option(bands)
-    own = _like(like, pixel_scale)
+    own = _like(context, like, pixel_scale)
     if own is None:
         number = int(bands) if names is None else len(names)
         chosen = {"crop_px": crop, "size_px": size, "bands": number}
@@ -181,17 +185,20 @@ def pack_images(
             None,
         )
     preprocess, window_px = own
+    if names is None and int(bands) != preprocess.bands:
+        refuse_options(context, "bands", because=f"--like takes {preprocess.bands} bands from {like}")
     planes = None if names is None else read_bands_option(bands, preprocess.bands)
     reading = ReadOptions(pixel_scale, blue_first, zero_point, planes, split_option(hdu), missing)
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, reading, window_px)
 
 
 def _like(  # type: ignore[no-untyped-def]
-    run: str | None, pixel_scale_arcsec: float | None = None
+    context: typer.Context, run: str | None, pixel_scale_arcsec: float | None = None
 ):
     """The Preprocess of a run, and what gives the side of the square that its net sees; None without a run."""
     if run is None:
         return None
+    refuse_options(context, "crop", "size", because=f"--like takes them from {run}")
     from convnet_galaxies.data.input_notes import require_scale
     from convnet_galaxies.runs.card import read_card
 

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from convnet_galaxies.data.json_values import as_plain
+from convnet_galaxies.errors import UsageError
 
 
 class DeviceChoice(StrEnum):
@@ -112,6 +113,21 @@ def accept_old_names(names: dict[str, str]) -> type[TyperCommand]:
             return super().parse_args(ctx, [*renamed, *args[end:]])
 
     return Command
+
+
+def refuse_options(context: typer.Context, *names: str, because: str) -> None:
+    """Raise UsageError when one of these options was given: it would change nothing.
+
+    names: of the command's parameters. because: why, as the end of a sentence.
+    """
+    options = [
+        next(name for name in one.opts if name.startswith("--"))
+        for one in context.command.params
+        if one.name in names and (source := context.get_parameter_source(one.name)) and source.name == "COMMANDLINE"
+    ]
+    if options:
+        text = " and ".join(options)
+        raise UsageError(f"{text}: would change nothing, since {because}", f"leave out {text}")
 
 
 def show_json(result: Any) -> None:

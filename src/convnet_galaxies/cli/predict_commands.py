@@ -33,6 +33,7 @@ from convnet_galaxies.cli.options import (
     ZeroPoint,
     accept_old_names,
     progress_bar,
+    refuse_options,
     remark,
     show_json,
 )
@@ -119,6 +120,7 @@ def predict(
 
 
 def evaluate(
+    context: typer.Context,
     run: Run,
     pack: Annotated[Path, typer.Argument(help="Pack with labels.")],
     part: Part = PartChoice.TEST,
@@ -145,12 +147,19 @@ def evaluate(
 
     images = read_pack(pack)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    chosen = [one.value for one in breakdown or ()]
+    for name in chosen:
+        task = "votes" if name == "question" else "lens"
+        if task not in predictor.classes:
+            because = f"{run} answers {', '.join(predictor.classes)}, not {task}"
+            refuse_options(context, "breakdown", because=because)
+        if name != "question" and name not in images.table:
+            refuse_options(context, "breakdown", because=f"the pack has no column '{name}'")
     result = evaluate_run(predictor, images, part=part.value, stage=stage, seed=seed)
     for text in images.warnings:
         remark(f"Warning: When packed: {text}")
     for text in summarise_pack(pack).facts:
         remark(f"When packed: {text}")
-    chosen = [one.value for one in breakdown or ()]
     show_json(result.figures()) if as_json else typer.echo(render_evaluation(result, by=chosen))
 
 
@@ -188,6 +197,7 @@ def submit(
 
 
 def mine(
+    context: typer.Context,
     run: Run,
     images: Annotated[Path, typer.Argument(help="Folder or zip of fields, or of cutouts, that hold no lens.")],
     output: PackOutput,
@@ -227,6 +237,8 @@ def mine(
     from convnet_galaxies.predict.mining import mine as mine_images
     from convnet_galaxies.predict.predictor import Predictor
 
+    if windows is WindowChoice.OBJECTS:
+        refuse_options(context, "stride_px", because="windows are centred on objects, not on a grid")
     predictor = Predictor(run, device=device.value, views=int(views.value), with_familiarity=False)  # type: ignore[arg-type]
     with progress_bar("Mining", quiet=quiet) as update:
         result = mine_images(

@@ -27,6 +27,7 @@ from convnet_galaxies.cli.options import (
     Workers,
     accept_old_names,
     progress_bar,
+    refuse_options,
     remark,
     show_json,
 )
@@ -164,6 +165,7 @@ def unknown(
 
 
 def report(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="Run, study, folder of `demo`, or folder of `unknown`.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, an HTML file.")],
     pack: Annotated[
@@ -190,8 +192,19 @@ def report(
     """
     check_paths(inputs=[pack, truth], output=output, force=force)
     from convnet_galaxies.show.lens_sections import Survey
-    from convnet_galaxies.show.report import write_report
+    from convnet_galaxies.show.report import find_kind, write_report
 
+    kind = find_kind(source)
+    of_run = ("part", "stage", "truth")
+    of_scores = ("survey_lenses", "survey_images", "views", "seed")
+    if kind == "run" and pack is None:
+        refuse_options(context, *of_run, *of_scores, because="the report of a run has no figures without --pack")
+    elif kind == "demo":
+        refuse_options(
+            context, "pack", *of_run, because=f"{source} is a demo, whose report is of all its runs and packs"
+        )
+    elif kind != "run":
+        refuse_options(context, *of_run, *of_scores, because=f"{source} holds the figures of its report already")
     summary = write_report(
         source,
         output,

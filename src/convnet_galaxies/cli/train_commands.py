@@ -25,6 +25,7 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     show_json,
 )
+from convnet_galaxies.errors import UsageError
 from convnet_galaxies.model.tasks import TASKS
 
 if TYPE_CHECKING:  # pydantic is imported where it is used
@@ -51,15 +52,25 @@ def register(app: typer.Typer) -> None:
 
 def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | None, parent: str | None) -> Settings:
     """The settings of a run; what is not said about the net is as in the parent."""
-    from convnet_galaxies.settings import Settings, load_settings
+    from convnet_galaxies.settings import INHERITED, Settings, load_settings
 
-    base = None
-    if parent is not None:
-        from convnet_galaxies.runs.card import read_card
+    seeds = [] if seed is None else [f"seed={seed}"]
+    if parent is None:
+        return load_settings(path, [*(changes or []), *seeds])
+    from convnet_galaxies.runs.card import read_card
 
-        # A plain net of single pixels takes any input; the parent's net comes back, and the input fits itself to it.
-        base = Settings(net=read_card(parent).net.model_copy(update={"backbone": "plain", "patch_px": 1}))
-    return load_settings(path, [*(changes or []), *([] if seed is None else [f"seed={seed}"])], base)
+    # A plain net of single pixels takes any input; the parent's net comes back, and the input fits itself to it.
+    net = read_card(parent).net
+    base = Settings(net=net.model_copy(update={"backbone": "plain", "patch_px": 1}))
+    chosen = load_settings(path, [*(changes or []), *seeds], base)
+    for name in INHERITED:
+        wanted, found = getattr(chosen.net, name), getattr(net, name)
+        if wanted != found and any(change.partition("=")[0].strip() == f"net.{name}" for change in changes or ()):
+            raise UsageError(
+                f"--set net.{name}: would change nothing, since the net comes from {parent}, where it is {found}",
+                f"leave out --set net.{name}, or train from scratch without --from",
+            )
+    return chosen
 
 
 def train(

@@ -216,13 +216,13 @@ def _pick(planes: list[Plane], wanted: Sequence[str], name: str) -> list[Plane]:
 def _unsettled(planes: list[Plane], number: int, name: str) -> BadImageError:
     handles = [_handle(plane, k) for k, plane in enumerate(planes, 1)]
     if len(planes) < number:
-        fix = "give images of that many bands, or of one band; pack with --bands for a net of your own"
+        fix = f"give images of {number} bands or of one, or train a net on packs of `pack images --bands {len(planes)}`"
     else:
         bands = [plane.band for plane in planes]
         ordered = sorted(zip(planes, handles, strict=True), key=lambda pair: pair[0].band or Band(0, ""), reverse=True)
         example = [handle for _, handle in ordered] if all(bands) else handles[::-1]
         fix = f"choose {number} of the {len(planes)}, e.g. --bands {','.join(example[-number:])}"
-        fix += "" if number == 1 else f", or pack all with --bands {len(planes)} for a net of your own"
+        fix += "" if number == 1 else f", or train a net on packs of `pack images --bands {len(planes)}`"
     named = f" ({_list(planes)})" if any(plane.band for plane in planes) else ""
     return BadImageError(f"{name}: found {len(planes)} bands, expected {number}{named}", fix)
 

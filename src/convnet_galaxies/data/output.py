@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -61,6 +63,27 @@ def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], boo
                 old.rename(path)
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def claim_folder(folder: Path, name: str, facts: dict[str, Any], what: str, *, force: bool = False) -> None:
+    """Begin a folder that is filled step by step: write its facts, or check that they are those of earlier steps.
+
+    name: of the JSON file of the facts. what: the folder holds, as a noun.
+    Raises UsageError when it holds something else, or was begun with other facts, unless force.
+    """
+    path = folder / name
+    if path.is_file():
+        if json.loads(path.read_text("utf-8")) == facts:
+            return
+        if not force:
+            raise UsageError(
+                f"{folder}: holds a {what} of another plan, settings or packs",
+                "choose another output, or pass --force to replace it",
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder}: holds something else than a {what}", "choose another output")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
 
 def require_space(path: Path, size_bytes: int) -> None:

@@ -280,7 +280,7 @@ def _read_description(path: Path, *, any_version: bool = False) -> dict[str, Any
 
 
 def _damaged(path: Path, found: str) -> InputError:
-    return InputError(f"{path}: the pack is damaged ({found})", "pack the source again, with --force")
+    return InputError(f"{path}: the pack is damaged ({found})", "pack the source again with `pack --force`")
 
 
 def _summarise(path: Path, description: dict[str, Any], *, unchanged: bool) -> PackSummary:

@@ -252,5 +252,6 @@ def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
     if found == 1:  # a grey image shown to a colour net
         return np.repeat(pixels, bands, axis=2)
     raise BadImageError(
-        f"{name}: found {found} bands, expected {bands}", f"use images of {bands} bands, or pack with --bands {found}"
+        f"{name}: found {found} bands, expected {bands}",
+        f"use images of {bands} bands, or train a net on packs of `pack images --bands {found}`",
     )

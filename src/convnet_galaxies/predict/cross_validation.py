@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from convnet_galaxies.data.output import claim_folder
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, UsageError
@@ -19,8 +21,9 @@ from convnet_galaxies.model.tasks import TASKS, find_task
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import Scores, score_task
-from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.settings import Settings
+from convnet_galaxies.runs.folder import RunFolder, run_path
+from convnet_galaxies.runs.weights import fingerprint
+from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.train.fit import Moment, fit
 
 
@@ -66,9 +69,11 @@ def cross_validate(
 ) -> CrossValidation:
     """Train a net a fold and score all held-out predictions together.
 
-    output: folder with a run a fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
-        are not trained again. settings.split.validation is taken from the training folds.
-    Raises InputError for images without labels and UsageError for an impossible number of folds.
+    output: folder with a run per fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
+        are not trained again. ``crossval.json`` keeps the folds of one call from being mixed with those of another.
+    settings.split.validation is taken from the training folds.
+    Raises InputError for images without labels, and UsageError for an impossible number of folds or an output of
+    other settings, folds or images, unless force.
     """
     if not find_task(task).has_labels:
         choices = ", ".join(name for name, one in TASKS.items() if one.has_labels)
@@ -83,6 +88,15 @@ def cross_validate(
     has_strata = values.ndim == 1 and (bool(target.classes) or set(np.unique(values)) <= {0.0, 1.0})
     labels = values if has_strata else np.zeros(len(images))
     fold = deal_folds(labels, groups, folds, seed=settings.seed)
+    text = "\n".join(map(" ".join, zip(images.table["id"].astype(str), fold.astype(str), strict=True)))
+    facts = {
+        "task": task,
+        "folds": folds,
+        "settings": write_settings(settings),
+        "parent_sha256": None if parent is None else fingerprint(RunFolder(run_path(parent)).weights),
+        "folds_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    claim_folder(output, "crossval.json", facts, "cross-validation", force=force)
     answer: np.ndarray | None = None
     for number in range(folds):
         held_out = fold == number

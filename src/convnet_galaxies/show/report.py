@@ -86,7 +86,7 @@ def write_page(page: Page, output: Path, *, force: bool = False) -> int:
     if len(data) > MOST_BYTES:
         raise InputError(
             f"{output}: the report would take {len(data) / 1e6:.0f} MB, expected at most {MOST_BYTES / 1e6:.0f} MB",
-            "pack smaller images (--size), whose galleries take less",
+            "pack smaller images with `pack --size`, whose galleries take less",
         )
     with new_file(output, force=force) as temporary:
         temporary.write_bytes(data)

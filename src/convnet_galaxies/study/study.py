@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.output import claim_folder, new_file
 from convnet_galaxies.data.records import ImageSet, stage_rows
-from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
@@ -197,12 +196,4 @@ def _settle(
         "images": [len(zoo), len(lenses)],
         "split_sha256": hashlib.sha256(split.encode()).hexdigest(),
     }
-    path = output / "study.json"
-    if path.is_file():
-        if json.loads(path.read_text("utf-8")) != facts:
-            raise UsageError(f"{output}: holds a study of another plan, settings or packs", "choose another output")
-        return
-    if output.exists() and any(output.iterdir()):
-        raise UsageError(f"{output}: holds something else than a study", "choose another output")
-    output.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    claim_folder(output, "study.json", facts, "study")

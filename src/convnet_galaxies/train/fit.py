@@ -82,7 +82,9 @@ def fit(
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        raise InputError(f"{output}: the disk is full", "make room, then continue with --resume") from None
+        raise InputError(
+            f"{output}: the disk is full", "make room and call the same again, or continue with --resume"
+        ) from None
     return run
 
 

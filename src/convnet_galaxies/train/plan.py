@@ -22,7 +22,7 @@ from convnet_galaxies.runs.card import ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
 from convnet_galaxies.runs.weights import fingerprint, load_net
-from convnet_galaxies.settings import NetSettings, Settings, write_settings
+from convnet_galaxies.settings import INHERITED, NetSettings, Settings, write_settings
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
             f"pack: found {images.preprocess.bands} bands, expected {card.preprocess.bands} as in the parent run",
             "pack with the same bands, or train from scratch",
         )
-    fixed = {name: getattr(card.net, name) for name in ("backbone", "widths", "depths", "patch_px")}
+    fixed = {name: getattr(card.net, name) for name in INHERITED}
     wanted = settings.net.model_dump()
     step = card.net.input_step_px
     if settings.net.input_px % step:
