@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
+import grimp
 import numpy as np
 import pytest
 from PIL import Image
@@ -95,6 +97,13 @@ def test_only_simulation_needs_the_extra_and_names_it_when_it_is_absent(tmp_path
     assert done.stderr.count("simulation: found no GalSim") == len(refused)
     assert done.stderr.count("pip install 'convnet-galaxies[simulate]'") == len(refused)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "p.csv"], "nothing was begun"
+
+
+def test_no_module_imports_itself_in_a_circle_not_even_within_functions() -> None:
+    graph = grimp.build_graph("convnet_galaxies", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert sum(map(len, imports.values())) > 500
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -7,13 +7,13 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 from small_sets import ROUNDING, make_lens_set, make_vote_set, tiny
 
-from convnet_galaxies.cli.tables import render_evaluation
 from convnet_galaxies.data.records import ImageSet, join_sets
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
+from convnet_galaxies.predict.evaluation_report import evaluation_report
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.train.fit import fit
@@ -99,7 +99,7 @@ def test_a_task_that_cannot_be_measured_is_told_and_one_alone_is_refused(world, 
     result = evaluate(make(world, "both"), same)
     assert list(result.scores) == ["flavor"]
     assert "expected lenses and non-lenses" in result.figures()["faults"]["lens"]
-    assert "not scored: scores: found 0 lenses among 96 images" in render_evaluation(result)
+    assert "not scored: scores: found 0 lenses among 96 images" in evaluation_report(result).text()
     with pytest.raises(InputError, match="expected lenses and non-lenses"):
         evaluate(make(world, "lens"), same)
 
@@ -191,17 +191,19 @@ def test_stage_chooses_images_of_that_stage(world, lens_set) -> None:
 
 
 def test_table_shows_every_figure_with_its_interval(world, vote_set, lens_set) -> None:
-    text = render_evaluation(evaluate(make(world, "zoo"), vote_set), by=("question",))
+    text = evaluation_report(evaluate(make(world, "zoo"), vote_set), by=("question",)).text()
     assert text.splitlines()[0].endswith("held-out images (test), 1 view")
     assert "77 images refused" in text
     assert text.count(" to ") >= 12
-    text = render_evaluation(evaluate(make(world, "both"), rename(lens_set, 1)), by=("flavor", "stage"))
+    result = evaluate(make(world, "both"), rename(lens_set, 1))
+    text = evaluation_report(result, by=("flavor", "stage")).text()
     for name in (
         "AUROC",
         "TPR10",
         "accuracy of always no",
-        "flavor lensed quasar",
+        "By flavor of the lens",
+        "lensed quasar",
         "stage 2",
-        "true \\ predicted",
+        "true flavor (rows) and predicted flavor (columns)",
     ):
         assert name in text

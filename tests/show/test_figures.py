@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.blocks import Gallery, Page, Section, Table, Text
+from convnet_galaxies.measure.intervals import Estimate, format_percent
 from convnet_galaxies.measure.ranking import Ranking, measure_tpr
-from convnet_galaxies.show import lens_tables
 from convnet_galaxies.show.canvas import COLORS
 from convnet_galaxies.show.figures import plot_intervals, plot_roc
 from convnet_galaxies.show.galleries import encode_png, lens_galleries, show_probability
-from convnet_galaxies.show.page import Gallery, Page, Section, Table, Text, render_page
+from convnet_galaxies.show.page import render_page
 
 
 def test_marked_tpr_are_those_that_the_tables_state() -> None:
@@ -73,7 +73,8 @@ def test_words_of_the_user_cannot_become_markup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(1.0, "100"), (0.42, "42"), (0.0995, "10"), (0.074, "7.4"), (8.3e-4, "0.083")]
+    ("share", "text"),
+    [(1.0, "100.0"), (0.42, "42.0"), (0.0995, "9.95"), (0.074, "7.40"), (8.3e-4, "0.083"), (0, "0.00")],
 )
-def test_purities_are_written_without_exponents(share: float, text: str) -> None:
-    assert lens_tables._percent(share) == text
+def test_shares_are_written_in_percent_without_exponents(share: float, text: str) -> None:
+    assert format_percent(share) == text

@@ -14,7 +14,7 @@ from convnet_galaxies.show.report import write_report
 from convnet_galaxies.simulate import space_warps
 from convnet_galaxies.simulate.lens import FLAVORS
 from convnet_galaxies.study.demo import SIZES, DemoResult, DemoSize, choose_size, describe_size, run_demo
-from convnet_galaxies.study.first_look import read_first_look, render_first_look
+from convnet_galaxies.study.first_look import first_look_report, read_first_look
 from convnet_galaxies.study.machine import Machine, look_at_machine
 
 RUNS = ("zoo", "stage1-scratch", "stage1-from-zoo", "stage2-scratch", "stage2-from-zoo")
@@ -47,7 +47,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
             machine="a test",
             device="cpu",
             workers=1,
-            on_first_look=lambda look: told.append(render_first_look(look)),
+            on_first_look=lambda look: told.append(first_look_report(look).text()),
             on_step=lambda name, seconds: told.append(name),
         )
         (folder / "told.txt").write_text("\n".join(told))

@@ -21,9 +21,8 @@ from convnet_galaxies.study.results import (
     read_predictions,
     read_results,
     summarize_study,
-    write_results,
 )
-from convnet_galaxies.study.results_text import render_results
+from convnet_galaxies.study.study_report import study_report, write_results
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_differences_are_the_means_over_seeds_of_those_of_scikit_learn(study: tu
 
 def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, StudyResults]) -> None:
     _, results = study
-    first = render_results(results).splitlines()[0]
+    first = study_report(results).text().splitlines()[0]
     assert first == results.sentence
     assert first.startswith(
         "Starting from the Galaxy Zoo net instead of from scratch, on stage 1 the AUROC changes by +"

@@ -15,8 +15,8 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.study.known_images import Scored, choose_known
 from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
+from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import rank_images
-from convnet_galaxies.study.unknown_text import render_unknown
 
 N_LENSES = 30
 
@@ -73,7 +73,7 @@ def test_the_answer_has_no_null_but_what_was_not_asked(answered: tuple[UnknownRe
     result, _, _ = answered
     text = json.dumps(as_plain(result) | {"eyes": "", "lens_shift": ""})
     assert "null" not in text.replace('"warning": null', "")
-    assert result.sentence in render_unknown(result)
+    assert result.sentence in unknown_report(result).text()
 
 
 def test_few_labelled_lenses_give_a_wide_interval_with_a_warning() -> None:
@@ -84,7 +84,7 @@ def test_few_labelled_lenses_give_a_wide_interval_with_a_warning() -> None:
     fraction = result.prevalence.fraction["lens"]
     assert fraction.warning == "only 3 labelled groups of class lens: the interval is rough"
     assert fraction.low <= 0.05 <= fraction.high
-    assert "only 3 labelled groups of class lens" in render_unknown(result)
+    assert "only 3 labelled groups of class lens" in unknown_report(result).text()
 
 
 def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
@@ -96,7 +96,7 @@ def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
     with few_resamples():
         result, _ = answer_unknown(known, shifted, seed=0)
     assert result.shift.verdict == "differ"
-    assert "rests on an assumption that does not hold" in render_unknown(result)
+    assert "rests on an assumption that does not hold" in unknown_report(result).text()
 
 
 def test_no_unknown_image_and_impossible_assumptions_are_refused() -> None:

@@ -140,9 +140,9 @@ def evaluate(
     Example: `convnet-galaxies evaluate stage1 lenses.pack --breakdown flavor`
     """
     check_paths(runs=[run], inputs=[pack])
-    from convnet_galaxies.cli.tables import render_evaluation
     from convnet_galaxies.data.pack import read_pack, summarise_pack
     from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
+    from convnet_galaxies.predict.evaluation_report import evaluation_report
     from convnet_galaxies.predict.predictor import Predictor
 
     images = read_pack(pack)
@@ -160,7 +160,8 @@ def evaluate(
         remark(f"Warning: When packed: {text}")
     for text in summarise_pack(pack).facts:
         remark(f"When packed: {text}")
-    show_json(result.figures()) if as_json else typer.echo(render_evaluation(result, by=chosen))
+    report = evaluation_report(result, by=chosen)
+    show_json(result.figures()) if as_json else typer.echo(report.text())
 
 
 def submit(

@@ -80,10 +80,10 @@ def study(
     check_paths(inputs=[zoo, space_warps])
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.settings import load_settings
-    from convnet_galaxies.study.results import summarize_study, write_results
-    from convnet_galaxies.study.results_text import render_results
+    from convnet_galaxies.study.results import summarize_study
     from convnet_galaxies.study.small import SMALL_SETTINGS
     from convnet_galaxies.study.study import StudyPlan, run_study
+    from convnet_galaxies.study.study_report import study_report, write_results
 
     chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS if settings is None else None)
     epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
@@ -96,7 +96,7 @@ def study(
     with progress_bar("Measuring", quiet=quiet) as update:
         results = summarize_study(output, sources={"zoo": zoo, "space_warps": space_warps}, progress=update)
     write_results(output, results)
-    show_json(results) if as_json else typer.echo(render_results(results))
+    show_json(results) if as_json else typer.echo(study_report(results).text())
 
 
 def unknown(
@@ -143,8 +143,8 @@ def unknown(
     """
     check_paths(runs=[run], inputs=[pack, known, *(grades or ()), *(crowd or ())], output=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.study.unknown_report import unknown_report
     from convnet_galaxies.study.unknown_run import study_unknown
-    from convnet_galaxies.study.unknown_text import render_unknown
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     result = study_unknown(
@@ -161,7 +161,7 @@ def unknown(
         force=force,
         progress=lambda text: remark(f"{text} ...", quiet=quiet),
     )
-    show_json(result) if as_json else typer.echo(render_unknown(result))
+    show_json(result) if as_json else typer.echo(unknown_report(result).text())
 
 
 def report(
@@ -252,15 +252,16 @@ def demo(
     """
     import time
 
+    from convnet_galaxies.blocks import Table
+
     started = time.monotonic()
     remark("Simulating a handful of images, to ask the built-in weights about them", quiet=quiet)
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.show.first_look_page import first_look_page
     from convnet_galaxies.show.report import write_page, write_report
     from convnet_galaxies.study.demo import SIZES, choose_size, describe_size, run_demo
-    from convnet_galaxies.study.first_look import FirstLook, render_first_look
+    from convnet_galaxies.study.first_look import FirstLook, first_look_report
     from convnet_galaxies.study.machine import look_at_machine
-    from convnet_galaxies.study.results_text import align
     from convnet_galaxies.study.small import SMALL_SETTINGS
 
     chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS)
@@ -270,7 +271,7 @@ def demo(
     def show(look: FirstLook) -> None:
         page = output / "first-look.html"
         write_page(first_look_page(look), page, force=True)
-        remark(f"\nAfter {time.monotonic() - started:.0f} s:\n{render_first_look(look)}\n", quiet=quiet)
+        remark(f"\nAfter {time.monotonic() - started:.0f} s:\n{first_look_report(look).text()}\n", quiet=quiet)
         remark("\n".join([f"Page: {page}", "", *describe_size(demo_size, str(machine))]), quiet=quiet)
 
     def tell(name: str, seconds: float) -> None:
@@ -297,15 +298,13 @@ def demo(
     if as_json:
         show_json(result)
         return
-    rows = [["", "value", "95 % interval"]]
-    for name, figure in result.figures:
-        rows.append([name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}"])
-        if "RMSE" in name:
-            rows.append(["  always the mean votes", f"{result.mean_votes_rmse:.4f}", ""])
-    times = [[name, f"{seconds:.0f} s"] for name, seconds in result.seconds.items()]
-    times.append(["together", f"{sum(result.seconds.values()):.0f} s"])
-    for line in (*align(rows), "", *align(times), "", *(f"{name}: {path}" for name, path in result.paths.items())):
-        typer.echo(line)
+    times = {**result.seconds, "together": sum(result.seconds.values())}
+    for table in (
+        Table("", ("", "value (95 % interval)"), tuple((name, f"{one:.4f}") for name, one in result.figures)),
+        Table("", ("", "time"), tuple((name, f"{seconds:.0f} s") for name, seconds in times.items())),
+        Table("", ("", "written to"), tuple((name, str(path)) for name, path in result.paths.items())),
+    ):
+        typer.echo("\n".join([*table.lines(), ""]))
 
 
 def _read_shares(text: str) -> tuple[float, ...]:

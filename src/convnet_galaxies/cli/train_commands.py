@@ -176,10 +176,10 @@ def crossval(
     Example: `convnet-galaxies crossval candidates.pack --from zoo --folds 5 -o folds`
     """
     check_paths(runs=[parent], inputs=packs)
-    from convnet_galaxies.cli.tables import render_scores
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.predict.cross_validation import cross_validate
+    from convnet_galaxies.predict.evaluation_report import score_tables
 
     chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
@@ -201,8 +201,8 @@ def crossval(
         show_json(result)
         return
     typer.echo(f"{output}: {result.images:,} images in {folds} folds; predictions in {result.predictions}")
-    for line in render_scores(result.scores[str(task)], by=("flavor", "stage")):
-        typer.echo(line)
+    for table in score_tables(result.scores[str(task)], by=("flavor", "stage")):
+        typer.echo("\n".join(["", *table.lines()]))
 
 
 def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.blocks import Table
 from convnet_galaxies.data.archive import find_images, is_image, visible_members
 from convnet_galaxies.data.catalog_values import count_tables
 from convnet_galaxies.data.fits_image import list_hdus
@@ -27,17 +28,6 @@ from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.paths import name_some, require_path, visible_names
 
-Cell = str | int | float | None
-
-
-@dataclass(frozen=True)
-class CountTable:
-    """A small table: title, names of columns, rows of cells (None for nothing)."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
 
 @dataclass(frozen=True)
 class Description:
@@ -50,7 +40,7 @@ class Description:
     title: str
     kind: str
     lines: tuple[str, ...]
-    tables: tuple[CountTable, ...] = ()
+    tables: tuple[Table, ...] = ()
     problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,7 +76,7 @@ def describe(*sources: Path) -> Description:
 def render_description(description: Description) -> str:
     """The description as plain text, tables in aligned columns."""
     blocks = [f"{description.title}: {description.kind}", "\n".join(f"  {line}" for line in description.lines)]
-    blocks += [_render_table(table) for table in description.tables]
+    blocks += ["\n".join(table.lines()) for table in description.tables]
     if description.problems:
         blocks.append("Problems\n" + "\n".join(f"  {problem}" for problem in description.problems))
     else:
@@ -143,7 +133,7 @@ def _describe_table(path: Path, images: Path | None) -> Description:
     if images is not None:
         return _describe_records(read_image_folder(images, path, skip_bad=True))
     rows = tuple((name, _kind_of(frame[name]), int(frame[name].isna().sum()), _range_of(frame[name])) for name in frame)
-    table = CountTable("columns", ("column", "kind", "missing", "values"), rows)
+    table = Table("columns", ("column", "kind", "missing", "values"), rows)
     about = (f"{len(frame):,} rows and {len(frame.columns)} columns", *table_remarks(frame))
     return Description("", "table", about, (table,))
 
@@ -204,9 +194,9 @@ def _line_on_groups(table: pd.DataFrame, links: tuple[str, ...]) -> str:
     return f"{len(sizes):,} groups{by}, which no split divides; the largest has {int(sizes.iloc[0]):,}"
 
 
-def _count_labels(table: pd.DataFrame) -> tuple[list[CountTable], list[str], list[str]]:
+def _count_labels(table: pd.DataFrame) -> tuple[list[Table], list[str], list[str]]:
     """Tables, problems and lines on whatever labels a table has."""
-    tables: list[CountTable] = []
+    tables: list[Table] = []
     problems: list[str] = []
     lines: list[str] = []
     if set(VOTE_COLUMNS) <= set(table):
@@ -214,7 +204,7 @@ def _count_labels(table: pd.DataFrame) -> tuple[list[CountTable], list[str], lis
         tree = check_tree(votes[np.isfinite(votes).all(axis=1)])
         rows = zip(QUESTIONS, tree.broken_rows, tree.largest_deviation, strict=True)
         tables.append(
-            CountTable(
+            Table(
                 f"sums of the tree over {tree.rows:,} rows",
                 ("question", "asks", f"rows beyond {tree.tolerance:g}", "largest deviation"),
                 tuple((question.number, question.text, broken, deviation) for question, broken, deviation in rows),
@@ -229,16 +219,16 @@ def _count_labels(table: pd.DataFrame) -> tuple[list[CountTable], list[str], lis
             if column in table:
                 counts = table[column].astype("object").fillna("unknown").value_counts()
                 found = tuple((str(value), int(count)) for value, count in counts.items())
-                tables.append(CountTable(column, ("value", "count"), found))
+                tables.append(Table(column, ("value", "count"), found))
     return tables, problems, lines
 
 
-def _as_count_table(title: str, frame: pd.DataFrame) -> CountTable:
+def _as_count_table(title: str, frame: pd.DataFrame) -> Table:
     rows = tuple(
         tuple(None if pd.isna(cell) else cell.item() if isinstance(cell, np.generic) else cell for cell in row)
         for row in frame.itertuples(index=False, name=None)
     )
-    return CountTable(title, tuple(frame.columns), rows)
+    return Table(title, tuple(frame.columns), rows)
 
 
 def _kind_of(values: pd.Series) -> str:
@@ -258,29 +248,3 @@ def _range_of(values: pd.Series) -> str:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return f"{present.min():g} to {present.max():g}"
     return f"{present.nunique():,} different, e.g. {present.iloc[0]}"
-
-
-def _render_table(table: CountTable) -> str:
-    cells = [list(table.columns), *[[_render_cell(cell) for cell in row] for row in table.rows]]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(table.columns))]
-    is_number = [
-        all(isinstance(row[place], int | float | None) for row in table.rows) for place in range(len(table.columns))
-    ]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_number, strict=True)
-        )
-        for row in cells
-    ]
-    return table.title + "\n" + "\n".join(f"  {line}".rstrip() for line in lines)
-
-
-def _render_cell(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    if isinstance(cell, float):
-        return f"{cell:.1f}" if abs(cell) >= 0.1 else f"{cell:.2g}"
-    return cell

@@ -20,7 +20,7 @@ take few values, such as TPR0. Coverage is measured in tests/measure/test_interv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +41,7 @@ ELEMENTS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number and how well it is known.
+    """One number and how well it is known. It formats itself: ``f"{estimate:.3f}"`` is ``0.981 (0.962 to 0.991)``.
 
     value: the estimate; low, high: ends of the interval, both in the unit of the value, all finite.
     level: intended coverage of the interval, 0 to 1.
@@ -56,7 +56,35 @@ class Estimate:
     warning: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})" + (" *" if self.warning else "")
+        return self.text(".4g")
+
+    def __format__(self, spec: str) -> str:
+        return self.text(spec) if spec else str(self)
+
+    def text(self, spec: str, *, star: bool = True) -> str:
+        """Return the value and, in brackets, its interval; a star stands for a warning, see star_notes.
+
+        spec: the format of the numbers, as for a float. A sign is written before the value only. ``%`` gives percent,
+        with the digits that a share needs: ``3.10 % (2.02 to 4.41)``.
+        """
+        value = f"{format_percent(self.value)} %" if spec == "%" else format(self.value, spec)
+        return f"{value} ({self.span(spec)})" + " *" * (star and self.warning is not None)
+
+    def span(self, spec: str) -> str:
+        """Return the interval alone, e.g. ``0.962 to 0.991``."""
+        write = format_percent if spec == "%" else (lambda number: format(number, spec.removeprefix("+")))
+        return f"{write(self.low)} to {write(self.high)}"
+
+
+def format_percent(share: float) -> str:
+    """Return a share in percent, at least two digits of it: ``0.083``, ``3.10``, ``74.2``; without the sign %."""
+    percent = 100 * share
+    return f"{percent:.{1 if percent >= 10 else 2 if percent >= 0.1 or percent < 0.001 else 3}f}"
+
+
+def star_notes(estimates: Iterable[Estimate]) -> tuple[str, ...]:
+    """Return what the stars of some estimates stand for, each warning once."""
+    return tuple(f"* {text}" for text in dict.fromkeys(one.warning for one in estimates) if text)
 
 
 def check_level(level: float) -> None:

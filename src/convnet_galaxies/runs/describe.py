@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnet_galaxies.data.describe import CountTable, Description
+from convnet_galaxies.blocks import Table
+from convnet_galaxies.data.describe import Description
 from convnet_galaxies.runs.folder import BUILTIN, RunFolder, run_path
 from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import load_nets
@@ -56,7 +57,7 @@ def describe_run(source: str | Path) -> Description:
             (part, *(int(counts[used].get(part, 0)) if used in counts else 0 for used in (True, False)))
             for part in ("train", "validation", "test")
         )
-        tables.append(CountTable("split", ("part", "labelled", "not used"), rows))
+        tables.append(Table("split", ("part", "labelled", "not used"), rows))
     if run.metrics.is_file():
         last = pd.read_csv(run.metrics).iloc[-1]
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())

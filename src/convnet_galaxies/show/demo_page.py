@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from convnet_galaxies.blocks import Block, Page, Section, Table, Text, section
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.score_table import scores_of
@@ -16,16 +17,14 @@ from convnet_galaxies.predict.evaluation import ScoredTask, evaluate
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.runs.folder import RunFolder, is_run
 from convnet_galaxies.show.figures import plot_learning
-from convnet_galaxies.show.first_look_page import first_look_section
+from convnet_galaxies.show.first_look_page import first_look_page
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
-from convnet_galaxies.show.page import Block, Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import count_images, list_commands, list_settings, list_versions
 from convnet_galaxies.show.run_page import card
-from convnet_galaxies.show.unknown_page import unknown_sections
-from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
+from convnet_galaxies.show.unknown_page import illustrate_unknown
+from convnet_galaxies.show.votes_section import votes_sections
 from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, describe_size, score_unknown
 from convnet_galaxies.study.first_look import has_first_look, read_first_look
-from convnet_galaxies.study.results_text import brief
 from convnet_galaxies.study.unknown_run import is_unknown
 
 LENS_RUNS = {
@@ -62,7 +61,7 @@ def demo_page(
     sealed = _sealed_table(folder, device=device, views=views, seed=seed)
     first_look = folder / FIRST_LOOK_NAME
     sections: list[Section | None] = [
-        first_look_section(read_first_look(first_look, seed=seed)) if has_first_look(first_look) else None,
+        *(first_look_page(read_first_look(first_look, seed=seed)).sections if has_first_look(first_look) else ()),
         *votes_sections(votes),
         *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
         flavor_section(flavors.scores, flavors.fault, survey=survey) if flavors else None,
@@ -70,24 +69,14 @@ def demo_page(
     ]
     cards = []
     if isinstance(votes.scores, VoteScores):
-        cards.append(card("RMSE of the votes", votes.scores.rmse, f"mean votes: {mean_votes_rmse(votes.values):.4f}"))
+        cards.append(card("RMSE of the votes", votes.scores.rmse))
     for name, one in nets.items():
         if isinstance(one.scores, LensScores):
             cards.append(card(f"AUROC, {name}", one.scores.overall["auroc"]))
-    first = next(iter(nets.values())).scores
-    if isinstance(first, LensScores):
-        cards.append(card("accuracy, stage 1, from scratch", first.overall["accuracy"], "first user: 0.975"))
-        cards.append(card("log loss, stage 1, from scratch", first.overall["log_loss"], "first user: 0.132"))
-    second = nets[LENS_RUNS["stage1-from-zoo"]].scores
-    if isinstance(second, LensScores):
-        cards.append(card("log loss, stage 1, from zoo", second.overall["log_loss"], "first user: 0.070"))
     if is_unknown(folder / "unknown"):
-        more, result = unknown_sections(folder / "unknown", pack=folder / "lenses.pack")
-        sections += more
-        count = result.prevalence.count["lens"]
-        cards.append(
-            Card("lenses among the UNKNOWN", f"{count.value:,.0f}", f"{count.low:,.0f} to {count.high:,.0f} estimated")
-        )
+        unknown = illustrate_unknown(folder / "unknown", pack=folder / "lenses.pack")
+        sections += unknown.sections
+        cards += unknown.cards
     names = {"zoo": "zoo, votes", **LENS_RUNS}
     metrics = {text: pd.read_csv(RunFolder(runs / name).metrics) for name, text in names.items()}
     sections += [
@@ -139,7 +128,7 @@ def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> B
             scores = score_unknown(Predictor(run, device=device, views=views), lenses, sealed, seed=seed)
         except InputError as error:
             return Text(f"Not scored: {error.message}.", True)
-        rows.append((text, *(brief(scores.overall[name]) for name in shown)))
+        rows.append((text, *(f"{scores.overall[name]:.3f}" for name in shown)))
     assert scores is not None
     return Table(
         f"UNKNOWN cutouts by their sealed truth: {scores.n_lenses:,} lenses among {scores.n_images:,}",

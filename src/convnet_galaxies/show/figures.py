@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
+from convnet_galaxies.blocks import Plot
 from convnet_galaxies.measure.calibration import Reliability
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.selection import Selection, SurveyCurve
 from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, look
-from convnet_galaxies.show.page import Plot
 
 
 def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
@@ -188,8 +188,7 @@ def plot_confusion(scores: FlavorScores) -> Plot:
     words = ", ".join(f"{name} {100 * figure.value:.0f} %" for name, figure in scores.completeness.items())
     return drawing.plot(
         f"Confusion matrix of flavors. Found as such: {words}",
-        f"Which flavor is taken for which; rows add to 100 %. Accuracy {scores.accuracy.value:.3f} "
-        f"({scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}).",
+        f"Which flavor is taken for which; rows add to 100 %. Accuracy {scores.accuracy:.3f}.",
     )
 
 
@@ -203,5 +202,5 @@ def plot_intervals(rows: Sequence[tuple[str, Estimate]], label: str, alt: str, c
         axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
-    words = "; ".join(f"{name}: {one.value:.3g} ({one.low:.3g} to {one.high:.3g})" for name, one in rows)
+    words = "; ".join(f"{name}: {one:.3g}" for name, one in rows)
     return drawing.plot(f"{alt} {words}", caption)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from convnet_galaxies.blocks import Gallery, Picture
 from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
-from convnet_galaxies.show.page import Gallery, Picture
 
 SHOWN = 12
 

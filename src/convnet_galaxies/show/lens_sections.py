@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.blocks import Block, Section, Table, Text, section
 from convnet_galaxies.measure.calibration import calibrate_held_out, measure_reliability, stack_binary
 from convnet_galaxies.measure.confusion import FlavorScores, expect_flavors
+from convnet_galaxies.measure.intervals import star_notes
 from convnet_galaxies.measure.scores import LensScores
 from convnet_galaxies.measure.selection import (
     SURVEY_FIELDS,
@@ -20,22 +22,10 @@ from convnet_galaxies.measure.selection import (
     measure_selection,
 )
 from convnet_galaxies.predict.evaluation import ScoredTask
+from convnet_galaxies.predict.evaluation_report import TITLES, compare_runs, score_tables
 from convnet_galaxies.show.figures import plot_confusion, plot_reliability, plot_roc, plot_selection, plot_survey
 from convnet_galaxies.show.galleries import lens_galleries
-from convnet_galaxies.show.lens_tables import (
-    by_table,
-    conformal_table,
-    count_figure,
-    figures_tables,
-    first_user_table,
-    percent_figure,
-    stage_one,
-    star_notes,
-    survey_flavor_table,
-    survey_table,
-)
-from convnet_galaxies.show.page import Block, Section, Table, Text, section
-from convnet_galaxies.study.results_text import brief
+from convnet_galaxies.show.lens_tables import conformal_table, survey_flavor_table, survey_table
 
 PROPERTIES = {
     "einstein_radius_arcsec": "Einstein radius (arcsec)",
@@ -60,7 +50,8 @@ def lens_sections(
     nets: name to its answers for the task lens. lens_table: truth of the lenses by ZooID, with PROPERTIES.
     Raises UsageError for a prevalence of the survey outside 0 to 1.
     """
-    scored = {name: one for name, one in nets.items() if isinstance(one.scores, LensScores)}
+    scores = {name: one.scores for name, one in nets.items() if isinstance(one.scores, LensScores)}
+    scored = {name: nets[name] for name in scores}
     faults = [Text(f"{name}: not scored, {one.fault}.", True) for name, one in nets.items() if one.scores is None]
     if not scored:
         return [section("Lenses", faults)]
@@ -77,10 +68,10 @@ def lens_sections(
         reliability[name] = measure_reliability(truth, calibrated[:, 1], groups, seed=seed)
     return [
         section(
-            "Finding lenses",
+            TITLES["lens"],
             [
                 *faults,
-                *figures_tables(scored),
+                *compare_runs(scores),
                 plot_roc({name: (truth_of(one), one.answer) for name, one in scored.items()}),
                 plot_survey(curves),
                 *(survey_table(name, curve) for name, curve in curves.items()),
@@ -88,14 +79,13 @@ def lens_sections(
             ],
         ),
         section(
-            "Beside the first user's figures",
-            [first_user_table({name: stage_one(one.scores) for name, one in scored.items()})],
-        ),
-        section(
             "Whether the probabilities mean what they say",
             [plot_reliability(reliability), conformal_table(last_name, truth, probability, groups, seed=seed)],
         ),
-        section("What the net selects", [*by_table(last), *selection_blocks(last, lens_table)]),
+        section(
+            "What the net selects",
+            [*score_tables(scores[last_name], by=["flavor"])[1:], *selection_blocks(last, lens_table)],
+        ),
         section(f"Images ({last_name})", lens_galleries(last.images, last.rows, last.table, truth, probability)),
     ]
 
@@ -146,15 +136,9 @@ def selection_blocks(scored: ScoredTask, lens_table: pd.DataFrame | None, thresh
 def flavor_section(scores: object, fault: str = "", *, survey: Survey | None = None) -> Section | None:
     """Confusion of flavors, and what it means in a survey; scores that are not of flavors were not to be had."""
     if not isinstance(scores, FlavorScores):
-        return section("Flavors", [Text(f"Not scored: {fault}.", True)]) if fault else None
-    rows = tuple(
-        (name, *(brief(by_name[name]) if name in by_name else "" for by_name in (scores.completeness, scores.purity)))
-        for name in scores.names
-    )
-    notes = tuple(star_notes([*scores.completeness.values(), *scores.purity.values()]))
-    head = ("", "completeness: of these, found as such", "purity: of what is called so, is so")
-    mix = Table("Flavors in the mix of the held-out images", head, rows, notes)
-    return section("Flavors", [plot_confusion(scores), mix, flavor_survey_table(scores, survey or Survey())])
+        return section(TITLES["flavor"], [Text(f"Not scored: {fault}.", True)]) if fault else None
+    survey_blocks = [flavor_survey_table(scores, survey or Survey())]
+    return section(TITLES["flavor"], [plot_confusion(scores), *score_tables(scores), *survey_blocks])
 
 
 def flavor_survey_table(scores: FlavorScores, survey: Survey) -> Table | None:
@@ -162,10 +146,10 @@ def flavor_survey_table(scores: FlavorScores, survey: Survey) -> Table | None:
     expected = expect_flavors(scores, n_lenses=survey.n_lenses, n_images=survey.n_fields)
     if not expected:
         return None
-    rows = tuple((name, count_figure(false), percent_figure(purity)) for name, (false, purity) in expected.items())
+    rows = tuple((name, f"{false:,.0f}", f"{purity:%}") for name, (false, purity) in expected.items())
     notes = (
         "Each image gets its likeliest flavor; the lenses are shared among the flavors as in the held-out images.",
-        *star_notes([purity for _, purity in expected.values()]),
+        *star_notes(purity for _, purity in expected.values()),
     )
     caption = f"Flavors in a survey with {survey.n_lenses:,.0f} lenses among {survey.n_fields:,} images"
     return Table(caption, ("", "false positives expected", "purity"), rows, notes)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies import __version__
+from convnet_galaxies.blocks import Listing, Table
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
-from convnet_galaxies.show.page import Listing, Table
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "quapy", "mapie", "matplotlib")
 

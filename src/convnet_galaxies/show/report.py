@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from convnet_galaxies.blocks import Page
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError, OutputExistsError
@@ -14,7 +15,7 @@ from convnet_galaxies.predict.predictor import Views
 from convnet_galaxies.runs.folder import BUILTIN, is_run
 from convnet_galaxies.show.demo_page import demo_page, is_demo
 from convnet_galaxies.show.lens_sections import Survey
-from convnet_galaxies.show.page import Page, render_page
+from convnet_galaxies.show.page import render_page
 from convnet_galaxies.show.run_page import run_page
 from convnet_galaxies.show.study_page import study_page
 from convnet_galaxies.show.unknown_page import unknown_page

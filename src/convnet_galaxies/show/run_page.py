@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pandas as pd
 
+from convnet_galaxies.blocks import Card, Page, Section, Text, section
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
-from convnet_galaxies.measure.score_table import scores_of
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.predict.evaluation import PARTS, Part, ScoredTask, evaluate
+from convnet_galaxies.predict.evaluation_report import score_tables
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import PlainScores
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.lens_sections import Survey, flavor_section, lens_sections
-from convnet_galaxies.show.lens_tables import stage_one, star_notes
-from convnet_galaxies.show.page import Card, Page, Section, Table, Text, section
 from convnet_galaxies.show.provenance import (
     count_images,
     count_split,
@@ -32,8 +32,7 @@ from convnet_galaxies.show.provenance import (
     list_settings,
     list_versions,
 )
-from convnet_galaxies.show.votes_section import mean_votes_rmse, votes_sections
-from convnet_galaxies.study.results_text import brief
+from convnet_galaxies.show.votes_section import votes_sections
 
 
 @dataclass(frozen=True)
@@ -133,9 +132,7 @@ def _plain_sections(scored: ScoredTask, context: Context) -> Sequence[Section | 
     title = scored.task.capitalize()
     if not isinstance(scored.scores, PlainScores):
         return [section(title, [Text(f"Not scored: {scored.fault}.", True)])]
-    rows = tuple((label, brief(figure, digits=4)) for label, figure in scored.scores.figures.items())
-    caption = f"{scored.scores.n_images:,} held-out images ({PARTS[scored.part]})"
-    return [section(title, [Table(caption, ("", "value"), rows, tuple(star_notes(scored.scores.figures.values())))])]
+    return [section(title, score_tables(scored.scores))]
 
 
 SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] = {
@@ -147,46 +144,37 @@ SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] =
 
 
 def cards_of(scored: list[ScoredTask]) -> list[Card]:
-    """The figures that the eye meets first."""
+    """The headline scores of every task."""
     cards = []
     for one in scored:
-        if isinstance(one.scores, VoteScores):
-            rmse = one.scores.rmse
-            cards.append(card("RMSE of the votes", rmse, f"mean votes: {mean_votes_rmse(one.values):.4f}"))
-        elif isinstance(one.scores, LensScores):
-            shown = [score for score in scores_of("lens").values() if score.is_headline]
-            cards += [card(score.label, one.scores.overall[score.name]) for score in shown]
-            on_stage = stage_one(one.scores)
-            cards.append(card("accuracy on stage 1", on_stage["accuracy"], "first user: 0.975"))
-        elif isinstance(one.scores, FlavorScores):
+        if isinstance(one.scores, FlavorScores):
             cards.append(card("accuracy of flavors", one.scores.accuracy))
         elif isinstance(one.scores, PlainScores):
             cards += [card(label, figure) for label, figure in one.scores.figures.items()]
+        elif one.scores is not None:
+            overall = one.scores.overall
+            cards += [card(SCORES[name].label, overall[name]) for name in overall if SCORES[name].is_headline]
     return cards
 
 
-def card(label: str, figure: Estimate, more: str = "", digits: int = 4) -> Card:
-    """A card of a figure and its interval."""
-    star = " *" if figure.warning else ""
-    detail = f"{figure.low:.{digits}f} to {figure.high:.{digits}f}{star}"
-    return Card(label, f"{figure.value:.{digits}f}", f"{detail}; {more}" if more else detail)
+def card(label: str, estimate: Estimate) -> Card:
+    """A card of an estimate and its interval."""
+    return Card(label, f"{estimate.value:.4f}", estimate.span(".4f") + " *" * bool(estimate.warning))
 
 
 def _say(scored: list[ScoredTask]) -> list[str]:
     sentences = []
     for one in scored:
         if isinstance(one.scores, LensScores):
-            auroc = one.scores.overall["auroc"]
+            auroc = one.scores.overall["auroc"].text(".3f", star=False)
             sentences.append(
-                f"On {one.scores.n_images:,} held-out images with {one.scores.n_lenses:,} lenses its AUROC is "
-                f"{auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f}); no field or image file of theirs was "
-                "trained on."
+                f"On {one.scores.n_images:,} held-out images ({PARTS[one.part]}) with {one.scores.n_lenses:,} lenses "
+                f"its AUROC is {auroc}; no field or image file of theirs was trained on."
             )
         elif isinstance(one.scores, VoteScores):
-            rmse = one.scores.rmse
+            rmse, baseline = (one.scores.overall[name].text(".4f", star=False) for name in ("rmse", "mean_votes_rmse"))
             sentences.append(
-                f"On {one.scores.n_images:,} held-out galaxies the RMSE of the 37 votes is {rmse.value:.4f} "
-                f"({rmse.low:.4f} to {rmse.high:.4f}); always answering the mean votes gives "
-                f"{mean_votes_rmse(one.values):.4f}."
+                f"On {one.scores.n_images:,} held-out galaxies ({PARTS[one.part]}) the RMSE of the 37 votes is {rmse}; "
+                f"always answering the mean votes gives {baseline}."
             )
     return sentences

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from convnet_galaxies.blocks import Plot
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
-from convnet_galaxies.show.page import Plot
 from convnet_galaxies.study.answers import Answer
 from convnet_galaxies.study.arms import count_lenses
 from convnet_galaxies.study.results import ArmFigures

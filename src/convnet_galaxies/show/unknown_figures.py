@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.blocks import Plot
 from convnet_galaxies.measure.agreement import Agreement
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.show.canvas import draw, look
 from convnet_galaxies.show.figures import plot_intervals
-from convnet_galaxies.show.page import Plot
 from convnet_galaxies.study.unknown import UnknownResult
-from convnet_galaxies.study.unknown_text import METHODS
+from convnet_galaxies.study.unknown_report import METHODS, name_figure
 
 _LIMIT = 1e-6
 
@@ -92,11 +92,9 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
 
 def plot_eyes(agreement: Agreement, name: str) -> Plot:
     """AUROC, average precision and rank correlation of each judge."""
-    labels = {"auroc": "AUROC", "average_precision": "average precision", "spearman": "rank correlation"}
+    names = ("auroc", "average_precision", "spearman")
     rows = [
-        (f"{text}: {judge}", figures[figure])
-        for figure, text in labels.items()
-        for judge, figures in agreement.judges.items()
+        (f"{name_figure(key)}: {judge}", figures[key]) for key in names for judge, figures in agreement.judges.items()
     ]
     return plot_intervals(
         rows,

@@ -61,8 +61,8 @@ def phrase_answer(question: Question, fraction: float, difference: Estimate) -> 
     if difference.warning:
         verdict = f"not settled ({difference.warning})"
     return (
-        f"{subject} changes stage-{question.stage} AUROC by {_signed(difference)} at {100 * fraction:g} % of the "
-        f"labels: {verdict}."
+        f"{subject} changes stage-{question.stage} AUROC by {difference.text('+.3f', star=False)} at "
+        f"{100 * fraction:g} % of the labels: {verdict}."
     )
 
 
@@ -76,7 +76,7 @@ def conclude(answers: Sequence[Answer]) -> str:
         own = [answer for answer in answers if answer.question == question.text]
         if not own:
             continue
-        changes = [f"{_signed(one.differences['auroc'])} at {_percent(one)}" for one in own]
+        changes = [f"{one.differences['auroc'].text('+.3f', star=False)} at {_percent(one)}" for one in own]
         verdicts = [
             f"{word} at {_enumerate([_percent(one) for one in own if _verdict(one) == word])}"
             for word in ("better", "worse", "not shown to differ")
@@ -84,10 +84,6 @@ def conclude(answers: Sequence[Answer]) -> str:
         ]
         parts.append(f"{where} the AUROC changes by {_enumerate(changes)} of the labels: {', '.join(verdicts)}")
     return f"Starting from the Galaxy Zoo net instead of from scratch, {'; '.join(parts)}." if parts else ""
-
-
-def _signed(difference: Estimate) -> str:
-    return f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})"
 
 
 def _verdict(answer: Answer) -> str:

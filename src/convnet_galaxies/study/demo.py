@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.default_pixels import default_preprocess
@@ -16,8 +15,8 @@ from convnet_galaxies.data.json_values import write_json
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
@@ -83,15 +82,13 @@ def describe_size(size: DemoSize, machine: str) -> list[str]:
 class DemoResult:
     """What the demo found and wrote.
 
-    size: of the demo. machine: where it ran, in words. figures: rows of (what, figure). mean_votes_rmse: RMSE of always
-    guessing the mean votes, on the same galaxies.
+    size: of the demo. machine: where it ran, in words. figures: rows of (what, figure).
     paths: what was written, by what it is. seconds: by step.
     """
 
     size: DemoSize
     machine: str
     figures: list[tuple[str, Estimate]] = field(default_factory=list)
-    mean_votes_rmse: float = float("nan")
     paths: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -175,9 +172,7 @@ def run_demo(
     with step("evaluating"):
         votes = evaluate(Predictor(runs / "zoo", device=device, views=8), zoo).scores["votes"]
         assert isinstance(votes, VoteScores)
-        result.figures.append(("Galaxy Zoo, RMSE of the votes", votes.rmse))
-        truth = zoo.table.loc[held_out_rows(zoo, runs / "zoo", "test")[0], list(VOTE_COLUMNS)].to_numpy()
-        result.mean_votes_rmse = float(np.sqrt(np.mean((truth - truth.mean(axis=0)) ** 2)))
+        result.figures += [(f"Galaxy Zoo, {SCORES[name].label}", one) for name, one in votes.overall.items()]
         sealed = pd.read_csv(lens_data / "sealed" / "test_truth.csv")
         for start in ("scratch", "from-zoo"):
             run = runs / f"stage1-{start}"
@@ -219,8 +214,7 @@ def score_unknown(predictor: Predictor, lenses: ImageSet, sealed: pd.DataFrame, 
 def add_lens_figures(result: DemoResult, label: str, scores: object) -> None:
     """Add AUROC and log loss to the table."""
     assert isinstance(scores, LensScores)
-    for name, text in (("auroc", "AUROC"), ("log_loss", "log loss")):
-        result.figures.append((f"{label}: {text}", scores.overall[name]))
+    result.figures += [(f"{label}: {SCORES[name].label}", scores.overall[name]) for name in ("auroc", "log_loss")]
 
 
 def _pack(records: Records, path: Path) -> Path:

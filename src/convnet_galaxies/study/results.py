@@ -10,8 +10,6 @@ from typing import TypedDict
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from convnet_galaxies.data.json_values import write_json
-from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
@@ -209,17 +207,8 @@ def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resample
     return Flattery(flattered, honest, difference)
 
 
-def write_results(folder: Path, results: StudyResults) -> None:
-    """Write results.json and results.txt beside the predictions."""
-    from convnet_galaxies.study.results_text import render_results
-
-    write_json(folder / RESULTS, results, force=True)
-    with new_file(folder / TEXT, force=True) as temporary:
-        temporary.write_text(render_results(results) + "\n", "utf-8")
-
-
 def read_results(folder: Path) -> StudyResults:
-    """Results as write_results wrote them; measured anew when they are missing or older than the predictions."""
+    """Return what write_results wrote; measured anew when it is missing or older than the predictions."""
     path, predictions = folder / RESULTS, folder / PREDICTIONS
     if not path.is_file() or (predictions.is_file() and predictions.stat().st_mtime > path.stat().st_mtime):
         return summarize_study(folder)

@@ -88,7 +88,7 @@ class UnknownResult:
         count = self.prevalence.count["lens"]
         found = (
             f"about {count.value:,.0f} lenses among the {self.n_unknown:,} images of unknown truth "
-            f"({count.low:,.0f} to {count.high:,.0f}, {100 * count.level:.0f} % interval)"
+            f"({count.span(',.0f')}, {100 * count.level:.0f} % interval)"
         )
         if self.differs:
             return f"There would be {found} if they looked like the known ones, but they do not."

@@ -25,7 +25,7 @@ from convnet_galaxies.study.kinds import find_kinds
 from convnet_galaxies.study.known_images import Scored, choose_known
 from convnet_galaxies.study.other_eyes import compare_with_eyes
 from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
-from convnet_galaxies.study.unknown_text import render_unknown
+from convnet_galaxies.study.unknown_report import unknown_report
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
 NO_LENS = "dud"
@@ -114,7 +114,7 @@ def study_unknown(
         columns = [name for name in ("id", "group", "stage", "lens", "flavor_label") if name in known_scored.table]
         write_table(folder / KNOWN, known_scored.table[columns].assign(lens_probability=known_scored.lens))
         write_json(folder / RESULT, result)
-        (folder / TEXT).write_text(render_unknown(result) + "\n", "utf-8")
+        (folder / TEXT).write_text(unknown_report(result).text() + "\n", "utf-8")
     return result
 
 

@@ -1,0 +1,136 @@
+"""A study's results in words and tables: results.txt, and what the page shows beside its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
+from convnet_galaxies.data.json_values import write_json
+from convnet_galaxies.data.output import new_file
+from convnet_galaxies.measure.intervals import Estimate, star_notes
+from convnet_galaxies.measure.score_table import SCORES, scores_of
+from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
+from convnet_galaxies.study.arms import count_lenses
+from convnet_galaxies.study.results import RESULTS, TEXT, ArmFigures, StudyResults
+
+ANSWERS, ARMS, LEAKAGE = "Answers", "Figures of every arm", "What a leaking split flatters"
+FIRST_CARDS = (("scratch, stage 1", 1), ("zoo, stage 1", 1), ("zoo, stage 1, stage 2", 2))
+"""Arms whose AUROC comes first, each on one stage."""
+
+PUBLISHED = (
+    ("published: CNN from scratch", "0.975", "0.132"),
+    ("published: CNN from a Galaxy Zoo net", "0.971", "0.070"),
+)
+"""Validation accuracy and log loss, on cutouts of stage 1 of the published Space Warps catalogue."""
+PUBLISHED_NOTE = (
+    "The published figures are validation scores from the notebook that first trained networks on these Space Warps "
+    "cutouts. It split the catalogue at random by cutout, so that cutouts of one field were in both parts. Here whole "
+    "fields and image files are held out. The figures compare only if this study used those real cutouts."
+)
+
+
+def study_report(results: StudyResults) -> Page:
+    """Return the answer in one sentence, all answers, the scores of every arm, flavors, the leaking split, remarks."""
+    most = max((one.fraction for one in results.arms), default=1.0)
+    seeds = max((one.seeds for one in results.arms), default=0)
+    lead = (
+        *filter(None, [results.sentence]),
+        f"{seeds} training seed{'s' * (seeds != 1)} of every arm on one split that keeps whole fields and image files "
+        "together across both stages; differences are paired by image and seed.",
+    )
+    cards = tuple(
+        Card(f"AUROC on stage {stage}", f"{found.value:.4f}", f"{found.span('.4f')}; {arm}")
+        for arm, stage in FIRST_CARDS
+        for found in (
+            one.figures["auroc"] for one in results.arms if (one.arm, one.stage, one.fraction) == (arm, stage, most)
+        )
+    )
+    tables = [_arm_table(rows, stage) for stage in (1, 2) if (rows := [a for a in results.arms if a.stage == stage])]
+    on_stage_1 = {one.arm: one.figures for one in results.arms if one.stage == 1 and one.fraction == most}
+    found = [
+        section(ANSWERS, _answer_blocks(results)),
+        section(ARMS, tables),
+        section("Published figures", [_published_table(on_stage_1)] if on_stage_1 else []),
+        section(LEAKAGE, [_leakage_table(results)]),
+        section(TITLES["flavor"], score_tables(results.flavors) if results.flavors else []),
+    ]
+    return Page("Scratch, fine-tuning, transfer", lead, cards, sections_of(found))
+
+
+def write_results(folder: Path, results: StudyResults) -> None:
+    """Write results.json and results.txt beside the predictions."""
+    write_json(folder / RESULTS, results, force=True)
+    with new_file(folder / TEXT, force=True) as temporary:
+        temporary.write_text(study_report(results).text() + "\n", "utf-8")
+
+
+def _answer_blocks(results: StudyResults) -> list[Block]:
+    blocks: list[Block] = []
+    for question in dict.fromkeys(answer.question for answer in results.answers):
+        answers = [answer for answer in results.answers if answer.question == question]
+        first = answers[0]
+        shown = [name for name in scores_of("lens", baselines=False) if name in first.differences]
+        blocks.append(
+            Table(
+                f"{question} {first.arm} minus {first.other}, on stage {first.stage}",
+                ("labels", *(SCORES[name].label for name in shown)),
+                tuple(
+                    (f"{100 * one.fraction:g} %", *(f"{one.differences[name]:+.3f}" for name in shown))
+                    for one in answers
+                ),
+                star_notes(estimate for one in answers for estimate in one.differences.values()),
+            )
+        )
+        blocks.append(Text(" ".join(one.sentence for one in answers)))
+    return [*blocks, *(Text(remark, True) for remark in results.remarks)]
+
+
+def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
+    shown = [name for name in scores_of("lens", baselines=False) if all(name in one.figures for one in rows)]
+    return Table(
+        f"Stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} held-out images",
+        ("arm", "labels", "seeds", *(SCORES[name].label for name in shown)),
+        tuple(
+            (
+                one.arm,
+                f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
+                one.seeds,
+                *(f"{one.figures[name]:.3f}" for name in shown),
+            )
+            for one in rows
+        ),
+        (
+            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: share, labelled images of the "
+            "last training step, and lenses among them.",
+            *star_notes(estimate for one in rows for estimate in one.figures.values()),
+        ),
+    )
+
+
+def _published_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    names = ("accuracy", "log_loss", "auroc")
+    rows: list[tuple[str, ...]] = [(*row, "") for row in PUBLISHED]
+    rows += [(arm, *(f"{one[name]:.3f}" for name in names)) for arm, one in scores.items()]
+    always = next(iter(scores.values()))["always_no_accuracy"]
+    rows.append(("always answering no", f"{always:.3f}", "", "0.500"))
+    return Table("Stage 1", ("", *(SCORES[name].label for name in names)), tuple(rows), (PUBLISHED_NOTE,))
+
+
+def _leakage_table(results: StudyResults) -> Table | None:
+    found = results.flattery
+    if found is None:
+        return None
+    return Table(
+        "Stage 1, from scratch, all labels",
+        ("", "random split by cutout", "whole fields held out", "difference"),
+        tuple(
+            (score.label, f"{found.leaking[name]:.3f}", f"{found.honest[name]:.3f}", f"{found.difference[name]:+.3f}")
+            for name, score in scores_of("lens", baselines=False).items()
+            if name in found.difference
+        ),
+        (
+            "Cutouts of one field on both sides show a net the answer; only the right-hand figures are honest.",
+            *star_notes(found.difference.values()),
+        ),
+    )

@@ -1,0 +1,212 @@
+"""The answer about images of unknown truth in words and tables: unknown.txt, and the page without its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
+from convnet_galaxies.measure.agreement import Agreement
+from convnet_galaxies.measure.intervals import Estimate, star_notes
+from convnet_galaxies.measure.prevalence import Prevalence
+from convnet_galaxies.measure.score_table import SCORES
+from convnet_galaxies.study.kinds import KindFigures, judges_of
+from convnet_galaxies.study.other_eyes import Disagreement, EyesReport
+from convnet_galaxies.study.unknown import UnknownResult
+
+HOW_MANY, TRUST, TOP = "How many lenses", "Whether to believe it", "What to expect of the best-ranked"
+EYES, MISSED = "Against other eyes", "What was missed, both ways"
+METHODS = {
+    "mixture": "Bayesian mixture",
+    "emq": "expectation maximization (EMQ)",
+    "pacc": "adjusted classify and count (PACC)",
+}
+NOTHING_BOUNDS = (
+    "Since the images differ, nothing bounds the false positives: all that the net flags may be false, and the lower "
+    "end of the range is then 0."
+)
+ONLY_IF_ALIKE = "These expectations hold only if the unknown images look like the known ones; they do not."
+SHOWN_MISSED = 10
+
+
+def unknown_report(result: UnknownResult) -> Page:
+    """Return how many, whether to believe it, what to expect of the top, and the comparison with other eyes."""
+    lead = (
+        result.sentence,
+        result.shift.sentence,
+        f"Measured against {result.n_known_lenses:,} lenses among {result.n_known:,} images of known truth that the "
+        "run was not trained on.",
+    )
+    top = tuple((f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in result.top)
+    found = [
+        section(
+            HOW_MANY,
+            [
+                _prevalence_table("By method", result.prevalence),
+                _prevalence_table("By flavor", result.flavors) if result.flavors else None,
+                *(Text(remark, True) for remark in (*result.remarks, *result.prevalence.remarks)),
+            ],
+        ),
+        section(TRUST, _trust_blocks(result)),
+        section(
+            TOP,
+            [
+                Text(ONLY_IF_ALIKE, True) if result.differs else None,
+                Table("The k best", ("k", "expected purity", "expected completeness"), top),
+            ],
+        ),
+    ]
+    if result.eyes is not None:
+        eyes = result.eyes
+        agreement = [_agreement_table(name, one) for name, one in eyes.agreement.items()]
+        found.append(section(EYES, [*agreement, *(Text(remark) for remark in eyes.remarks)]))
+        found.append(section(MISSED, _missed_blocks(eyes)))
+    return Page("Lenses among images of unknown truth", lead, _cards_of(result), sections_of(found))
+
+
+def name_figure(name: str) -> str:
+    """Return the label of a figure of Agreement."""
+    labels = {"spearman": "rank correlation"} | {key: score.label for key, score in SCORES.items()}
+    return labels.get(name, name.replace("_", " "))
+
+
+def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
+    count, (low, high) = result.prevalence.count["lens"], result.range
+    at = next((one for one in result.top if one.k == 50), result.top[-1])
+    return (
+        Card(
+            "lenses" if not result.differs else "lenses, if alike",
+            f"{count.value:,.0f}",
+            f"{count.span(',.0f')} of {result.n_unknown:,}",
+        ),
+        Card(
+            "range under assumptions",
+            f"{100 * low:.3g} to {100 * high:.3g} %",
+            f"measured {100 * result.bounds.as_measured.value:.1f} %",
+        ),
+        Card(
+            "known against unknown, AUROC",
+            f"{result.shift.auroc.value:.3f}",
+            f"{result.shift.verdict}, p {result.shift.p_value:.2g}",
+        ),
+        Card(
+            f"purity of the top {at.k:,}" + ", if alike" * result.differs,
+            f"{100 * at.purity.value:.0f} %",
+            f"{at.purity.span('.0%')} expected",
+        ),
+    )
+
+
+def _prevalence_table(title: str, found: Prevalence) -> Table:
+    names = [name for name in found.fraction if name not in ("non-lens", "dud")]
+    estimates = [by_class[name] for by_class in found.by_method.values() for name in names]
+    return Table(
+        title,
+        ("", f"number among {found.n_unknown:,}", *(METHODS.get(name, name) for name in found.by_method)),
+        tuple(
+            (name, f"{found.count[name]:,.0f}", *(f"{by_class[name]:%}" for by_class in found.by_method.values()))
+            for name in names
+        ),
+        (
+            f"{100 * estimates[0].level:.0f} % intervals, which hold the uncertainty of the labelled images.",
+            *star_notes(estimates),
+        ),
+    )
+
+
+def _trust_blocks(result: UnknownResult) -> list[Block | None]:
+    bounds = result.bounds
+    checks = {"all images, known ones weighted to the estimated mix": result.shift}
+    if result.lens_shift is not None:
+        checks["known lenses, best unknown images"] = result.lens_shift
+    widened = (
+        ("as measured", bounds.as_measured.low, bounds.as_measured.high),
+        ("real lenses harder to find", *bounds.widened_by_completeness),
+        ("other false positive rate", *bounds.widened_by_false_positives),
+        ("both", bounds.low, bounds.high),
+    )
+    (c_low, c_high), (f_low, f_high) = bounds.completeness_ratio, bounds.false_positive_ratio
+    return [
+        Text(result.shift.sentence, result.shift.verdict != "alike"),
+        Table(
+            "Can known and unknown images be told apart? (0.5: no)",
+            ("", "AUROC", "p", "verdict"),
+            tuple((name, f"{one.auroc:.3f}", f"{one.p_value:.3g}", one.verdict) for name, one in checks.items()),
+            (
+                "Classifier two-sample test on the net's features, cross-validated by group.",
+                *star_notes(one.auroc for one in checks.values()),
+            ),
+        ),
+        Table(
+            "Share of lenses under stated assumptions",
+            ("", "from", "to"),
+            tuple((name, f"{100 * low:.2f} %", f"{100 * high:.2f} %") for name, low, high in widened),
+            (
+                f"Assumed: completeness for real lenses {c_low:g} to {c_high:g} times that for the known ones, false "
+                f"positive rate {f_low:g} to {f_high:g} times that for the known images.",
+            ),
+        ),
+        Text(NOTHING_BOUNDS, True) if result.differs else None,
+    ]
+
+
+def _agreement_table(name: str, found: Agreement) -> Table:
+    columns = {**found.judges, **found.differences}
+    return Table(
+        f"Against {name}: {found.n_lenses:,} of grade 2 or more, {found.n_others:,} below 1",
+        ("", *columns),
+        tuple(
+            (
+                name_figure(key),
+                *(one[key].text("+.3f" if " - " in judge else ".3f") for judge, one in columns.items()),
+            )
+            for key in next(iter(found.judges.values()))
+        ),
+        (
+            "A subject's score is that of its best cutout. Differences are paired; 'both' is net and crowd, held out.",
+            *star_notes(estimate for one in columns.values() for estimate in one.values()),
+            *found.remarks,
+        ),
+    )
+
+
+def _missed_blocks(eyes: EyesReport) -> list[Block | None]:
+    return [
+        _kinds_table(eyes.kinds),
+        _missed_table("Missed: graded as lenses, ranked low by the net", eyes.missed),
+        _missed_table("Graded as none, ranked high by the net", eyes.overrated),
+    ]
+
+
+def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
+    judges = judges_of(kinds)
+    if not judges:
+        return None
+
+    def cells(number: int, by_judge: Mapping[str, Estimate]) -> tuple[str, ...]:
+        return (f"{number:,}", *(f"{by_judge[name]:.2f}" if name in by_judge else "" for name in judges))
+
+    return Table(
+        "AUROC by what the cutouts show: lenses of one kind against all others, all lenses against others of one kind",
+        ("", "lenses", *judges, "others", *judges),
+        tuple((one.kind, *cells(one.lenses, one.lenses_auroc), *cells(one.others, one.others_auroc)) for one in kinds),
+        (
+            "Lenses: grade 2 or more, others: below 1. A low figure on the left is a kind of lens that is overlooked, "
+            "a low figure on the right a kind of thing that is taken for a lens. Kinds come from the brightest thing "
+            "beside the central galaxy: its distance, colour and shape (docs/science.md).",
+            *star_notes(e for one in kinds for part in (one.lenses_auroc, one.others_auroc) for e in part.values()),
+        ),
+    )
+
+
+def _missed_table(title: str, found: Sequence[Disagreement]) -> Table | None:
+    rows = tuple(
+        (
+            one.id,
+            f"{one.rank:,}",
+            f"{one.probability:.3f}",
+            f"{one.grade:.1f}",
+            "" if one.crowd is None else f"{one.crowd:.3f}",
+        )
+        for one in found[:SHOWN_MISSED]
+    )
+    return Table(title, ("image", "rank", "net", "grade", "crowd"), rows, ("Largest first.",)) if rows else None
