@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey, scale_limits
+from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey, refuse_scale
 from convnet_galaxies.data.reading import ImageInfo
 from convnet_galaxies.errors import InputError
 
@@ -116,10 +116,8 @@ def require_scale(pixel_scale_arcsec: float | None, preprocess: Preprocess) -> N
             f"--pixel-scale: the run was trained on {preprocess} of unknown scale, so no scale can be brought to it",
             "leave out --pixel-scale",
         )
-    low, high = scale_limits(own)
-    if not low <= pixel_scale_arcsec <= high:
+    if expected := refuse_scale(pixel_scale_arcsec, own):
         raise InputError(
-            f'--pixel-scale: found {pixel_scale_arcsec:g}"/px, expected {low:g} to {high:g}, since the run was trained '
-            f'at {own:g}"/px',
+            f'--pixel-scale: found {pixel_scale_arcsec:g}"/px, {expected}',
             "resample the images to a scale in this range",
         )

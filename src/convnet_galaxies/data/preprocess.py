@@ -151,14 +151,11 @@ class Preprocess(BaseModel):
             return None, ()
         if abs(found / own - 1) < 0.002:  # rounding in a header shall not move the crop by a pixel
             return None, ()
-        if self.crop_px is not None:
-            low, high = scale_limits(own)
-            if not low <= found <= high:
-                raise BadImageError(
-                    f'{name}: found {found:.3g}"/px in its header, expected {low:g} to {high:g}, since the net was '
-                    f'trained at {own:g}"/px',
-                    "resample the image, or pass --pixel-scale to take its pixels at another scale",
-                )
+        if self.crop_px is not None and (expected := refuse_scale(found, own)):
+            raise BadImageError(
+                f'{name}: found {found:.3g}"/px in its header, {expected}',
+                "resample the image, or pass --pixel-scale to take its pixels at another scale",
+            )
         return found, (("scale", f'of {found:.3g}"/px as their headers tell, and were brought to {own:g}"/px'),)
 
     def crop_of(self, pixel_scale_arcsec: float | None) -> int | None:
@@ -200,11 +197,11 @@ def _all_images(pixels: np.ndarray, compare: Callable[[np.ndarray], np.ndarray])
     return alike
 
 
-def scale_limits(pixel_scale_arcsec: float) -> tuple[float, float]:
-    """The smallest and largest arcsec per pixel of images for a net that was trained at this scale."""
-    digits = 2 if pixel_scale_arcsec > 0.05 else 4
-    low, high = (round(factor * pixel_scale_arcsec, digits) for factor in SCALE_RANGE)
-    return low, high
+def refuse_scale(found: float, own: float) -> str:
+    """Return which scales (arcsec per pixel) a run of its own scale expects instead of found; empty where it fits."""
+    digits = 2 if own > 0.05 else 4
+    low, high = (round(factor * own, digits) for factor in SCALE_RANGE)
+    return "" if low <= found <= high else f'expected {low:g} to {high:g}, since the run was trained at {own:g}"/px'
 
 
 def central_slices(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
