@@ -9,8 +9,8 @@ import pytest
 from made_fits import bands, image, labels, save, sky, tan_wcs, to_bytes
 from PIL import Image
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import read_image
+from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import BadImageError, InputError

@@ -9,10 +9,10 @@ import pytest
 from made_fits import bands
 from PIL import Image
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import read_fits
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions

@@ -10,8 +10,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from made_fits import bands, image, save, tan_wcs
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import read_image
+from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.simulate.camera import Camera

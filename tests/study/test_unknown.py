@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_up_results import FLAVORS, draw_scores, few_resamples, make_scored
 
-from convnet_galaxies.data.json_values import as_plain
+from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError

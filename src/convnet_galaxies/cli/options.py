@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from convnet_galaxies.data.json_values import as_plain
+from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.errors import UsageError
 
 

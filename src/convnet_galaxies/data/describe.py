@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.blocks import Table
-from convnet_galaxies.data.archive import find_images, is_image, visible_members
 from convnet_galaxies.data.catalog_values import count_tables
 from convnet_galaxies.data.fits_image import list_hdus
 from convnet_galaxies.data.galaxy_zoo import SOLUTIONS, TEST, TRAINING, read_galaxy_zoo
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.image_files import find_images, is_image, visible_members
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack

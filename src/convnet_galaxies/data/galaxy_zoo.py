@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import find_images, holds_images
 from convnet_galaxies.data.columns import whole_column
-from convnet_galaxies.data.matching import match_images
+from convnet_galaxies.data.image_files import find_images, holds_images, match_images
 from convnet_galaxies.data.records import ImageFile, Records
 from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.vote_table import TreeCheck, check_tree, read_votes, write_submission

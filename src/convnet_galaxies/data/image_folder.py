@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import join_by_table
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.image_files import Match, find_images, index_images, match_images
 from convnet_galaxies.data.labels import read_label, remark_on_labels, remark_on_unread_labels
-from convnet_galaxies.data.matching import Match, index_images, match_images
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, blank_missing
 from convnet_galaxies.data.positions import read_positions
 from convnet_galaxies.data.records import Records, connect

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.catalog_values import VALUES, read_values
-from convnet_galaxies.data.matching import match_images
+from convnet_galaxies.data.image_files import find_images, match_images
 from convnet_galaxies.data.records import ImageFile, Records, connect
 from convnet_galaxies.data.table_notes import add_remarks, table_remarks
 from convnet_galaxies.data.tables import TEXT_COLUMNS, name_row, pick_tables, read_table

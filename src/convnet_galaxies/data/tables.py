@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from convnet_galaxies.data.archive import visible_members
 from convnet_galaxies.data.columns import require_single_names, tidy
+from convnet_galaxies.data.image_files import visible_members
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.text_decoding import advise_on_content, name_content

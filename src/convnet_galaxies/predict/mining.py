@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from convnet_galaxies.data.archive import find_images
+from convnet_galaxies.data.image_files import find_images, index_images
 from convnet_galaxies.data.input_notes import InputNotes, require_scale
-from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.decoding import decode_batches
 from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.image_files import find_images, index_images
 from convnet_galaxies.data.input_notes import InputNotes, require_scale
-from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import DESCRIPTION, MASKED, read_pack, summarise_pack
 from convnet_galaxies.data.preprocess import Preprocess

@@ -13,10 +13,10 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
-from convnet_galaxies.data.archive import find_images
 from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import is_fits
 from convnet_galaxies.data.image_file import ImageFile
+from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
 from convnet_galaxies.data.markers import read_field
 from convnet_galaxies.data.missing import LARGEST_SHARE

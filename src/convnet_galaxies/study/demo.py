@@ -11,7 +11,7 @@ import pandas as pd
 
 from convnet_galaxies.data.default_pixels import default_preprocess
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
-from convnet_galaxies.data.json_values import write_json
+from convnet_galaxies.data.output import write_json
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps

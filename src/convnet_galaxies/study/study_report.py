@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
-from convnet_galaxies.data.json_values import write_json
-from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.output import new_file, write_json
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables

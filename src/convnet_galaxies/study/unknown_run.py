@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from convnet_galaxies.data.json_values import write_json
-from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.output import new_folder, write_json
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.tables import write_table

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from convnet_galaxies.data import zip_files
-from convnet_galaxies.data.archive import IMAGE_ENDINGS, find_images, list_images
 from convnet_galaxies.data.describe import describe
+from convnet_galaxies.data.image_files import IMAGE_ENDINGS, find_images, index_images, list_images
 from convnet_galaxies.data.image_folder import read_image_folder
-from convnet_galaxies.data.matching import index_images
 from convnet_galaxies.data.records import ImageFile
 from convnet_galaxies.data.zip_files import read_member
 from convnet_galaxies.errors import BadImageError, InputError
