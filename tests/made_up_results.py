@@ -22,8 +22,8 @@ from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study import unknown
 from convnet_galaxies.study.arms import ARMS
-from convnet_galaxies.study.known_images import Scored
 from convnet_galaxies.study.results import FLAVOR_ARM, LEAKING
+from convnet_galaxies.study.unknown import Scored
 
 
 @contextmanager

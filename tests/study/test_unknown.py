@@ -13,8 +13,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.top_ranked import TopRanked
-from convnet_galaxies.study.known_images import Scored, choose_known
-from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
+from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
 from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import rank_images
 

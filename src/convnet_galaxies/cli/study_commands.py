@@ -80,8 +80,8 @@ def study(
     check_paths(inputs=[zoo, space_warps])
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.settings import load_settings
+    from convnet_galaxies.study.demo_settings import SMALL_SETTINGS
     from convnet_galaxies.study.results import summarize_study
-    from convnet_galaxies.study.small import SMALL_SETTINGS
     from convnet_galaxies.study.study import StudyPlan, run_study
     from convnet_galaxies.study.study_report import study_report, write_results
 
@@ -260,9 +260,9 @@ def demo(
     from convnet_galaxies.show.first_look_page import first_look_page
     from convnet_galaxies.show.report import write_page, write_report
     from convnet_galaxies.study.demo import SIZES, choose_size, describe_size, run_demo
+    from convnet_galaxies.study.demo_settings import SMALL_SETTINGS
     from convnet_galaxies.study.first_look import FirstLook, first_look_report
     from convnet_galaxies.study.machine import look_at_machine
-    from convnet_galaxies.study.small import SMALL_SETTINGS
 
     chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS)
     machine = look_at_machine(device.value)

@@ -16,7 +16,7 @@ from convnet_galaxies.show.figures import plot_reliability
 from convnet_galaxies.show.galleries import make_gallery, show_probability
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.unknown_figures import plot_eyes, plot_prevalence, plot_scores, plot_top
-from convnet_galaxies.study.other_eyes import Disagreement
+from convnet_galaxies.study.compare_with_humans import Disagreement
 from convnet_galaxies.study.unknown_report import EYES, HOW_MANY, MISSED, TOP, TRUST, unknown_report
 from convnet_galaxies.study.unknown_run import KNOWN, RANKED, read_unknown
 

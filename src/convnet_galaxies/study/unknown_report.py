@@ -9,8 +9,7 @@ from convnet_galaxies.measure.agreement import Agreement
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.measure.score_table import SCORES
-from convnet_galaxies.study.kinds import KindFigures, judges_of
-from convnet_galaxies.study.other_eyes import Disagreement, EyesReport
+from convnet_galaxies.study.compare_with_humans import Disagreement, HumanComparison, KindFigures, judges_of
 from convnet_galaxies.study.unknown import UnknownResult
 
 HOW_MANY, TRUST, TOP = "How many lenses", "Whether to believe it", "What to expect of the best-ranked"
@@ -169,7 +168,7 @@ def _agreement_table(name: str, found: Agreement) -> Table:
     )
 
 
-def _missed_blocks(eyes: EyesReport) -> list[Block | None]:
+def _missed_blocks(eyes: HumanComparison) -> list[Block | None]:
     return [
         _kinds_table(eyes.kinds),
         _missed_table("Missed: graded as lenses, ranked low by the net", eyes.missed),

@@ -19,11 +19,9 @@ from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split_of, was_trained_on
-from convnet_galaxies.study.grades import Eyes, join_eyes, name_subjects
-from convnet_galaxies.study.kinds import find_kinds
-from convnet_galaxies.study.known_images import Scored, choose_known
-from convnet_galaxies.study.other_eyes import compare_with_eyes
-from convnet_galaxies.study.unknown import UnknownResult, answer_unknown
+from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
+from convnet_galaxies.study.human_grades import HumanGrades, join_grades, name_subjects
+from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
 from convnet_galaxies.study.unknown_report import unknown_report
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
@@ -53,14 +51,14 @@ def study_unknown(
     """Answer for the images of a pack whose truth is unknown, and write the folder output.
 
     pack: images without a label (column lens empty, or missing). known: pack with the run's held-out labelled
-    images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see study.grades.
+    images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see human_grades.
     Writes unknown.json, unknown.txt, ranked.csv (best first) and known.csv.
     Raises InputError for grades that match no image, no unknown images, or known ones of one kind only.
     """
     if output.exists() and not force:
         raise OutputExistsError(output)
     run, tell = predictor.run, progress or (lambda text: None)
-    eyes = join_eyes(grades, crowd) if grades or crowd else None
+    eyes = join_grades(grades, crowd) if grades or crowd else None
     images = read_pack(pack)
     labelled = images if known is None else read_pack(known)
     for one, path in ((images, pack), (labelled, known or pack)):
@@ -100,7 +98,7 @@ def study_unknown(
     )
     if eyes is not None:
         tell("comparing with other eyes")
-        seen = compare_with_eyes(
+        seen = compare_with_humans(
             unknown_table,
             unknown_scored.lens,
             eyes,
@@ -142,7 +140,7 @@ def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> 
     return Scored(images.table.iloc[rows].reset_index(drop=True), lens, predicted.features, flavor, names)
 
 
-def rank_images(unknown: Scored, top: TopRanked, eyes: Eyes | None) -> pd.DataFrame:
+def rank_images(unknown: Scored, top: TopRanked, eyes: HumanGrades | None) -> pd.DataFrame:
     """One row an unknown image, best first.
 
     lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and

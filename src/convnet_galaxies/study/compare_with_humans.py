@@ -1,24 +1,28 @@
-"""The net beside experts and crowd on the same subjects, and what either missed."""
+"""The network beside experts and volunteers on the same subjects: agreement, failures, and their kinds of cutouts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.agreement import (
     LENS_GRADE,
+    OTHER_GRADE,
     Agreement,
     Subjects,
     compare_eyes,
     gather_subjects,
     list_missed,
 )
-from convnet_galaxies.study.grades import HIGHEST_GRADE, Eyes, name_subjects
-from convnet_galaxies.study.kinds import KindFigures, score_kinds
+from convnet_galaxies.measure.cutout_look import KINDS, look_at
+from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.measure.scores import score_lenses
+from convnet_galaxies.study.human_grades import HIGHEST_GRADE, HumanGrades, name_subjects
 
 GRADED = "subjects that experts graded"
 EVERYONE = "all subjects of grades or crowd, those that nobody graded as no lens"
@@ -42,7 +46,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
-class EyesReport:
+class HumanComparison:
     """Agreement by set of subjects, and the disagreements, worst first.
 
     missed: graded as lenses, ranked low by the net; overrated: graded as none, ranked high. remarks: sentences.
@@ -56,17 +60,17 @@ class EyesReport:
     kinds: tuple[KindFigures, ...] = ()
 
 
-def compare_with_eyes(
+def compare_with_humans(
     table: pd.DataFrame,
     probability: np.ndarray,
-    eyes: Eyes,
+    eyes: HumanGrades,
     *,
     kinds_of: Callable[[np.ndarray], np.ndarray | None] | None = None,
     seed: int,
-) -> EyesReport:
+) -> HumanComparison:
     """Compare the net's probabilities, float [n], of the images of a table with grades and crowd.
 
-    kinds_of: rows of the table, int [s], to the kind of each, str [s] (see study.kinds; only the best cutouts of the
+    kinds_of: rows of the table, int [s], to the kind of each, str [s] (see find_kinds; only the best cutouts of the
         subjects are asked for); None, or None from it, leaves the figures by kind out.
     Where the grades name the very images, each image is a subject; resamples draw whole fields all the same.
     Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
@@ -118,7 +122,7 @@ def compare_with_eyes(
             agreement[name] = compare_eyes(joined, seed=seed)
         except InputError as error:
             remarks.append(f"Not compared on {name}: {error.message}.")
-    return EyesReport(agreement, missed, overrated, tuple(remarks), kinds)
+    return HumanComparison(agreement, missed, overrated, tuple(remarks), kinds)
 
 
 def _best_cutouts(cutout_subjects: np.ndarray, probability: np.ndarray) -> dict[str, tuple[int, int]]:
@@ -150,3 +154,63 @@ def _list(
         tuple(describe(int(number)) for number in found.high_grade_low_score),
         tuple(describe(int(number)) for number in found.low_grade_high_score),
     )
+
+
+@dataclass(frozen=True)
+class KindFigures:
+    """One kind of cutout (see measure.cutout_look).
+
+    lenses, others: graded subjects of grade 2 or more, and below 1, that look so.
+    lenses_auroc: by judge ("net", "crowd"), the lenses of this kind against all others. others_auroc: all lenses
+    against the others of this kind. Both are empty where there are none.
+    """
+
+    kind: str
+    lenses: int
+    others: int
+    lenses_auroc: dict[str, Estimate]
+    others_auroc: dict[str, Estimate]
+
+
+def find_kinds(images: np.ndarray, preprocess: Preprocess) -> np.ndarray | None:
+    """Kind of each packed image, str [n]; None where the pixels have no scale or no colour."""
+    scale = preprocess.pixel_scale_arcsec
+    if scale is None or preprocess.crop_px is None or preprocess.bands < 2:
+        return None
+    packed_scale = scale * preprocess.crop_px / preprocess.size_px
+    return np.array([look_at(np.asarray(image), packed_scale).kind for image in images], dtype=str)
+
+
+def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[KindFigures, ...]:
+    """Figures of every kind that is there; kind: str [s], of the best cutout of each subject."""
+    lens, other = subjects.grade >= LENS_GRADE, subjects.grade < OTHER_GRADE
+    judges = {"net": subjects.net}
+    if np.isfinite(subjects.crowd[lens | other]).all():
+        judges["crowd"] = subjects.crowd
+
+    def auroc(lenses: np.ndarray, others: np.ndarray) -> dict[str, Estimate]:
+        rows = lenses | others
+        try:
+            return {
+                name: score_lenses(lenses[rows], score[rows], subjects.groups[rows], seed=seed)["auroc"]
+                for name, score in judges.items()
+            }
+        except InputError:  # none of one side
+            return {}
+
+    return tuple(
+        KindFigures(
+            one,
+            int((lens & (kind == one)).sum()),
+            int((other & (kind == one)).sum()),
+            auroc(lens & (kind == one), other),
+            auroc(lens, other & (kind == one)),
+        )
+        for one in KINDS
+        if ((lens | other) & (kind == one)).any()
+    )
+
+
+def judges_of(kinds: Sequence[KindFigures]) -> list[str]:
+    """Names of the judges that have a figure of some kind, in order."""
+    return list(dict.fromkeys(name for one in kinds for name in (*one.lenses_auroc, *one.others_auroc)))

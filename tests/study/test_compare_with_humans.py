@@ -9,15 +9,21 @@ import pytest
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.cutout_look import ARC, NOTHING, PATCH, RED
-from convnet_galaxies.study.grades import join_eyes, name_subjects, read_crowd, read_grades
-from convnet_galaxies.study.kinds import find_kinds, judges_of
-from convnet_galaxies.study.other_eyes import CROWD_ALONE, EVERYONE, GRADED, compare_with_eyes
+from convnet_galaxies.study.compare_with_humans import (
+    CROWD_ALONE,
+    EVERYONE,
+    GRADED,
+    compare_with_humans,
+    find_kinds,
+    judges_of,
+)
+from convnet_galaxies.study.human_grades import join_grades, name_subjects, read_crowd, read_grades
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_published_formats_are_read_as_they_are() -> None:
-    eyes = join_eyes([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt", GOLDEN / "crowd_retired.txt"])
+    eyes = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt", GOLDEN / "crowd_retired.txt"])
     assert eyes.ids.tolist() == [f"ASW00000{end}" for end in ("a1", "a2", "a3", "a4", "a5", "b1", "b2")]
     # a2 was graded twice: its grade is the mean; a4 has none; the crowd dismissed b1 and b2.
     np.testing.assert_allclose(eyes.grade, [3.0, 1.3, 0.0, np.nan, np.nan, np.nan, np.nan])
@@ -25,7 +31,7 @@ def test_published_formats_are_read_as_they_are() -> None:
 
 
 def test_candidates_of_one_field_keep_their_own_grades_where_their_images_are_there() -> None:
-    eyes = join_eyes([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt"])
+    eyes = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt"])
     images = pd.DataFrame({"id": ["CFHTLSJ010100-010000_ASW00000a2", "CFHTLSJ010100-010030_ASW00000a2"]})
     own = eyes.choose(images)
     two = np.isin(own.ids, images["id"])
@@ -38,7 +44,7 @@ def test_candidates_of_one_field_keep_their_own_grades_where_their_images_are_th
 def test_our_own_export_of_grades_is_read(tmp_path: Path) -> None:
     path = tmp_path / "grades.csv"
     path.write_text("id,grader,grade,comment,time_utc\n007,ann,3,,2024-01-01\n007,bob,2,nice,2024-01-02\n")
-    eyes = join_eyes([path], [])
+    eyes = join_grades([path], [])
     assert eyes.ids.tolist() == ["007"]
     assert eyes.grade.tolist() == [2.5]
 
@@ -97,7 +103,7 @@ def test_net_and_crowd_are_compared_on_graded_and_on_all_subjects(tmp_path: Path
     graded = pd.DataFrame({"zooid": subjects, "expert_grade": grade, "crowd_probability": crowd})
     graded.loc[50:, "expert_grade"] = np.nan
     graded.to_csv(path, index=False)
-    found = compare_with_eyes(table, probability, join_eyes([path], []), seed=0)
+    found = compare_with_humans(table, probability, join_grades([path], []), seed=0)
     assert (found.agreement[GRADED].n_lenses, found.agreement[GRADED].n_others) == (20, 30)
     assert (found.agreement[EVERYONE].n_lenses, found.agreement[EVERYONE].n_others) == (20, 40)
     # The best cutout of a subject counts, so that the net ranks all subjects as the grades do; the crowd guesses.
@@ -124,13 +130,13 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     kind = of_subject[table["id"].str.extract(r"ASW(\d+)")[0].astype(int)]
     # The net likes what comes first but the patches best of all: it ranks the red lenses below all patches.
     first = np.where(kind == PATCH, 1.0, np.where(kind == RED, 0.05, probability))
-    eyes, asked = join_eyes([path], []), []
+    eyes, asked = join_grades([path], []), []
 
     def kinds_of(rows: np.ndarray) -> np.ndarray:
         asked.append(len(rows))
         return kind[rows]
 
-    report = compare_with_eyes(table, first, eyes, kinds_of=kinds_of, seed=0)
+    report = compare_with_humans(table, first, eyes, kinds_of=kinds_of, seed=0)
     assert asked == [60]  # the best cutout of each subject, though there are more cutouts
     assert judges_of(report.kinds) == ["net", "crowd"]
     found = {one.kind: one for one in report.kinds}
@@ -144,7 +150,7 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     assert found[PATCH].others_auroc["net"].value < 0.01
     assert found[PATCH].lenses_auroc == {}
     assert found[RED].lenses_auroc["crowd"].value == 1
-    assert compare_with_eyes(table, first, eyes, seed=0).kinds == ()
+    assert compare_with_humans(table, first, eyes, seed=0).kinds == ()
 
 
 def test_pixels_without_a_scale_or_a_colour_have_no_kind() -> None:
@@ -158,7 +164,7 @@ def test_the_crowd_stands_in_where_nobody_graded(tmp_path: Path) -> None:
     table, probability = make_cutouts()
     path = tmp_path / "crowd.txt"
     path.write_text("".join(f"ASW{k:07d} {0.9 if k < 30 else 0.05} 9 a.png\n" for k in range(60)))
-    found = compare_with_eyes(table, probability, join_eyes([], [path]), seed=0)
+    found = compare_with_humans(table, probability, join_grades([], [path]), seed=0)
     assert list(found.agreement) == [CROWD_ALONE]
     assert found.agreement[CROWD_ALONE].judges["net"]["auroc"].value == 1.0
     assert "crowd" not in found.agreement[CROWD_ALONE].judges
@@ -168,7 +174,7 @@ def test_grades_of_one_kind_give_a_remark_instead_of_figures(tmp_path: Path) -> 
     table, probability = make_cutouts()
     path = tmp_path / "grades.csv"
     path.write_text("zooid,expert_grade\nASW0000001,3\nASW0000002,2.5\n")
-    found = compare_with_eyes(table, probability, join_eyes([path], []), seed=0)
+    found = compare_with_humans(table, probability, join_grades([path], []), seed=0)
     assert not found.agreement
     assert any("0 of grade < 1, expected some of each" in remark for remark in found.remarks)
 
@@ -178,18 +184,18 @@ def test_grades_without_a_single_number_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "grades.csv"
     path.write_text("zooid,expert_grade\nASW0000001,\nASW0000002,\nASW9999999,2\n")
     with pytest.raises(InputError, match="found neither a grade nor a probability of the 2 subjects"):
-        compare_with_eyes(table, probability, join_eyes([path], []), seed=0)
+        compare_with_humans(table, probability, join_grades([path], []), seed=0)
 
 
 def test_the_crowds_auroc_on_the_real_candidates_is_the_measured_one(shared_data: Path) -> None:
     folder = shared_data / "space-warps"
-    eyes = join_eyes([folder / "candidates.csv"], [])
+    eyes = join_grades([folder / "candidates.csv"], [])
     table = pd.DataFrame({"id": pd.read_csv(folder / "candidates.csv")["file"].str.removesuffix(".png")})
-    found = compare_with_eyes(table, np.linspace(0.9, 0.1, len(table)), eyes, seed=0).agreement[GRADED]
+    found = compare_with_humans(table, np.linspace(0.9, 0.1, len(table)), eyes, seed=0).agreement[GRADED]
     # 43 candidates of grade 2 or more and 129 below 1; 15 fields have more than one.
     assert (found.n_subjects, found.n_lenses, found.n_others) == (217, 43, 129)
     assert found.judges["crowd"]["auroc"].value == pytest.approx(0.833, abs=0.001)
     lists = [folder / "crowd" / name for name in ("stage2_candidate_catalog.txt", "stage2_retired.txt")]
-    everyone = join_eyes([folder / "candidates.csv"], lists)
+    everyone = join_grades([folder / "candidates.csv"], lists)
     assert len(everyone.ids) > 3600
     assert (everyone.crowd[np.isin(everyone.ids, lists[1].read_text().split())] < 1e-6).mean() > 0.9

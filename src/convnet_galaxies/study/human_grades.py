@@ -25,7 +25,7 @@ _ZOO_ID = re.compile(r"(?:^|_)(ASW[0-9a-z]{7})(?:$|_|@)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Eyes:
+class HumanGrades:
     """Grades and crowd probabilities by subject, each subject once.
 
     ids: str [s]; grade: float [s], mean of its grades, 0 (no lens) to 3 (certain lens), NaN where nobody graded;
@@ -38,9 +38,9 @@ class Eyes:
     grade: np.ndarray
     crowd: np.ndarray
     groups: np.ndarray
-    by_image: Eyes | None = None
+    by_image: HumanGrades | None = None
 
-    def choose(self, table: pd.DataFrame) -> Eyes:
+    def choose(self, table: pd.DataFrame) -> HumanGrades:
         """By image where the images of a table (column id) are those that were graded, else by subject."""
         if self.by_image is not None and table["id"].astype("str").isin(self.by_image.ids).any():
             return self.by_image
@@ -118,7 +118,7 @@ def read_crowd(path: Path) -> pd.DataFrame:
     return pd.DataFrame({"subject": subjects, "image": "", "grade": np.nan, "crowd": crowd})
 
 
-def join_eyes(grades: Sequence[Path], crowd: Sequence[Path]) -> Eyes:
+def join_grades(grades: Sequence[Path], crowd: Sequence[Path]) -> HumanGrades:
     """All files together; of a subject that stands in several, the mean of its grades and of its probabilities.
 
     Raises InputError when no file is given or one is at fault.
@@ -161,9 +161,9 @@ def name_subjects(table: pd.DataFrame, wanted: np.ndarray) -> np.ndarray:
     return names[best]
 
 
-def _to_eyes(table: pd.DataFrame, groups: pd.Series | pd.Index, by_image: Eyes | None = None) -> Eyes:
+def _to_eyes(table: pd.DataFrame, groups: pd.Series | pd.Index, by_image: HumanGrades | None = None) -> HumanGrades:
     grade, crowd = (table[name].to_numpy(float) for name in ("grade", "crowd"))
-    return Eyes(table.index.to_numpy().astype(str), grade, crowd, groups.to_numpy().astype(str), by_image)
+    return HumanGrades(table.index.to_numpy().astype(str), grade, crowd, groups.to_numpy().astype(str), by_image)
 
 
 def _parse_probability(words: list[str]) -> float | None:
