@@ -14,7 +14,7 @@ from convnet_galaxies.data.markers import cut_markers
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
-from convnet_galaxies.simulate.space_warps_plan import padded_bounds, plan_rows
+from convnet_galaxies.simulate.space_warps_showings import padded_bounds, plan_rows
 
 NUMBER, SEED, PREVALENCE = 24, 3, 0.2
 
@@ -101,7 +101,7 @@ def test_painted_features_alone_are_opaque(data_set: Path, catalog: pd.DataFrame
 
 
 def test_an_image_of_both_stages_keeps_its_name_but_for_duds_that_were_test_fields(catalog: pd.DataFrame) -> None:
-    """How many images are in both is settled by chance in so few rows; see test_space_warps_gather.py."""
+    """How many images are in both is settled by chance in so few rows; see test_space_warps_showings.py."""
     for _, rows in catalog.groupby("location"):
         kinds, names, stages = (set(rows[column]) for column in ("kind", "ZooID", "stage"))
         if len(kinds) == 1:

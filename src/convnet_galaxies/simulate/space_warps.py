@@ -30,8 +30,7 @@ from convnet_galaxies.simulate.space_warps_field import (
     leaves_field,
     save_image,
 )
-from convnet_galaxies.simulate.space_warps_gather import Pools, Showing, gather
-from convnet_galaxies.simulate.space_warps_plan import choose_rows, plan_rows
+from convnet_galaxies.simulate.space_warps_showings import Pools, Showing, choose_rows, gather, plan_rows
 from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
 from convnet_galaxies.workers import Run, worker_pool
 
@@ -82,7 +81,7 @@ def simulate_space_warps(
 ) -> SpaceWarpsSummary:
     """Write a data set of ``number`` cutouts into the folder output; README.txt in it says what is where.
 
-    The proportions are those of the published catalogue (simulate.space_warps_plan). The same arguments give the same
+    The proportions are those of the published catalogue (space_warps_showings). The same arguments give the same
     bytes for any number of workers (processes; None takes one for each core).
     unknown_prevalence: share of the test cutouts that show a lens. population: of those lenses, "real", which differs
     a little from the sims, or "sims".
