@@ -33,7 +33,7 @@ INSIDE, AT_EDGE = (220.0, 220.0), (5.0, 220.0)
 NOTHING = Scene(*np.empty((4, 0)), np.empty((0, 2)), 0.0, (440, 440))
 
 
-def draw_empty(seed: int, pool: str, index: int, *, population: str) -> Subject:
+def draw_empty(seed: int, pool: str, index: int) -> Subject:
     """A field on which twenty people marked its lens, if it has one, and nothing else; one stamp leaves the field."""
     is_lens = pool in (*FLAVORS, "test lens")
     everyone, clicks = np.arange(20), np.arange(20 * is_lens)
@@ -50,7 +50,7 @@ def draw_empty(seed: int, pool: str, index: int, *, population: str) -> Subject:
 def pools(monkeypatch: pytest.MonkeyPatch) -> Pools:
     monkeypatch.setattr(space_warps_showings, "draw_subject", draw_empty)
     monkeypatch.setattr(space_warps_showings, "show_again", lambda seed, subject, **options: replace(subject))
-    return Pools(0, map, "real")
+    return Pools(0, map)
 
 
 def test_duds_of_stage_two_are_mostly_images_of_test_fields_under_another_name(pools: Pools) -> None:

@@ -201,8 +201,6 @@ def test_wrong_requests_are_refused_before_anything_is_drawn(tmp_path: Path) -> 
     (tmp_path / "thesis" / "chapter.tex").touch()
     with pytest.raises(InputError, match="found number 0, expected at least"):
         simulate_space_warps(tmp_path / "out", number=0, seed=0)
-    with pytest.raises(InputError, match="found population 'galaxies'"):
-        simulate_space_warps(tmp_path / "out", number=NUMBER, seed=0, population="galaxies")
     with pytest.raises(InputError, match="found -1 workers"):
         simulate_space_warps(tmp_path / "out", number=NUMBER, seed=0, workers=-1)
     with pytest.raises(OutputExistsError, match="already exists"):

@@ -71,7 +71,7 @@ def make_wcs(header: Cards):  # type: ignore[no-untyped-def]
     return wcs if wcs.naxis == 2 else None
 
 
-def same_sky(first: Cards, second: Cards, shape: tuple[int, int], *, tolerance_px: float = 1.0) -> bool:
+def same_sky(first: Cards, second: Cards, shape: tuple[int, int]) -> bool:
     """Whether the corners of two planes [h, w] lie at the same positions, as far as both headers tell them."""
     keys = (*_WCS_CARDS, *_PLACE_CARDS)
     if all(first.get(key) == second.get(key) for key in keys):
@@ -85,4 +85,4 @@ def same_sky(first: Cards, second: Cards, shape: tuple[int, int], *, tolerance_p
         back_x, back_y = theirs.world_to_pixel(ours.pixel_to_world(x, y))
     except Exception:
         return False
-    return bool((np.hypot(back_x - x, back_y - y) <= tolerance_px).all())
+    return bool((np.hypot(back_x - x, back_y - y) <= 1).all())

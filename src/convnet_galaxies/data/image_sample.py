@@ -43,9 +43,9 @@ class ImageSample:
     missing_pixels: int = 0
 
 
-def sample_images(files: Sequence[ImageFile], number: int = SAMPLE) -> ImageSample:
-    """Decode up to number images, evenly spaced among the files."""
-    chosen = np.unique(np.linspace(0, max(0, len(files) - 1), min(number, len(files))).round().astype(int))
+def sample_images(files: Sequence[ImageFile]) -> ImageSample:
+    """Decode up to SAMPLE images, evenly spaced among the files."""
+    chosen = np.unique(np.linspace(0, max(0, len(files) - 1), min(SAMPLE, len(files))).round().astype(int))
     forms: Counter[str] = Counter()
     facts: Counter[str] = Counter()
     with_alpha, with_holes, missing_pixels, faults = 0, 0, 0, []

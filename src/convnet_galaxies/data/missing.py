@@ -27,6 +27,7 @@ NOTHING_MEASURED = ("NO_DATA", "NODATA", "BAD", "UNMASKEDNAN", "BLANK", "DETECTO
 _OUTLIER_SIGMA, _DARK_SHARE, _BRIGHT_SHARE = 5.0, 0.5, 2.0
 """A star of which half of the light is two pixels wide has half of its peak in the median of 3 x 3 pixels."""
 
+SAMPLE_PX = 1 << 16
 _SMOOTH = 0.5
 """Of noise, second differences between pixels are 1.7 times the first ones; of a model without noise, far smaller."""
 
@@ -117,13 +118,13 @@ def missing_share(planes: np.ndarray) -> np.ndarray:
     return np.array([np.count_nonzero(np.isnan(plane)) / plane.size for plane in planes])
 
 
-def sky_and_noise(plane: np.ndarray, *, sample: int = 1 << 16) -> tuple[float, float]:
+def sky_and_noise(plane: np.ndarray) -> tuple[float, float]:
     """The sky (median) and its noise (1.4826 times the median absolute deviation) of float32 [h, w] with NaN.
 
-    Of large images every n-th row is taken, at least ``sample`` pixels: the median then has an error of less than a
+    Of large images every n-th row is taken, at least SAMPLE_PX pixels: the median then has an error of less than a
     hundredth of the noise.
     """
-    step = max(1, plane.size // sample)
+    step = max(1, plane.size // SAMPLE_PX)
     values = plane[:: min(step, max(1, len(plane) // 64))].flatten()
     if len(values) and np.isnan(values.max()):
         values = values[~np.isnan(values)]

@@ -18,6 +18,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate, Statistic, bootstrap_groups, encode_groups
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc, measure_average_precision
 
+FOLDS = 5
 LENS_GRADE = 2.0
 """Mean grade (0 no lens ... 3 certain) from which a subject counts as a lens (More et al. 2016, arXiv:1504.05587)."""
 OTHER_GRADE = 1.0
@@ -168,7 +169,7 @@ def compare_eyes(
     return Agreement(len(subjects.ids), int(lens.sum()), int(other.sum()), judges, differences, tuple(remarks))
 
 
-def combine_held_out(subjects: Subjects, *, folds: int = 5, seed: int) -> np.ndarray:
+def combine_held_out(subjects: Subjects, *, seed: int) -> np.ndarray:
     """Net and crowd as one score in 0..1, float [s]: logistic regression on their normal scores, each subject held out.
 
     A normal score is the normal quantile of the rank among all subjects (van der Waerden 1952), for which no grade is
@@ -188,7 +189,7 @@ def combine_held_out(subjects: Subjects, *, folds: int = 5, seed: int) -> np.nda
     combined = np.empty(len(x))
     # Ungraded middle subjects are dealt too, as a class of their own: they are scored, but never fitted on.
     kind = np.where(lens, 2, np.where(other, 0, 1))
-    splitter = StratifiedGroupKFold(min(folds, least), shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(min(FOLDS, least), shuffle=True, random_state=seed)
     decided = lens | other
     for train, held_out in _split(splitter, kind, subjects.groups):
         rows = train[decided[train]]
@@ -197,11 +198,10 @@ def combine_held_out(subjects: Subjects, *, folds: int = 5, seed: int) -> np.nda
     return combined
 
 
-def list_missed(subjects: Subjects, score: np.ndarray | None = None, *, number: int = 20) -> Missed:
-    """The best-graded subjects that rank lowest, the worst-graded that rank highest; score: the net's by default."""
-    score = subjects.net if score is None else score
-    rank = rankdata(-score) / len(score)
-    grade_rank = rankdata(-subjects.grade) / len(score)
+def list_missed(subjects: Subjects, *, number: int = 20) -> Missed:
+    """The best-graded subjects that rank lowest, the worst-graded that rank highest, by the net's score."""
+    rank = rankdata(-subjects.net) / len(subjects.net)
+    grade_rank = rankdata(-subjects.grade) / len(subjects.net)
     lens, other = (np.flatnonzero(side) for side in (subjects.grade >= LENS_GRADE, subjects.grade < OTHER_GRADE))
     gap = rank - grade_rank
     return Missed(

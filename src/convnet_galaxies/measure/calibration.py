@@ -16,6 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate, bootstrap_groups, encode_groups
 
+FOLDS = 5
 FLOOR = 1e-7
 TEMPERATURE_RANGE = (0.1, 20.0)
 """A set that a net separates without error asks for temperature 0, which would make every claim certain."""
@@ -117,16 +118,16 @@ def fit_isotonic(lens_probability: np.ndarray, truth: np.ndarray) -> IsotonicSca
 
 
 def calibrate_held_out(
-    probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, folds: int = 5, seed: int
+    probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, seed: int
 ) -> np.ndarray | None:
     """Probabilities [n, k] calibrated by temperature and bias, each fitted on the other groups only.
 
     None when some fold leaves a class without images to fit on.
     """
     codes, n_groups = encode_groups(groups)
-    fold = np.random.default_rng(seed).permutation(np.arange(n_groups) % folds)[codes]
+    fold = np.random.default_rng(seed).permutation(np.arange(n_groups) % FOLDS)[codes]
     calibrated = np.empty(np.shape(probability))
-    for number in range(folds):
+    for number in range(FOLDS):
         held_out = fold == number
         if len(np.unique(truth[~held_out])) < probability.shape[1]:
             return None

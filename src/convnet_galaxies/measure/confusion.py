@@ -11,6 +11,8 @@ from sklearn.metrics import confusion_matrix
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.intervals import FEW, Estimate, bootstrap_groups, bound_proportion, encode_groups
 
+NO_LENS = "dud"
+
 
 @dataclass(frozen=True)
 class FlavorScores:
@@ -88,15 +90,15 @@ def confuse_flavors(
 
 
 def expect_flavors(
-    scores: FlavorScores, *, n_lenses: float, n_images: float, none: str = "dud", level: float = 0.95
+    scores: FlavorScores, *, n_lenses: float, n_images: float, level: float = 0.95
 ) -> dict[str, tuple[Estimate, Estimate]]:
     """By flavor of lens, false positives and purity in a survey of n_images with n_lenses lenses.
 
     ``false positives of f = sum over t other than f of N_t R_tf`` and ``purity = N_f R_ff / (N_f R_ff + these)``, with
-    R_tf the part of the images of flavor t that are predicted as f, N of ``none`` the images without a lens, and the
+    R_tf the part of the images of flavor t that are predicted as f, N of NO_LENS the images without a lens, and the
     lenses shared among the flavors as they are here. Intervals are exact binomial ones over groups of R_ff and of the
-    rate of ``none`` (Clopper & Pearson 1934), which outweighs all others; both at their worst give the lower purity.
-    Empty where a class is missing or ``none`` is no class. Raises UsageError for a prevalence outside (0, 1).
+    rate of NO_LENS (Clopper & Pearson 1934), which outweighs all others; both at their worst give the lower purity.
+    Empty where a class is missing or NO_LENS is no class. Raises UsageError for a prevalence outside (0, 1).
     """
     if not 0 < n_lenses < n_images:
         raise UsageError(
@@ -105,10 +107,10 @@ def expect_flavors(
         )
     counts = np.array(scores.counts, float)
     sizes = counts.sum(axis=1)
-    if none not in scores.names or not scores.groups or (sizes == 0).any():
+    if NO_LENS not in scores.names or not scores.groups or (sizes == 0).any():
         return {}
     rates = counts / sizes[:, None]
-    dud = scores.names.index(none)
+    dud = scores.names.index(NO_LENS)
     lenses = np.flatnonzero(np.arange(len(sizes)) != dud)
     share = n_lenses * sizes / sizes[lenses].sum()
     expected = {}

@@ -29,6 +29,7 @@ from convnet_galaxies.measure.intervals import FEW, Estimate, check_level, draw_
 from convnet_galaxies.measure.score_mixture import MixtureDraws, make_cells, measure_design_effect, sample_mixture
 
 METHODS = ("mixture", "emq", "pacc")
+MIXTURE_BINS = 6
 MIXED = 1.1
 """R-hat above which the draws of the mixture are called unreliable."""
 EMQ_STEPS, EMQ_LEAST_STEPS = 1000, 10
@@ -142,10 +143,10 @@ def quantify(
     return Prevalence(n_unknown, first, by_method[first], counts[first], by_method, tuple(scarce))
 
 
-def draw_mixture(images: ScoredImages, *, seed: int, n_bins: int = 6) -> tuple[MixtureDraws, np.ndarray]:
+def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, np.ndarray]:
     """Draws of the mixture, and the cell of each unknown image, int [m]."""
     n_classes = images.posteriors.shape[1]
-    cells = make_cells(images.posteriors, images.truth, n_bins=n_bins)
+    cells = make_cells(images.posteriors, images.truth, n_bins=MIXTURE_BINS)
     labelled_cells, unknown_cells = cells.assign(images.posteriors), cells.assign(images.unknown_posteriors)
     labelled = np.zeros((n_classes, cells.number))
     for k in range(n_classes):

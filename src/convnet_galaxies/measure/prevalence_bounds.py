@@ -14,6 +14,8 @@ from convnet_galaxies.errors import UsageError
 from convnet_galaxies.measure.intervals import Estimate, check_level, draw_groups, encode_groups
 from convnet_galaxies.measure.prevalence import ScoredImages
 
+THRESHOLD = 0.5
+
 
 @dataclass(frozen=True)
 class PrevalenceBounds:
@@ -49,7 +51,6 @@ def bound_prevalence(
     *,
     completeness_ratio: tuple[float, float] = (0.5, 1.0),
     false_positive_ratio: tuple[float, float] = (1.0, 1.0),
-    threshold: float = 0.5,
     seed: int,
     level: float = 0.9,
     n_resamples: int = 500,
@@ -69,7 +70,7 @@ def bound_prevalence(
                 f"shift: found {name} ratios {least:g} to {most:g}, expected 0 < least <= most", "use e.g. 0.5 and 1"
             )
     lens = images.truth > 0
-    known_flag, flag = 1 - images.posteriors[:, 0] >= threshold, 1 - images.unknown_posteriors[:, 0] >= threshold
+    known_flag, flag = 1 - images.posteriors[:, 0] >= THRESHOLD, 1 - images.unknown_posteriors[:, 0] >= THRESHOLD
     rng = np.random.default_rng(seed)
     sets = (
         (flag, images.unknown_groups),
@@ -100,7 +101,7 @@ def bound_prevalence(
         high=total[1],
         widened_by_completeness=span(completeness_ratio, (1.0, 1.0)),
         widened_by_false_positives=span((1.0, 1.0), false_positive_ratio),
-        threshold=threshold,
+        threshold=THRESHOLD,
     )
 
 

@@ -108,7 +108,6 @@ def expect_survey(
     *,
     n_lenses: float = SURVEY_LENSES,
     n_fields: int = SURVEY_FIELDS,
-    images_per_field: float = 1.0,
     completenesses: np.ndarray | None = None,
     seed: int,
     level: float = 0.95,
@@ -116,20 +115,19 @@ def expect_survey(
 ) -> SurveyCurve:
     """Purity and number of false positives in a survey, at cuts of the given completenesses.
 
-    ``purity = N C / (N C + F)`` and ``F = (n_fields * images_per_field - N) * FPR``, with N the lenses in the survey, C
+    ``purity = N C / (N C + F)`` and ``F = (n_fields - N) * FPR``, with N the lenses in the survey, C
     the completeness and FPR the false positive rate of the cut on these images. The intervals join a bootstrap over
     groups at fixed thresholds with exact binomial ones, since no resample shows more than was seen: if none of n
     non-lens groups passes a cut, up to 3.7 / n of them may.
 
-    images_per_field: images that the finder looks at in each field. completenesses: float [cuts] in (0, 1];
-    0.02, 0.04, ..., 1 by default. Raises UsageError for a prevalence outside (0, 1).
+    completenesses: float [cuts] in (0, 1]; 0.02, 0.04, ..., 1 by default.
+    Raises UsageError for a prevalence outside (0, 1).
     """
     check_level(level)
     truth, probability = check_scores(truth, probability, groups)
-    n_images = n_fields * images_per_field
-    if not 0 < n_lenses < n_images:
+    if not 0 < n_lenses < n_fields:
         raise UsageError(
-            f"survey: found {n_lenses:g} lenses in {n_images:g} images, expected a prevalence between 0 and 1",
+            f"survey: found {n_lenses:g} lenses in {n_fields:g} images, expected a prevalence between 0 and 1",
             "give more fields than lenses, and at least some lenses",
         )
     wanted = np.linspace(0.02, 1, 50) if completenesses is None else np.asarray(completenesses, float)
@@ -147,7 +145,7 @@ def expect_survey(
         _join_intervals(value, drawn, n, level) for value, drawn, n in zip(values, rates, n_rows, strict=True)
     )
     few = count_rarer_groups(truth, np.asarray(groups))
-    others = n_images - n_lenses
+    others = n_fields - n_lenses
 
     def purity(completeness: np.ndarray, false_positive_rate: np.ndarray) -> np.ndarray:
         return n_lenses * completeness / np.maximum(n_lenses * completeness + others * false_positive_rate, 1e-300)

@@ -28,6 +28,7 @@ from convnet_galaxies.measure.intervals import (
 from convnet_galaxies.measure.prevalence import ScoredImages
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc
 
+FOLDS = 5
 NOTABLE_AUROC = 0.6
 """From here on known and unknown images differ enough to doubt a prior-shift estimate, however sure the test is."""
 
@@ -64,7 +65,6 @@ def tell_apart(
     *,
     known_weights: np.ndarray | None = None,
     model: Literal["logistic", "boosting"] = "logistic",
-    folds: int = 5,
     seed: int,
     level: float = 0.95,
     n_permutations: int = 500,
@@ -96,7 +96,7 @@ def tell_apart(
         weights[~is_unknown] = known_weights
         if not (weights >= 0).all() or weights[~is_unknown].sum() == 0:
             raise InputError("shift: found no known image with a positive weight, expected some", "check the fractions")
-    score = _hold_out(x, is_unknown, groups, weights, model, min(folds, n_least), seed)
+    score = _hold_out(x, is_unknown, groups, weights, model, min(FOLDS, n_least), seed)
     codes, _ = encode_groups(groups)
     ranking = Ranking(is_unknown, score, codes, weights)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 # The project had 37,000; fewer who look more often let SWAP's agents learn from data sets of every size.
 VOLUNTEERS = 600
+SPOTS = 48
 STRAY_CLICKS_PER_LOOK = 0.012
 MOST_LIKELY_MARK = 0.9
 SCATTER_PX = 4.0
@@ -106,8 +107,8 @@ def lens_visibility(light_sigma: np.ndarray, einstein_radius_arcsec: float) -> f
     return float(bright * parted)
 
 
-def lens_spots(rng: np.random.Generator, light_sigma: np.ndarray, number: int = 48) -> np.ndarray:
-    """Where people click on lensed light: float64 [number, 2] of x, y; brighter pixels more often.
+def lens_spots(rng: np.random.Generator, light_sigma: np.ndarray) -> np.ndarray:
+    """Where people click on lensed light: float64 [SPOTS, 2] of x, y; brighter pixels more often.
 
     light_sigma: see lens_visibility. Empty when no pixel stands out of the noise.
     """
@@ -116,7 +117,7 @@ def lens_spots(rng: np.random.Generator, light_sigma: np.ndarray, number: int = 
     if not len(rows):
         return np.empty((0, 2))
     weight = np.minimum(strength[rows, columns], 10.0)
-    chosen = rng.choice(len(rows), number, p=weight / weight.sum())
+    chosen = rng.choice(len(rows), SPOTS, p=weight / weight.sum())
     return np.column_stack([columns[chosen], rows[chosen]]).astype(float)
 
 

@@ -23,6 +23,7 @@ from convnet_galaxies.simulate.structured import add_structured, is_structured
 
 # Objects this far beyond the edge still shine into the field.
 MARGIN_PX = 24
+FAINTEST_HOST_R_MAG = 22.0
 SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA = -0.08, 0.035  # in units of the sky noise
 SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "irregular": 1.0, "star": 0.5}
 
@@ -39,14 +40,14 @@ class Pointing:
     camera: Camera
     size_px: int = FIELD_SIZE_PX
 
-    def hosts(self, *, faintest_r_mag: float = 22.0, margin_px: int = 20) -> list[SkyObject]:
+    def hosts(self, *, margin_px: int = 20) -> list[SkyObject]:
         """Red galaxies that could lens, strongest first."""
         end = self.size_px - margin_px
         found = [
             o
             for o in self.objects
             if o.kind == "elliptical"
-            and o.r_mag < faintest_r_mag
+            and o.r_mag < FAINTEST_HOST_R_MAG
             and o.redshift > 0.15
             and margin_px <= o.x_px < end
             and margin_px <= o.y_px < end

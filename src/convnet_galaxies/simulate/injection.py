@@ -134,7 +134,6 @@ def inject(
     number: int,
     seed: int,
     *,
-    flavors: tuple[str, ...] = FLAVORS,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Injection:
@@ -156,7 +155,7 @@ def inject(
         attempt = 0
         while len(rows) < number:
             file = files[attempt % len(files)]
-            flavor = flavors[len(rows) % len(flavors)]
+            flavor = FLAVORS[len(rows) % len(FLAVORS)]
             truth = None if file in barren else _inject_file(file, folder, len(rows), [seed, attempt], flavor)
             attempt += 1
             if truth is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
 SUPERSAMPLING = 2
+GRID_RAYS = 128
 # A pixel shows a painted feature when the light, in all bands together, is this many sigma of the sky.
 MASK_SIGMA = 1.2
 # Images this strongly demagnified (the one at the centre of a singular lens) cannot be seen.
@@ -142,15 +143,15 @@ def trace(system: LensSystem, half_width_arcsec: float, size: int) -> tuple[np.n
     return axis, x - ax, y - ay
 
 
-def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float, *, size: int = 128) -> np.ndarray:
+def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float) -> np.ndarray:
     """Images of a point of the source plane: float64 [n, 3] of x, y in arcsec and the signed magnification.
 
-    The triangles of a grid (size rays a side, and a fine one round each member) that contain the point are found, then
+    The triangles of a grid (GRID_RAYS a side, and a fine one round each member) that contain the point are found, then
     Newton's method makes the positions exact to 1e-8 arcsec. Brightest first; the demagnified image at a singular
     centre is left out.
     """
     half = 3.0 * system.einstein_radius_arcsec + 2.0
-    grids = [(0.0, 0.0, half, size)]
+    grids = [(0.0, 0.0, half, GRID_RAYS)]
     # A member's own images hide between the rays of the coarse grid.
     grids += [(m.x_arcsec, m.y_arcsec, 2 * m.einstein_radius_arcsec + 0.3, 32) for m in system.galaxies[1:]]
     starts = [_find_triangles(system, x_arcsec, y_arcsec, *grid) for grid in grids]

@@ -123,12 +123,10 @@ def red_galaxies(
     return list(starmap(SkyObject, zip(*(column.tolist() for column in columns), strict=True)))
 
 
-def red_galaxy(
-    rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float, group: int = -1
-) -> SkyObject:
+def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float) -> SkyObject:
     """One such galaxy."""
     columns = [np.array([float(value)]) for value in (r_mag, redshift, x, y)]
-    return red_galaxies(rng, columns[0], columns[1], columns[2], columns[3], group)[0]
+    return red_galaxies(rng, columns[0], columns[1], columns[2], columns[3], -1)[0]
 
 
 def _draw_group(rng: np.random.Generator, shape: tuple[int, int], group: int) -> list[SkyObject]:

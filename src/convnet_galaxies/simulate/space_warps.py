@@ -38,7 +38,6 @@ MARKERS_NAME = "markers.csv"
 TRUTH_NAME = "truth.csv"
 SEALED_NAME = "sealed/test_truth.csv"
 IMAGES_NAME = "fields"
-POPULATIONS = ("real", "sims")
 
 README = """A simulated Space Warps: everything in it is drawn, nothing is of the sky.
 
@@ -75,7 +74,6 @@ def simulate_space_warps(
     seed: int,
     workers: int | None = None,
     unknown_prevalence: float = 0.03,
-    population: str = "real",
     progress: Callable[[int, int], None] | None = None,
     force: bool = False,
 ) -> SpaceWarpsSummary:
@@ -83,15 +81,12 @@ def simulate_space_warps(
 
     The proportions are those of the published catalogue (space_warps_showings). The same arguments give the same
     bytes for any number of workers (processes; None takes one for each core).
-    unknown_prevalence: share of the test cutouts that show a lens. population: of those lenses, "real", which differs
-    a little from the sims, or "sims".
+    unknown_prevalence: fraction of the test cutouts that show a lens; these lenses differ a little from the sims.
     progress: called with the fields shown and drawn so far and those expected in all.
     Raises InputError for numbers that cannot be met, OutputExistsError without force.
     """
     require_libraries()
     wanted = plan_rows(number, unknown_prevalence=unknown_prevalence)
-    if population not in POPULATIONS:
-        raise InputError(f"simulate space-warps: found population {population!r}, expected real or sims", "choose one")
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise InputError(f"simulate space-warps: found {workers} workers, expected at least 1", "pass --workers 1")
@@ -101,7 +96,7 @@ def simulate_space_warps(
     ):
         (folder / IMAGES_NAME).mkdir()
         counted = _counted(run, progress, expected=round(0.9 * number))
-        showings, verdicts = gather(Pools(seed, counted, population), wanted)
+        showings, verdicts = gather(Pools(seed, counted), wanted)
         cells = [cell for showing in showings for cell in showing.cells]
         centres = np.concatenate([showing.subject.clusters for showing in showings])
         taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, leaves_field(centres), wanted)

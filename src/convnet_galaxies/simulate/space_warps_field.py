@@ -73,10 +73,10 @@ def kind_of(pool: str) -> str:
     return "sim" if pool in FLAVORS else pool.split()[0]
 
 
-def draw_subject(seed: int, pool: str, index: int, *, population: str) -> Subject:
+def draw_subject(seed: int, pool: str, index: int) -> Subject:
     """Draw what field number ``index`` of a pool holds, and show it to the crowd of its first stage.
 
-    population: of the lenses in test fields, "real" or "sims" (see _draw_lens). Depends on the arguments only.
+    Depends on the arguments only.
     Stage 1 shows test fields to a few people; what hardly anyone marks is drawn again, up to three times.
     """
     kind, crowd = kind_of(pool), _crowd(seed)
@@ -86,7 +86,7 @@ def draw_subject(seed: int, pool: str, index: int, *, population: str) -> Subjec
         scene = _scene(rng, pointing)
         lens, light, truth = None, None, None
         if pool in FLAVORS or pool == "test lens":
-            lens = _draw_lens(rng, pointing, pool, population)
+            lens = _draw_lens(rng, pointing, pool)
             light = _light(seed, pool, index, attempt, pointing, lens)
             scene = _with_lens(rng, scene, pointing, lens[0], light)
             truth = {**lens[0].truth(*lens[1:]), "visibility": scene.lens_visibility}
@@ -127,10 +127,10 @@ def save_image(folder: Path, subject: Subject, pixels: np.ndarray) -> None:
     Image.fromarray(np.ascontiguousarray(saved)).save(folder / subject.image, **FAST_PNG)
 
 
-def leaves_field(centres_px: np.ndarray, size_px: int = FIELD_SIZE_PX) -> np.ndarray:
+def leaves_field(centres_px: np.ndarray) -> np.ndarray:
     """bool [n]: the stamp round the centre (float [n, 2]) is padded with zeros."""
     start = np.floor(centres_px - STAMP_PX / 2)
-    return np.any((start < 0) | (start + STAMP_PX > size_px), axis=1)
+    return np.any((start < 0) | (start + STAMP_PX > FIELD_SIZE_PX), axis=1)
 
 
 def hex_name(seed: int, pool: str, index: int, what: str) -> str:
@@ -181,15 +181,13 @@ def _with_lens(
     return replace(scene, lens_points_px=spots, lens_visibility=visibility)
 
 
-def _draw_lens(
-    rng: np.random.Generator, pointing: Pointing, pool: str, population: str
-) -> tuple[LensSystem, float, float]:
+def _draw_lens(rng: np.random.Generator, pointing: Pointing, pool: str) -> tuple[LensSystem, float, float]:
     """A lens and where it is. Sims follow the project's simulations.
 
-    Real lenses (pool "test lens", population "real") differ a little, as they do on the sky: fewer quasars, smaller
+    Real lenses (pool "test lens") differ a little, as they do on the sky: fewer quasars, smaller
     Einstein radii, and sources fainter by 0.3 mag on average.
     """
-    real = pool == "test lens" and population == "real"
+    real = pool == "test lens"
     flavor = pool
     if pool == "test lens":
         flavor = str(rng.choice(FLAVORS, p=(0.55, 0.1, 0.35) if real else (1 / 3, 1 / 3, 1 / 3)))

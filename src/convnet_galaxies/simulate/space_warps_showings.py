@@ -175,19 +175,18 @@ Draw = Callable[[int], list[Showing]]
 class Pools:
     """The source of fields: each pool is drawn in its order, so that what is drawn depends on the seed only.
 
-    run: maps a function over arguments, in order. population: see draw_subject.
+    run: maps a function over arguments, in order.
     """
 
     seed: int
     run: Run
-    population: str
     drawn: dict[str, int] = dataclass_field(default_factory=dict)
 
     def draw(self, pool: str, number: int) -> list[Subject]:
         """The next fields of a pool, shown in their first stage."""
         start = self.drawn.get(pool, 0)
         self.drawn[pool] = start + number
-        draw = partial(draw_subject, self.seed, pool, population=self.population)
+        draw = partial(draw_subject, self.seed, pool)
         return list(self.run(draw, range(start, start + number)))
 
     def first(self, pool: str, stage: int) -> Draw:

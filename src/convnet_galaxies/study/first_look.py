@@ -59,8 +59,6 @@ class FirstLook:
 def look_first(
     folder: Path,
     *,
-    galaxies: int = GALAXIES,
-    cutouts: int = CUTOUTS,
     seed: int,
     device: Device = "auto",
 ) -> FirstLook:
@@ -72,8 +70,8 @@ def look_first(
     folder.mkdir(parents=True, exist_ok=True)
     own = seed + SEED_STEP
     # So few are drawn sooner than other processes start.
-    simulate_space_warps(folder / "space-warps", number=cutouts, seed=own, workers=1, force=True)
-    simulate_galaxy_zoo(folder / "galaxy-zoo", number=galaxies, seed=own, workers=1, test_fraction=0.0, force=True)
+    simulate_space_warps(folder / "space-warps", number=CUTOUTS, seed=own, workers=1, force=True)
+    simulate_galaxy_zoo(folder / "galaxy-zoo", number=GALAXIES, seed=own, workers=1, test_fraction=0.0, force=True)
     for net, records, name in (
         (LENS_NET, read_space_warps(folder / "space-warps"), "lens"),
         (VOTE_NET, read_galaxy_zoo(folder / "galaxy-zoo"), "votes"),

@@ -14,6 +14,7 @@ from convnet_galaxies.model.device import Device, choose_device, has_native_bf16
 GAIN_OF_NATIVE_BF16 = 1.3
 # Two processors with bf16, or four without, count as fast.
 FAST_PROCESSORS = 4.0
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ def look_at_machine(device: Device = "auto") -> Machine:
     return Machine(chosen.type == "cuda", count_processors(), bf16)
 
 
-def bf16_gain(*, size: int = 512, rounds: int = 5) -> float:
+def bf16_gain() -> float:
     """How many times as fast a matrix product is in bf16 as in fp32, the fastest of each of some interleaved rounds."""
     seconds: dict[torch.dtype, list[float]] = {}
-    matrices = {dtype: torch.ones(size, size, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
-    for _ in range(rounds + 1):  # the first prepares
+    matrices = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+    for _ in range(ROUNDS + 1):  # the first prepares
         for dtype, matrix in matrices.items():
             start = time.perf_counter()
             torch.mm(matrix, matrix)
