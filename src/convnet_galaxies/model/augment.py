@@ -16,6 +16,9 @@ from torch import Tensor
 
 from convnet_galaxies.settings import AugmentSettings
 
+FEW = 16
+"""Images that are warped at a time: what is made of them stays in a processor's cache; 128 take twice as long."""
+
 PIXEL_MEAN, PIXEL_STD = 30.0, 45.0
 """Fixed normalisation of uint8 pixels, near the mean and scatter of SDSS and CFHTLS composites."""
 
@@ -143,8 +146,8 @@ def _new_views(pixels: Tensor, output_px: int, dtype: torch.dtype) -> Tensor:
     )
 
 
-def _few_at_a_time(n: int, few: int = 16) -> Iterator[slice]:
-    """Even pieces of about so many that what is made of them stays in a processor's cache; 128 take twice as long."""
-    pieces = max(1, round(n / few))
+def _few_at_a_time(n: int) -> Iterator[slice]:
+    """Return even pieces of about FEW images."""
+    pieces = max(1, round(n / FEW))
     ends = [n * piece // pieces for piece in range(pieces + 1)]
     return (slice(*pair) for pair in pairwise(ends))

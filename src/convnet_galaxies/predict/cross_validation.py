@@ -19,7 +19,7 @@ from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.targets import make_target
 from convnet_galaxies.model.tasks import TASKS, find_task
 from convnet_galaxies.predict.predictions import to_table
-from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.runs.weights import fingerprint
@@ -62,7 +62,6 @@ def cross_validate(
     task: str,
     folds: int = 5,
     parent: str | Path | None = None,
-    views: Views = 8,
     device: Device = "auto",
     force: bool = False,
     progress: Callable[[int, Moment], None] | None = None,
@@ -116,7 +115,7 @@ def cross_validate(
                 force=True,
                 progress=partial(progress, number) if progress else None,
             )
-        predictor = Predictor(run.path, device=device, views=views, with_familiarity=False)
+        predictor = Predictor(run.path, device=device, views=8, with_familiarity=False)
         part = predictor.predict_set(images, np.flatnonzero(held_out)).tasks[task]
         if answer is None:
             answer = np.zeros((len(images), *part.shape[1:]), np.float32)

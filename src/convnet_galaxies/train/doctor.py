@@ -23,6 +23,8 @@ from convnet_galaxies.train.batches import Batches
 from convnet_galaxies.train.optimizer import make_optimizers
 
 CHALLENGE_GALAXIES = 61_578
+SECONDS = 2.0
+MATRIX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class Diagnosis:
     epoch_minutes: float
 
 
-def diagnose(settings: Settings | None = None, *, device: Device = "auto", seconds: float = 2.0) -> Diagnosis:
+def diagnose(*, device: Device = "auto") -> Diagnosis:
     """Measure the machine with the default net on noise; takes about the given time."""
-    settings = settings or Settings()
+    settings = Settings()
     chosen = choose_device(device)
     precision = choose_precision(settings.train.precision, chosen)
-    share = seconds / 4
+    share = SECONDS / 4
     speeds = {
         name: measure_matmul(dtype, chosen, share / 2)
         for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32))
@@ -79,10 +81,10 @@ def diagnose(settings: Settings | None = None, *, device: Device = "auto", secon
     )
 
 
-def measure_matmul(dtype: torch.dtype, device: torch.device, seconds: float, *, size: int = 2048) -> float:
+def measure_matmul(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
     """Best speed of a square matrix product in GFLOP/s."""
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    return 2 * size**3 / 1e9 / min(_times(lambda: a @ b, device, seconds))
+    a, b = (torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=device).to(dtype) for _ in range(2))
+    return 2 * MATRIX_SIDE**3 / 1e9 / min(_times(lambda: a @ b, device, seconds))
 
 
 def count_mflop(net: GalaxyNet) -> float:

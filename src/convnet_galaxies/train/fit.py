@@ -31,6 +31,8 @@ from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_
 from convnet_galaxies.train.optimizer import freeze, make_optimizers, make_schedules
 from convnet_galaxies.train.plan import Plan, make_plan
 
+VALIDATION_BATCH = 256
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -191,14 +193,14 @@ def _require_finite(loss: float, epoch: int) -> None:
 
 
 @torch.no_grad()
-def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan, *, batch: int = 256) -> dict[str, float]:
+def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan) -> dict[str, float]:
     """Losses on the validation images, one view: ``validation_loss`` and, for votes, ``validation_rmse``."""
     net.eval()
     sums = dict.fromkeys(plan.targets, 0.0)
     counts = dict.fromkeys(plan.targets, 0)
     (upright,) = fixed_warps(1)
-    for start in range(0, len(plan.validation_rows), batch):
-        rows = plan.validation_rows[start : start + batch]
+    for start in range(0, len(plan.validation_rows), VALIDATION_BATCH):
+        rows = plan.validation_rows[start : start + VALIDATION_BATCH]
         pixels = torch.from_numpy(plan.images.images[rows])
         views = fixed_view(pixels, upright, field_px=plan.field_px, output_px=plan.input_px)
         with fabric.autocast():
