@@ -34,10 +34,9 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_script_says_what_is_compared_and_how_it_is_called(script: Path) -> None:
+def test_script_tells_how_it_is_called(script: Path) -> None:
     text = ast.get_docstring(ast.parse(script.read_text("utf-8"))) or ""
     assert f"python benchmarks/{script.name}" in text
-    assert len(text.split()) > 20
 
 
 def test_readme_names_every_script_and_no_other() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups, stage_rows
+from convnet_galaxies.data.records import PARTS, ImageSet, Records, connect, join_sets, split_groups, stage_rows
 from convnet_galaxies.errors import InputError, UsageError
 
 shares = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.4, 0.3, 0.3)])
@@ -63,6 +64,60 @@ def test_connect_gives_the_components_that_a_slow_search_finds(values) -> None:
     np.testing.assert_array_equal(found[:, None] == found[None, :], same)
 
 
+def test_each_group_is_dealt_to_the_part_that_lacks_most() -> None:
+    # Of four groups train wants 2, the others 1: it lacks most until it has two; a tie goes to the earlier part.
+    parts = split_groups(np.array(list("abcd")), (0.5, 0.25, 0.25), seed=3)
+    order = np.random.default_rng(3).permutation(4)
+    assert parts[order].tolist() == ["train", "train", "validation", "test"]
+    only_tests = split_groups(np.array(list("aab")), (0.0, 0.0, 1.0), seed=0)
+    assert only_tests.tolist() == ["test"] * 3
+    assert split_groups(np.array([], dtype=object), (0.8, 0.1, 0.1), seed=0).tolist() == []
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (1.1, -0.1, 0.0), (0.8, 0.1, 0.10001), (0.8, 0.1, 0.09999)])
+def test_split_refuses_what_are_no_three_shares(fractions) -> None:
+    with pytest.raises(UsageError, match="expected three that add to 1"):
+        split_groups(np.array(["a"]), fractions, seed=0)
+
+
+def test_rows_of_records_are_selected_by_mask_or_number_with_their_files() -> None:
+    files = tuple(ImageFile(Path(f"{name}.png")) for name in "abc")
+    records = Records("images", pd.DataFrame({"id": list("abc")}), files, ("ZooID",), ("a remark",), ("d: bad",))
+    for rows in (np.array([False, True, True]), np.array([1, 2])):
+        part = records.select(rows)
+        assert (len(part), part.table["id"].tolist(), part.table.index.tolist()) == (2, ["b", "c"], [0, 1])
+        assert part.files == files[1:]
+        assert (part.kind, part.link_columns, part.remarks) == ("images", ("ZooID",), ("a remark",))
+    assert records.select(np.array([2, 0])).files == (files[2], files[0])
+    assert replace(records, files=None).select(np.array([2, 0])).files is None
+    with pytest.raises(ValueError, match="2 files for 3 rows"):
+        Records("images", records.table, files[:2])
+
+
+def test_rows_of_an_image_set_are_selected_by_mask_or_number_with_their_pixels() -> None:
+    images = np.arange(3 * 4 * 4 * 3, dtype=np.uint8).reshape(3, 4, 4, 3)
+    whole = ImageSet(images, pd.DataFrame({"id": list("abc")}), Preprocess(size_px=4), "images", ("ZooID",), True)
+    for rows in (np.array([True, False, True]), np.array([0, 2])):
+        part = whole.select(rows)
+        assert (len(part), part.table["id"].tolist(), part.table.index.tolist()) == (2, ["a", "c"], [0, 1])
+        np.testing.assert_array_equal(part.images, images[[0, 2]])
+        assert (part.preprocess, part.link_columns, part.linear) == (whole.preprocess, ("ZooID",), True)
+    turned = whole.select(np.array([2, 1, 0]))
+    np.testing.assert_array_equal(turned.images, images[::-1])
+    assert turned.table["id"].tolist() == ["c", "b", "a"]
+    assert whole.select(np.ones(3, bool)).images is images  # nothing is copied
+    assert whole.select(np.array([0, 1])).images is not images
+
+
+def test_an_image_set_is_split_by_its_groups() -> None:
+    images = _make_set([f"i{k}" for k in range(40)])
+    images.table["group"] = [f"g{k // 4}" for k in range(40)]
+    parts = images.split((0.5, 0.3, 0.2), seed=5)
+    assert parts.tolist() == split_groups(images.table["group"].to_numpy(), (0.5, 0.3, 0.2), seed=5).tolist()
+    assert dict(zip(*np.unique(parts, return_counts=True), strict=True)) == {"train": 20, "validation": 12, "test": 8}
+    assert (images.split(seed=1) == "train").sum() == 32
+
+
 def test_a_group_is_named_by_its_first_rows_first_present_value() -> None:
     table = pd.DataFrame(
         {
@@ -93,6 +148,24 @@ def test_joining_two_stages_connects_images_of_one_file_across_them() -> None:
     group = join_sets([stage1, stage2]).table["group"]
     assert group[0] == group[2]
     assert group.nunique() == 3
+
+
+def test_a_joined_set_holds_all_images_and_every_warning_once() -> None:
+    first = replace(_make_set(["a", "b"], ZooID=["z1", "z2"]), kind="space-warps", warnings=("dark", "odd"))
+    second = replace(_make_set(["c"], image_file=["f"]), kind="space-warps", warnings=("odd", "new"))
+    second = replace(second, images=second.images + 7)
+    joined = join_sets([first, second])
+    assert joined.table["id"].tolist() == ["a", "b", "c"]
+    assert joined.table.index.tolist() == [0, 1, 2]
+    assert joined.images[:, 0, 0, 0].tolist() == [0, 0, 7]
+    assert joined.link_columns == ("ZooID", "image_file")
+    assert joined.table["group"].tolist() == ["ZooID=z1", "ZooID=z2", "image_file=f"]
+    assert joined.warnings == ("dark", "odd", "new")
+    assert joined.kind == "space-warps"
+    assert join_sets([first, replace(second, kind="galaxy-zoo")]).kind == "images"
+    assert join_sets([first]) is first
+    without_links = join_sets([_make_set(["a"]), _make_set(["b"])])
+    assert without_links.table["group"].tolist() == ["a", "b"]
 
 
 def test_joining_compares_positions_across_packs_anew() -> None:
@@ -147,5 +220,8 @@ def test_stages_are_read_as_numbers_however_they_are_kept() -> None:
         assert stage_rows(pd.DataFrame({"stage": values}), 2).tolist() == [False, True, False]
     with pytest.raises(InputError, match="--stage 3: found only stages 1, 2"):
         stage_rows(pd.DataFrame({"stage": [1, 2]}), 3)
+    assert stage_rows(pd.DataFrame({"stage": [2, None, "x"]}), 2).tolist() == [True, False, False]
+    with pytest.raises(InputError, match="--stage 1: found only stages none"):
+        stage_rows(pd.DataFrame({"stage": [np.nan]}), 1)
     with pytest.raises(InputError, match="the pack has no column 'stage'"):
         stage_rows(pd.DataFrame({"id": ["a"]}), 1)

@@ -194,6 +194,7 @@ def test_older_names_of_the_cutout_column_are_known(small: Path) -> None:
     _edit(small, lambda table: table.rename(columns={"ZooID": "zooid", "truth": "Truth"}))
     records = read_space_warps(small)
     assert records.table["id"].tolist() == expected
+    assert records.table["ZooID"].tolist() == SMALL["ZooID"].tolist()
     assert records.link_columns == ("ZooID", "image_file")
 
 

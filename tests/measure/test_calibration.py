@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from given_posteriors import GivenPosteriors
 from mapie.classification import SplitConformalClassifier
+from scipy import stats
 from scipy.special import expit, logit, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -76,6 +77,13 @@ def test_isotonic_map_is_that_of_scikit_learn():
     np.testing.assert_allclose(ours, theirs.predict(new), atol=1e-12)
 
 
+def test_isotonic_map_of_probabilities_beyond_those_fitted_is_that_of_the_nearest():
+    scaling = fit_isotonic(np.array([0.2, 0.4, 0.6, 0.8]), np.array([False, True, False, True]))
+    found = scaling.apply(stack_binary(np.array([0.0, 0.2, 0.3, 0.5, 0.7, 0.8, 1.0])))
+    assert found[:, 1] == pytest.approx([0, 0, 0.25, 0.5, 0.75, 1, 1])
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
 def test_calibration_without_a_class_is_refused():
     with pytest.raises(InputError, match="found no image of class 1 among 3"):
         fit_temperature(np.full((3, 2), 0.5), np.zeros(3))
@@ -105,6 +113,22 @@ def test_bins_of_the_reliability_hold_equally_many_images_however_uneven_the_pro
     assert [figure.value for figure in curve.observed] == pytest.approx(observed)
     gap = np.abs(observed - probability.reshape(10, 10).mean(axis=1)).mean()
     assert curve.expected_calibration_error.value == pytest.approx(gap)
+
+
+def test_a_bin_that_one_group_holds_is_warned_of_and_the_others_are_not():
+    # One group has all the high probabilities: a third of the resamples is without it.
+    probability = np.concatenate([np.linspace(0.1, 0.3, 60), np.full(20, 0.9)])
+    groups = np.concatenate([np.arange(60), np.full(20, 60)])
+    truth = np.arange(80) % 3 == 0
+    curve = measure_reliability(truth, probability, groups, seed=0, bins=4)
+    assert curve.counts == (20, 20, 20, 20)
+    assert [figure.warning for figure in curve.observed[:3]] == [None] * 3
+    last = curve.observed[3]
+    assert last.warning == "only 1 group of the rarer class: the interval is rough"
+    assert last.value == pytest.approx(truth[60:].mean())
+    # One trial of which 0.3 or 0.35 succeeded: the ends of the beta distributions.
+    exact = stats.beta.ppf(0.025, last.value, 2 - last.value), stats.beta.ppf(0.975, last.value + 1, 1 - last.value)
+    assert (last.low, last.high) == pytest.approx(exact)
 
 
 def test_reliability_of_tied_probabilities_has_one_bin_for_each():

@@ -56,10 +56,14 @@ def test_the_scale_turns_pixels_into_arcsec() -> None:
     assert look_at(image, 0.15).distance_arcsec == pytest.approx(3.0 * 0.15 / SCALE, abs=0.3)
 
 
-@pytest.mark.parametrize("value", [0, 255])
-def test_an_image_of_one_value_has_finite_numbers(value: int) -> None:
-    look = look_at(np.full((40, 50, 3), value, np.uint8), SCALE)
-    assert np.isfinite([look.distance_arcsec, look.bluer_dex, look.elongation, look.sigma, look.glare]).all()
+def test_an_image_of_one_value_shows_nothing_and_a_white_one_is_glare() -> None:
+    black, white = (look_at(np.full((40, 50, 3), value, np.uint8), SCALE) for value in (0, 255))
+    for look in (black, white):
+        assert (look.bluer_dex, look.sigma, look.elongation) == (0, 0, 1)
+    y, x = np.mgrid[:40, :50]
+    beyond = np.hypot(y - 19.5, x - 24.5) * SCALE > 5  # arcsec from the centre
+    assert (black.glare, white.glare) == (0, beyond.mean())
+    assert (black.kind, white.kind) == (NOTHING, GLARE)
 
 
 def test_a_single_band_has_no_colour() -> None:

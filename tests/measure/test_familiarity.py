@@ -52,13 +52,24 @@ def test_the_tail_finds_the_exponent_of_a_power_law() -> None:
     assert distances.familiarity(np.array([20.0]))[0] == pytest.approx(20.0**-3, rel=0.3)
 
 
-def test_features_that_never_move_and_equal_images_do_no_harm() -> None:
-    known = draw(200, 0)
-    known[:, :3] = 0
-    cloud = fit_cloud(known)
-    assert np.isfinite(cloud.distance(known)).all()
+def test_an_image_in_which_a_feature_moves_that_never_moved_is_unlike_all_others() -> None:
+    known, others = (draw(1000, seed) for seed in (0, 1))
+    known[:, :3] = others[:, :3] = 7
+    cloud = fit_cloud(known[:500])
+    distances = fit_distances(cloud.distance(known[500:]))
+    found = distances.familiarity(cloud.distance(others))
+    for share in (0.9, 0.5, 0.1):
+        assert (found < share).mean() == pytest.approx(share, rel=0.25)
+    others[:, 0] = 8
+    assert distances.familiarity(cloud.distance(others)).max() < 0.001
+
+
+def test_among_equal_images_an_equal_one_is_familiar_and_any_other_is_not() -> None:
     same = fit_cloud(np.ones((60, 5)))
-    assert np.isfinite(fit_distances(same.distance(np.ones((60, 5)))).familiarity(np.array([0.0, 1.0]))).all()
+    distances = fit_distances(same.distance(np.ones((60, 5))))
+    new = np.ones((3, 5))
+    new[1], new[2, 0] = 1.1, 4.0
+    assert distances.familiarity(same.distance(new)) == pytest.approx([1, 0, 0], abs=1e-12)
 
 
 def test_too_few_images_are_one_message() -> None:

@@ -117,7 +117,7 @@ def test_interval_of_a_proportion_is_that_of_korn_and_graubard(value, error, n_g
     draws = two_values(value, error * np.sqrt((n_groups - 1) / n_groups))
     figure = summarize("rate", value, draws, n_effective=n_groups, proportion=True, level=level)
     assert (figure.low, figure.high) == pytest.approx((low, high), abs=2e-6)
-    assert figure.warning is None
+    assert (figure.level, figure.warning) == (level, None)
 
 
 def test_an_error_that_resamples_cannot_show_is_added_in_quadrature():
@@ -163,6 +163,13 @@ def test_few_groups_widen_the_interval_of_a_proportion_to_the_exact_one_from_bel
     wide = summarize("rate", 7 / 9, two_values(7 / 9, 0.3), n_effective=9, proportion=True)
     assert wide.low < exact.low
     assert wide.high > exact.high
+
+
+def test_two_groups_that_differ_leave_nearly_everything_open():
+    # Student's t with one degree of freedom leaves 0.01 trials.
+    figure = summarize("rate", 0.5, two_values(0.5, 0.35), n_effective=2, proportion=True)
+    assert figure.low < 1e-9
+    assert figure.high > 1 - 1e-9
 
 
 def test_a_fractional_number_of_successes_has_the_bounds_of_the_beta_distribution():

@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
 from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
-from convnet_galaxies.measure.score_mixture import measure_design_effect, sample_mixture
 from convnet_galaxies.measure.top_ranked import adjust_prior, expect_top
 
 
@@ -139,38 +138,6 @@ def test_repeating_every_image_within_its_group_does_not_narrow_the_interval():
     five = ScoredImages(*(np.repeat(part, 5, axis=0) for part in vars(images).values()))
     once, repeated = (quantify(one, seed=0, methods=("mixture",)).fraction["lens"] for one in (images, five))
     assert repeated.high - repeated.low == pytest.approx(once.high - once.low, rel=0.25)
-
-
-def test_design_effect_is_one_for_single_images_and_the_group_size_for_copies():
-    values = np.random.default_rng(0).normal(size=(400, 2))
-    assert measure_design_effect(values, np.arange(400)) == pytest.approx(1, abs=0.01)
-    copies = measure_design_effect(np.repeat(values, 3, axis=0), np.repeat(np.arange(400), 3))
-    assert copies == pytest.approx(3, rel=0.01)
-
-
-def test_mixture_of_certain_cells_is_the_beta_posterior_of_a_count():
-    draws = sample_mixture(np.diag([1e7, 1e7]), np.array([180, 20]), rng=np.random.default_rng(0))
-    assert (draws.counts == [180, 20]).all()
-    expected = 20.5 / 201
-    assert draws.fractions[:, 1].mean() == pytest.approx(expected, rel=0.01)
-    assert draws.fractions[:, 1].std() == pytest.approx(np.sqrt(expected * (1 - expected) / 202), rel=0.03)
-
-
-def test_mixing_is_the_r_hat_of_gelman_and_rubin_over_steps_and_chains():
-    # 100 kept steps of 6 chains that creep: the flat cells of 9 labelled images tell little of 200 unknown ones.
-    labelled, unknown = np.array([[2.0, 2.0], [2.0, 3.0]]), np.array([90, 110])
-    draws = sample_mixture(labelled, unknown, rng=np.random.default_rng(0), n_chains=6, most_steps=200)
-    logs = np.log(draws.fractions).reshape(100, 6, 2)
-    expected = []
-    for k in range(2):
-        within = np.mean([np.var(logs[:, chain, k], ddof=1) for chain in range(6)])
-        between = 100 * np.var([np.mean(logs[:, chain, k]) for chain in range(6)], ddof=1)
-        expected.append(np.sqrt((99 / 100 * within + between / 100) / within))
-    assert draws.mixing == pytest.approx(max(expected))
-    assert draws.mixing > 1.2
-    longer = sample_mixture(labelled, unknown, rng=np.random.default_rng(0), n_chains=6, most_steps=800)
-    assert len(longer.fractions) == 2 * len(draws.fractions)  # every second of the last 400 steps
-    assert longer.mixing < draws.mixing
 
 
 def test_mixture_draws_settle_and_repeat():

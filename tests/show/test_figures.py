@@ -9,7 +9,6 @@ from sklearn.metrics import roc_curve
 from convnet_galaxies.blocks import Gallery, Page, Section, Table, Text
 from convnet_galaxies.measure.intervals import Estimate, format_percent
 from convnet_galaxies.measure.ranking import Ranking, measure_tpr
-from convnet_galaxies.show.canvas import COLORS
 from convnet_galaxies.show.figures import plot_intervals, plot_roc
 from convnet_galaxies.show.galleries import encode_png, lens_galleries, show_probability
 from convnet_galaxies.show.page import render_page
@@ -24,11 +23,6 @@ def test_marked_tpr_are_those_that_the_tables_state() -> None:
     tpr0, tpr10 = (measure_tpr(*positives, false_positives=number)[0] for number in (1, 10))
     assert re.findall(r"TPR\d+ ([\d.]+)", alt) == [f"{tpr0:.3f}", f"{tpr10:.3f}"]
     assert len(roc_curve(truth, score)[0]) > 10
-
-
-def test_colours_are_those_of_okabe_and_ito() -> None:
-    okabe_ito = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
-    assert set(COLORS) <= okabe_ito
 
 
 def test_equal_drawings_have_equal_bytes() -> None:

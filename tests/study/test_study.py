@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 from small_sets import make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.errors import InputError, UsageError
@@ -72,13 +73,18 @@ def test_only_the_leaking_split_trains_on_fields_that_it_is_judged_on(finished: 
         assert bool(trained & set(field[split["part"].isin(["validation", "test"])])) == leaks
 
 
-def test_the_results_of_a_real_study_are_measured(finished: tuple[Path, list[str]]) -> None:
+def test_scores_of_a_real_study_are_means_over_seeds_of_those_of_scikit_learn(finished: tuple[Path, list[str]]) -> None:
     results = summarize_study(finished[0], n_resamples=50)
     assert len(results.answers) == 12
     assert results.flavors is not None
     assert results.flattery is not None
+    table = pd.read_parquet(finished[0] / "predictions.parquet")
     for one in results.arms:
-        assert all(np.isfinite([figure.low, figure.high]).all() for figure in one.figures.values())
+        rows = table[(table["arm"] == one.arm) & (table["fraction"] == one.fraction) & (table["stage"] == one.stage)]
+        of_seeds = [seed_rows for _, seed_rows in rows.groupby("seed")]
+        assert len(of_seeds) == PLAN.seeds
+        by_seed = [roc_auc_score(of_seed["lens"], of_seed["lens_probability"]) for of_seed in of_seeds]
+        assert one.figures["auroc"].value == pytest.approx(np.mean(by_seed)), one.arm
 
 
 def test_another_plan_in_the_same_folder_is_refused(finished: tuple[Path, list[str]]) -> None:
