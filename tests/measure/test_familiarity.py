@@ -5,7 +5,7 @@ import pytest
 from sklearn.covariance import EmpiricalCovariance
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.familiarity import fit_cloud, fit_distances
+from convnet_galaxies.measure.familiarity import fit_cloud, fit_distances, take_root
 
 
 def draw(n: int, seed: int, features: int = 12) -> np.ndarray:
@@ -70,6 +70,41 @@ def test_among_equal_images_an_equal_one_is_familiar_and_any_other_is_not() -> N
     new = np.ones((3, 5))
     new[1], new[2, 0] = 1.1, 4.0
     assert distances.familiarity(same.distance(new)) == pytest.approx([1, 0, 0], abs=1e-12)
+
+
+def test_no_feature_counts_in_less_than_a_hundredth_of_the_scatter_of_all() -> None:
+    known = np.zeros((50, 2))
+    known[:, 0] = np.tile([4.0, 16.0], 25)  # roots 2 and 4: scatter 1
+    known[:, 1] = np.tile([1.0, 1.000001], 25)
+    cloud = fit_cloud(known)
+    assert cloud.mean == pytest.approx([3, 1], abs=1e-6)
+    assert cloud.scale == pytest.approx([1, 0.01 * np.sqrt(0.5)], rel=1e-6)
+    assert fit_cloud(np.ones((50, 2))).scale == pytest.approx([1e-8, 1e-8])
+
+
+def test_directions_of_least_scatter_share_one_variance() -> None:
+    # 60 images allow 6 directions of 8; the roots are uncorrelated, of scatter 1 once they are standardised.
+    signs = np.array([[(row >> (k // 2) & 1) * 2 - 1 for k in range(8)] for row in range(8)]).repeat(8, axis=0)
+    known = (signs[:60] * [3, 3, 2, 2, 1, 1, 4, 4] + 10.0) ** 2
+    cloud = fit_cloud(known)
+    assert cloud.axes.shape == (8, 6)
+    np.testing.assert_allclose(cloud.axes.T @ cloud.axes, np.eye(6), atol=2e-3)
+    z = (np.sqrt(known) - cloud.mean) / cloud.scale
+    powers = np.linalg.eigvalsh(np.cov(z.T, bias=True))[::-1]
+    assert cloud.variances == pytest.approx(np.maximum(powers[:6], cloud.rest), rel=1e-3)
+    assert cloud.rest == pytest.approx(max(powers[6:].mean(), 1e-3))
+
+
+def test_roots_keep_the_sign_and_the_digits() -> None:
+    roots = take_root(np.array([[-4.0, 0.0, 2.0]], np.float32))
+    assert roots.dtype == np.float64
+    assert roots.tolist() == [[-2.0, 0.0, np.sqrt(2.0)]]
+
+
+def test_fifty_images_are_enough() -> None:
+    cloud = fit_cloud(draw(50, 0))
+    assert cloud.axes.shape == (12, 5)
+    assert len(fit_distances(cloud.distance(draw(50, 1))).quantiles) == 46
 
 
 def test_too_few_images_are_one_message() -> None:

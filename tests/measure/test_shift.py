@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.prevalence import join_scores
@@ -33,10 +37,61 @@ def test_no_permutation_makes_a_p_value_below_that_of_the_data_themselves(n_perm
     # The data are one of the orders that chance could have given: p = 1 / (n + 1), never 0 (Phipson & Smyth 2010).
     score = np.concatenate([np.arange(30.0), 1000 + np.arange(30.0)])
     check = tell_apart(score[:30], score[30:], np.arange(30), np.arange(30), seed=0, n_permutations=n_permutations)
-    assert check.auroc.value == 1
+    assert (check.auroc.value, check.auroc.high) == (1, 1)
+    assert check.auroc.low == pytest.approx(0.025 ** (1 / 30))  # the exact binomial interval of 30 of 30
     assert check.p_value == 1 / (n_permutations + 1)
     assert check.verdict == verdict
     assert (check.n_known, check.n_unknown) == (30, 30)
+
+
+def test_held_out_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(5)
+    known, unknown = rng.normal(size=(150, 3)), rng.normal(size=(50, 3)) + np.array([0.8, 0, 0])
+    groups = np.arange(150), np.arange(50)
+    check = tell_apart(known, unknown, *groups, seed=2, n_permutations=99)
+    is_unknown = np.repeat([False, True], [150, 50])
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+    names = np.concatenate([[f"k{k}" for k in groups[0]], [f"u{k}" for k in groups[1]]])
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=2)
+    theirs = cross_val_predict(
+        model, np.concatenate([known, unknown]), is_unknown, groups=names, cv=folds, method="decision_function"
+    )
+    assert check.auroc.value == pytest.approx(roc_auc_score(is_unknown, theirs), abs=1e-9)
+    again, other = (tell_apart(known, unknown, *groups, seed=seed, n_permutations=99) for seed in (2, 3))
+    assert (again.auroc, again.p_value) == (check.auroc, check.p_value)
+    assert other.auroc != check.auroc
+
+
+def test_a_sure_but_small_difference_is_called_little():
+    rng = np.random.default_rng(0)
+    known, unknown = rng.normal(size=1500), rng.normal(size=1500) + 0.2
+    check = tell_apart(known, unknown, np.arange(1500), np.arange(1500), seed=0, n_permutations=39)
+    assert check.p_value == 1 / 40
+    assert 0.5 < check.auroc.value < 0.6
+    assert check.verdict == "differ a little"
+    assert check.sentence.endswith("but hardly: take the interval as too narrow.")
+
+
+def test_known_images_are_weighted_to_the_fractions_of_their_classes():
+    weights = weigh_known(np.array([0, 0, 0, 1]), np.array([0.5, 0.5]))
+    assert weights == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
+    assert weigh_known(np.array([0, 2]), np.array([0.5, 0.3, 0.2])) == pytest.approx([1, 0.4])  # none of class 1
+
+
+def test_two_groups_a_side_are_enough_and_one_is_refused():
+    known, unknown = np.arange(20.0), 100 + np.arange(20.0)
+    check = tell_apart(known, unknown, np.arange(20) // 10, np.arange(20) // 10, seed=0, n_permutations=5)
+    assert check.auroc.value == 1
+    assert check.auroc.warning == "only 2 groups of the rarer class: the interval is rough"
+    with pytest.raises(InputError, match="found one group on a side, expected at least 2"):
+        tell_apart(known, unknown, np.zeros(20), np.arange(20), seed=0)
+
+
+def test_weights_below_zero_are_refused():
+    ones = np.ones(20)
+    ones[3] = -0.1
+    with pytest.raises(InputError, match="found no known image with a positive weight"):
+        tell_apart(np.arange(20.0), np.arange(9.0), np.arange(20), np.arange(9), known_weights=ones, seed=0)
 
 
 def test_alike_images_are_seldom_told_apart_though_their_groups_are_alike_inside():

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
 from convnet_galaxies.model.galaxy_net import answers
-from convnet_galaxies.model.heads import Entmax, VoteHead
+from convnet_galaxies.model.heads import ClassHead, Entmax, LensHead, VoteHead
 from convnet_galaxies.model.tasks import TASKS
 
 FEATURES = 5
@@ -57,6 +57,21 @@ def test_vote_head_reaches_exact_zero_and_one_along_a_whole_path() -> None:
     assert all(votes[column] == 1.0 for column in path)
     never = [c for c in VOTE_COLUMNS if c.split(".")[0] in ("Class7", "Class8", "Class9")]
     assert all(votes[column] == 0.0 for column in (*never, "Class1.1", "Class2.1", "Class4.2"))
+
+
+def test_votes_are_the_shares_of_each_question_times_the_vote_of_its_parent() -> None:
+    scores = torch.randn(5, len(VOTE_COLUMNS), generator=torch.Generator().manual_seed(4)) * 1.5
+    votes = VoteHead(FEATURES).votes(scores).numpy()
+    for row, found in zip(scores.double().numpy(), votes, strict=True):
+        for answers_of, parent in zip(QUESTION_SLICES, PARENT_INDEX, strict=True):
+            asked = 1.0 if parent is None else found[parent]
+            np.testing.assert_allclose(found[answers_of], bisect_entmax(row[answers_of]) * asked, atol=1e-6)
+
+
+def test_weights_of_heads_are_those_of_one_linear_map_alone() -> None:
+    for head, outputs in ((VoteHead(FEATURES), 37), (LensHead(FEATURES), 1), (ClassHead(FEATURES, 4), 4)):
+        shapes = {name: tuple(values.shape) for name, values in head.state_dict().items()}
+        assert shapes == {"linear.weight": (outputs, FEATURES), "linear.bias": (outputs,)}
 
 
 def test_no_vote_leaks_into_the_padding_when_all_scores_are_far_below_it() -> None:
