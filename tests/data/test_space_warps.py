@@ -80,6 +80,7 @@ def _edit(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
     return folder / "cluster_catalog.csv"
 
 
+@pytest.mark.trials
 def test_every_count_of_the_users_tables_is_reproduced(full: Path) -> None:
     tables = count_tables(read_space_warps(full).table)
 
@@ -109,6 +110,7 @@ def test_every_count_of_the_users_tables_is_reproduced(full: Path) -> None:
     assert stage["percent_of_known"]["2"].sum() == pytest.approx(100)
 
 
+@pytest.mark.trials
 def test_labels_of_the_whole_catalogue_follow_the_rule(full: Path) -> None:
     table = read_space_warps(full).table
     assert (table["lens"] == 1).sum() == 5159 + 151

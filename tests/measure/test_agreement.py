@@ -60,6 +60,18 @@ def test_figures_are_those_of_scikit_learn_and_scipy():
     assert result.n_lenses == truth.sum()
 
 
+def test_a_score_in_the_order_of_the_grades_has_rank_correlation_one_in_every_resample():
+    ids = np.array([f"s{k:02d}" for k in range(40)])
+    grade = np.tile([0.0, 0.5, 1.5, 2.0, 3.0], 8)
+    subjects = Subjects(ids, grade / 4 + 0.1, 0.9 - grade / 4, grade, ids)
+    result = compare_eyes(subjects, seed=0, n_resamples=30)
+    for judge, value in (("net", 1), ("crowd", -1)):
+        figure = result.judges[judge]["spearman"]
+        assert (figure.value, figure.low, figure.high) == pytest.approx((value,) * 3)
+    assert result.judges["net"]["auroc"].value == 1
+    assert result.judges["crowd"]["auroc"].value == 0
+
+
 def test_the_same_eyes_differ_by_exactly_nothing():
     subjects = make(1)
     same = Subjects(subjects.ids, subjects.net, subjects.net, subjects.grade, subjects.groups)
@@ -104,6 +116,7 @@ def test_grade_two_is_a_lens_and_grade_one_is_neither_lens_nor_other():
     assert set(missed.low_grade_high_score) == set(range(3, 48, 4))
 
 
+@pytest.mark.trials
 def test_two_independent_eyes_together_see_more():
     gains = []
     for seed in range(5):
@@ -112,6 +125,7 @@ def test_two_independent_eyes_together_see_more():
     assert np.mean(gains) > 0.02
 
 
+@pytest.mark.trials
 def test_combining_noise_with_noise_does_not_flatter():
     areas = []
     for seed in range(30):

@@ -138,6 +138,7 @@ def test_reliability_of_tied_probabilities_has_one_bin_for_each():
     assert curve.counts == (60, 40)
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("by_class", [True, False])
 def test_conformal_sets_hold_the_truth_as_often_as_promised(by_class: bool):
     hits = []

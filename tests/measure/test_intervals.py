@@ -54,6 +54,7 @@ def test_equal_seeds_give_equal_intervals_and_other_seeds_others():
     assert first.low != other.low
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("n_groups", [8, 40])
 def test_interval_of_a_mean_holds_the_truth_as_often_as_it_says(n_groups: int):
     rng = np.random.default_rng(n_groups)
@@ -68,6 +69,7 @@ def test_interval_of_a_mean_holds_the_truth_as_often_as_it_says(n_groups: int):
     assert 0.85 <= held / 400 <= 0.95
 
 
+@pytest.mark.trials
 def test_interval_of_a_proportion_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     held = 0

@@ -28,6 +28,7 @@ def make(seed: int, prevalence: float, *, n: int = 1000, n_unknown: int = 1000) 
     return join_scores(truth, probability, np.arange(n), unknown_probability, np.arange(n_unknown)), unknown
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("prevalence", [0.01, 0.1, 0.6])
 def test_every_method_recovers_a_known_prevalence_that_differs_from_the_labelled_one(prevalence: float):
     images, unknown = make(1, prevalence, n=3000, n_unknown=4000)
@@ -39,6 +40,7 @@ def test_every_method_recovers_a_known_prevalence_that_differs_from_the_labelled
     assert json.loads(json.dumps(asdict(answer)))["method"] == "mixture"
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("prevalence", [0.005, 0.1])
 def test_interval_of_the_prevalence_holds_the_truth_as_often_as_it_says(prevalence: float):
     held, held_number = 0, 0
@@ -51,6 +53,7 @@ def test_interval_of_the_prevalence_holds_the_truth_as_often_as_it_says(prevalen
     assert held_number / 60 >= 0.83
 
 
+@pytest.mark.trials
 def test_without_lenses_the_interval_touches_zero():
     touches = dict.fromkeys(METHODS, 0)
     for seed in range(12):
@@ -94,6 +97,7 @@ def test_expectation_maximization_that_has_not_settled_is_told_beside_its_figure
     assert answer.fraction["lens"].warning == "expectation maximization had not settled after 1,000 steps"
 
 
+@pytest.mark.trials
 def test_prevalence_by_flavor_adds_up_and_holds_the_mix():
     rng = np.random.default_rng(0)
 
@@ -193,6 +197,7 @@ def test_a_prevalence_outside_0_to_1_is_refused(fractions: list):
         adjust_prior(np.full((2, 2), 0.5), np.array([0.5, 0.5]), np.array(fractions))
 
 
+@pytest.mark.trials
 def test_expected_purity_and_completeness_of_the_top_hold_what_is_found():
     held = []
     for seed in range(8):

@@ -52,6 +52,16 @@ def test_scores_do_not_change_under_a_rising_transform(seed: int):
     np.testing.assert_array_equal(plain, bent)
 
 
+def test_a_resample_without_a_class_has_no_scores_and_one_image_of_it_is_enough():
+    ranking = Ranking(np.array([True, True, False]), np.array([3.0, 1.0, 2.0]), np.arange(3))
+    found = score_many(ranking, np.array([[0.0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 2]]))
+    assert np.isnan(found[[0, 1, 4]]).all()
+    assert found[2].tolist() == [1, 1, 1, 1]
+    assert found[3].tolist() == [0, 0.5, 0, 1]
+    below_all = Ranking(np.array([True, False]), np.array([1.0, 0.0]), np.arange(2))
+    assert score_many(below_all, np.ones((1, 2))).tolist() == [[1, 1, 1, 1]]
+
+
 def test_tpr0_and_tpr10_of_a_hand_made_ranking():
     truth = np.array([1, 1, 0, 1] + [0] * 8 + [1, 0, 1], bool)
     score = -np.arange(15.0)

@@ -44,6 +44,7 @@ def test_lens_figures_are_those_of_scikit_learn():
     assert figures["always_no_accuracy"].value == pytest.approx(metrics.accuracy_score(truth, np.zeros_like(truth)))
 
 
+@pytest.mark.trials
 def test_interval_of_auroc_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     expected = 0.96145  # Phi(2.5 / sqrt(2)) for unit normal scores 2.5 apart
@@ -145,6 +146,7 @@ def test_confusion_counts_and_completeness_are_those_of_scikit_learn():
     assert scores.groups == (*np.bincount(truth), 0)
 
 
+@pytest.mark.trials
 def test_purity_of_a_flavor_in_a_survey_is_what_a_draw_of_that_survey_shows():
     rng = np.random.default_rng(1)
     names, rates = ("dud", "arc", "ring"), np.array([[0.9, 0.07, 0.03], [0.1, 0.7, 0.2], [0.2, 0.1, 0.7]])
@@ -193,11 +195,32 @@ def test_interval_of_the_purity_of_a_flavor_takes_both_rates_at_their_worst():
     assert (false.level, purity.level, purity.warning) == (0.9, 0.9, None)
 
 
+def test_few_groups_of_a_flavor_or_of_those_called_so_are_warned_of():
+    # Twenty groups of five: four hold the rings, three more have an image that is called one.
+    truth = np.concatenate([np.zeros(80, int), np.full(20, 2), np.ones(100, int)])
+    predicted = truth.copy()
+    predicted[[0, 5, 10]] = 2
+    groups = np.arange(200) // 5
+    scores = confuse_flavors(truth, predicted, groups, names=("dud", "arc", "ring"), seed=0, level=0.8)
+    assert scores.groups == (16, 20, 4)
+    assert scores.completeness["ring"].warning == "only 4 groups of the rarer class: the interval is rough"
+    assert scores.purity["ring"].warning == "only 7 groups of the rarer class: the interval is rough"
+    others = (scores.accuracy, scores.completeness["dud"], scores.completeness["arc"], scores.purity["dud"])
+    assert [figure.warning for figure in others] == [None] * 4
+    assert {figure.level for figure in (*others, *scores.purity.values())} == {0.8}
+    exact = stats.binomtest(4, 4).proportion_ci(0.8, method="exact")
+    assert (scores.completeness["ring"].low, scores.completeness["ring"].high) == pytest.approx((exact.low, 1))
+    false, purity = expect_flavors(scores, n_lenses=50, n_images=500, level=0.8)["ring"]
+    assert false.warning == purity.warning == "only 4 groups with this flavor: the interval is rough"
+    assert expect_flavors(scores, n_lenses=50, n_images=500)["arc"][0].warning is None
+
+
 def test_flavors_that_do_not_match_their_groups_are_refused():
     with pytest.raises(InputError, match="found 3 true flavors, 2 predicted ones and 3 groups"):
         confuse_flavors(np.array([0, 1, 1]), np.array([0, 1]), np.arange(3), names=("a", "b"), seed=0)
 
 
+@pytest.mark.trials
 def test_interval_of_a_small_tpr0_is_narrow_and_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     figures = []

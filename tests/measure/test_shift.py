@@ -20,7 +20,7 @@ def features(rng: np.random.Generator, n: int, *, moved: float = 0.0) -> np.ndar
     return rng.normal(size=(n, 3)) + np.repeat(rng.normal(size=(n // 3, 3)), 3, axis=0) + [moved, 0, 0]
 
 
-@pytest.mark.parametrize("model", ["logistic", "boosting"])
+@pytest.mark.parametrize("model", ["logistic", pytest.param("boosting", marks=pytest.mark.trials)])
 def test_images_that_differ_are_told_apart(model: str):
     rng = np.random.default_rng(0)
     groups = np.arange(300) // 3
@@ -94,6 +94,7 @@ def test_weights_below_zero_are_refused():
         tell_apart(np.arange(20.0), np.arange(9.0), np.arange(20), np.arange(9), known_weights=ones, seed=0)
 
 
+@pytest.mark.trials
 def test_alike_images_are_seldom_told_apart_though_their_groups_are_alike_inside():
     rng = np.random.default_rng(1)
     groups = np.arange(120) // 3
@@ -104,6 +105,7 @@ def test_alike_images_are_seldom_told_apart_though_their_groups_are_alike_inside
     assert np.mean(flags) <= 0.15
 
 
+@pytest.mark.trials
 def test_a_mere_difference_of_prevalence_is_not_flagged_when_known_images_are_weighted():
     rng = np.random.default_rng(2)
     truth, unknown = rng.random(900) < 0.5, rng.random(900) < 0.1
@@ -124,6 +126,7 @@ def test_weighted_auroc_is_that_of_scikit_learn():
     assert ours == pytest.approx(roc_auc_score(truth, score, sample_weight=weights))
 
 
+@pytest.mark.trials
 def test_lenses_that_look_different_are_seen_among_the_candidates_though_they_drown_among_all():
     rng = np.random.default_rng(4)
     truth, unknown = np.arange(1500) < 300, np.arange(1500) < 60
