@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_sets import TINY_OPTIONS, make_vote_set, write_pngs
+from made_up_results import make_cutouts, make_study
+from small_sets import TINY_OPTIONS, make_lens_set, make_vote_set, write_pngs
 
 import convnet_galaxies
 
@@ -98,3 +100,33 @@ def test_another_survey_reader_takes_two_files_and_its_pack_is_described_and_tra
     assert len(part_of) == 64
     parts = pd.Series([part_of[name] for name in names]).groupby(tile).nunique()
     assert (parts == 1).all(), "no tile stands on two sides of the split"
+
+
+def test_another_score_takes_one_entry_and_arrives_in_text_json_comparison_study_and_page(tmp_path: Path) -> None:
+    cutouts = make_lens_set(64)
+    folder = write_pngs(cutouts, tmp_path / "pictures")
+    lens = cutouts.table["lens"].fillna(0).astype(int)
+    pd.DataFrame({"file": cutouts.table["id"], "lens": lens}).to_csv(tmp_path / "lens.csv", index=False)
+    make_study(tmp_path / "study", make_cutouts(40, np.random.default_rng(0)), seeds=2, fractions=(1.0,))
+    assert follow("Another score", tmp_path) == ["src/convnet_galaxies/measure/score_table.py"]
+    evaluate = ["evaluate", "run", "z.pack", "--part", "heldout", "--views", 1]
+    said = call(
+        tmp_path,
+        ["pack", "images", folder, "lens.csv", "--size", 32, "-q", "-o", "z.pack"],
+        ["train", "z.pack", "--task", "lens", "-q", "-o", "run", *TINY_OPTIONS],
+        evaluate,
+        [*evaluate, "--json"],
+        ["report", "run", "--pack", "z.pack", "--part", "heldout", "--views", 1, "-o", "run.html"],
+        ["report", "study", "-o", "study.html"],
+    )
+    assert "Brier score" in said
+    start = said.index("\n{") + 1
+    score = json.JSONDecoder().raw_decode(said[start:])[0]["scores"]["lens"]["overall"]["brier"]
+    assert f"{score['value']:.4f} ({score['low']:.4f} to {score['high']:.4f})" in said
+    assert 0 <= score["low"] < score["value"] < score["high"] <= 1
+    run, study = ((tmp_path / name).read_text("utf-8") for name in ("run.html", "study.html"))
+    assert "Brier score" in run
+    assert f"{score['value']:.4f}" in run
+    answers, _, arms = study.partition("Figures of every arm</h2>")
+    assert "Brier score" in answers  # compare_lenses
+    assert "Brier score" in arms
