@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 
@@ -138,20 +139,8 @@ def _within(filename: object, folder: Path) -> bool:
 
 
 def as_plain(result: Any) -> Any:
-    """Dataclasses, paths, arrays and tuples as what JSON knows; what is not finite becomes null."""
-    if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        return {field.name: as_plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
-    if isinstance(result, dict):
-        return {str(key): as_plain(value) for key, value in result.items()}
-    if isinstance(result, list | tuple):
-        return [as_plain(value) for value in result]
-    if isinstance(result, Path):
-        return str(result)
-    if hasattr(result, "tolist"):  # numpy arrays and scalars
-        return as_plain(result.tolist())
-    if isinstance(result, float) and result - result != 0:
-        return None
-    return result
+    """Return dataclasses, paths, arrays and tuples as what JSON can hold; what is not finite becomes null."""
+    return to_jsonable_python(result, fallback=lambda array: array.tolist(), inf_nan_mode="null")
 
 
 def write_json(path: Path, result: Any, *, force: bool = False) -> None:
