@@ -3,14 +3,15 @@
 Ours: read_galaxy_zoo and write_pack (central 288 px to 108 px, the table of votes, fingerprint, all files complete on
 disk). Bare decoding: the same JPEGs from memory on as many threads, nothing kept. Pillow: decode, crop and resize on
 as many threads, nothing kept. FITS: stamps of 424 px in 3 bands of float32, plain and Rice-compressed row by row (like
-fpack), from files to a pack of whole stamps at 96 px; astropy opens the same files and reads their data in one thread,
-nothing kept.
+fpack), 128 of them under 8 names each, from files to a pack of whole stamps at 96 px; astropy opens the 128 and reads
+their data in one thread, nothing kept.
 
     python benchmarks/bench_packing.py [--quick]
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 
 STAMP_PX = 424
+COPIES = 8
 
 
 def main() -> None:
@@ -57,7 +59,7 @@ def main() -> None:
     report.add("pack", speeds["pack"], "images/s", against="Pillow", reference=speeds["Pillow"])
     report.add("pack", speeds["pack"], "images/s", against="bare decoding", reference=speeds["bare"])
     for kind, goal in (("plain", ">= 300"), ("Rice", ">= 150")):
-        _measure_fits(report, kind, goal, 8 if options.quick else 256, options.rounds)
+        _measure_fits(report, kind, goal, 8 if options.quick else 128, options.rounds)
     report.finish()
 
 
@@ -78,6 +80,9 @@ def _measure_fits(report: Report, kind: str, goal: str, number: int, rounds: int
             hdus = [fits.PrimaryHDU(), image] if kind == "Rice" else [image]
             fits.HDUList(hdus).writeto(stamps / f"s{k:04d}.fits{'.fz' if kind == 'Rice' else ''}")
         paths = sorted(stamps.iterdir())
+        for path in paths:  # as many as a survey has, so that the start of the processes counts as it does there
+            for copy in range(1, COPIES):
+                os.link(path, path.with_name(f"c{copy}{path.name}"))
 
         def read_with_astropy() -> None:
             for path in paths:
@@ -89,7 +94,7 @@ def _measure_fits(report: Report, kind: str, goal: str, number: int, rounds: int
                 write_pack(read_image_folder(stamps), Preprocess(), Path(out) / "pack")
 
         times = race({"astropy": read_with_astropy, "pack": pack}, rounds)
-    speeds = {name: number / seconds for name, seconds in times.items()}
+    speeds = {"astropy": number / times["astropy"], "pack": COPIES * number / times["pack"]}
     report.add(f"astropy: open and read, {kind} FITS", speeds["astropy"], "images/s")
     report.add(f"pack, {kind} FITS", speeds["pack"], "images/s", goal=goal)
     report.add(f"pack, {kind} FITS", speeds["pack"], "images/s", against="astropy", reference=speeds["astropy"])
