@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.paths import StrPath
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -177,12 +178,13 @@ class Settings(Section):
     split: SplitSettings = SplitSettings()
 
 
-def load_settings(path: Path | None, changes: Sequence[str] = (), base: Settings | None = None) -> Settings:
+def load_settings(path: StrPath | None, changes: Sequence[str] = (), base: Settings | None = None) -> Settings:
     """Settings from a TOML file on top of a base, then changes like ``train.epochs=12`` on top of both.
 
     Values in changes are TOML (``net.widths=[32, 64]``); what is no TOML is taken as text; ``none`` switches off.
     Raises InputError for a missing or broken file and for unknown keys or wrong values.
     """
+    path = None if path is None else Path(path)
     tree = _to_tree(base or Settings())
     where = "settings"
     if path is not None:

@@ -16,7 +16,7 @@ from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.vote_table import TreeCheck, check_tree, read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.paths import name_some, require_path, visible_names
+from convnet_galaxies.paths import StrPath, name_some, require_path, visible_names
 
 __all__ = ["Sources", "TreeCheck", "check_tree", "find_sources", "read_galaxy_zoo", "write_submission"]
 
@@ -34,7 +34,7 @@ class Sources:
     remarks: tuple[str, ...] = ()
 
 
-def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bool = False) -> Records:
+def read_galaxy_zoo(images: StrPath, solutions: StrPath | None = None, *, skip_bad: bool = False) -> Records:
     """Read images of the challenge and, when there are any, their votes.
 
     images: ``images_training_rev1.zip``, the folder in it, the same of the test set, or one folder that holds
@@ -67,12 +67,14 @@ def read_galaxy_zoo(images: Path, solutions: Path | None = None, *, skip_bad: bo
     return Records("galaxy-zoo", table, match.files, ("GalaxyID",), tuple(remarks), tuple(skipped))
 
 
-def find_sources(images: Path, solutions: Path | None = None) -> Sources:
+def find_sources(images: StrPath, solutions: StrPath | None = None) -> Sources:
     """Where the images and the solutions are, given either them or a folder that holds both.
 
     Of a zip and its unzipped folder the zip is taken, since an unzipping may have been cut off; of training and
     test images the training ones, unless there are no solutions. Raises InputError when no images are found.
     """
+    images = Path(images)
+    solutions = None if solutions is None else Path(solutions)
     require_path(images)
     if solutions is not None:
         require_path(solutions)

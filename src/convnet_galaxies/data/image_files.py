@@ -28,20 +28,22 @@ from convnet_galaxies.data.listing import (
 from convnet_galaxies.data.picture import PICTURE_ENDINGS
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.paths import is_hidden, name_some, require_path, visible_names
+from convnet_galaxies.paths import StrPath, is_hidden, name_some, require_path, visible_names
 
 IMAGE_ENDINGS = (*PICTURE_ENDINGS, *FITS_ENDINGS)
 ARCHIVE_ENDINGS = (".tar", ".tgz", ".tbz", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 
 
-def find_images(source: Path | Sequence[Path]) -> Listing:
+def find_images(source: StrPath | Sequence[StrPath]) -> Listing:
     """Image files (by IMAGE_ENDINGS) of a folder, a zip, one image, or a list of them, and what was passed over.
 
     Folders and zips are searched to any depth; ``__MACOSX`` and names that begin with a dot are passed over. Members of
     a zip may have any name, since nothing is written where it points to. FITS files of one band each are joined.
     Raises InputError for a path that does not exist, a broken zip, or when a source holds no image.
     """
-    found = join_listings(_list_one(one) for one in ([source] if isinstance(source, Path) else source))
+    found = join_listings(
+        _list_one(Path(one)) for one in ([source] if isinstance(source, str | os.PathLike) else source)
+    )
     files, remarks = join_band_files(found.files)
     if not files:
         raise InputError(
@@ -51,7 +53,7 @@ def find_images(source: Path | Sequence[Path]) -> Listing:
     return replace(found, files=files, joined=remarks)
 
 
-def list_images(source: Path | Sequence[Path]) -> tuple[ImageFile, ...]:
+def list_images(source: StrPath | Sequence[StrPath]) -> tuple[ImageFile, ...]:
     """The files of find_images."""
     return find_images(source).files
 

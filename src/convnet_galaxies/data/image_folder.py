@@ -18,7 +18,7 @@ from convnet_galaxies.data.sky_groups import NEIGHBOUR_ARCMIN, group_by_sky
 from convnet_galaxies.data.table_notes import name_table, table_remarks
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.paths import name_some
+from convnet_galaxies.paths import StrPath, name_some
 
 LINK_COLUMNS = {"galaxyid": "GalaxyID", "zooid": "ZooID", "image_file": "image_file"}
 """Columns (in any case) that link images wherever they stand, and the names under which packs share them."""
@@ -28,8 +28,8 @@ _LARGE_GROUP = 0.2
 
 
 def read_image_folder(
-    images: Path,
-    table: Path | None = None,
+    images: StrPath,
+    table: StrPath | None = None,
     *,
     label: str | None = None,
     group: str | None = None,
@@ -47,6 +47,8 @@ def read_image_folder(
     Raises InputError for missing columns, labels of another kind, rows without an image, images without a row
     (unless skip_bad), and two rows for one image.
     """
+    images = Path(images)
+    table = None if table is None else Path(table)
     listing = find_images(images)
     files = index_images(listing.files)
     if table is None:

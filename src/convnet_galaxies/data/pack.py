@@ -27,7 +27,7 @@ from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.tables import tidy
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.paths import require_path
+from convnet_galaxies.paths import StrPath, require_path
 
 FORMAT = "convnet-galaxies pack"
 VERSION = 1
@@ -64,7 +64,7 @@ class PackSummary:
 def write_pack(
     records: Records,
     preprocess: Preprocess,
-    output: Path,
+    output: StrPath,
     *,
     force: bool = False,
     skip_bad: bool = False,
@@ -81,6 +81,7 @@ def write_pack(
     A pack that is current (see pack_is_current) is left as it is. Raises OutputExistsError, BadImageError for the
     first image that cannot be decoded (unless skip_bad), and InputError when there are no images or the disk is full.
     """
+    output = Path(output)
     if records.files is None:
         raise InputError("the table was read without its images", "give the folder or zip of images as well")
     if not len(records):
@@ -140,8 +141,9 @@ def write_pack(
     return _summarise(output, description, unchanged=False)
 
 
-def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: Sequence[str] = ()) -> PackSummary:
+def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped: Sequence[str] = ()) -> PackSummary:
     """Write a pack of pixels that are in memory. Raises OutputExistsError, and InputError when the disk is full."""
+    output = Path(output)
     require_space(output, images.images.nbytes + 1_000_000)
     table = tidy(images.table)
     description = {
@@ -167,11 +169,12 @@ def write_set(images: ImageSet, output: Path, *, force: bool = False, skipped: S
     return _summarise(output, description, unchanged=False)
 
 
-def read_pack(path: Path) -> ImageSet:
+def read_pack(path: StrPath) -> ImageSet:
     """The images (memory-mapped, read-only) and table of a pack.
 
     Raises InputError when path is no pack, was written by a newer version, or is damaged.
     """
+    path = Path(path)
     description = _read_description(path)
     try:
         images = np.load(path / IMAGES, mmap_mode="r", allow_pickle=False)
@@ -190,8 +193,9 @@ def read_pack(path: Path) -> ImageSet:
     return ImageSet(images, table, preprocess, kind, links, linear=linear, warnings=warnings)
 
 
-def summarise_pack(path: Path) -> PackSummary:
+def summarise_pack(path: StrPath) -> PackSummary:
     """What a pack says about itself, without opening its images. Raises InputError when path is no pack."""
+    path = Path(path)
     return _summarise(path, _read_description(path), unchanged=True)
 
 

@@ -92,6 +92,17 @@ class Preprocess(BaseModel):
             return pixels, ImageInfo(min(pixels.shape[:2]), pixel_scale_arcsec=reading.pixel_scale_arcsec)
         return self._show(_read_file(file, data, reading), str(file), reading, whole=True)
 
+    def prepare(
+        self, pixels: np.ndarray, name: str, reading: ReadOptions | None = None
+    ) -> tuple[np.ndarray, ImageInfo]:
+        """As decode_measured, of an image in memory, [h, w] or [h, w, bands], the first row at the top.
+
+        uint8 is a picture; other numbers are linear, as from FITS, NaN where they are missing.
+        """
+        image = _as_image(pixels if pixels.ndim == 3 else pixels[..., None])
+        shown, info = self._show(image, name, reading or ReadOptions())
+        return self.fit(shown, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
+
     def _decode(
         self, data: bytes, name: str, reading: ReadOptions, read: Callable[[], LinearImage]
     ) -> tuple[np.ndarray, ImageInfo]:

@@ -20,7 +20,7 @@ from convnet_galaxies.data.records import ImageFile, Records, connect
 from convnet_galaxies.data.table_notes import add_remarks, table_remarks
 from convnet_galaxies.data.tables import TEXT_COLUMNS, name_row, pick_tables, read_table
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.paths import name_some, require_path, visible_names
+from convnet_galaxies.paths import StrPath, name_some, require_path, visible_names
 
 CUTOUT_COLUMNS = ("cutoutname", "object_name")
 """Names of the column with the cutout's file, the newer first."""
@@ -34,7 +34,7 @@ _TEXT = (*TEXT_COLUMNS, "zooid", "object_id", "location", *CUTOUT_COLUMNS)
 _ZOO_ID = re.compile(r"(?:^|_)(ASW[0-9a-z]+)(?:$|_)", re.IGNORECASE)
 
 
-def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bool = False) -> Records:
+def read_space_warps(catalog: StrPath, cutouts: StrPath | None = None, *, skip_bad: bool = False) -> Records:
     """Read a catalogue of cutouts and, when given or found, their images.
 
     catalog: CSV (zipped or not) or another table, or a folder with ``cluster_catalog.csv`` and ``cutouts_good``.
@@ -46,6 +46,8 @@ def read_space_warps(catalog: Path, cutouts: Path | None = None, *, skip_bad: bo
     Raises InputError for missing columns, values outside the lists of VALUES, cutouts that stand twice, and rows
     without an image or images without a row (unless skip_bad).
     """
+    catalog = Path(catalog)
+    cutouts = None if cutouts is None else Path(cutouts)
     catalog, cutouts = find_catalog(catalog, cutouts)
     table = read_catalog(catalog)
     remarks = [*table_remarks(table)]

@@ -29,6 +29,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import (
     FORMATS,
     READ_FORMATS,
+    StrPath,
     find_ending,
     format_of,
     name_some,
@@ -70,7 +71,7 @@ _FAULTS = (
 
 
 def read_table(
-    path: Path, *, text_columns: Sequence[str] = TEXT_COLUMNS, wanted: Sequence[Sequence[str]] = ()
+    path: StrPath, *, text_columns: Sequence[str] = TEXT_COLUMNS, wanted: Sequence[Sequence[str]] = ()
 ) -> pd.DataFrame:
     """The table in a text, Parquet, FITS or VOTable file, or in the one table of a zip.
 
@@ -80,6 +81,7 @@ def read_table(
     Nothing but this file is opened, save for rows that a VOTable keeps in a file of the same folder.
     Raises InputError when the path does not exist, or holds no such table, or one without columns.
     """
+    path = Path(path)
     require_path(path)
     if path.is_dir():
         endings = name_some(sorted(READ_FORMATS), 99)
@@ -121,12 +123,13 @@ def read_table(
     return _blank_words(frame)
 
 
-def write_table(path: Path, frame: pd.DataFrame, *, force: bool = False) -> None:
+def write_table(path: StrPath, frame: pd.DataFrame, *, force: bool = False) -> None:
     """Write a table in the format of path's ending; the index is not written; whole or not at all.
 
     Raises OutputExistsError (unless force), and InputError for an unknown ending, a place that cannot be written,
     or text that the format cannot hold (FITS: only ASCII, no column names that differ by case alone).
     """
+    path = Path(path)
     form, frame = table_format(path), tidy(frame)
     with new_file(path, force=force) as temporary:
         if form == "Parquet":

@@ -17,6 +17,7 @@ from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import Calibration, ModelCard
@@ -46,7 +47,7 @@ class CalibrationSummary:
 def calibrate(
     predictor: Predictor,
     images: ImageSet,
-    output: Path,
+    output: StrPath,
     *,
     method: Method = "logistic",
     prevalence: float | None = None,
@@ -63,6 +64,7 @@ def calibrate(
     Raises InputError when the run knows no lenses, or too few held-out lenses or others are left; UsageError for a
     prevalence that is none.
     """
+    output = Path(output)
     run = predictor.run
     if prevalence is not None and not 0 < prevalence < 1:
         raise UsageError(f"--prevalence: found {prevalence:g}, expected a share between 0 and 1", "give e.g. 0.001")

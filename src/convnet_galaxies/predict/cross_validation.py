@@ -18,6 +18,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.targets import make_target
 from convnet_galaxies.model.tasks import TASKS, find_task
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
@@ -57,7 +58,7 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int)
 def cross_validate(
     images: ImageSet,
     settings: Settings,
-    output: Path,
+    output: StrPath,
     *,
     task: str,
     folds: int = 5,
@@ -74,6 +75,7 @@ def cross_validate(
     Raises InputError for images without labels, and UsageError for an impossible number of folds or an output of
     other settings, folds or images, unless force.
     """
+    output = Path(output)
     if not find_task(task).has_labels:
         choices = ", ".join(name for name, one in TASKS.items() if one.has_labels)
         raise UsageError(f"crossval: the task '{task}' has no labels of its own", f"choose one of {choices}")

@@ -18,6 +18,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 
 NO_LENS = "dud"
@@ -62,7 +63,7 @@ class Stamp:
 def mine(
     predictor: Predictor,
     source: Path,
-    output: Path,
+    output: StrPath,
     *,
     number: int = 200,
     above: float = 0.5,
@@ -85,6 +86,7 @@ def mine(
         trained on beside this one must be as large.
     Raises InputError when the run knows no lenses or nothing is found, BadImageError for a bad image unless skip_bad.
     """
+    output = Path(output)
     if "lens" not in predictor.classes:
         raise InputError(
             f"{predictor.run}: answers {', '.join(predictor.classes)}, expected lens",

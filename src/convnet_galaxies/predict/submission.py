@@ -12,6 +12,7 @@ from convnet_galaxies.data.tables import table_format
 from convnet_galaxies.data.vote_table import read_votes, write_submission
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_tables
 
@@ -19,7 +20,7 @@ from convnet_galaxies.predict.stream import predict_tables
 def submit(
     predictor: Predictor,
     images: Path,
-    output: Path,
+    output: StrPath,
     *,
     sample: Path | None = None,
     force: bool = False,
@@ -31,6 +32,7 @@ def submit(
     notes: takes in what was passed over, and what the images are like.
     Raises InputError when the run does not answer votes, an image is bad, or the ids are not those of the sample.
     """
+    output = Path(output)
     if "votes" not in predictor.classes:
         have = ", ".join(predictor.classes)
         raise InputError(f"the run answers {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")

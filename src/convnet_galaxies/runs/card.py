@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.settings import NetSettings
 
@@ -118,7 +118,7 @@ class ModelCard:
             raise InputError(f"{name}: is no model card ({reason})", "give a finished run folder") from None
 
 
-def read_card(run: str | Path) -> ModelCard:
+def read_card(run: StrPath) -> ModelCard:
     """The card of a run. Raises InputError."""
     path = run_path(run) / "model.json"
     try:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.split import hash_split, read_split_of, write_split
@@ -43,7 +44,7 @@ class EnsembleSummary:
 
 
 def join_runs(
-    runs: Sequence[str | Path], output: Path, *, half: bool = False, publish: bool = False, force: bool = False
+    runs: Sequence[str | Path], output: StrPath, *, half: bool = False, publish: bool = False, force: bool = False
 ) -> EnsembleSummary:
     """Join finished runs (ensembles count with all their members) into one run folder.
 
@@ -55,6 +56,7 @@ def join_runs(
     A single run keeps its calibration and familiarity, so that publishing comes last.
     Raises InputError when they do not agree or one cannot be read.
     """
+    output = Path(output)
     cards = [read_card(run) for run in runs]
     for run, card in zip(runs[1:], cards[1:], strict=True):
         _require_alike(runs[0], cards[0], run, card)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 
 from convnet_galaxies import __version__
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.paths import StrPath
 
 BUILTIN = "builtin:"
 
@@ -151,9 +153,9 @@ def is_run_alone(path: Path) -> bool:
     return is_run(path) and not RunFolder(path)._look()[1]
 
 
-def run_path(run: str | Path) -> Path:
+def run_path(run: StrPath) -> Path:
     """The folder of a run: a path, or ``builtin:NAME`` for weights that ship with the package."""
-    text = str(run)
+    text = os.fspath(run)
     if text.startswith(BUILTIN):
         folder = Path(str(resources.files("convnet_galaxies"))) / "model" / "builtin"
         names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []

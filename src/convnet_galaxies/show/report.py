@@ -10,6 +10,7 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model.device import Device
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import Part
 from convnet_galaxies.predict.predictor import Views
 from convnet_galaxies.runs.folder import BUILTIN, is_run
@@ -37,14 +38,14 @@ class ReportSummary:
 
 def write_report(
     source: str | Path,
-    output: Path,
+    output: StrPath,
     *,
-    pack: Path | None = None,
+    pack: StrPath | None = None,
     part: Part = "test",
     stage: int | None = None,
     views: Views = 8,
     device: Device = "auto",
-    truth: Path | None = None,
+    truth: StrPath | None = None,
     survey: Survey | None = None,
     seed: int = 0,
     force: bool = False,
@@ -55,6 +56,9 @@ def write_report(
     selection function. survey: the prevalence that purity is stated for.
     Raises InputError when source is none of these, UsageError for an impossible survey.
     """
+    output = Path(output)
+    pack = None if pack is None else Path(pack)
+    truth = None if truth is None else Path(truth)
     if output.exists() and not force:
         raise OutputExistsError(output)
     kind, folder = find_kind(source), Path(source)
@@ -81,8 +85,9 @@ def write_report(
     return ReportSummary(output, kind, tuple(one.title for one in page.sections), size)
 
 
-def write_page(page: Page, output: Path, *, force: bool = False) -> int:
+def write_page(page: Page, output: StrPath, *, force: bool = False) -> int:
     """Write one page; returns its size in bytes. Raises InputError for one that is too large."""
+    output = Path(output)
     data = render_page(page).encode()
     if len(data) > MOST_BYTES:
         raise InputError(

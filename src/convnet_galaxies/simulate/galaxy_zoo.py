@@ -17,6 +17,7 @@ import pandas as pd
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.simulate.galaxy import render_galaxy
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.morphology import draw_galaxy
@@ -81,7 +82,7 @@ def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
 
 
 def simulate_galaxy_zoo(
-    output: Path,
+    output: StrPath,
     *,
     number: int,
     seed: int,
@@ -98,6 +99,7 @@ def simulate_galaxy_zoo(
     Raises InputError for a number below 1, a bad share of test images or an output that is something else,
     OutputExistsError when a simulation is there already and force is not given.
     """
+    output = Path(output)
     require_libraries()
     if number < 1:
         raise InputError(f"simulate galaxy-zoo: found number {number}, expected at least 1", "pass --number 1000")

@@ -21,6 +21,7 @@ from convnet_galaxies.data.click_clusters import (
 from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.space_warps_field import (
     Subject,
@@ -68,7 +69,7 @@ class SpaceWarpsSummary:
 
 
 def simulate_space_warps(
-    output: Path,
+    output: StrPath,
     *,
     number: int,
     seed: int,
@@ -85,6 +86,7 @@ def simulate_space_warps(
     progress: called with the fields shown and drawn so far and those expected in all.
     Raises InputError for numbers that cannot be met, OutputExistsError without force.
     """
+    output = Path(output)
     require_libraries()
     wanted = plan_rows(number, unknown_prevalence=unknown_prevalence)
     workers = workers or os.cpu_count() or 1

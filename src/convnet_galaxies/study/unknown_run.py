@@ -16,6 +16,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.measure.top_ranked import TopRanked
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split_of, was_trained_on
@@ -35,10 +36,10 @@ def is_unknown(folder: Path) -> bool:
 
 def study_unknown(
     predictor: Predictor,
-    pack: Path,
-    output: Path,
+    pack: StrPath,
+    output: StrPath,
     *,
-    known: Path | None = None,
+    known: StrPath | None = None,
     stage: int | None = None,
     grades: Sequence[Path] = (),
     crowd: Sequence[Path] = (),
@@ -55,6 +56,9 @@ def study_unknown(
     Writes unknown.json, unknown.txt, ranked.csv (best first) and known.csv.
     Raises InputError for grades that match no image, no unknown images, or known ones of one kind only.
     """
+    pack = Path(pack)
+    output = Path(output)
+    known = None if known is None else Path(known)
     if output.exists() and not force:
         raise OutputExistsError(output)
     run, tell = predictor.run, progress or (lambda text: None)

@@ -21,6 +21,7 @@ from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.tasks import TASKS
+from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import write_split
 from convnet_galaxies.runs.weights import save_weights
@@ -51,7 +52,7 @@ class Moment:
 def fit(
     images: ImageSet,
     settings: Settings,
-    output: Path,
+    output: StrPath,
     *,
     tasks: Sequence[str],
     parent: str | Path | None = None,
@@ -71,6 +72,7 @@ def fit(
     resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
+    output = Path(output)
     run = RunFolder(output)
     fabric = make_fabric(device, settings.train.precision)
     fabric.launch()
