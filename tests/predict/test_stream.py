@@ -4,11 +4,13 @@ import gzip
 import io
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from small_sets import ROUNDING
 
 from convnet_galaxies.data.input_notes import InputNotes
@@ -18,7 +20,7 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError
 from convnet_galaxies.predict.predictions import column_names
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.predict.stream import BATCHES_A_TABLE, csv_rows, predict_file
+from convnet_galaxies.predict.stream import BATCHES_A_TABLE, csv_rows, predict_file, predict_tables
 from convnet_galaxies.predict.submission import submit
 
 
@@ -58,6 +60,36 @@ def test_pack_folder_and_zip_give_equal_predictions_in_every_format(zoo, world, 
     assert [p.name for p in tmp_path.iterdir() if p.name != source] == [f"votes{ending}"]
     if ending == ".csv.gz":
         assert gzip.decompress((tmp_path / "votes.csv.gz").read_bytes()).startswith(b"id,Class1.1")
+
+
+def test_lists_of_files_image_sets_and_arrays_are_predicted_as_their_pack(zoo, world, expected) -> None:
+    pack = read_pack(str(world / "images.pack"))
+    pixels = np.array(pack.images)
+    files = sorted(str(path) for path in (world / "images").iterdir())
+    bare = replace(pack, table=pack.table[["id", "group"]])
+    for source in (files, bare, pixels, str(world / "images")):
+        found = pd.concat(list(predict_tables(zoo, source)), ignore_index=True)
+        ids = expected["id"] if source is not pixels else pd.Series([str(k) for k in range(37)])
+        assert found["id"].tolist() == ids.tolist()
+        np.testing.assert_allclose(found[list(VOTE_COLUMNS)], expected[list(VOTE_COLUMNS)], atol=ROUNDING)
+
+
+def test_linear_arrays_are_stretched_as_fits_files_are(zoo, tmp_path) -> None:
+    bands = np.random.default_rng(0).normal(0, 1, (3, 40, 40)).astype(np.float32)
+    bands[:, 15:25, 12:28] += 30
+    bands[:, 3, 3] = np.nan
+    fits.writeto(tmp_path / "image.fits", bands[:, ::-1])  # rows of FITS run from the bottom, planes as they come
+    (from_file,) = predict_tables(zoo, tmp_path / "image.fits")
+    (from_array,) = predict_tables(zoo, np.moveaxis(bands, 0, -1)[None])
+    pd.testing.assert_frame_equal(from_array.drop(columns="id"), from_file.drop(columns="id"))
+    assert from_array["masked_fraction"][0] == pytest.approx(1 / 1600)
+    notes = InputNotes()
+    (alone,) = predict_tables(zoo, np.concatenate([bands[:1], bands[:1] * np.nan]), skip_bad=True, notes=notes)
+    assert alone["id"].tolist() == ["0"]
+    with pytest.raises(BadImageError, match="image 1"):
+        list(predict_tables(zoo, np.concatenate([bands[:1], bands[:1] * np.nan])))
+    with pytest.raises(InputError, match=r"the array: found float32 of shape \[40, 40\]"):
+        list(predict_tables(zoo, bands[0]))
 
 
 def test_prediction_and_submission_tell_what_was_passed_over(zoo, world, tmp_path) -> None:
@@ -164,8 +196,6 @@ def test_a_pack_with_a_strange_file_in_it_is_still_a_pack(zoo, world, tmp_path) 
 
 def test_memory_does_not_hold_more_than_some_batches(zoo, world, monkeypatch) -> None:
     # A source of endless images is read only as far as predictions are asked for.
-    from convnet_galaxies.predict import stream
-
     given = 0
 
     def endless(files, preprocess, **options):
@@ -174,8 +204,8 @@ def test_memory_does_not_hold_more_than_some_batches(zoo, world, monkeypatch) ->
             given += 1
             yield np.arange(2), np.zeros((2, 32, 32, 3), np.uint8), []
 
-    monkeypatch.setattr(stream, "decode_batches", endless)
-    tables = stream.predict_tables(zoo, world / "images")
+    monkeypatch.setattr("convnet_galaxies.predict.sources.decode_batches", endless)
+    tables = predict_tables(zoo, world / "images")
     for _ in range(3):
         next(tables)
     tables.close()
