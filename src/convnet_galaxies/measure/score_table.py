@@ -48,11 +48,6 @@ class Score:
     is_baseline: bool = False
     is_headline: bool = False
 
-    @property
-    def long_label(self) -> str:
-        """The label and, in brackets, the note."""
-        return f"{self.label} ({self.note})" if self.note else self.label
-
 
 def measure_log_loss(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return minus the natural logarithm of the probability of the truth, [n], finite also where it is 0."""
