@@ -1,14 +1,17 @@
-"""Measure how often the 90 % interval of the prevalence covers the truth. Goal: 85 to 95 % without covariate shift.
+"""How often the 90 % intervals of `unknown` hold the truth, by family of scores, shift, labelled lenses and prevalence.
 
-Each trial draws labelled images (as many as in Space Warps stage 2: 1,876 in all, 151 of them lenses, two per field)
-and an unknown set of known prevalence and flavor mix from a model of scores, and estimates the prevalence. The scores
-of non-lenses and of three flavors of lens are logits of different width and skewness, so that no parametric
-recalibration is exact. Columns of the result: method; shift (by how much the logits of the unknown lenses are lower);
-n_unknown; prevalence; trials; coverage of the fraction of the population; above and below, how often the interval lies
-wholly on that side of it; coverage of the number of lenses among these images; coverage of the fraction of each flavor;
-median width; flagged, how often the test for domain shift separates known from unknown images.
+Each trial draws labelled images and 2,000 unknown ones (score_families.py) and estimates the fraction and the number of
+lenses, the purity of the 10, 50 and 200 best, and the number from 100 and 300 graded images drawn by a plan.
+Columns of the result, each a share of the trials unless stated otherwise: family; shift, by which the log odds of the
+unknown lenses are lower; positives, labelled lenses; prevalence; trials; fraction, number, purity_k, completeness_50:
+the interval holds the truth; optimistic_k: it lies above the true purity; plan_n: that of n graded images holds the
+number; plan_purity: of 300 graded images holds the purity of the 50 best; ratio: median of estimated over true number;
+flagged: the scores are no mixture of the known ones; alike: no warning (the verdict of trust.py without the tests of
+features, which can only add warnings, and 10 or more labelled lenses); warned: of the trials in which the interval of
+the number fails, those with a warning (empty when it never fails); seen: median of the smallest shift that would be
+seen, in natural log odds.
 
-    python benchmarks/bench_coverage.py [--trials 120] [--out benchmarks/results/coverage.csv]
+    python benchmarks/bench_coverage.py [--trials 20] [--quick] [--out benchmarks/results/coverage.csv]
 """
 
 from __future__ import annotations
@@ -18,137 +21,127 @@ import os
 import platform
 import time
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from score_families import FAMILIES, Trial, draw_trial
 
-from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
-from convnet_galaxies.measure.shift import check_trust
+from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number, estimate_top, plan_sample
+from convnet_galaxies.measure.prevalence import quantify
+from convnet_galaxies.measure.score_fit import check_score_fit
+from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.measure.trust import SIGNIFICANCE, judge
 
-CLASSES = ("non-lens", "lensed galaxy", "lensed quasar", "lensing cluster")
-MIX = np.array([0.45, 0.25, 0.30])
-"""Share of each flavor among the lenses of the unknown sets."""
-LABELLED = np.array([1725, 52, 49, 50])
-PREVALENCES = (0.002, 0.01, 0.03, 0.1, 0.3)
-TRUST_TRIALS = 20
-
-
-def draw_posteriors(truth: np.ndarray, rng: np.random.Generator, *, harder: float = 0.0) -> np.ndarray:
-    """Posteriors [n, 4] for true classes int [n]; harder: by how much the logits of lenses are lower."""
-    n = len(truth)
-    centre, width = np.array([-4.0, 2.0, 4.0, 3.0])[truth], np.array([1.5, 1.8, 1.3, 1.6])[truth]
-    tail = rng.exponential(1.0, n) * np.where(truth == 0, 0.8, -1.0)
-    lens = 1 / (1 + np.exp(-(centre + width * rng.normal(size=n) + tail - harder * (truth > 0))))
-    which = np.exp(rng.normal(size=(n, 3)) + 2.5 * (truth[:, None] == np.arange(1, 4)))
-    return np.column_stack([1 - lens, lens[:, None] * which / which.sum(axis=1, keepdims=True)])
+Cell = tuple[str, float, int, float]
+"""Family, shift, positives, prevalence."""
+PREVALENCES = (0.002, 0.02, 0.2)
+TOPS = (10, 50, 200)
+PLANS = (100, 300)
+ROUND = 20
+"""Trials of a cell between two writings of the result."""
+TINY = 1e-9
 
 
-def draw_trial(
-    seed: int, n_unknown: int, prevalence: float, *, harder: float, flavors: bool
-) -> tuple[ScoredImages, np.ndarray, np.ndarray]:
-    """The images of one trial, the true classes of the unknown ones int [m], and the true fractions [4]."""
-    rng = np.random.default_rng(seed)
-    truth = rng.permutation(np.repeat(np.arange(4), LABELLED))
-    fractions = np.concatenate([[1 - prevalence], prevalence * MIX])
-    unknown = rng.choice(4, size=n_unknown, p=fractions)
-    sides = [draw_posteriors(truth, rng), draw_posteriors(unknown, rng, harder=harder)]
-    groups = [np.arange(len(side)) // 2 for side in sides]
-    if not flavors:
-        truth, sides = truth > 0, [1 - side[:, 0] for side in sides]
-    return join_scores(truth, sides[0], groups[0], sides[1], groups[1]), unknown, fractions
+def list_cells() -> list[Cell]:
+    """All cells, the most important first."""
+    cells: list[Cell] = [(family, 0.0, 150, p) for family, p in product(FAMILIES, PREVALENCES)]
+    cells += [(family, 1.5, 150, p) for family, p in product(("normal", "look-alikes", "separated"), PREVALENCES)]
+    cells += [("normal", 3.0, 150, p) for p in PREVALENCES]
+    cells += [(family, 0.0, n, p) for n, family, p in product((30, 12, 6), ("normal", "look-alikes"), PREVALENCES[1:])]
+    return cells
 
 
-def holds(answer: Prevalence, name: str, fraction: float, number: int) -> tuple[float, ...]:
-    """Whether the interval holds the fraction, lies above it, below it, holds the number; and its width."""
-    interval, count = answer.fraction[name], answer.count[name]
-    return (
-        interval.low <= fraction <= interval.high,
-        interval.low > fraction,
-        interval.high < fraction,
-        count.low <= number <= count.high,
-        interval.high - interval.low,
-    )
-
-
-def is_flagged(images: ScoredImages, answer: Prevalence, unknown: np.ndarray, seed: int, *, harder: float) -> bool:
-    """Return whether the test for domain shift finds a difference, in the logit and in a feature that the net ignores.
-
-    The second feature has unit variance and is moved by as many units as the logits of the lenses are lower: a net's
-    features show more of a lens than its score.
-    """
-    rng = np.random.default_rng([seed, 1])
-    sides = zip((images.posteriors, images.unknown_posteriors), (0.0, harder * (unknown > 0)), strict=True)
-    features = [
-        np.column_stack(
-            [np.log(np.clip(side[:, 1], 1e-7, 1) / np.clip(side[:, 0], 1e-7, 1)), rng.normal(size=len(side)) + moved]
-        )
-        for side, moved in sides
-    ]
-    fraction = answer.fraction["lens"].value
-    checks = check_trust(images, *features, np.array([1 - fraction, fraction]), seed=seed, n_permutations=99)
-    # Two tests, each at half of 5 %.
-    return any(check.p_value < 0.05 / len(checks) for check in checks.values())
-
-
-def run_cell(
-    method: str, n_unknown: int, prevalence: float, trials: int, *, harder: float = 0.0, flavors: bool = False
-) -> dict[str, object]:
-    """One row of the result."""
-    rows, by_flavor, flagged = [], [], []
-    for trial in range(trials):
-        images, unknown, fractions = draw_trial(trial, n_unknown, prevalence, harder=harder, flavors=flavors)
-        names, lens = (CLASSES, "any lens") if flavors else (("non-lens", "lens"), "lens")
-        answer = quantify(images, classes=names, seed=trial, methods=(method,), n_resamples=100)
-        rows.append(holds(answer, lens, prevalence, int((unknown > 0).sum())))
-        if flavors:
-            by_flavor += [holds(answer, CLASSES[k], fractions[k], int((unknown == k).sum()))[0] for k in (1, 2, 3)]
-        elif method == "mixture" and n_unknown == 1000 and trial < TRUST_TRIALS:
-            flagged.append(is_flagged(images, answer, unknown, trial, harder=harder))
-    means = np.mean(rows, axis=0)
+def run_trial(seed: int, cell: Cell) -> dict[str, float]:
+    """What is averaged into the columns of the result."""
+    family, shift, positives, prevalence = cell
+    trial = draw_trial(seed, family, prevalence=prevalence, positives=positives, shift=shift)
+    answer = quantify(trial.images, seed=seed, methods=("mixture",))
+    number, fraction, n_lenses = answer.count["lens"], answer.fraction["lens"], int(trial.truth.sum())
+    top = expect_top(trial.images, seed=seed)
+    alpha = SIGNIFICANCE / 3
+    scores = check_score_fit(trial.images, seed=seed, alpha=alpha)
+    alike = judge([], scores, number, alpha=alpha) == "alike" and not answer.remarks
+    holds = number.low - TINY <= n_lenses <= number.high + TINY
     return {
-        "method": method + (" by flavor" if flavors else ""),
-        "shift": harder,
-        "n_unknown": n_unknown,
-        "prevalence": prevalence,
-        "trials": trials,
-        "coverage": float(means[0]),
-        "above": float(means[1]),
-        "below": float(means[2]),
-        "coverage_of_number": float(means[3]),
-        "coverage_by_flavor": float(np.mean(by_flavor)) if flavors else np.nan,
-        "median_width": float(np.median([row[4] for row in rows])),
-        "flagged": float(np.mean(flagged)) if flagged else np.nan,
+        "fraction": fraction.low <= prevalence <= fraction.high,
+        "number": holds,
+        **compare_top(top, trial.truth),
+        **grade_plans(top, trial, seed),
+        "ratio": number.value / max(n_lenses, 1),
+        "flagged": scores.p_value < alpha,
+        "alike": alike,
+        "warned": np.nan if holds else not alike,
+        "seen": np.inf if scores.seen is None else scores.seen,
     }
 
 
+def compare_top(top: TopRanked, truth: np.ndarray) -> dict[str, float]:
+    """Whether the intervals of the best-ranked hold what is found."""
+    found, row = np.cumsum(truth[top.order]), {}
+    for k in TOPS:
+        purity = found[k - 1] / k
+        row[f"purity_{k}"] = top.purity_low[k - 1] - TINY <= purity <= top.purity_high[k - 1] + TINY
+        row[f"optimistic_{k}"] = top.purity_low[k - 1] > purity + TINY
+    complete = found[49] / found[-1] if found[-1] else 1.0
+    row["completeness_50"] = top.completeness_low[49] - TINY <= complete <= top.completeness_high[49] + TINY
+    return row
+
+
+def grade_plans(top: TopRanked, trial: Trial, seed: int) -> dict[str, float]:
+    """Whether the intervals from graded images hold the truth."""
+    m, row = len(trial.truth), {}
+    probability, rank = np.empty(m), np.empty(m, int)
+    probability[top.order], rank[top.order] = top.probability, np.arange(1, m + 1)
+    for n in PLANS:
+        plan = plan_sample(probability, n, seed=seed)
+        is_graded = np.isin(np.arange(m), plan.chosen)
+        graded = GradedImages(plan.stratum, is_graded, is_graded & trial.truth)
+        number = estimate_number(graded)
+        row[f"plan_{n}"] = number.low - TINY <= trial.truth.sum() <= number.high + TINY
+        if n == 300:
+            purity, _ = estimate_top(graded, rank, 50)
+            row["plan_purity"] = purity.low - TINY <= trial.truth[rank <= 50].mean() <= purity.high + TINY
+    return row
+
+
+def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
+    """One row of the result."""
+    table = pd.DataFrame(rows).astype(float)
+    columns = {name: float(table[name].mean()) for name in table}
+    for name in ("ratio", "seen"):
+        columns[name] = float(table[name].median())
+    return (
+        dict(zip(("family", "shift", "positives", "prevalence"), cell, strict=True)) | {"trials": len(rows)} | columns
+    )
+
+
 def main() -> None:
-    """Runs all cells, prints and writes the table."""
-    parser = argparse.ArgumentParser(description="How often the interval of the prevalence holds the truth.")
-    parser.add_argument("--trials", type=int, default=120)
+    """Runs all cells in rounds, and writes the table after each round."""
+    parser = argparse.ArgumentParser(description="How often the intervals of `unknown` hold the truth.")
+    parser.add_argument("--trials", type=int, default=20, help="per cell; the committed result has more")
+    parser.add_argument("--quick", action="store_true", help="two trials of two cells; keeps nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
     arguments = parser.parse_args()
-    start, trials = time.process_time(), arguments.trials
-    cells = [("mixture", n, p, trials, {}) for n in (300, 1000, 3000) for p in PREVALENCES]
-    cells += [("mixture", 1000, p, trials // 2, {"flavors": True}) for p in PREVALENCES]
-    cells += [("emq", 1000, p, trials // 4, {}) for p in PREVALENCES]
-    cells += [("pacc", 1000, p, trials // 2, {}) for p in PREVALENCES]
-    cells += [("mixture", 1000, p, trials // 4, {"harder": 3.0}) for p in PREVALENCES]
-    rows = []
-    for method, n_unknown, prevalence, n, options in cells:
-        rows.append(run_cell(method, n_unknown, prevalence, max(n, 1), **options))
-        print(f"{time.process_time() - start:5.0f} s", *rows[-1].values(), flush=True)
-    header = (
-        f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
-        f"scikit-learn {version('scikit-learn')}, scipy {version('scipy')}; one process, "
-        f"seeds 0 to trials - 1; {time.process_time() - start:.0f} s of processor time\n"
-    )
-    table = pd.DataFrame(rows)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = arguments.out.with_suffix(".csv.partial")
-    temporary.write_text(header + table.to_csv(index=False, float_format="%.4g"))
-    temporary.rename(arguments.out)
-    print(header + table.round(4).to_string(index=False))
+    cells, trials = (list_cells()[:2], 2) if arguments.quick else (list_cells(), arguments.trials)
+    start, kept = time.process_time(), {cell: list[dict[str, float]]() for cell in cells}
+    for first in range(0, trials, ROUND):
+        for cell in cells:
+            kept[cell] += [run_trial(seed, cell) for seed in range(first, min(first + ROUND, trials))]
+        header = (
+            f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy "
+            f"{np.__version__}, scikit-learn {version('scikit-learn')}; one process, seeds 0 to trials - 1; "
+            f"{time.process_time() - start:.0f} s of processor time\n"
+        )
+        table = pd.DataFrame([summarize(cell, rows) for cell, rows in kept.items()])
+        if not arguments.quick:
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            temporary = arguments.out.with_suffix(".csv.partial")
+            temporary.write_text(header + table.to_csv(index=False, float_format="%.4g"))
+            temporary.rename(arguments.out)
+        print(f"{min(first + ROUND, trials)} trials a cell, {time.process_time() - start:.0f} s", flush=True)
+    print(header + table.round(3).to_string(index=False))
 
 
 if __name__ == "__main__":

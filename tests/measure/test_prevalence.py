@@ -10,9 +10,9 @@ from quapy.method.aggregative import EMQ, PACC
 from scipy.special import expit, logit
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
+from convnet_galaxies.measure.calibration import FLOOR, fit_temperature
 from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
-from convnet_galaxies.measure.top_ranked import adjust_prior, expect_top
+from convnet_galaxies.measure.score_mixture import measure_design_effect, sample_mixture
 
 
 def draw(rng: np.random.Generator, n: int, prevalence: float, *, known: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -181,32 +181,3 @@ def test_unknown_methods_levels_and_names_are_refused():
         quantify(images, seed=0, level=90)
     with pytest.raises(UsageError, match="found 3 class names for 2 classes"):
         quantify(images, seed=0, classes=("a", "b", "c"))
-
-
-def test_adjusted_posteriors_follow_bayes_and_undo_themselves():
-    posteriors = stack_binary(np.array([0.2, 0.5, 0.9]))
-    adjusted = adjust_prior(posteriors, np.array([0.5, 0.5]), np.array([0.9, 0.1]))
-    assert adjusted[:, 1] == pytest.approx([0.02 / 0.74, 0.1, 0.5])
-    back = adjust_prior(adjusted, np.array([0.9, 0.1]), np.array([0.5, 0.5]))
-    np.testing.assert_allclose(back, posteriors)
-
-
-@pytest.mark.parametrize("fractions", [[1.5, -0.5], [0.4, 0.4], [np.nan, 0.5]])
-def test_a_prevalence_outside_0_to_1_is_refused(fractions: list):
-    with pytest.raises(UsageError, match="expected numbers between 0 and 1 that add to 1"):
-        adjust_prior(np.full((2, 2), 0.5), np.array([0.5, 0.5]), np.array(fractions))
-
-
-@pytest.mark.trials
-def test_expected_purity_and_completeness_of_the_top_hold_what_is_found():
-    held = []
-    for seed in range(8):
-        images, unknown = make(seed, 0.05, n_unknown=800)
-        top = expect_top(images, seed=seed, n_draws=60)
-        found = np.cumsum(unknown[top.order])
-        for k in (10, 40, 200):
-            held.append(top.purity_low[k - 1] <= found[k - 1] / k <= top.purity_high[k - 1])
-            held.append(top.completeness_low[k - 1] <= found[k - 1] / found[-1] <= top.completeness_high[k - 1])
-        assert (np.diff(top.completeness) >= 0).all()
-        assert top.completeness[-1] == pytest.approx(1)
-    assert np.mean(held) >= 0.85

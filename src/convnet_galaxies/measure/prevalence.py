@@ -6,7 +6,7 @@ in shift.py. Three methods:
 
 - "mixture": the Bayesian mixture of score_mixture.py. The default figure: for 1,000 images and 0.2 to
   30 % its 90 % intervals held the truth in 89 to 98 % of 120 trials (pacc: 82 to 95 % of 60, emq: 70 to 90 % of 30;
-  benchmarks/results/coverage.csv).
+  benchmarks/results/quantifiers.csv).
 - "emq": expectation maximization of Saerens, Latinne & Decaestecker 2002 (Neural Computation 14, 21), on
   posteriors recalibrated with bias-corrected temperature scaling (Alexandari et al. 2020, arXiv:1901.06852).
 - "pacc": probabilistic adjusted classify and count (Bella et al. 2010, ICDM).
@@ -160,6 +160,15 @@ def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, np.n
         unknown_effect=measure_design_effect(images.unknown_posteriors, images.unknown_groups),
     )
     return draws, unknown_cells
+
+
+def measure_effects(images: ScoredImages) -> tuple[np.ndarray, float]:
+    """Return the design effect of the labelled images of each class, float [k], and that of the unknown images."""
+    by_class = [
+        measure_design_effect(images.posteriors[rows], images.groups[rows])
+        for rows in (images.truth == k for k in range(images.posteriors.shape[1]))
+    ]
+    return np.array(by_class), measure_design_effect(images.unknown_posteriors, images.unknown_groups)
 
 
 Answer = tuple[np.ndarray, np.ndarray, np.ndarray, str | None]

@@ -1,8 +1,8 @@
 """Whether to believe a prevalence: can known and unknown images be told apart?
 
 The estimates of prevalence.py assume that lenses look alike on both sides, and non-lenses too. A classifier two-sample
-test (Lopez-Paz & Oquab 2017, arXiv:1610.06545) asks the images. What range remains when they differ is in
-prevalence_bounds.py.
+test (Lopez-Paz & Oquab 2017, arXiv:1610.06545) asks the images. trust.py joins it with a test of the scores; what
+range remains when they differ is in prevalence_bounds.py.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import (
-    FEW,
     Estimate,
     bootstrap_groups,
     encode_groups,
 )
-from convnet_galaxies.measure.prevalence import ScoredImages
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc
 
 FOLDS = 5
-NOTABLE_AUROC = 0.6
-"""From here on known and unknown images differ enough to doubt a prior-shift estimate, however sure the test is."""
+NOTABLE_SHARE = 0.2
+"""From this share of the way from 0.5 to the attainable AUROC known and unknown images differ enough to doubt a
+prior-shift estimate, however sure the test is."""
 
 SENTENCES = {
     "alike": "Known and unknown images could not be told apart: nothing speaks against the estimated prevalence.",
@@ -46,7 +45,8 @@ class ShiftCheck:
 
     auroc: of telling unknown from known images, cross-validated by group; 0.5 when they are alike.
     p_value: of so high an AUROC if they were alike, by permutation of whole groups.
-    verdict: "alike", "differ a little" (surely, but AUROC below NOTABLE_AUROC) or "differ"; sentence: for the report.
+    verdict: "alike", "differ a little" (surely, but AUROC below NOTABLE_SHARE of the way) or "differ";
+    sentence: for the report.
     """
 
     auroc: Estimate
@@ -68,6 +68,8 @@ def tell_apart(
     seed: int,
     level: float = 0.95,
     n_permutations: int = 500,
+    alpha: float = 0.05,
+    attainable: float = 1.0,
 ) -> ShiftCheck:
     """Cross-validated classifier two-sample test.
 
@@ -75,6 +77,7 @@ def tell_apart(
     e.g. the ratio of estimated to known prevalence of each image's class: without it a mere difference of
     prevalence, which the estimates do handle, is flagged too. To ask whether the lenses are alike, give the lenses
     on one side and the best-ranked unknown images on the other.
+    alpha: significance of the verdict. attainable: the AUROC if all that may differ did, see attain_auroc.
     The p-value permutes the side of whole groups under the held-out scores, without fitting again.
     """
     sides = [np.asarray(side, float) for side in (known, unknown)]
@@ -111,8 +114,9 @@ def tell_apart(
     )["auroc"]
     p_value = _permute(score, is_unknown, codes, weights, auroc.value, n_permutations, seed)
     verdict: Literal["alike", "differ a little", "differ"] = "alike"
-    if p_value < 0.05:
-        verdict = "differ" if auroc.value >= NOTABLE_AUROC else "differ a little"
+    if p_value < alpha:
+        notable = 0.5 + NOTABLE_SHARE * (attainable - 0.5)
+        verdict = "differ" if auroc.value >= notable else "differ a little"
     return ShiftCheck(auroc, p_value, verdict, SENTENCES[verdict], len(sides[0]), len(sides[1]))
 
 
@@ -123,46 +127,12 @@ def weigh_known(truth: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     return np.divide(fractions, shares, out=np.zeros_like(fractions), where=shares > 0)[truth]
 
 
-def check_trust(
-    images: ScoredImages,
-    known: np.ndarray,
-    unknown: np.ndarray,
-    fractions: np.ndarray,
-    *,
-    model: Literal["logistic", "boosting"] = "logistic",
-    seed: int,
-    level: float = 0.95,
-    n_permutations: int = 500,
-) -> dict[str, ShiftCheck]:
-    """The two-sample test on "all" images and, where lenses are rare and would drown, on the "candidates" alone.
+def attain_auroc(fraction: float) -> float:
+    """Return the highest AUROC of telling apart two sides when only their lenses, a fraction of each, differ.
 
-    known: float [n, features]; unknown: [m, features]; fractions: [k], the estimated ones, by which the known images
-    are weighted. Candidates are the images whose lens probability is at least the median of the known lenses; under
-    prior shift alone they are alike as well. They are left out with fewer than FEW groups on either side.
+    All other images are alike, so that they tie half of the time: ``1/2 + p - p^2 / 2``.
     """
-    weights = weigh_known(images.truth, fractions)
-    threshold = np.median(1 - images.posteriors[images.truth > 0, 0])
-    rows = [1 - side[:, 0] >= threshold for side in (images.posteriors, images.unknown_posteriors)]
-    subsets = {"all": [np.ones(len(side), bool) for side in rows], "candidates": rows}
-    sizes = [
-        encode_groups(ids[side])[1] for ids, side in zip((images.groups, images.unknown_groups), rows, strict=True)
-    ]
-    if min(sizes) < FEW or weights[rows[0]].sum() == 0:
-        del subsets["candidates"]
-    return {
-        name: tell_apart(
-            known[ours],
-            unknown[theirs],
-            images.groups[ours],
-            images.unknown_groups[theirs],
-            known_weights=weights[ours],
-            model=model,
-            seed=seed,
-            level=level,
-            n_permutations=n_permutations,
-        )
-        for name, (ours, theirs) in subsets.items()
-    }
+    return 0.5 + fraction - fraction**2 / 2
 
 
 def _hold_out(

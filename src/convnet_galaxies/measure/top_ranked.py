@@ -1,8 +1,10 @@
 """What to expect of the k best-ranked images of unknown truth: purity and completeness for every k.
 
-The posteriors of the net hold for the mix of classes that it was calibrated on; with other fractions pi they become
-``p'(c) ~ p(c) pi(c) / pi_calibrated(c)`` (Saerens, Latinne & Decaestecker 2002). The expected purity of the k best is
-the mean of p'(lens) over them, the expected completeness its sum over them divided by its sum over all.
+Made of the draws of the mixture (score_mixture.py), which assumes no form of the scores. A rank k cuts one cell of the
+mixture in two. Which share of the cell's lenses, and of its non-lenses, lies above the cut is drawn from the labelled
+images of the cell (Jeffreys' prior), and each draw is weighted by how well it predicts the number of unknown images
+above the cut. A straight line in the logit, the usual recalibration, extrapolates past the non-lenses that look like
+lenses: its intervals held the purity in 35 to 83 %. Measured coverage: docs/science.md.
 """
 
 from __future__ import annotations
@@ -10,11 +12,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.isotonic import IsotonicRegression
 
-from convnet_galaxies.errors import UsageError
-from convnet_galaxies.measure.calibration import fit_temperature
-from convnet_galaxies.measure.intervals import check_level, draw_groups, encode_groups
-from convnet_galaxies.measure.prevalence import ScoredImages, draw_mixture
+from convnet_galaxies.measure.calibration import stack_binary
+from convnet_galaxies.measure.intervals import check_level
+from convnet_galaxies.measure.prevalence import ScoredImages, draw_mixture, measure_effects
+from convnet_galaxies.measure.score_mixture import make_cells
+
+JEFFREYS = 0.5
+"""Prior of the share of a cell that lies above a cut. Smaller ones, or ones that follow the unknown images, made the
+top too pure where no labelled non-lens lies above the cut."""
+FINEST, SPACING = 10, 1.15
+"""Ranks at which the draws are made: each up to FINEST, then by this factor; between them counts are interpolated."""
+WEIGHED, KEPT = 3200, 1000
+"""Draws that are weighted at each rank, and those then taken."""
 
 
 @dataclass(frozen=True)
@@ -36,70 +47,100 @@ class TopRanked:
     level: float
 
 
-def adjust_prior(posteriors: np.ndarray, calibrated_on: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """Posteriors [n, k] for other class fractions [k] than those they were calibrated on [k].
+def expect_top(images: ScoredImages, *, seed: int, level: float = 0.9) -> TopRanked:
+    """Return expected purity and completeness of the top k of the unknown images, for every k.
 
-    Raises UsageError when a fraction is not within 0 to 1 or one that was calibrated on is 0.
-    """
-    calibrated_on, fractions = np.asarray(calibrated_on, float), np.asarray(fractions, float)
-    for values, name in ((calibrated_on, "calibrated fractions"), (fractions, "new fractions")):
-        if not np.isfinite(values).all() or (values < 0).any() or abs(values.sum() - 1) > 1e-6:
-            raise UsageError(
-                f"prevalence: found {name} {values.tolist()}, expected numbers between 0 and 1 that add to 1",
-                "give a prevalence between 0 and 1",
-            )
-    if (calibrated_on == 0).any():
-        raise UsageError(
-            f"prevalence: found calibrated fractions {calibrated_on.tolist()}, expected none to be 0",
-            "calibrate on images of every class",
-        )
-    weighted = np.asarray(posteriors, float) * (fractions / calibrated_on)
-    return weighted / weighted.sum(axis=1, keepdims=True)
-
-
-def expect_top(images: ScoredImages, *, seed: int, level: float = 0.9, n_draws: int = 200) -> TopRanked:
-    """Expected purity and completeness of the top k of the unknown images, for every k.
-
-    Each draw takes the fractions from the mixture (see prevalence.quantify), a recalibration of the posteriors from
-    resampled labelled groups, and lenses and non-lenses at random by the adjusted posteriors; the interval is of what
-    is found among these images, not only of its expectation.
+    With more than two classes all but class 0 count as lenses. The intervals are of what is found among these images,
+    not only of its expectation. The probability of an image never rises with its rank.
     """
     check_level(level)
-    mixture, _ = draw_mixture(images, seed=seed)
-    rng = np.random.default_rng(seed)
-    codes, n_groups = encode_groups(images.groups)
-    n_classes, m = images.posteriors.shape[1], len(images.unknown_posteriors)
-    order = np.argsort(images.unknown_posteriors[:, 0], kind="stable")
-    ranked = images.unknown_posteriors[order]
-    picked = mixture.fractions[rng.integers(len(mixture.fractions), size=n_draws)]
-    expected, found = [], []
-    for counts, fractions in zip(draw_groups(n_groups, n_draws, rng), picked, strict=True):
-        weights = counts[codes]
-        shares = np.bincount(images.truth, weights, n_classes) / weights.sum()
-        if (shares == 0).any():
-            continue
-        scaling = fit_temperature(images.posteriors, images.truth, bias=True, weights=weights)
-        lens = 1 - adjust_prior(scaling.apply(ranked), shares, fractions)[:, 0]
-        expected.append(lens)
-        found.append(rng.random(m) < lens)
-    probability = np.mean(expected, axis=0)
-    purities = np.cumsum(found, axis=1) / np.arange(1, m + 1)
-    sums = np.cumsum(found, axis=1)
-    # Without any lens among the images nothing is missed, whatever k.
-    completenesses = np.where(sums[:, -1:] > 0, sums / np.maximum(sums[:, -1:], 1), 1.0)
+    cut = _CutMixture(images, seed)
+    m = len(cut.ranked)
+    ranks = _choose_ranks(m)
+    draws = [cut.draw(k) for k in ranks]
+    expected = np.array([found.mean() for found, _ in draws])
+    # Lenses found between two of the ranks, made to fall with the rank.
+    widths = np.diff(ranks, prepend=0)
+    rates = np.diff(expected, prepend=0) / widths
+    falling = IsotonicRegression(increasing=False, y_min=0, y_max=1).fit_transform(ranks, rates, sample_weight=widths)
+    probability = np.repeat(falling, widths)
+    sums, every = np.cumsum(probability), np.arange(1, m + 1)
+    purity, completeness = sums / every, sums / max(sums[-1], 1e-300)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    purity = np.cumsum(probability) / np.arange(1, m + 1)
-    completeness = np.cumsum(probability) / probability.sum()
-    purity_low, purity_high = np.quantile(purities, tails, axis=0)
-    completeness_low, completeness_high = np.quantile(completenesses, tails, axis=0)
+    found_ends = np.array([np.quantile(found, tails) for found, _ in draws])
+    # Without any lens among the images nothing is missed, whatever k.
+    shares = [np.where(total > 0, found / np.maximum(total, 1), 1.0) for found, total in draws]
+    share_ends = np.maximum.accumulate([np.quantile(share, tails) for share in shares], axis=0)
+    low, high = (np.interp(every, ranks, end) / every for end in found_ends.T)
+    share_low, share_high = (np.interp(every, ranks, end) for end in share_ends.T)
     return TopRanked(
-        order=order,
+        order=cut.order,
         probability=probability,
         purity=purity,
-        purity_low=np.minimum(purity_low, purity),
-        purity_high=np.maximum(purity_high, purity),
+        purity_low=np.minimum(low, purity),
+        purity_high=np.maximum(high, purity),
         completeness=completeness,
-        completeness_low=np.minimum(completeness_low, completeness),
-        completeness_high=np.maximum(completeness_high, completeness),
+        completeness_low=np.minimum(share_low, completeness),
+        completeness_high=np.maximum(share_high, completeness),
         level=level,
     )
+
+
+class _CutMixture:
+    """Draws of how many lenses there are above a rank and among all unknown images."""
+
+    def __init__(self, images: ScoredImages, seed: int) -> None:
+        binary = ScoredImages(
+            stack_binary(1 - images.posteriors[:, 0]),
+            (images.truth > 0).astype(int),
+            images.groups,
+            stack_binary(1 - images.unknown_posteriors[:, 0]),
+            images.unknown_groups,
+        )
+        draws, _ = draw_mixture(binary, seed=seed)
+        cells = make_cells(binary.posteriors, binary.truth)
+        thin = slice(None, None, -(-len(draws.fractions) // WEIGHED))
+        self.joint = draws.fractions[thin, :, None] * draws.weights[thin]
+        self.score = binary.posteriors[:, 1]
+        self.order = np.argsort(-binary.unknown_posteriors[:, 1], kind="stable")
+        self.ranked = binary.unknown_posteriors[self.order, 1]
+        labelled_cells, self.cell = cells.assign(binary.posteriors), cells.assign(binary.unknown_posteriors[self.order])
+        self.members = [[(binary.truth == c) & (labelled_cells == j) for j in range(cells.number)] for c in (0, 1)]
+        self.effects, self.unknown_effect = measure_effects(binary)
+        self.sizes = np.bincount(self.cell, minlength=cells.number)
+        self.rng = np.random.default_rng(seed)
+
+    def draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Lenses among the k best and among all, int [KEPT] each."""
+        j = int(self.cell[k - 1])
+        above = k - int(self.sizes[j + 1 :].sum())
+        below = int(self.sizes[j]) - above
+        # Halfway to the next image; labelled images at the very cut count half.
+        edge = (self.ranked[k - 1] + self.ranked[k]) / 2 if k < len(self.ranked) else -np.inf
+        shares = []
+        for c in (0, 1):
+            scores = self.score[self.members[c][j]]
+            top = ((scores > edge).sum() + (scores == edge).sum() / 2) / self.effects[c]
+            drawn = self.rng.beta(top + JEFFREYS, len(scores) / self.effects[c] - top + JEFFREYS, len(self.joint))
+            shares.append(np.clip(drawn, 1e-9, 1 - 1e-9))
+        parts = np.stack(shares, axis=1) * self.joint[:, :, j]
+        rest = self.joint[:, :, j] - parts
+        share = parts.sum(axis=1) / self.joint[:, :, j].sum(axis=1)
+        fit = (above * np.log(share) + below * np.log1p(-share)) / self.unknown_effect
+        weight = np.exp(fit - fit.max())
+        pick = self.rng.choice(len(weight), KEPT, p=weight / weight.sum())
+
+        def count(n: int, split: np.ndarray) -> np.ndarray:
+            return self.rng.binomial(n, split[:, 1] / split.sum(axis=1))
+
+        whole = [count(n, self.joint[pick, :, i]) for i, n in enumerate(self.sizes)]
+        found = count(above, parts[pick]) + sum(whole[j + 1 :])
+        missed = count(below, rest[pick]) + sum(whole[:j])
+        return found, found + missed
+
+
+def _choose_ranks(m: int) -> np.ndarray:
+    """Rising ranks int [r] from 1 to m."""
+    n_steps = int(np.log(max(m / FINEST, 1)) / np.log(SPACING))
+    steps = (FINEST * SPACING ** np.arange(1, n_steps + 1)).astype(int)
+    return np.unique(np.concatenate([np.arange(1, min(FINEST, m) + 1), steps, [m]]))

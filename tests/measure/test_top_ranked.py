@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from convnet_galaxies.errors import UsageError
+from convnet_galaxies.measure.prevalence import ScoredImages, join_scores
+from convnet_galaxies.measure.top_ranked import expect_top
+
+
+def make(
+    seed: int, prevalence: float, *, look_alikes: float = 0.0, n: int = 1000, n_unknown: int = 1000
+) -> tuple[ScoredImages, np.ndarray]:
+    """A fifth of the labelled images are lenses; a share of the non-lenses have the scores of lenses."""
+    rng = np.random.default_rng(seed)
+    truth, unknown = np.arange(n) < n // 5, rng.random(n_unknown) < prevalence
+    scores = [
+        expit(1.5 * rng.normal(size=len(side)) + 4.5 * (side | (rng.random(len(side)) < look_alikes)) - 2.5)
+        for side in (truth, unknown)
+    ]
+    return join_scores(truth, scores[0], np.arange(n), scores[1], np.arange(n_unknown)), unknown
+
+
+@pytest.mark.parametrize("look_alikes", [0.0, 0.03])
+def test_intervals_of_purity_and_completeness_hold_what_is_found(look_alikes: float):
+    held = []
+    for seed in range(12):
+        images, unknown = make(seed, 0.05, look_alikes=look_alikes, n_unknown=800)
+        top = expect_top(images, seed=seed)
+        found = np.cumsum(unknown[top.order])
+        for k in (10, 40, 200):
+            held.append(top.purity_low[k - 1] <= found[k - 1] / k <= top.purity_high[k - 1])
+            held.append(top.completeness_low[k - 1] <= found[k - 1] / found[-1] <= top.completeness_high[k - 1])
+    assert np.mean(held) >= 0.85
+
+
+def test_look_alikes_are_not_taken_for_lenses_at_any_rank():
+    """The best images are lenses and look-alikes with the same scores, so that their purity is that of the mix."""
+    images, _ = make(0, 0.04, look_alikes=0.04, n=40_000, n_unknown=40_000)
+    top = expect_top(images, seed=0)
+    for k in (300, 1000):
+        assert top.purity[k - 1] == pytest.approx(0.04 / (0.04 + 0.96 * 0.04), abs=0.06)
+
+
+def test_classes_that_do_not_overlap_give_purity_one_and_then_completeness_one():
+    truth = np.arange(2000) < 500
+    unknown = np.arange(1000) < 100
+    rng = np.random.default_rng(0)
+    scores = [np.where(side, 0.9, 0.1) + rng.random(len(side)) / 20 for side in (truth, unknown)]
+    images = join_scores(truth, scores[0], np.arange(2000), scores[1], np.arange(1000))
+    top = expect_top(images, seed=0)
+    assert top.purity[:50].min() > 0.97
+    assert top.purity_low[99] > 0.9
+    assert top.completeness[99] == pytest.approx(1, abs=0.05)
+    assert top.purity[-1] == pytest.approx(0.1, abs=0.01)
+
+
+def test_curves_are_whole_ordered_and_repeat():
+    images, unknown = make(3, 0.1, n=500, n_unknown=333)
+    top, again = (expect_top(images, seed=1) for _ in range(2))
+    for name in ("probability", "purity", "purity_low", "completeness_high"):
+        assert getattr(top, name).shape == (333,)
+        np.testing.assert_array_equal(getattr(top, name), getattr(again, name))
+    assert (np.diff(top.probability) <= 0).all()
+    assert (np.diff(top.completeness) >= 0).all()
+    assert (np.diff(top.completeness_low) >= -1e-12).all()
+    assert top.completeness[-1] == pytest.approx(1)
+    assert (top.purity_low <= top.purity).all()
+    assert (top.purity <= top.purity_high).all()
+    np.testing.assert_array_equal(np.sort(top.order), np.arange(333))
+    assert unknown[top.order][:10].mean() > unknown.mean()
+
+
+def test_flavors_count_as_lenses_together():
+    images, _ = make(4, 0.1, n_unknown=300)
+
+    def split(posteriors: np.ndarray) -> np.ndarray:
+        return np.column_stack([posteriors[:, 0], posteriors[:, 1] * 0.3, posteriors[:, 1] * 0.7])
+
+    three = ScoredImages(
+        split(images.posteriors),
+        np.where(images.truth > 0, 1 + np.arange(1000) % 2, 0),
+        images.groups,
+        split(images.unknown_posteriors),
+        images.unknown_groups,
+    )
+    np.testing.assert_allclose(expect_top(three, seed=0).purity, expect_top(images, seed=0).purity, atol=1e-9)
+
+
+@pytest.mark.parametrize("m", [1, 2, 11])
+def test_few_unknown_images_have_a_figure_each(m: int):
+    images, _ = make(5, 0.5, n_unknown=m)
+    assert expect_top(images, seed=0).purity.shape == (m,)
+
+
+def test_a_level_outside_0_to_1_is_refused():
+    with pytest.raises(UsageError, match="found level 90"):
+        expect_top(make(0, 0.1, n=60, n_unknown=20)[0], seed=0, level=90)
