@@ -145,8 +145,8 @@ def test_repeating_every_image_within_its_group_does_not_narrow_the_interval():
 
 
 def test_mixture_draws_settle_and_repeat():
-    images, _ = make(6, 0.03)
-    first, again = (draw_mixture(images, seed=1)[0] for _ in range(2))
+    first, again = (draw_mixture(make(6, 0.03)[0], seed=1)[0] for _ in range(2))
+    assert first is not again
     assert first.mixing < 1.05
     np.testing.assert_array_equal(first.fractions, again.fractions)
 

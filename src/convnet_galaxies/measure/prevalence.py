@@ -19,6 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
@@ -26,7 +27,13 @@ from scipy.optimize import minimize
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
 from convnet_galaxies.measure.intervals import FEW, Estimate, check_level, draw_groups, encode_groups
-from convnet_galaxies.measure.score_mixture import MixtureDraws, make_cells, measure_design_effect, sample_mixture
+from convnet_galaxies.measure.score_mixture import (
+    Cells,
+    MixtureDraws,
+    make_cells,
+    measure_design_effect,
+    sample_mixture,
+)
 
 METHODS = ("mixture", "emq", "pacc")
 MIXTURE_BINS = 6
@@ -35,9 +42,9 @@ MIXED = 1.1
 EMQ_STEPS, EMQ_LEAST_STEPS = 1000, 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoredImages:
-    """What the estimates are made of.
+    """What the estimates are made of; equal only to itself.
 
     posteriors: float [n, k], rows adding to 1, class 0 the non-lenses; truth: int [n] in 0..k-1; groups: [n].
     unknown_posteriors: float [m, k]; unknown_groups: [m].
@@ -103,6 +110,14 @@ def join_scores(
     return ScoredImages(known, truth, np.asarray(groups), unknown, np.asarray(unknown_groups))
 
 
+def count_as_lenses(images: ScoredImages) -> ScoredImages:
+    """Return the images with two classes, non-lenses and all others; themselves if they have no more."""
+    if images.posteriors.shape[1] == 2:
+        return images
+    known, unknown = (stack_binary(1 - side[:, 0]) for side in (images.posteriors, images.unknown_posteriors))
+    return ScoredImages(known, (images.truth > 0).astype(int), images.groups, unknown, images.unknown_groups)
+
+
 def quantify(
     images: ScoredImages,
     *,
@@ -143,23 +158,21 @@ def quantify(
     return Prevalence(n_unknown, first, by_method[first], counts[first], by_method, tuple(scarce))
 
 
-def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, np.ndarray]:
-    """Draws of the mixture, and the cell of each unknown image, int [m]."""
+@lru_cache(maxsize=2)
+def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, Cells]:
+    """Return draws of the mixture, and the cells of its scores. Those of the last images are kept."""
     n_classes = images.posteriors.shape[1]
     cells = make_cells(images.posteriors, images.truth, n_bins=MIXTURE_BINS)
     labelled_cells, unknown_cells = cells.assign(images.posteriors), cells.assign(images.unknown_posteriors)
-    labelled = np.zeros((n_classes, cells.number))
-    for k in range(n_classes):
-        rows = images.truth == k
-        effect = measure_design_effect(images.posteriors[rows], images.groups[rows])
-        labelled[k] = np.bincount(labelled_cells[rows], minlength=cells.number) / effect
+    effects, unknown_effect = measure_effects(images)
+    labelled = [np.bincount(labelled_cells[images.truth == k], minlength=cells.number) for k in range(n_classes)]
     draws = sample_mixture(
-        labelled,
+        np.array(labelled) / effects[:, None],
         np.bincount(unknown_cells, minlength=cells.number),
         rng=np.random.default_rng(seed),
-        unknown_effect=measure_design_effect(images.unknown_posteriors, images.unknown_groups),
+        unknown_effect=unknown_effect,
     )
-    return draws, unknown_cells
+    return draws, cells
 
 
 def measure_effects(images: ScoredImages) -> tuple[np.ndarray, float]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from convnet_galaxies.measure.prevalence import ScoredImages, measure_effects
+from convnet_galaxies.measure.calibration import stack_binary
+from convnet_galaxies.measure.prevalence import ScoredImages, count_as_lenses, measure_effects
 from convnet_galaxies.measure.score_mixture import make_cells
 
 N_BINS = 10
@@ -52,14 +53,8 @@ def check_score_fit(images: ScoredImages, *, seed: int, alpha: float = 0.05) -> 
     With more than two classes all but class 0 count as lenses. Counts are divided by the design effects of their
     groups.
     """
-    truth, score = (images.truth > 0).astype(int), 1 - images.posteriors[:, 0]
-    binary = ScoredImages(
-        np.column_stack([1 - score, score]),
-        truth,
-        images.groups,
-        np.column_stack([images.unknown_posteriors[:, 0], 1 - images.unknown_posteriors[:, 0]]),
-        images.unknown_groups,
-    )
+    binary = count_as_lenses(images)
+    truth = binary.truth
     cells = make_cells(binary.posteriors, truth, n_bins=N_BINS)
     effects, unknown_effect = measure_effects(binary)
 
@@ -68,11 +63,11 @@ def check_score_fit(images: ScoredImages, *, seed: int, alpha: float = 0.05) -> 
 
     known = np.stack([count(binary.posteriors[truth == c]) / effects[c] for c in (0, 1)])
     unknown = count(binary.unknown_posteriors) / unknown_effect
-    odds = logit(np.clip(score[truth == 1], EDGE, 1 - EDGE))
+    odds = logit(np.clip(binary.posteriors[truth == 1, 1], EDGE, 1 - EDGE))
     moved = []
     for shift in SHIFTS:
         lens = 1 / (1 + np.exp(shift - odds))
-        moved.append(count(np.column_stack([1 - lens, lens])) / (truth == 1).sum())
+        moved.append(count(stack_binary(lens)) / len(lens))
     return _check_counts(known, unknown, np.array(moved), np.random.default_rng(seed), alpha)
 
 

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from convnet_galaxies.measure.calibration import stack_binary
 from convnet_galaxies.measure.intervals import check_level
-from convnet_galaxies.measure.prevalence import ScoredImages, draw_mixture, measure_effects
-from convnet_galaxies.measure.score_mixture import make_cells
+from convnet_galaxies.measure.prevalence import ScoredImages, count_as_lenses, draw_mixture, measure_effects
 
 JEFFREYS = 0.5
 """Prior of the share of a cell that lies above a cut. Smaller ones, or ones that follow the unknown images, made the
@@ -90,15 +88,8 @@ class _CutMixture:
     """Draws of how many lenses there are above a rank and among all unknown images."""
 
     def __init__(self, images: ScoredImages, seed: int) -> None:
-        binary = ScoredImages(
-            stack_binary(1 - images.posteriors[:, 0]),
-            (images.truth > 0).astype(int),
-            images.groups,
-            stack_binary(1 - images.unknown_posteriors[:, 0]),
-            images.unknown_groups,
-        )
-        draws, _ = draw_mixture(binary, seed=seed)
-        cells = make_cells(binary.posteriors, binary.truth)
+        binary = count_as_lenses(images)
+        draws, cells = draw_mixture(binary, seed=seed)
         thin = slice(None, None, -(-len(draws.fractions) // WEIGHED))
         self.joint = draws.fractions[thin, :, None] * draws.weights[thin]
         self.score = binary.posteriors[:, 1]
