@@ -59,6 +59,7 @@ def test_reaches_of_two_strata_are_joined_by_the_root_of_the_sum_of_squares():
     assert both.value - both.low == pytest.approx(np.hypot(*(one.value - one.low for one in alone)))
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("moved", [0.0, 3.0])
 def test_interval_holds_the_number_though_the_network_ranks_the_lenses_badly(moved: float):
     held, top_held, errors = 0, [], []

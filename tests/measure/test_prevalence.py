@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature
 from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
-from convnet_galaxies.measure.score_mixture import measure_design_effect, sample_mixture
 
 
 def draw(rng: np.random.Generator, n: int, prevalence: float, *, known: float = 0.2) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ def make(
     return join_scores(truth, scores[0], np.arange(n), scores[1], np.arange(n_unknown)), unknown
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize("look_alikes", [0.0, 0.03])
 def test_intervals_of_purity_and_completeness_hold_what_is_found(look_alikes: float):
     held = []

@@ -63,6 +63,7 @@ def test_few_candidates_cannot_be_checked_and_the_sentence_claims_nothing():
     assert "Take the range" in trust.sentence
 
 
+@pytest.mark.trials
 def test_a_hidden_shift_is_never_called_alike():
     for seed in range(6):
         images, unknown = make(0.02, moved=1.5, apart=4.0, seed=seed)
