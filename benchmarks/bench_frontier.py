@@ -30,7 +30,7 @@ from convnet_galaxies.measure.scores import evaluate_votes
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 PLOT = Path(__file__).parents[1] / "docs" / "images" / "frontier.svg"
 TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000)

@@ -34,7 +34,7 @@ def work(task: str, folder: Path, number: int, epochs: int) -> None:
     elif task == "train":
         from convnet_galaxies.data.pack import read_pack
         from convnet_galaxies.settings import load_settings
-        from convnet_galaxies.train.fit import fit
+        from convnet_galaxies.training.fit import fit
 
         changes = [f"train.epochs={epochs}", "split.train=0.7", "split.validation=0.3", "split.test=0"]
         fit(

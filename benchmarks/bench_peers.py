@@ -37,7 +37,7 @@ from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import Settings, load_settings
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 LENS_SETTINGS = Path(__file__).parent.parent / "settings" / "space_warps.toml"
 FIRST_BATCH = 64

@@ -22,7 +22,7 @@ from peers import Peer
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 GOALS = {("pack", 1): ">= 6000", ("JPEG zip", 1): ">= 1500"}
 

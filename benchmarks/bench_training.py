@@ -1,6 +1,6 @@
 """Time a whole epoch against the usual way, against its bare steps, and against the arithmetic peak of the processor.
 
-Ours: the loop of train/fit.py itself (batches from the memory-mapped pack, augmentation, both passes, Muon, AdamW,
+Ours: the loop of training/fit.py itself (batches from the memory-mapped pack, augmentation, both passes, Muon, AdamW,
 weight average), timed by its own metrics.csv in the second of two epochs, since the Trainer of the peer also continues
 from epoch to epoch and is warm; and the whole call of one epoch, with the run folder, weights and checkpoint.
 The usual way: Pillow, transforms of single images, DataLoader with 2 workers, the same network in fp32, AdamW, Trainer
@@ -28,7 +28,7 @@ from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.settings import Settings, load_settings
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 MATRIX = 2048
 

@@ -1,4 +1,4 @@
-"""Take one training step apart: the parts of the loop in train/fit.py, called one by one."""
+"""Take one training step apart: the parts of the loop in training/fit.py, called one by one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.targets import make_target
 from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.settings import Settings
-from convnet_galaxies.train.average import WeightAverage
-from convnet_galaxies.train.optimizer import make_optimizers
+from convnet_galaxies.training.average import WeightAverage
+from convnet_galaxies.training.optimizer import make_optimizers
 
 PARTS = ("gather", "augmentation", "forward", "backward", "Muon", "AdamW", "average")
 

@@ -28,7 +28,7 @@ from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 BUILTIN = Path(__file__).parents[1] / "src" / "convnet_galaxies" / "model" / "builtin"
 WIDE = ("net.widths=[64,128,256]", "net.depths=[1,2,2]", "net.input_px=80", "train.validate_every=5")

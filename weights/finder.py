@@ -21,8 +21,8 @@ from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 from convnet_galaxies.runs.weights import load_net, save_weights
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.plan import inherit
+from convnet_galaxies.training.fit import fit
+from convnet_galaxies.training.plan import inherit
 
 TASKS = ("lens", "flavor")
 

@@ -207,7 +207,7 @@ def test_skip_bad_lists_what_it_left_out(run, world, tmp_path) -> None:
 
 
 def test_ctrl_c_leaves_a_run_that_resume_continues(run, world, tmp_path, monkeypatch) -> None:
-    from convnet_galaxies.train import fit as fit_module
+    from convnet_galaxies.training import fit as fit_module
 
     validate = fit_module.validate
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from convnet_galaxies.model import device
-from convnet_galaxies.train import doctor
+from convnet_galaxies.training import doctor
 
 
 @pytest.fixture(params=[False, True], ids=["bf16 emulated", "bf16 native"])

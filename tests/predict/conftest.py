@@ -13,7 +13,7 @@ from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.zip_files import close_archives
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 
 @pytest.fixture(autouse=True)

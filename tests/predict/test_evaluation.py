@@ -16,7 +16,7 @@ from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
 from convnet_galaxies.predict.evaluation_report import evaluation_report
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 
 def make(world, run: str, **options) -> Predictor:

@@ -18,7 +18,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 
 def make(run: Path, **options) -> Predictor:

@@ -17,7 +17,7 @@ from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.runs.card import read_card
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 SCALE = 0.186
 

@@ -18,7 +18,7 @@ from convnet_galaxies.data.stretch import Composite
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
 from convnet_galaxies.predict.mining import cut, find_objects, mine, place_grid, suppress
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 MADE = Preprocess(crop_px=32, size_px=32, pixel_scale_arcsec=0.186)
 

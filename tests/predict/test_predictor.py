@@ -21,7 +21,7 @@ from convnet_galaxies.predict.predictor import Predictor, require_preprocess
 from convnet_galaxies.runs.card import Calibration
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.runs.weights import load_net
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 PIXELS = draw_pixels(20, 3)
 

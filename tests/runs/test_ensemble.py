@@ -18,7 +18,7 @@ from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs, unite_splits
 from convnet_galaxies.runs.split import hash_key, read_split, was_trained_on
 from convnet_galaxies.runs.weights import load_net, load_nets
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from convnet_galaxies.study.results import read_results
 from convnet_galaxies.study.study_report import study_report
 from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import read_unknown, study_unknown
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 SETTINGS = Settings(
     net=NetSettings(widths=(8, 16), depths=(1, 1), input_px=24),

@@ -103,7 +103,7 @@ def train(
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.model.targets import guess_tasks
-    from convnet_galaxies.train.fit import Moment, fit
+    from convnet_galaxies.training.fit import Moment, fit
 
     chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
@@ -210,7 +210,7 @@ def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:
 
     Example: `convnet-galaxies doctor`
     """
-    from convnet_galaxies.train.doctor import CHALLENGE_GALAXIES, diagnose
+    from convnet_galaxies.training.doctor import CHALLENGE_GALAXIES, diagnose
 
     found = diagnose(device=device.value)
     if as_json:

@@ -25,7 +25,7 @@ from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.runs.weights import fingerprint
 from convnet_galaxies.settings import Settings, write_settings
-from convnet_galaxies.train.fit import Moment, fit
+from convnet_galaxies.training.fit import Moment, fit
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from convnet_galaxies.study.arms import study_parts
 from convnet_galaxies.study.first_look import FirstLook, look_first
 from convnet_galaxies.study.machine import Machine
 from convnet_galaxies.study.unknown_run import study_unknown
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 DEMO_NAME, FIRST_LOOK_NAME = "demo.json", "first-look"
 

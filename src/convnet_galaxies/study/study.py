@@ -18,7 +18,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
-from convnet_galaxies.train.fit import fit
+from convnet_galaxies.training.fit import fit
 
 SPLIT_SEED = 0
 """The split is the same for all training seeds, so that differences between arms are paired image by image."""

@@ -10,7 +10,7 @@ from small_sets import make_vote_set
 
 from convnet_galaxies.model.targets import Target
 from convnet_galaxies.settings import AugmentSettings
-from convnet_galaxies.train.batches import Batches
+from convnet_galaxies.training.batches import Batches
 
 IMAGES = make_vote_set(50)
 NUMBERS = torch.arange(50, dtype=torch.float32)

@@ -18,9 +18,9 @@ from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import NetSettings, Settings
-from convnet_galaxies.train import fit as fit_module
-from convnet_galaxies.train.fit import fit
-from convnet_galaxies.train.plan import _like_parent, make_plan
+from convnet_galaxies.training import fit as fit_module
+from convnet_galaxies.training.fit import fit
+from convnet_galaxies.training.plan import _like_parent, make_plan
 
 
 @pytest.fixture(scope="module")

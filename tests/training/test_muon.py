@@ -16,7 +16,7 @@ from convnet_galaxies.model.symmetry import (
     patch_moves,
     to_blocks,
 )
-from convnet_galaxies.train.muon import NEWTON_STEPS, QUINTIC, ConvMuon, newton_schulz, orthogonalise
+from convnet_galaxies.training.muon import NEWTON_STEPS, QUINTIC, ConvMuon, newton_schulz, orthogonalise
 
 SHAPES = [(64, 675), (256, 2304), (48, 48), (8, 300)]
 

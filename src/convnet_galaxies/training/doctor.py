@@ -19,8 +19,8 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.losses import vote_loss
 from convnet_galaxies.model.targets import make_target
 from convnet_galaxies.settings import Settings
-from convnet_galaxies.train.batches import Batches
-from convnet_galaxies.train.optimizer import make_optimizers
+from convnet_galaxies.training.batches import Batches
+from convnet_galaxies.training.optimizer import make_optimizers
 
 CHALLENGE_GALAXIES = 61_578
 SECONDS = 2.0

@@ -12,7 +12,7 @@ from small_sets import make_lens_set, make_vote_set, tiny
 from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.split import link_keys, was_trained_on, was_validated_on
-from convnet_galaxies.train.plan import deal_parts, make_plan
+from convnet_galaxies.training.plan import deal_parts, make_plan
 
 RANK = {"train": 0, "validation": 1, "test": 2}
 

@@ -8,9 +8,9 @@ from small_sets import tiny
 from torch import nn
 
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.train.average import WeightAverage
-from convnet_galaxies.train.muon import as_matrix
-from convnet_galaxies.train.optimizer import make_optimizers, make_schedules
+from convnet_galaxies.training.average import WeightAverage
+from convnet_galaxies.training.muon import as_matrix
+from convnet_galaxies.training.optimizer import make_optimizers, make_schedules
 
 
 def make_net() -> GalaxyNet:

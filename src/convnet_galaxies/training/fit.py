@@ -26,11 +26,11 @@ from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import write_split
 from convnet_galaxies.runs.weights import save_weights
 from convnet_galaxies.settings import Settings, write_settings
-from convnet_galaxies.train.average import WeightAverage
-from convnet_galaxies.train.batches import Batches
-from convnet_galaxies.train.checkpoint import Interrupts, load_checkpoint, save_checkpoint
-from convnet_galaxies.train.optimizer import freeze, make_optimizers, make_schedules
-from convnet_galaxies.train.plan import Plan, make_plan
+from convnet_galaxies.training.average import WeightAverage
+from convnet_galaxies.training.batches import Batches
+from convnet_galaxies.training.checkpoint import Interrupts, load_checkpoint, save_checkpoint
+from convnet_galaxies.training.optimizer import freeze, make_optimizers, make_schedules
+from convnet_galaxies.training.plan import Plan, make_plan
 
 VALIDATION_BATCH = 256
 

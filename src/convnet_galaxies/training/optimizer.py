@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.model.symmetric_net import SharedConv
 from convnet_galaxies.settings import TrainSettings
-from convnet_galaxies.train.muon import ConvMuon
+from convnet_galaxies.training.muon import ConvMuon
 
 MUON_RATE = 10.0
 """Muon's rate as a multiple of Adam's: its updates have unit singular values, Adam's have unit elements."""

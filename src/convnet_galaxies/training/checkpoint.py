@@ -15,7 +15,7 @@ from torch import nn
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.train.average import WeightAverage
+from convnet_galaxies.training.average import WeightAverage
 
 
 @dataclass(frozen=True)

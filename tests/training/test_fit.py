@@ -22,8 +22,8 @@ from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import load_settings
-from convnet_galaxies.train import fit as fit_module
-from convnet_galaxies.train.fit import Moment, fit, make_fabric
+from convnet_galaxies.training import fit as fit_module
+from convnet_galaxies.training.fit import Moment, fit, make_fabric
 
 EPOCHS = 3
 CHANGES = (f"train.epochs={EPOCHS}", "train.batch=8", "net.dropout=0.2")
