@@ -7,7 +7,8 @@ from small_sets import draw_votes
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.model.targets import FLAVORS, find_types, guess_tasks, make_target, nearest_type
+from convnet_galaxies.model.targets import FLAVORS, find_types, nearest_type
+from convnet_galaxies.model.tasks import guess_tasks, make_target
 
 
 def vote_table(votes: np.ndarray) -> pd.DataFrame:

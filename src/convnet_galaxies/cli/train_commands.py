@@ -102,7 +102,7 @@ def train(
 
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
-    from convnet_galaxies.model.targets import guess_tasks
+    from convnet_galaxies.model.tasks import guess_tasks
     from convnet_galaxies.training.fit import Moment, fit
 
     chosen = _choose_settings(settings, changes, seed, parent)

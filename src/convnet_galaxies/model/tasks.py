@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
-from convnet_galaxies.errors import UsageError
+from convnet_galaxies.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,3 +130,38 @@ TASKS: dict[str, Task] = {
     ),
 }
 """By name, in the order in which a pack's columns are looked for."""
+
+
+def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the first default task that the table has the column of. Raises InputError when there is none."""
+    defaults = [name for name, task in TASKS.items() if task.is_default]
+    for name in defaults:
+        if TASKS[name].column in table.columns:
+            return (name,)
+    from convnet_galaxies.data.labels import find_labels, label_option
+
+    alike = find_labels(table, taken=("group", "sky_group"))
+    fix = (
+        f"pack it again with {label_option(next(iter(alike)))}"
+        if alike
+        else "pack it with its table of labels, and --label"
+    )
+    wanted = f"{', '.join(defaults[:-1])} or {defaults[-1]}"
+    raise InputError(f"the pack has no labels, expected {wanted}", fix)
+
+
+def make_target(
+    task: str, table: pd.DataFrame, *, classes: tuple[str, ...] = (), centres: np.ndarray | None = None
+) -> Target:
+    """Return the target of a task. classes: those of a head that is to be kept. centres: float [k, 37] of the types.
+
+    Raises InputError when the table has no such labels, UsageError when there is no such task.
+    """
+    column = find_task(task).column
+    if column not in table.columns:
+        have = [name for name, other in TASKS.items() if other.column in table.columns]
+        raise InputError(
+            f"pack: found no column '{column}', expected it for the task '{task}'",
+            f"choose a task that the pack has labels for: {', '.join(have) or 'none'}",
+        )
+    return TASKS[task].parts.target(table, classes, centres)

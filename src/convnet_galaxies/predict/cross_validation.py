@@ -16,8 +16,7 @@ from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.model.targets import make_target
-from convnet_galaxies.model.tasks import TASKS, find_task
+from convnet_galaxies.model.tasks import TASKS, find_task, make_target
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor

@@ -11,8 +11,8 @@ import pandas as pd
 
 from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.model.targets import Target, make_target
-from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.model.targets import Target
+from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.split import read_split_of, was_trained_on, was_validated_on

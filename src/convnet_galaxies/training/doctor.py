@@ -17,7 +17,7 @@ from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.model.losses import vote_loss
-from convnet_galaxies.model.targets import make_target
+from convnet_galaxies.model.tasks import make_target
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.training.batches import Batches
 from convnet_galaxies.training.optimizer import make_optimizers

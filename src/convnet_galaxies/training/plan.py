@@ -16,8 +16,8 @@ from convnet_galaxies.data.records import ImageSet, split_groups, stage_rows
 from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
-from convnet_galaxies.model.targets import Target, make_target
-from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.model.targets import Target
+from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.runs.card import ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
