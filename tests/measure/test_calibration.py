@@ -170,6 +170,32 @@ def test_conformal_sets_are_mapies(by_class: bool, coverage: float):
     assert (predict_sets(known, truth, new, coverage=coverage, by_class=by_class).members == expected).all()
 
 
+@pytest.mark.parametrize(("n", "largest"), [(9, 0.8), (10, 0.9), (5, 0.5)])
+def test_a_conformal_set_holds_what_is_no_stranger_than_the_promised_share_of_known_images(n: int, largest: float):
+    # Misfits 0.1, 0.2, ...; of n the ceil(0.8 (n + 1))-th smallest is the largest that is kept: the 8th, 9th and 5th.
+    misfit = np.arange(1, n + 1) / 10
+    known = stack_binary(np.concatenate([misfit, 1 - misfit]))  # lenses have the probability 1 - misfit
+    truth = np.repeat([0, 1], n)
+    new = stack_binary(np.array([1 - largest - 1e-6, 1 - largest, largest, largest + 1e-6]))
+    sets = predict_sets(known, truth, new, coverage=0.8)
+    assert sets.members[:, 1].tolist() == [False, *[1 - p <= largest + 1e-9 for p in new[1:, 1]]]
+    assert sets.members[:, 0].tolist() == [*[p <= largest + 1e-9 for p in new[:3, 1]], False]
+    assert (sets.coverage, sets.by_class) == (0.8, True)
+    together = predict_sets(known, truth, new, coverage=0.8, by_class=False)
+    assert together.by_class is False
+    joined = np.sort(np.tile(misfit, 2))[int(np.ceil(0.8 * (2 * n + 1) - 1e-9)) - 1]
+    np.testing.assert_array_equal(together.members, 1 - new <= joined + 1e-9)
+
+
+def test_as_many_known_images_as_a_coverage_needs_are_enough():
+    known, truth = stack_binary(np.linspace(0.1, 0.9, 24)), np.arange(24) < 12
+    assert predict_sets(known, truth, known, coverage=0.9).members.shape == (24, 2)  # 12 of each: more than 9
+    with pytest.raises(InputError, match="found 12 known images of class 0, expected more than 12"):
+        predict_sets(known, truth, known, coverage=1 - 1 / 13)
+    with pytest.raises(InputError, match="found 24 known images of all classes, expected more than 24"):
+        predict_sets(known, truth, known, coverage=1 - 1 / 25, by_class=False)
+
+
 def test_conformal_sets_ask_for_enough_images_and_a_coverage_within_0_to_1():
     truth, known = np.arange(50) < 5, stack_binary(np.linspace(0, 1, 50))
     with pytest.raises(InputError, match="found 5 known images of class 1, expected more than 9"):

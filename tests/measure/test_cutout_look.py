@@ -51,6 +51,15 @@ def test_kinds_are_told_by_place_colour_and_shape() -> None:
     assert kind(4 * blob(7.5, 1.0, along=4, across=4), np.ones(3)) == GLARE
 
 
+def test_peaks_are_counted_in_the_noise_of_the_sky_and_without_noise_in_a_thousandth() -> None:
+    blob_light = blob(3.0, 1.0)[..., None] * np.ones(3)
+    noiseless = look_at(as_image(blob_light), SCALE)
+    assert noiseless.sigma == pytest.approx(look_at(as_image(0.5 * blob_light), SCALE).sigma * 2, rel=0.05)
+    assert noiseless.sigma > 3 * 50 / 1e-3
+    noisy = [look_at(as_image(8 + spread * (galaxy() - 8) / 3 + blob_light), SCALE).sigma for spread in (3, 6)]
+    assert noisy[1] == pytest.approx(noisy[0] / 2, rel=0.3)
+
+
 def test_the_scale_turns_pixels_into_arcsec() -> None:
     image = as_image(galaxy() + blob(3.0, 1.0)[..., None] * BLUE_LIGHT)
     assert look_at(image, 0.15).distance_arcsec == pytest.approx(3.0 * 0.15 / SCALE, abs=0.3)

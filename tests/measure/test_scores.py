@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from sklearn import metrics
 
 from convnet_galaxies.decision_tree import QUESTION_SLICES
@@ -13,7 +13,15 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.confusion import confuse_flavors, expect_flavors
 from convnet_galaxies.measure.score_table import scores_of
-from convnet_galaxies.measure.scores import evaluate_lenses, evaluate_votes, score_lenses
+from convnet_galaxies.measure.scores import (
+    CEILING,
+    CEILING_FALSE_POSITIVES,
+    EXTREME_ERROR,
+    evaluate_lenses,
+    evaluate_votes,
+    score_lenses,
+    summarize_lenses,
+)
 
 
 def make_lenses(seed: int, n: int = 600, share: float = 0.25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -221,6 +229,32 @@ def test_flavors_that_do_not_match_their_groups_are_refused():
 
 
 @pytest.mark.trials
+def test_interval_of_tpr0_holds_what_no_resample_of_the_non_lenses_shows():
+    """TPR0 of 0.3 (error 0.05), TPR10 of 0.7; 0.4 and 0.9 (error 0.02) before the fourth false positive."""
+    columns = (*scores_of("lens"), CEILING)
+    values = dict.fromkeys(columns, 0.5) | {"tpr0": 0.3, "tpr10": 0.7}
+    errors = dict.fromkeys(columns, 0.01) | {"tpr0": 0.05, CEILING: 0.02}
+    for ceiling, high in ((0.9, 0.718273), (0.4, 0.441934)):
+        values[CEILING] = ceiling
+        draws = np.stack([values[name] + errors[name] * np.tile([-1.0, 1.0], 50) for name in columns], axis=1)
+        found = summarize_lenses(columns, np.array(list(values.values())), draws, rarer=50, everywhere=90, level=0.95)
+        # The exact binomial interval of as many trials as have the error hypot(0.05, 1.12 / 2.83 * (0.7 - 0.3)), after
+        # Korn & Graubard (see test_intervals.py); without the second term it would be 0.2016 to 0.4141.
+        assert (found["tpr0"].low, found["tpr0"].high) == pytest.approx((0.042710, high), abs=2e-6)
+        assert set(found) == set(scores_of("lens"))
+
+
+def test_the_error_of_the_highest_non_lens_is_that_of_extreme_values():
+    # For large n the highest is the k-th highest of a resample with probability (1 - 1/e) e^(1 - k). The logarithm
+    # of the false positive rate at the k-th highest has the mean digamma(k) and the variance trigamma(k).
+    k = np.arange(1, 60)
+    chance, mean = (1 - np.exp(-1)) * np.exp(1.0 - k), special.digamma(k)
+    shown = (chance * mean**2).sum() - (chance * mean).sum() ** 2
+    missing = np.sqrt(special.polygamma(1, 1) - shown)
+    assert pytest.approx(missing / (special.digamma(10) - special.digamma(1)), rel=0.02) == EXTREME_ERROR
+    assert stats.gamma.cdf(np.exp(special.digamma(1)), CEILING_FALSE_POSITIVES) < 0.003
+
+
 def test_interval_of_a_small_tpr0_is_narrow_and_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     figures = []

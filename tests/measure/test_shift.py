@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -9,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.prevalence import join_scores
+from convnet_galaxies.measure.prevalence import ScoredImages, join_scores
 from convnet_galaxies.measure.prevalence_bounds import bound_prevalence
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc
 from convnet_galaxies.measure.shift import attain_auroc, tell_apart, weigh_known
@@ -151,6 +152,51 @@ def make_images(seed: int = 0, prevalence: float = 0.1):
         1 / (1 + np.exp(-2 * (rng.normal(size=2000) + 3 * s - 1.5))) for s in (truth, unknown)
     )
     return join_scores(truth, probability, np.arange(2000), unknown_probability, np.arange(2000))
+
+
+def make_rates(flagged: float, completeness: float, false_positive_rate: float) -> ScoredImages:
+    """Groups of ten images that all have the given rates, so that every resample has them too."""
+
+    def flag(rate: float, groups: int) -> np.ndarray:
+        return np.tile(np.where(np.arange(10) < round(10 * rate), 0.5, 0.49), groups)
+
+    truth = np.repeat([1, 0], [200, 300])
+    probability = np.concatenate([flag(completeness, 20), flag(false_positive_rate, 30)])
+    return join_scores(truth, probability, np.arange(500) // 10, flag(flagged, 40), np.arange(400) // 10)
+
+
+def test_ends_of_the_range_are_rogan_and_gladens_estimates_at_the_ends_of_the_ratios():
+    bounds = bound_prevalence(
+        make_rates(0.3, 0.8, 0.1), completeness_ratio=(0.5, 1.5), false_positive_ratio=(0.5, 2), seed=0, level=0.8
+    )
+    measured = bounds.as_measured
+    assert (measured.low, measured.value, measured.high) == pytest.approx([(0.3 - 0.1) / (0.8 - 0.1)] * 3)
+    assert (measured.level, measured.warning) == (0.8, None)
+    assert bounds.low == pytest.approx((0.3 - 0.2) / (1 - 0.2))  # 1.5 times 80 % are at most all
+    assert bounds.high == pytest.approx((0.3 - 0.05) / (0.4 - 0.05))
+    assert bounds.widened_by_completeness == pytest.approx((0.2 / 0.9, 0.2 / 0.3))
+    assert bounds.widened_by_false_positives == pytest.approx((0.1 / 0.6, 0.25 / 0.75))
+    assert (bounds.completeness_ratio, bounds.false_positive_ratio, bounds.threshold) == ((0.5, 1.5), (0.5, 2), 0.5)
+
+
+def test_a_net_that_flags_no_more_lenses_than_others_bounds_nothing():
+    bounds = bound_prevalence(make_rates(0.3, 0.2, 0.2), seed=0)
+    assert bounds.as_measured.warning == "the net flags no more lenses than non-lenses: the data say nothing"
+    assert (bounds.as_measured.value, bounds.high) == (1, 1)
+    assert bound_prevalence(make_rates(0.1, 0.8, 0.2), completeness_ratio=(1, 1), seed=0).high == 0  # fewer than none
+
+
+@pytest.mark.parametrize("all_flagged", [True, False])
+def test_a_rate_of_nothing_or_everything_is_drawn_from_jeffreys_posterior(all_flagged: bool):
+    images = make_rates(float(all_flagged), 0.9, 0.1)
+    bounds = bound_prevalence(images, completeness_ratio=(1, 1), seed=0, n_resamples=20_000)
+    rate = stats.beta(*((40.5, 0.5) if all_flagged else (0.5, 40.5)))  # of 40 groups
+    expected = np.clip((rate.ppf([0.05, 0.95]) - 0.1) / 0.8, 0, 1)
+    assert (bounds.low, bounds.high) == pytest.approx(expected, abs=2e-3)
+    images = make_rates(0.5, 1.0, 0.0)
+    bounds = bound_prevalence(images, completeness_ratio=(1, 1), seed=0, n_resamples=20_000)
+    c, f = (stats.beta(a, b).rvs(200_000, random_state=k) for k, (a, b) in enumerate([(20.5, 0.5), (0.5, 30.5)]))
+    assert (bounds.low, bounds.high) == pytest.approx(np.quantile((0.5 - f) / (c - f), [0.05, 0.95]), rel=5e-3)
 
 
 def test_bounds_without_doubt_are_rogan_and_gladens_estimate():
