@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from given_posteriors import GivenPosteriors
 from quapy.method.aggregative import EMQ, PACC
+from scipy import stats
 from scipy.special import expit, logit
 
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure import prevalence
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature
 from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
 
@@ -116,6 +119,73 @@ def test_prevalence_by_flavor_adds_up_and_holds_the_mix():
             ]
             assert figures["any lens"].value == pytest.approx(sum(figures[name].value for name in names[1:]))
     assert min(np.mean(one) for one in held.values()) >= 0.8
+
+
+def make_certain(n_labelled: int, n_lenses: int) -> ScoredImages:
+    """As many labelled images of each class, and 200 unknown ones, all told apart without doubt."""
+    truth, unknown = np.arange(2 * n_labelled) < n_labelled, np.arange(200) < n_lenses
+    return join_scores(
+        truth, np.where(truth, 0.99, 0.01), np.arange(len(truth)), np.where(unknown, 0.99, 0.01), np.arange(200)
+    )
+
+
+def test_certain_images_are_counted_and_their_fraction_is_that_of_jeffreys():
+    answer = quantify(make_certain(40_000, 20), seed=0, level=0.8, methods=("mixture",))
+    assert answer.method == "mixture"
+    assert answer.n_unknown == 200
+    count, fraction = answer.count["lens"], answer.fraction["lens"]
+    assert (count.low, count.value, count.high) == pytest.approx((20, 20.4, 20), abs=0.8)
+    expected = stats.beta(20.5, 180.5).ppf([0.1, 0.5, 0.9])
+    assert (fraction.low, fraction.value, fraction.high) == pytest.approx(expected, rel=0.03)
+    assert {figure.level for figure in (count, fraction)} == {0.8}
+    assert answer.fraction["non-lens"].value == pytest.approx(1 - fraction.value)
+    assert (answer.remarks, count.warning, fraction.warning) == ((), None, None)
+
+
+def test_without_a_certain_lens_the_fraction_may_be_exactly_none():
+    answer = quantify(make_certain(4000, 0), seed=0, methods=("mixture", "pacc"), n_resamples=5)
+    assert (answer.count["lens"].low, answer.fraction["lens"].low) == (0, 0)
+    assert answer.fraction["lens"].high == pytest.approx(stats.beta(0.5, 200.5).ppf(0.95), rel=0.1)
+    assert answer.by_method["mixture"] == answer.fraction
+    assert answer.by_method["pacc"]["lens"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_adjusted_counts_solve_for_the_mean_posterior():
+    # Means are 0.1 and 0.7: 0.1 + 0.6 x is 0.25 for a quarter of lenses, in every resample.
+    truth = np.arange(40) < 20
+    images = join_scores(truth, np.where(truth, 0.7, 0.1), np.arange(40), np.full(30, 0.25), np.arange(30))
+    answer = quantify(images, seed=0, methods=("pacc",), n_resamples=8)
+    figure = answer.fraction["lens"]
+    assert (figure.low, figure.value, figure.high) == pytest.approx((0.25, 0.25, 0.25), abs=1e-4)
+    assert (answer.count["lens"].low, answer.count["lens"].high) == pytest.approx((7.5, 7.5), abs=3e-3)
+
+
+def test_any_lens_is_all_but_the_first_class():
+    truth = np.arange(90) % 3
+    known = np.eye(3)[truth] * 0.9 + 0.1 / 3
+    images = join_scores(truth, known, np.arange(90), known[:60], np.arange(60))
+    answer = quantify(images, classes=("dud", "arc", "ring"), seed=0, methods=("pacc",), n_resamples=6)
+    assert list(answer.fraction) == list(answer.count) == ["dud", "arc", "ring", "any lens"]
+    assert answer.fraction["any lens"].value == pytest.approx(2 / 3, abs=1e-4)
+    assert answer.count["any lens"].value == pytest.approx(40, abs=1e-2)
+    assert answer.fraction["any lens"].low <= 2 / 3 + 1e-4 <= answer.fraction["any lens"].high + 2e-4
+    assert answer.fraction["any lens"].high - answer.fraction["any lens"].low > 0.05  # unknown groups are drawn too
+
+
+def test_every_reason_for_caution_is_told(monkeypatch: pytest.MonkeyPatch):
+    truth = np.arange(400) < 10  # ten lenses of one field among forty fields: a third of the resamples has none
+    images = join_scores(truth, np.where(truth, 0.9, 0.2), np.arange(400) // 10, np.full(20, 0.5), np.arange(20))
+    answer = quantify(images, seed=0, methods=("pacc",), n_resamples=40)
+    few = "only 1 labelled group of class lens: the interval is rough"
+    assert re.fullmatch(few + r"; \d+ of 40 resamples lack a class", str(answer.fraction["lens"].warning))
+    assert answer.count["lens"].warning == answer.fraction["lens"].warning
+    assert answer.remarks == ("only 1 labelled group of class lens",)
+    many = make_certain(20, 10)
+    settled, cells = draw_mixture(many, seed=0)
+    for mixing, warning in ((1.1, None), (1.25, "the draws have not settled (R-hat 1.25)")):
+        drawn = replace(settled, mixing=mixing), cells
+        monkeypatch.setattr(prevalence, "draw_mixture", lambda images, *, seed, drawn=drawn: drawn)
+        assert quantify(many, seed=0, methods=("mixture",)).fraction["lens"].warning == warning
 
 
 def test_few_labelled_lenses_widen_the_interval_and_are_warned_of():

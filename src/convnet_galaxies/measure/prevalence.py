@@ -148,8 +148,9 @@ def quantify(
     by_method, counts = {}, {}
     for method in methods:
         draws, value, numbers, fault = _METHODS[method](images, seed, n_resamples)
-        by_method[method] = _make_figures(classes, value, draws, level, caution or fault)
-        counts[method] = _make_figures(classes, value * n_unknown, numbers, level, caution or fault)
+        warning = "; ".join(text for text in (caution, fault) if text) or None
+        by_method[method] = _make_figures(classes, value, draws, level, warning)
+        counts[method] = _make_figures(classes, value * n_unknown, numbers, level, warning)
         for name, figure in by_method[method].items():
             # When there may be no image of a class, its fraction may be 0, where the prior of the mixture has no mass.
             if counts[method][name].low == 0:
