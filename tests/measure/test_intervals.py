@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure import intervals
 from convnet_galaxies.measure.intervals import (
+    Estimate,
     bootstrap_groups,
     bound_proportion,
     compare_seeds,
     draw_groups,
     encode_groups,
+    format_percent,
     resample_statistic,
+    star_notes,
     summarize,
 )
 
@@ -34,6 +40,25 @@ def test_spread_of_resamples_is_the_standard_error_of_a_mean_over_groups():
     groups = np.repeat(np.arange(400), 5)
     _, draws = resample_statistic(mean_of(np.repeat(by_group, 5), groups), groups, n_resamples=2000, seed=0)
     assert draws.std() == pytest.approx(by_group.std() / 20, rel=0.06)
+
+
+def test_there_are_as_many_resamples_as_asked_for_however_many_fit_in_memory(monkeypatch: pytest.MonkeyPatch):
+    values, groups = np.arange(12.0), np.arange(12) // 2
+    whole, at_once = resample_statistic(mean_of(values, groups), groups, n_resamples=10, seed=3)
+    assert whole.tolist() == [5.5]
+    assert at_once.shape == (10, 1)
+    for elements in (36, 1):  # three resamples and one at a time
+        monkeypatch.setattr(intervals, "ELEMENTS_AT_ONCE", elements)
+        in_pieces = resample_statistic(mean_of(values, groups), groups, n_resamples=10, seed=3)[1]
+        np.testing.assert_array_equal(in_pieces, at_once)
+
+
+def test_two_groups_are_enough_to_resample():
+    values, draws = resample_statistic(
+        mean_of(np.array([0.0, 1.0]), np.arange(2)), np.arange(2), n_resamples=99, seed=0
+    )
+    assert values == 0.5
+    assert set(draws.ravel()) == {0.0, 0.5, 1.0}
 
 
 def test_images_of_one_group_count_as_one():
@@ -182,6 +207,30 @@ def test_a_fractional_number_of_successes_has_the_bounds_of_the_beta_distributio
     assert bound_proportion(5.5, 8, level=0.8) == pytest.approx((1 - high, 1 - low))
     assert bound_proportion(-1e-12, 8) == bound_proportion(0, 8)
     assert bound_proportion(8 + 1e-12, 8) == bound_proportion(8, 8)
+
+
+def test_an_estimate_writes_itself_with_its_interval_and_a_star_for_a_warning():
+    plain = Estimate("x", 0.03104, -0.00052, 0.7419)
+    starred = replace(plain, warning="few")
+    assert str(plain) == f"{plain}" == "0.03104 (-0.00052 to 0.7419)"
+    assert str(replace(plain, value=1e-7)) == "1e-07 (-0.00052 to 0.7419)"
+    assert f"{starred:+.2f}" == "+0.03 (-0.00 to 0.74) *"
+    assert starred.text("+.2f", star=False) == "+0.03 (-0.00 to 0.74)"
+    assert f"{replace(plain, low=0.0202):%}" == "3.10 % (2.02 to 74.2)"
+    assert plain.span(".1f") == "-0.0 to 0.7"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0.00"), (5e-6, "0.00"), (1e-5, "0.001"), (0.00083, "0.083"), (0.001, "0.10"), (0.1, "10.0")],
+)
+def test_percent_have_at_least_two_digits_of_a_share(share: float, text: str):
+    assert format_percent(share) == text
+
+
+def test_each_warning_has_one_note():
+    estimates = [Estimate("x", 1, 0, 2, warning=warning) for warning in ("few", None, "odd", "few")]
+    assert star_notes(estimates) == ("* few", "* odd")
 
 
 def test_few_groups_are_warned_of():
