@@ -267,6 +267,7 @@ def test_difference_of_equal_arms_is_exactly_zero():
     assert (figure.value, figure.low, figure.high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.trials
 def test_interval_over_three_seeds_holds_the_truth_when_seeds_matter_most():
     rng = np.random.default_rng(5)
     groups, held = np.arange(60), 0

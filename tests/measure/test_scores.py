@@ -255,6 +255,7 @@ def test_the_error_of_the_highest_non_lens_is_that_of_extreme_values():
     assert stats.gamma.cdf(np.exp(special.digamma(1)), CEILING_FALSE_POSITIVES) < 0.003
 
 
+@pytest.mark.trials
 def test_interval_of_a_small_tpr0_is_narrow_and_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     figures = []

@@ -91,8 +91,7 @@ def test_ends_of_the_survey_are_exact_binomial_ones_where_no_resample_varies():
         probability,
         np.arange(100) // 2,
         n_lenses=50,
-        n_fields=1000,
-        images_per_field=3,
+        n_fields=3000,
         completenesses=np.array([1.0]),
         seed=0,
         level=0.8,
@@ -105,7 +104,7 @@ def test_ends_of_the_survey_are_exact_binomial_ones_where_no_resample_varies():
     assert (curve.completeness_low[0], curve.completeness_high[0]) == pytest.approx((found, 1))
     assert (curve.false_positives_low[0], curve.false_positives_high[0]) == pytest.approx((0, false))
     assert (curve.purity_low[0], curve.purity_high[0]) == pytest.approx((50 * found / (50 * found + false), 1))
-    assert (curve.n_lenses, curve.n_fields, curve.level, curve.warning) == (50, 1000, 0.8, None)
+    assert (curve.n_lenses, curve.n_fields, curve.level, curve.warning) == (50, 3000, 0.8, None)
 
 
 def test_the_last_lens_of_a_survey_may_be_its_least_likely_image():
