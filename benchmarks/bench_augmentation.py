@@ -31,7 +31,7 @@ def main() -> None:
     images = make_galaxy_files(32 if options.quick else 1536).pack()
     pixels = torch.from_numpy(np.array(images.images[: settings.train.batch]))
     number = len(pixels)
-    side, output_px = settings.net.field_of(images.preprocess.size_px), settings.net.input_px
+    side, output_px = settings.net.view_px_of(images.preprocess.size_px), settings.net.input_px
     generator = torch.Generator().manual_seed(0)
     floats = pixels.permute(0, 3, 1, 2).float().contiguous()
     warps = draw_warps(number, settings.augment, generator)
@@ -39,7 +39,7 @@ def main() -> None:
 
     def ours() -> None:
         for _ in range(repeats):
-            random_views(pixels, settings.augment, generator, field_px=side, output_px=output_px)
+            random_views(pixels, settings.augment, generator, view_px=side, output_px=output_px)
 
     def one_by_one() -> None:
         views = [random_view(Image.fromarray(image), side, output_px) for image in pixels.numpy()]

@@ -51,8 +51,8 @@ class TrainingStep:
         targets = self.target.values[torch.from_numpy(rows)]
         started = self._note("gather", started)
         net = self.settings.net
-        side = net.field_of(self.images.preprocess.size_px)
-        views = random_views(pixels, self.settings.augment, self.generator, field_px=side, output_px=net.input_px)
+        side = net.view_px_of(self.images.preprocess.size_px)
+        views = random_views(pixels, self.settings.augment, self.generator, view_px=side, output_px=net.input_px)
         self._note("augmentation", started)
         return views, targets
 

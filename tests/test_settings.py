@@ -14,6 +14,7 @@ from convnet_galaxies.settings import (
     Settings,
     SplitSettings,
     TrainSettings,
+    identify_settings,
     load_settings,
     write_settings,
 )
@@ -27,7 +28,7 @@ nets = st.builds(
         depths=sizes[1],
         patch_px=patch,
         input_px=patch * cells * 2 ** (len(sizes[0]) - 1),
-        field_px=field,
+        view_px=field,
         dropout=dropout,
     ),
     stages,
@@ -66,10 +67,30 @@ def test_a_file_of_an_older_run_with_the_number_of_nodes_is_read(tmp_path: Path)
     assert load_settings(tmp_path / "settings.toml") == wanted
 
 
+def test_a_former_name_of_a_setting_is_read_from_files_and_changes_and_the_new_one_is_written(tmp_path: Path) -> None:
+    wanted = Settings(net=NetSettings(view_px=48))
+    former = write_settings(wanted).replace("view_px", "field_px")
+    (tmp_path / "settings.toml").write_text(former)
+    assert "field_px = 48" in former
+    assert "field_px" not in write_settings(wanted)
+    assert load_settings(tmp_path / "settings.toml", base=Settings(net=NetSettings(view_px=9))) == wanted
+    assert load_settings(None, ["net.field_px=48"], Settings(net=NetSettings(view_px=9))) == wanted
+    assert load_settings(None, ["net.field_px=none"], wanted).net.view_px is None
+    assert NetSettings.model_validate({"field_px": 48.0}) == wanted.net
+    (tmp_path / "both.toml").write_text("[net]\nfield_px = 48\nview_px = 40\n")
+    with pytest.raises(InputError, match="field_px: there is no such setting"):
+        load_settings(tmp_path / "both.toml")
+
+
+def test_settings_are_identified_as_before_a_setting_was_renamed() -> None:
+    wanted = Settings(net=NetSettings(view_px=48))
+    assert identify_settings(wanted) == write_settings(wanted).replace("view_px", "field_px")
+
+
 def test_what_a_run_wrote_is_read_back_over_any_defaults(tmp_path: Path) -> None:
-    wanted = Settings(train=TrainSettings(average=None), net=NetSettings(field_px=None))
+    wanted = Settings(train=TrainSettings(average=None), net=NetSettings(view_px=None))
     (tmp_path / "settings.toml").write_text(write_settings(wanted))
-    base = Settings(train=TrainSettings(average=0.5), net=NetSettings(field_px=33.0))
+    base = Settings(train=TrainSettings(average=0.5), net=NetSettings(view_px=33.0))
     assert load_settings(tmp_path / "settings.toml", base=base) == wanted
 
 
@@ -149,4 +170,4 @@ def test_settings_of_galaxy_zoo_are_the_defaults_written_out() -> None:
 
 def test_settings_of_space_warps_show_the_net_the_whole_stamp() -> None:
     net = load_settings(FILES / "space_warps.toml").net
-    assert net.field_px == net.input_px == 96  # of stamps of 96 px, rim and all: no zoom in, so that arcs stay in view
+    assert net.view_px == net.input_px == 96  # of stamps of 96 px, rim and all: no zoom in, so that arcs stay in view

@@ -28,7 +28,7 @@ TASKS = ("lens", "flavor")
 
 NET = (
     "net.input_px=80",
-    "net.field_px=64",  # 12 arcsec: arcs of a few arcsec deserve the pixels (docs/experiments.md)
+    "net.view_px=64",  # 12 arcsec: arcs of a few arcsec deserve the pixels (docs/experiments.md)
     "net.dropout=0.3",
     "augment.shift_fraction=0.05",
     "augment.zoom=1.3",
@@ -72,11 +72,11 @@ class Recipe:
 class HeadRecipe:
     """A new head on an unchanged finder.
 
-    field_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
+    view_px: side of the square that it is shown. alpha: of the ridge regression on standardised features.
     others: what ordinary galaxies count together, and painted examples too, next to the candidates (gather_others).
     """
 
-    field_px: float = 40
+    view_px: float = 40
     alpha: float = 200
     others: float = 0.3
 
@@ -147,7 +147,7 @@ def attach_head(
     inherit(net, old)
     run = RunFolder(output)
     run.create(force=True)
-    settings = card.net.model_copy(update={"field_px": recipe.field_px})
+    settings = card.net.model_copy(update={"view_px": recipe.view_px})
     run.card.write_text(
         replace(card, net=settings, members=1, member_nets=(), preprocess=real.preprocess, classes=classes).dumps(),
         "utf-8",
@@ -156,7 +156,7 @@ def attach_head(
     write_split(run.split, _describe_split(parent, real, held_out))
     run.write_environment({"head": f"ridge regression, alpha {recipe.alpha:g}", "parent": str(parent)})
 
-    key = str(parent), recipe.field_px
+    key = str(parent), recipe.view_px
     if key not in _FEATURES:  # the backbone is the same in every fold
         _FEATURES[key] = (
             Predictor(output, views=16).extract_features(real.images),

@@ -38,12 +38,12 @@ from convnet_galaxies.measure.intervals import Estimate, bound_proportion
 from convnet_galaxies.measure.scores import evaluate_lenses
 from convnet_galaxies.predict.predictor import Predictor
 
-CLOSER = ("net.field_px=48", "augment.zoom=1.4")
+CLOSER = ("net.view_px=48", "augment.zoom=1.4")
 
 PRETRAININGS: dict[str, tuple[int, Sequence[str]]] = {
     "painted0": (0, ()),
     "painted1": (1, (*CLOSER, "train.epochs=14")),
-    "painted2": (2, ("net.field_px=40", "augment.zoom=1.5", "train.epochs=10", "train.learning_rate=0.0025")),
+    "painted2": (2, ("net.view_px=40", "augment.zoom=1.5", "train.epochs=10", "train.learning_rate=0.0025")),
 }
 """Seed and settings of the finders that have seen painted lenses only."""
 

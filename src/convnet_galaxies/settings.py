@@ -32,6 +32,14 @@ class Section(BaseModel):
 
 INHERITED = ("backbone", "widths", "depths", "patch_px")
 """Settings of a net that a child takes from its parent run."""
+FORMER_NAMES = {"field_px": "view_px"}
+"""Settings of a net that had another name; model cards, settings files and ``--set`` may still use it."""
+
+
+def _rename_former(values: dict[str, Any]) -> dict[str, Any]:
+    # A setting given under both names keeps the former one, which is then refused as unknown.
+    renamed = {old: new for old, new in FORMER_NAMES.items() if new not in values}
+    return {renamed.get(name, name): value for name, value in values.items()}
 
 
 class NetSettings(Section):
@@ -42,7 +50,7 @@ class NetSettings(Section):
     widths, depths: channels and blocks of each stage of our nets.
     patch_px: side of the squares that the first layer of our nets takes as one pixel.
     input_px: side of the images that the net sees.
-    field_px: side, in packed pixels, of the square that they show; None: as many as input_px.
+    view_px: side, in packed pixels, of the square that they show; None: as many as input_px. Formerly ``field_px``.
     dropout: share of the features dropped before the heads.
     encoder_weights: file with a timm or Zoobot encoder (``.safetensors``, or a torch state dict) to start from.
     """
@@ -54,13 +62,13 @@ class NetSettings(Section):
     depths: tuple[Annotated[int, Field(gt=0)], ...] = (1, 1, 1)
     patch_px: Annotated[int, Field(gt=0)] = 4
     input_px: Annotated[int, Field(ge=16)] = 64
-    field_px: Positive | None = None
+    view_px: Positive | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     encoder_weights: str | None = None
 
-    def field_of(self, size_px: int) -> float:
-        """Side in packed pixels of the square that the net sees; never more than the pack has, unless asked for."""
-        return float(min(self.input_px, size_px)) if self.field_px is None else self.field_px
+    def view_px_of(self, size_px: int) -> float:
+        """Return the side, in packed pixels, of the square that the net sees; beyond the pack only if view_px is."""
+        return float(min(self.input_px, size_px)) if self.view_px is None else self.view_px
 
     @property
     def input_step_px(self) -> int:
@@ -68,6 +76,11 @@ class NetSettings(Section):
         if self.backbone == "symmetric":
             return self.patch_px * 2 ** (len(self.widths) - 1)
         return self.patch_px if self.backbone == "plain" else 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_former_names(cls, values: Any) -> Any:
+        return _rename_former(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _stages_agree(self) -> NetSettings:
@@ -231,6 +244,11 @@ def write_settings(settings: Settings) -> str:
     return tomli_w.dumps(_name_none(_to_tree(settings)))
 
 
+def identify_settings(settings: Settings) -> str:
+    """Return the settings as text to compare with that of an unfinished run, also of one begun under former names."""
+    return write_settings(settings).replace("\nview_px = ", "\nfield_px = ")
+
+
 def _to_tree(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
@@ -242,7 +260,7 @@ def _name_none(value: Any) -> Any:
 
 
 def _merge(tree: dict[str, Any], branch: dict[str, Any]) -> None:
-    for key, value in branch.items():
+    for key, value in _rename_former(branch).items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             _merge(tree[key], value)
         else:

@@ -34,13 +34,13 @@ def compose(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def test_identity_view_is_the_central_crop_exactly(pixels) -> None:
-    view = fixed_view(pixels, IDENTITY, field_px=8, output_px=8)
+    view = fixed_view(pixels, IDENTITY, view_px=8, output_px=8)
     crop = pixels[:, 2:10, 2:10].permute(0, 3, 1, 2).float()
     assert torch.equal(view, normalise(crop.clone()))
 
 
 def test_identity_warp_is_the_central_crop(pixels) -> None:
-    found = warp_batch(pixels, IDENTITY.expand(3, 2, 3), field_px=8, output_px=8)
+    found = warp_batch(pixels, IDENTITY.expand(3, 2, 3), view_px=8, output_px=8)
     torch.testing.assert_close(found, pixels[:, 2:10, 2:10].permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
 
 
@@ -74,7 +74,7 @@ def test_rotation_warp_moves_a_known_pixel_to_where_it_belongs() -> None:
     image[0, 2, 9, 0] = 200
     # A quarter turn that reads x from -y and y from x: what stands at (x, y) is seen at (y, -x).
     quarter = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]])
-    found = warp_batch(image, quarter, field_px=SIDE, output_px=SIDE)[0, 0]
+    found = warp_batch(image, quarter, view_px=SIDE, output_px=SIDE)[0, 0]
     y, x = divmod(int(found.argmax()), SIDE)
     assert (y, x) == (SIDE - 1 - 9, 2)
     assert found[y, x] == pytest.approx(200, abs=0.01)
@@ -86,23 +86,23 @@ def test_warping_twice_equals_warping_by_the_product() -> None:
     image = torch.from_numpy(smooth.round().astype(np.uint8))[None, ..., None]
     generator = torch.Generator().manual_seed(0)
     first, second = draw_warps(2, AugmentSettings(zoom=1.1, shift_fraction=0.02), generator)
-    once = warp_batch(image, compose(second, first)[None], field_px=64, output_px=64)
-    middle = warp_batch(image, first[None], field_px=64, output_px=64).round().to(torch.uint8).permute(0, 2, 3, 1)
-    twice = warp_batch(middle, second[None], field_px=64, output_px=64)
+    once = warp_batch(image, compose(second, first)[None], view_px=64, output_px=64)
+    middle = warp_batch(image, first[None], view_px=64, output_px=64).round().to(torch.uint8).permute(0, 2, 3, 1)
+    twice = warp_batch(middle, second[None], view_px=64, output_px=64)
     centre = slice(20, 44)
     assert (once - twice)[..., centre, centre].abs().max() < 3
 
 
 def test_shift_of_one_pixel_moves_the_image_by_one_pixel(pixels) -> None:
     shift = torch.tensor([[1.0, 0.0, 2 / SIDE], [0.0, 1.0, 0.0]])
-    found = warp_batch(pixels, shift.expand(3, 2, 3), field_px=SIDE, output_px=SIDE)
+    found = warp_batch(pixels, shift.expand(3, 2, 3), view_px=SIDE, output_px=SIDE)
     torch.testing.assert_close(found[..., :-1], pixels.permute(0, 3, 1, 2).float()[..., 1:], atol=1e-2, rtol=0)
     assert (found[..., -1] == 0).all()
 
 
 def test_outside_of_the_image_is_zero() -> None:
     white = torch.full((1, SIDE, SIDE, 1), 255, dtype=torch.uint8)
-    found = warp_batch(white, IDENTITY[None], field_px=3 * SIDE, output_px=3 * SIDE)[0, 0]
+    found = warp_batch(white, IDENTITY[None], view_px=3 * SIDE, output_px=3 * SIDE)[0, 0]
     inner = slice(SIDE, 2 * SIDE)
     assert (found[inner, inner] > 254).all()
     found[inner, inner] = 0
@@ -112,7 +112,7 @@ def test_outside_of_the_image_is_zero() -> None:
 def test_shrinking_by_the_warp_keeps_the_mean_of_a_smooth_image() -> None:
     y, x = np.mgrid[:48, :48]
     image = torch.from_numpy((x + 2 * y).astype(np.uint8))[None, ..., None]
-    found = warp_batch(image, IDENTITY[None], field_px=48, output_px=24)
+    found = warp_batch(image, IDENTITY[None], view_px=48, output_px=24)
     assert found.mean() == pytest.approx(image.float().mean().item(), abs=0.1)
 
 
@@ -139,7 +139,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(pixels) -> None:
     def views(seed: int) -> bytes:
         generator = torch.Generator().manual_seed(seed)
         return (
-            random_views(pixels, AugmentSettings(), generator, field_px=10, output_px=8).contiguous().numpy().tobytes()
+            random_views(pixels, AugmentSettings(), generator, view_px=10, output_px=8).contiguous().numpy().tobytes()
         )
 
     assert views(3) == views(3)
@@ -148,9 +148,9 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(pixels) -> None:
 
 def test_random_views_do_not_change_the_packed_pixels(pixels) -> None:
     before = pixels.clone()
-    random_views(pixels, AugmentSettings(), torch.Generator().manual_seed(0), field_px=SIDE, output_px=SIDE)
+    random_views(pixels, AugmentSettings(), torch.Generator().manual_seed(0), view_px=SIDE, output_px=SIDE)
     for warp in fixed_warps(8):
-        fixed_view(pixels, warp, field_px=SIDE, output_px=SIDE)
+        fixed_view(pixels, warp, view_px=SIDE, output_px=SIDE)
     assert torch.equal(pixels, before)
 
 
@@ -160,7 +160,7 @@ def test_views_of_whole_images_keep_what_stands_at_the_middle_of_the_rim() -> No
     pixels[:, 1:3, side // 2 - 1 : side // 2 + 1] = 255
 
     def least_light(views: int, zoom_in: bool) -> float:
-        seen = (fixed_view(pixels, warp, field_px=side, output_px=side) for warp in fixed_warps(views, zoom_in=zoom_in))
+        seen = (fixed_view(pixels, warp, view_px=side, output_px=side) for warp in fixed_warps(views, zoom_in=zoom_in))
         return min((view * PIXEL_STD + PIXEL_MEAN).sum().item() for view in seen)
 
     for views in (8, 16):

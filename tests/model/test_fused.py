@@ -57,6 +57,6 @@ def test_kernels_in_patch_order_convolve_the_same() -> None:
 def test_pixels_are_as_exact_in_bf16_as_their_normalised_values() -> None:
     pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
     (upright,) = fixed_warps(1)
-    exact = fixed_view(pixels, upright, field_px=16, output_px=16)
-    coarse = fixed_view(pixels, upright, field_px=16, output_px=16, dtype=torch.bfloat16)
+    exact = fixed_view(pixels, upright, view_px=16, output_px=16)
+    coarse = fixed_view(pixels, upright, view_px=16, output_px=16, dtype=torch.bfloat16)
     torch.testing.assert_close(coarse.float(), exact, rtol=1e-2, atol=1e-2)

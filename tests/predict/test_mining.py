@@ -109,7 +109,7 @@ def test_a_mined_pack_trains_beside_the_first_one_and_its_fields_stay_together(
 
 def test_a_grid_leaves_no_sky_between_what_the_net_sees(fields, tmp_path) -> None:
     images = replace(make_lens_set(), preprocess=MADE)
-    run = fit(images, tiny("train.epochs=1", "net.field_px=16"), tmp_path / "run", tasks=("lens",)).path
+    run = fit(images, tiny("train.epochs=1", "net.view_px=16"), tmp_path / "run", tasks=("lens",)).path
     narrow = Predictor(run, device="cpu", precision="fp32")
     seen_px = round(narrow.window_px() or 0)
     assert seen_px <= 16

@@ -38,7 +38,7 @@ PLAN = {
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     folder = tmp_path_factory.mktemp("demo") / "output"
-    settings = tiny("net.field_px=64", "split.train=0.5", "split.validation=0.1", "split.test=0.4")
+    settings = tiny("net.view_px=64", "split.train=0.5", "split.validation=0.1", "split.test=0.4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(space_warps, "plan_rows", lambda number, unknown_prevalence: PLAN)
         told: list[str] = []

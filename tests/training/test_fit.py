@@ -235,10 +235,10 @@ def test_images_of_one_band_and_another_field_are_trained_on(vote_set, tmp_path)
     grey = replace(
         vote_set, images=vote_set.images[..., :1], preprocess=vote_set.preprocess.model_copy(update={"bands": 1})
     )
-    run = fit(grey, tiny("train.epochs=1", "net.field_px=24"), tmp_path / "run", tasks=("votes",))
+    run = fit(grey, tiny("train.epochs=1", "net.view_px=24"), tmp_path / "run", tasks=("votes",))
     _, card = load_net(run.path)
     assert card.preprocess.bands == 1
-    assert card.net.field_px == 24
+    assert card.net.view_px == 24
 
 
 def test_a_backbone_with_the_names_of_timm_trains_as_well(lens_set, tmp_path) -> None:

@@ -61,14 +61,14 @@ def test_shape_of_the_backbone_is_the_parents_whatever_the_settings_say(zoo, len
 
 
 def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_size(zoo, lens_set) -> None:
-    for asked, (input_px, field_px) in {
+    for asked, (input_px, view_px) in {
         ("net.patch_px=3", "net.input_px=30"): (32, None),
-        ("net.patch_px=3", "net.input_px=18", "net.field_px=18"): (16, None),
-        ("net.patch_px=3", "net.input_px=18", "net.field_px=15"): (16, 15.0),
-        ("net.input_px=24", "net.field_px=20"): (24, 20.0),
+        ("net.patch_px=3", "net.input_px=18", "net.view_px=18"): (16, None),
+        ("net.patch_px=3", "net.input_px=18", "net.view_px=15"): (16, 15.0),
+        ("net.input_px=24", "net.view_px=20"): (24, 20.0),
     }.items():
         made = plan(lens_set, zoo, *asked, tasks=("lens",)).net.settings
-        assert (made.input_px, made.field_px, made.patch_px) == (input_px, field_px, 2)
+        assert (made.input_px, made.view_px, made.patch_px) == (input_px, view_px, 2)
     convnext = replace(read_card(zoo.path), net=NetSettings(backbone="convnext_atto", input_px=64))
     small = Settings(net=NetSettings(patch_px=4, input_px=16))
     with pytest.raises(InputError, match=r"net\.input_px is 16, which the net of the parent run cannot take"):

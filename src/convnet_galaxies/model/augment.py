@@ -77,15 +77,15 @@ def fixed_warps(views: int, *, zoom_in: bool = True) -> Tensor:
     return torch.tensor(warps)
 
 
-def warp_batch(pixels: Tensor, warps: Tensor, *, field_px: float, output_px: int) -> Tensor:
+def warp_batch(pixels: Tensor, warps: Tensor, *, view_px: float, output_px: int) -> Tensor:
     """Resample a batch bilinearly: uint8 [n, h, w, bands] to float32 [n, bands, output_px, output_px], still 0..255.
 
-    warps: float32 [n, 2, 3] from output to input, 1 being half of field_px.
-    field_px: side, in packed pixels, of the square that an identity warp shows; outside of the image is zero.
+    warps: float32 [n, 2, 3] from output to input, 1 being half of view_px.
+    view_px: side, in packed pixels, of the square that an identity warp shows; outside of the image is zero.
     """
     _, h, w, _ = pixels.shape
     images = pixels.float().permute(0, 3, 1, 2)
-    scale = torch.tensor([field_px / w, field_px / h], device=pixels.device)
+    scale = torch.tensor([view_px / w, view_px / h], device=pixels.device)
     warps = warps.to(pixels.device) * scale[None, :, None]
     centres = (torch.arange(output_px, device=pixels.device, dtype=torch.float32) * 2 + 1) / output_px - 1
     across, down = torch.addcmul(warps[:, :, 2:], warps[:, :, :1], centres), warps[:, :, 1:2] * centres  # [n, 2, px]
@@ -107,20 +107,20 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def random_views(
-    pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, field_px: float, output_px: int
+    pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, view_px: float, output_px: int
 ) -> Tensor:
     """One random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px], channels last."""
     warps = draw_warps(len(pixels), settings, generator)
     gains = draw_gains(len(pixels), pixels.shape[3], settings, generator)
     views = _new_views(pixels, output_px, torch.float32)
     for few in _few_at_a_time(len(pixels)):
-        images = warp_batch(pixels[few], warps[few], field_px=field_px, output_px=output_px)
+        images = warp_batch(pixels[few], warps[few], view_px=view_px, output_px=output_px)
         views[few] = normalise(images.mul_(gains[few].to(images.device)))
     return views
 
 
 def fixed_view(
-    pixels: Tensor, warp: Tensor, *, field_px: float, output_px: int, dtype: torch.dtype = torch.float32
+    pixels: Tensor, warp: Tensor, *, view_px: float, output_px: int, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """The same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px], channels last.
 
@@ -128,14 +128,14 @@ def fixed_view(
     """
     n, h, w, _ = pixels.shape
     top, left = (h - output_px) / 2, (w - output_px) / 2
-    whole = field_px == output_px and top == top // 1 >= 0 and left == left // 1 >= 0
+    whole = view_px == output_px and top == top // 1 >= 0 and left == left // 1 >= 0
     if whole and torch.equal(warp, warp.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])):
         square = pixels[:, int(top) : int(top) + output_px, int(left) : int(left) + output_px]
         return normalise(square.permute(0, 3, 1, 2).to(dtype))  # 0 to 255 are exact in bf16
     views = _new_views(pixels, output_px, dtype)
     for few in _few_at_a_time(n):
         some = pixels[few]
-        views[few] = normalise(warp_batch(some, warp.expand(len(some), 2, 3), field_px=field_px, output_px=output_px))
+        views[few] = normalise(warp_batch(some, warp.expand(len(some), 2, 3), view_px=view_px, output_px=output_px))
     return views
 
 

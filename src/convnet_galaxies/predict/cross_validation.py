@@ -23,7 +23,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.runs.weights import fingerprint
-from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.settings import Settings, identify_settings
 from convnet_galaxies.training.fit import Moment, fit
 
 
@@ -92,7 +92,7 @@ def cross_validate(
     facts = {
         "task": task,
         "folds": folds,
-        "settings": write_settings(settings),
+        "settings": identify_settings(settings),
         "parent_sha256": None if parent is None else fingerprint(RunFolder(run_path(parent)).weights),
         "folds_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }

@@ -94,7 +94,7 @@ class Predictor:
         self.nets = [self._prepare(net) for net in nets]
         self.views = self.card.views if views is None else views
         side = self.card.preprocess.size_px
-        self.warps = fixed_warps(self.views, zoom_in=self.card.net.field_of(side) < side)
+        self.warps = fixed_warps(self.views, zoom_in=self.card.net.view_px_of(side) < side)
         # To a symmetric net the views between would look the same.
         self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
@@ -208,8 +208,8 @@ class Predictor:
         return Prediction(means, side_by_side.cpu().numpy())
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
-        side = self.card.net.field_of(self.preprocess.size_px)
-        view = fixed_view(block, warp, field_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
+        side = self.card.net.view_px_of(self.preprocess.size_px)
+        view = fixed_view(block, warp, view_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     def _check(self, pixels: np.ndarray) -> None:

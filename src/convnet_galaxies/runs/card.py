@@ -82,7 +82,7 @@ class ModelCard:
     def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
         """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
         crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
-        seen = self.net.field_of(self.preprocess.size_px) / self.preprocess.size_px
+        seen = self.net.view_px_of(self.preprocess.size_px) / self.preprocess.size_px
         return None if crop_px is None else min(1.0, seen) * crop_px
 
     def dumps(self) -> str:

@@ -31,7 +31,7 @@ def describe_run(source: str | Path) -> Description:
         kind = "a finished run" if card.members == 1 else f"an ensemble of {card.members}"
         each = ", each" if card.members > 1 and not card.member_nets else ":"
         lines.append(f"{kind}{each} a {'; a '.join(members if card.member_nets else members[:1])}")
-        square = card.net.field_of(card.preprocess.size_px)
+        square = card.net.view_px_of(card.preprocess.size_px)
         shown = "" if square == card.net.input_px else f", the central {square:g} px shown at {card.net.input_px}"
         lines.append(f"answers {', '.join(card.classes)}; sees {square:g} px of {card.preprocess}{shown}")
         lines += [

@@ -129,7 +129,7 @@ def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
 
 def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, found: ModelCard) -> None:
     for name, ours, theirs in (
-        *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in ("input_px", "field_px")),
+        *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in ("input_px", "view_px")),
         *((f"preprocess.{key}", ours, getattr(found.preprocess, key)) for key, ours in expected.preprocess),
         ("classes", expected.classes, found.classes),
         ("type_centres", expected.type_centres, found.type_centres),

@@ -16,7 +16,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.settings import Settings, write_settings
+from convnet_galaxies.settings import Settings, identify_settings
 from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
 from convnet_galaxies.training.fit import fit
 
@@ -192,7 +192,7 @@ def _settle(
     split = "\n".join(map(" ".join, zip(lenses.table["id"], parts, strict=True)))
     facts = {
         "plan": {**plan.__dict__, "fractions": list(plan.fractions)},
-        "settings": write_settings(settings),
+        "settings": identify_settings(settings),
         "images": [len(zoo), len(lenses)],
         "split_sha256": hashlib.sha256(split.encode()).hexdigest(),
     }

@@ -41,7 +41,7 @@ class Batches:
     augment: AugmentSettings
     batch: int
     seed: int
-    field_px: float
+    view_px: float
     output_px: int
     share: tuple[int, int] = (0, 1)
 
@@ -62,7 +62,7 @@ class Batches:
         rows = np.sort(rows)  # a memory-mapped pack is read front to back
         pixels = torch.from_numpy(self.images.images[rows])
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        views = random_views(pixels, self.augment, generator, field_px=self.field_px, output_px=self.output_px)
+        views = random_views(pixels, self.augment, generator, view_px=self.view_px, output_px=self.output_px)
         picked = torch.from_numpy(rows)
         targets = {task: target.values[picked] for task, target in self.targets.items()}
         return Batch(views, targets)

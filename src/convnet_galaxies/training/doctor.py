@@ -100,7 +100,7 @@ def measure_training(net: GalaxyNet, settings: Settings, device: torch.device, p
     """Images a second of whole training steps: gathering, augmentation, both passes, optimizers."""
     images = _noise(settings.train.batch)
     target = make_target("votes", images.table)
-    side = settings.net.field_of(images.preprocess.size_px)
+    side = settings.net.view_px_of(images.preprocess.size_px)
     batches = Batches(
         images,
         {"votes": target},
@@ -130,13 +130,13 @@ def measure_prediction(
 ) -> float:
     """Images a second of predictions from pixels in memory, one view."""
     images = _noise(256)
-    side = settings.net.field_of(images.preprocess.size_px)
+    side = settings.net.view_px_of(images.preprocess.size_px)
     (upright,) = fixed_warps(1)
     net.eval()
 
     @torch.inference_mode()
     def predict() -> None:
-        views = fixed_view(torch.from_numpy(images.images), upright, field_px=side, output_px=settings.net.input_px)
+        views = fixed_view(torch.from_numpy(images.images), upright, view_px=side, output_px=settings.net.input_px)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             net(views.to(device, memory_format=torch.channels_last))
 

@@ -112,7 +112,7 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
         settings.augment,
         wanted.batch,
         settings.seed,
-        plan.field_px,
+        plan.view_px,
         plan.input_px,
         (fabric.global_rank, fabric.world_size),
     )
@@ -204,7 +204,7 @@ def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan) -> dict[str, floa
     for start in range(0, len(plan.validation_rows), VALIDATION_BATCH):
         rows = plan.validation_rows[start : start + VALIDATION_BATCH]
         pixels = torch.from_numpy(plan.images.images[rows])
-        views = fixed_view(pixels, upright, field_px=plan.field_px, output_px=plan.input_px)
+        views = fixed_view(pixels, upright, view_px=plan.view_px, output_px=plan.input_px)
         with fabric.autocast():
             outputs = net(fabric.to_device(views))
         for task, target in plan.targets.items():

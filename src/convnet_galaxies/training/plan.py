@@ -22,7 +22,7 @@ from convnet_galaxies.runs.card import ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
 from convnet_galaxies.runs.weights import fingerprint, load_net
-from convnet_galaxies.settings import INHERITED, NetSettings, Settings, write_settings
+from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify_settings
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Plan:
         return self.net.settings.input_px
 
     @property
-    def field_px(self) -> float:
-        return self.net.settings.field_of(self.images.preprocess.size_px)
+    def view_px(self) -> float:
+        return self.net.settings.view_px_of(self.images.preprocess.size_px)
 
     def card(self) -> ModelCard:
         """The card of the trained net."""
@@ -130,7 +130,7 @@ def make_plan(
             origin = inherited["origin"].where(inherited["origin"] != "this run", str(parent))
             split = pd.concat([split, inherited.assign(origin=origin)[inherited["used"]]], ignore_index=True)
     text = "\n".join(
-        [write_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
+        [identify_settings(settings), str(tuple(tasks)), str(stage), str(ancestry), *images.table["id"], *parts]
     )
     identity = hashlib.sha256(text.encode())
     for target in targets.values():
@@ -184,8 +184,8 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
     if settings.net.input_px % step:
         # Settings are written for the default net; another's squares take the nearest size that they divide.
         wanted["input_px"] = max(1, round(settings.net.input_px / step)) * step
-        if settings.net.field_px == settings.net.input_px:
-            wanted["field_px"] = None  # shown pixel by pixel
+        if settings.net.view_px == settings.net.input_px:
+            wanted["view_px"] = None  # shown pixel by pixel
     try:
         net = NetSettings.model_validate({**wanted, **fixed, "encoder_weights": None})
     except ValueError:
