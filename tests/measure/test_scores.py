@@ -228,7 +228,6 @@ def test_flavors_that_do_not_match_their_groups_are_refused():
         confuse_flavors(np.array([0, 1, 1]), np.array([0, 1]), np.arange(3), names=("a", "b"), seed=0)
 
 
-@pytest.mark.trials
 def test_interval_of_tpr0_holds_what_no_resample_of_the_non_lenses_shows():
     """TPR0 of 0.3 (error 0.05), TPR10 of 0.7; 0.4 and 0.9 (error 0.02) before the fourth false positive."""
     columns = (*scores_of("lens"), CEILING)
