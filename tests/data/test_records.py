@@ -86,6 +86,7 @@ def test_rows_of_records_are_selected_by_mask_or_number_with_their_files() -> No
     for rows in (np.array([False, True, True]), np.array([1, 2])):
         part = records.select(rows)
         assert (len(part), part.table["id"].tolist(), part.table.index.tolist()) == (2, ["b", "c"], [0, 1])
+        assert list(part.table) == ["id"]
         assert part.files == files[1:]
         assert (part.kind, part.link_columns, part.remarks) == ("images", ("ZooID",), ("a remark",))
     assert records.select(np.array([2, 0])).files == (files[2], files[0])
@@ -100,6 +101,7 @@ def test_rows_of_an_image_set_are_selected_by_mask_or_number_with_their_pixels()
     for rows in (np.array([True, False, True]), np.array([0, 2])):
         part = whole.select(rows)
         assert (len(part), part.table["id"].tolist(), part.table.index.tolist()) == (2, ["a", "c"], [0, 1])
+        assert list(part.table) == ["id"]
         np.testing.assert_array_equal(part.images, images[[0, 2]])
         assert (part.preprocess, part.link_columns, part.linear) == (whole.preprocess, ("ZooID",), True)
     turned = whole.select(np.array([2, 1, 0]))

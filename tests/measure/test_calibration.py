@@ -85,6 +85,9 @@ def test_isotonic_map_of_probabilities_beyond_those_fitted_is_that_of_the_neares
 
 
 def test_calibration_without_a_class_is_refused():
+    weights = np.array([1.0, 1.0, 0.0])
+    with pytest.raises(InputError, match="found no image of class 1 among 2"):
+        fit_temperature(np.full((3, 2), 0.5), np.array([0, 0, 1]), weights=weights)
     with pytest.raises(InputError, match="found no image of class 1 among 3"):
         fit_temperature(np.full((3, 2), 0.5), np.zeros(3))
 
@@ -112,7 +115,9 @@ def test_bins_of_the_reliability_hold_equally_many_images_however_uneven_the_pro
     observed = truth[::-1].reshape(10, 10).mean(axis=1)
     assert [figure.value for figure in curve.observed] == pytest.approx(observed)
     gap = np.abs(observed - probability.reshape(10, 10).mean(axis=1)).mean()
-    assert curve.expected_calibration_error.value == pytest.approx(gap)
+    error = curve.expected_calibration_error
+    assert error.value == pytest.approx(gap)
+    assert 0 < error.low <= gap <= error.high < 3 * gap
 
 
 def test_a_bin_that_one_group_holds_is_warned_of_and_the_others_are_not():

@@ -67,6 +67,7 @@ def test_an_image_in_which_a_feature_moves_that_never_moved_is_unlike_all_others
 def test_among_equal_images_an_equal_one_is_familiar_and_any_other_is_not() -> None:
     same = fit_cloud(np.ones((60, 5)))
     distances = fit_distances(same.distance(np.ones((60, 5))))
+    assert distances.exponent == 1000  # none lies beyond the farthest tenth
     new = np.ones((3, 5))
     new[1], new[2, 0] = 1.1, 4.0
     assert distances.familiarity(same.distance(new)) == pytest.approx([1, 0, 0], abs=1e-12)
@@ -74,11 +75,11 @@ def test_among_equal_images_an_equal_one_is_familiar_and_any_other_is_not() -> N
 
 def test_no_feature_counts_in_less_than_a_hundredth_of_the_scatter_of_all() -> None:
     known = np.zeros((50, 2))
-    known[:, 0] = np.tile([4.0, 16.0], 25)  # roots 2 and 4: scatter 1
+    known[:, 0] = np.tile([4.0, 36.0], 25)  # roots 2 and 6: scatter 2
     known[:, 1] = np.tile([1.0, 1.000001], 25)
     cloud = fit_cloud(known)
-    assert cloud.mean == pytest.approx([3, 1], abs=1e-6)
-    assert cloud.scale == pytest.approx([1, 0.01 * np.sqrt(0.5)], rel=1e-6)
+    assert cloud.mean == pytest.approx([4, 1], abs=1e-6)
+    assert cloud.scale == pytest.approx([2, 0.01 * np.sqrt(2)], rel=1e-6)
     assert fit_cloud(np.ones((50, 2))).scale == pytest.approx([1e-8, 1e-8])
 
 
@@ -93,6 +94,17 @@ def test_directions_of_least_scatter_share_one_variance() -> None:
     powers = np.linalg.eigvalsh(np.cov(z.T, bias=True))[::-1]
     assert cloud.variances == pytest.approx(np.maximum(powers[:6], cloud.rest), rel=1e-3)
     assert cloud.rest == pytest.approx(max(powers[6:].mean(), 1e-3))
+
+
+def test_many_images_of_many_features_have_64_directions() -> None:
+    assert fit_cloud(draw(700, 0, features=70)).axes.shape == (70, 64)
+
+
+def test_familiarity_does_not_depend_on_the_unit_of_the_distance() -> None:
+    distance, new = np.random.default_rng(0).gamma(4, size=(2, 500))
+    for unit in (1e-4, 1e4):
+        found = fit_distances(unit * distance).familiarity(unit * new)
+        np.testing.assert_allclose(found, fit_distances(distance).familiarity(new))
 
 
 def test_roots_keep_the_sign_and_the_digits() -> None:

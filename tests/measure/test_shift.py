@@ -63,6 +63,22 @@ def test_held_out_scores_are_those_of_scikit_learn():
     assert other.auroc != check.auroc
 
 
+def test_weights_of_known_images_count_in_the_auroc():
+    # Unknown images at 5, known ones at 0 or 10: above three quarters of the known weight.
+    known, unknown = np.repeat([0.0, 10.0], 20), np.full(40, 5.0)
+    weights = np.repeat([3.0, 1.0], 20)
+    check = tell_apart(known, unknown, np.arange(40), np.arange(40), known_weights=weights, seed=0, n_permutations=19)
+    assert check.auroc.value == pytest.approx(0.75)
+
+
+def test_the_same_images_on_both_sides_are_as_unlike_as_any_dealing_of_them():
+    images = np.random.default_rng(0).normal(size=(60, 2))
+    check = tell_apart(images, images, np.arange(60), np.arange(60), seed=0, n_permutations=99)
+    assert check.auroc.value < 0.55
+    assert 0.2 < check.p_value <= 1
+    assert check.verdict == "alike"
+
+
 def test_a_sure_but_small_difference_is_called_little():
     rng = np.random.default_rng(0)
     known, unknown = rng.normal(size=800), rng.normal(size=800) + 0.27
