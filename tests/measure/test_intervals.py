@@ -187,6 +187,7 @@ def test_few_groups_widen_the_interval_of_a_proportion_to_the_exact_one_from_bel
     assert (figure.low, figure.high) == pytest.approx((exact.low, exact.high))
     figure = summarize("rate", 0.7, two_values(0.7, 1e-3), n_effective=10, proportion=True)
     assert figure.high - figure.low < 0.01
+    assert figure.warning is None
     wide = summarize("rate", 7 / 9, two_values(7 / 9, 0.3), n_effective=9, proportion=True)
     assert wide.low < exact.low
     assert wide.high > exact.high
