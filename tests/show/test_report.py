@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study, make_zoo_pack
 
@@ -116,7 +117,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grades.write_text("zooid,expert_grade,crowd_probability\n" + "\n".join(rows) + "\n")
     predictor = Predictor(folder / "run", device="cpu", precision="fp32")
     with few_resamples():  # how wide the intervals are is no matter here
-        study_unknown(predictor, pack, folder / "unknown", grades=[grades])
+        study_unknown(predictor, pack, folder / "unknown", grades=[grades], plan=10)
     return folder
 
 
@@ -191,12 +192,38 @@ def test_report_of_unknown_images_says_how_many_and_whether_to_believe_it(made: 
     write_report(made / "unknown", path)
     page, result = read_page(path), read_unknown(made / "unknown")
     assert result.sentence in page.text
-    assert result.shift.sentence in page.text
+    assert result.trust.sentence in page.text
+    assert "holds no inclusion probabilities of a plan" in page.text
+    assert "plan.csv lists the 10 images to grade" in page.text
     assert "Against other eyes" in page.text
     assert_shown(unknown_report(result), page)
     assert (made / "unknown" / "unknown.txt").read_text("utf-8") == unknown_report(result).text() + "\n"
     pictures = [image for image in page.images if "Best first" in (image["alt"] or "")]
     assert len(pictures) == min(24, result.n_unknown)
+
+
+def test_a_plan_that_was_graded_leads_the_report_and_is_never_overwritten(made: Path, tmp_path: Path) -> None:
+    pack, plan = made / "data" / "lenses.pack", pd.read_csv(made / "unknown" / "plan.csv")
+    assert plan["grade"].isna().all()
+    filled = tmp_path / "answer" / "plan.csv"
+    filled.parent.mkdir()
+    plan.assign(grade=np.arange(10) % 4).to_csv(filled, index=False)
+    predictor = Predictor(made / "run", device="cpu", precision="fp32")
+    with few_resamples():
+        result = study_unknown(predictor, pack, tmp_path / "again", grades=[filled])
+    assert result.graded is not None
+    assert result.graded.n_graded == 10
+    assert result.graded.top
+    assert result.eyes is None
+    write_report(tmp_path / "again", tmp_path / "page.html")
+    page = read_page(tmp_path / "page.html")
+    assert "by grades of 10 of them that were drawn by a plan" in page.text
+    assert "From graded images" in page.text
+    assert read_unknown(tmp_path / "again").graded == result.graded
+    with pytest.raises(UsageError, match=r"found 1,000,000 images to grade of \d+"):
+        study_unknown(predictor, pack, tmp_path / "more", plan=1_000_000)
+    with pytest.raises(InputError, match="found grades, expected none in a folder that is written anew"):
+        study_unknown(predictor, pack, filled.parent, grades=[filled], force=True)
 
 
 def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,9 @@ from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number
 from convnet_galaxies.measure.top_ranked import TopRanked
+from convnet_galaxies.study.grading_plan import GradedEstimate
 from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
 from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import rank_images
@@ -46,7 +49,7 @@ def test_images_of_one_kind_are_not_told_apart_and_the_range_holds_the_estimate(
     answered: tuple[UnknownResult, TopRanked, Scored],
 ) -> None:
     result, _, _ = answered
-    assert result.shift.verdict != "differ"
+    assert result.trust.verdict != "differ"
     assert result.bounds.low <= N_LENSES / 600 <= result.bounds.high
 
 
@@ -70,8 +73,8 @@ def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, 
 
 def test_the_answer_has_no_null_but_what_was_not_asked(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
     result, _, _ = answered
-    text = json.dumps(as_plain(result) | {"eyes": "", "lens_shift": ""})
-    assert "null" not in text.replace('"warning": null', "")
+    text = json.dumps(as_plain(result) | {"eyes": "", "graded": ""})
+    assert "null" not in re.sub('"(warning|candidates|seen|seen_factor)": null', "", text)
     assert result.sentence in unknown_report(result).text()
 
 
@@ -94,8 +97,39 @@ def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
     shifted = Scored(unknown.table, unknown.lens, features)
     with few_resamples():
         result, _ = answer_unknown(known, shifted, seed=0)
-    assert result.shift.verdict == "differ"
+    assert result.trust.verdict == "differ"
     assert "rests on an assumption that does not hold" in unknown_report(result).text()
+    assert "There are 0 to " in result.sentence
+
+
+def test_the_first_sentence_claims_no_more_than_the_weakest_test(
+    answered: tuple[UnknownResult, TopRanked, Scored],
+) -> None:
+    result, _, _ = answered
+    count, low, high = result.prevalence.count["lens"], *result.range
+    sentences = {
+        verdict: replace(result, trust=replace(result.trust, verdict=verdict)).sentence
+        for verdict in ("alike", "cannot be checked", "differ a little", "differ")
+    }
+    assert sentences["alike"].startswith(f"There are about {count.value:,.0f} lenses")
+    assert sentences["cannot be checked"].startswith(f"There are {600 * low:,.0f} to {600 * high:,.0f} lenses")
+    assert "which cannot be checked well enough" in sentences["cannot be checked"]
+    for verdict in ("differ a little", "differ"):
+        assert sentences[verdict].startswith(f"There are 0 to {600 * high:,.0f} lenses")
+        assert "but they are not" in sentences[verdict]
+
+
+def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+    result, top, unknown = answered
+    rank = np.empty(600, int)
+    rank[top.order] = np.arange(1, 601)
+    truth = unknown.table["lens"].to_numpy() == 1
+    number = estimate_number(GradedImages(np.zeros(600, int), np.ones(600, bool), truth))
+    graded = GradedEstimate(600, 600, int(truth.sum()), number, ())
+    page = unknown_report(replace(result, graded=graded, trust=replace(result.trust, verdict="differ")))
+    assert page.lead[0].startswith(f"There are about {N_LENSES} lenses among the 600")
+    assert "This holds whatever the network did." in page.lead[0]
+    assert page.cards[0].label == "lenses, from grades"
 
 
 def test_no_unknown_image_and_impossible_assumptions_are_refused() -> None:

@@ -108,7 +108,12 @@ def unknown(
     ] = None,
     stage: Annotated[int | None, typer.Option(min=1, help="Only known images of this Space Warps stage.")] = None,
     grades: Annotated[
-        list[Path] | None, typer.Option("--grades", help="CSV of expert grades by ZooID (candidates.csv). Repeat.")
+        list[Path] | None,
+        typer.Option("--grades", help="CSV of expert grades by ZooID (candidates.csv), or a filled-in plan. Repeat."),
+    ] = None,
+    plan: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Draw the N images whose grades tell most, as plan.csv to be filled in."),
     ] = None,
     crowd: Annotated[
         list[Path] | None, typer.Option("--crowd", help="The crowd's list: ZooID P Nclass image-file. Repeat.")
@@ -137,9 +142,12 @@ def unknown(
     """Say how many lenses are among images of unknown truth, which ones, and whether to believe it.
 
     Known images that the run was not trained on tell how its scores are distributed; the unknown ones are a mix of
-    these. With grades or the crowd's probabilities, the net is compared with them subject by subject.
+    these. With grades or the crowd's probabilities, the net is compared with them subject by subject. Grades of images
+    that `--plan` drew estimate the number of lenses whatever the network did.
 
     Example: `convnet-galaxies unknown stage2 lenses.pack --grades candidates.csv -o unknown`
+
+    Example: `convnet-galaxies unknown stage2 lenses.pack --plan 200 -o to-grade`, then `--grades to-grade/plan.csv`
     """
     check_paths(runs=[run], inputs=[pack, known, *(grades or ()), *(crowd or ())], output=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
@@ -155,6 +163,7 @@ def unknown(
         stage=stage,
         grades=grades or (),
         crowd=crowd or (),
+        plan=plan,
         completeness_ratio=completeness_ratio,
         false_positive_ratio=false_positive_ratio,
         seed=seed,

@@ -64,6 +64,14 @@ class GradedImages:
         )
 
 
+def check_plan(n: int, m: int) -> None:
+    """Raise UsageError for fewer than LEAST_GRADED images to grade, or more than the m there are."""
+    if not 0 < min(LEAST_GRADED, m) <= n <= m:
+        raise UsageError(
+            f"plan: found {n:,} images to grade of {m:,}, expected {LEAST_GRADED} to {m:,}", "give a number between"
+        )
+
+
 def plan_sample(probability: np.ndarray, n: int, *, seed: int, level: float = 0.9) -> SamplePlan:
     """Return the n images to grade for the narrowest interval of the number of lenses.
 
@@ -75,10 +83,7 @@ def plan_sample(probability: np.ndarray, n: int, *, seed: int, level: float = 0.
     """
     check_level(level)
     m = len(probability)
-    if not min(LEAST_GRADED, m) <= n <= m or m == 0:
-        raise UsageError(
-            f"plan: found {n:,} images to grade of {m:,}, expected {LEAST_GRADED} to {m:,}", "give a number between"
-        )
+    check_plan(n, m)
     rng = np.random.default_rng(seed)
     order = np.argsort(-probability, kind="stable")
     ranked = np.clip(np.asarray(probability, float)[order], 0, 1)

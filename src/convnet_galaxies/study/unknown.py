@@ -16,12 +16,13 @@ from convnet_galaxies.measure.calibration import (
     fit_temperature,
     measure_reliability,
 )
-from convnet_galaxies.measure.intervals import FEW, Estimate, encode_groups
+from convnet_galaxies.measure.intervals import FEW, Estimate
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
-from convnet_galaxies.measure.shift import ShiftCheck, tell_apart, weigh_known
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.measure.trust import Trust, check_trust
 from convnet_galaxies.study.compare_with_humans import HumanComparison
+from convnet_galaxies.study.grading_plan import GradedEstimate, TopFigure
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,6 @@ def _count_least(table: pd.DataFrame) -> int:
 
 
 SHOWN_TOP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
-MOST_FEATURES = 3000
-"""Images a side in the two-sample test; more would change its verdict little and take minutes."""
-PURE = 0.7
-"""Expected purity down to which the best unknown images are compared with known lenses."""
-
-
-@dataclass(frozen=True)
-class TopFigure:
-    """Expected purity and completeness of the k best of the unknown images."""
-
-    k: int
-    purity: Estimate
-    completeness: Estimate
 
 
 @dataclass(frozen=True)
@@ -116,7 +104,8 @@ class UnknownResult:
     """The answer.
 
     flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
-    lens_shift: known lenses against the best unknown images at the same scores; None when they are too few.
+    trust: whether known and unknown images are alike, as far as that can be checked.
+    graded: from grades of images drawn by a plan; None without them.
     eyes: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
     """
 
@@ -130,28 +119,41 @@ class UnknownResult:
     prevalence: Prevalence
     flavors: Prevalence | None
     top: tuple[TopFigure, ...]
-    shift: ShiftCheck
-    lens_shift: ShiftCheck | None
+    trust: Trust
     bounds: PrevalenceBounds
+    graded: GradedEstimate | None = None
     eyes: HumanComparison | None = None
     remarks: tuple[str, ...] = field(default=())
 
     @property
     def differs(self) -> bool:
-        """Whether known and unknown images differ so much that estimates from the one do not hold for the other."""
-        return self.shift.verdict == "differ"
+        """Whether known and unknown images differ, so that estimates from the one do not hold for the other."""
+        return self.trust.verdict in ("differ", "differ a little")
 
     @property
     def sentence(self) -> str:
-        """How many lenses, in one sentence, and under which condition."""
+        """How many lenses, in one sentence: from grades if there are any, else the number if it can be trusted, else
+        the range under the stated assumptions."""
+        among = f"lenses among the {self.n_unknown:,} images of unknown truth"
+        percent = f"{100 * self.prevalence.count['lens'].level:.0f} % interval"
         count = self.prevalence.count["lens"]
-        found = (
-            f"about {count.value:,.0f} lenses among the {self.n_unknown:,} images of unknown truth "
-            f"({count.span(',.0f')}, {100 * count.level:.0f} % interval)"
+        if self.graded is not None:
+            number = self.graded.number
+            return (
+                f"There are about {number.value:,.0f} {among} ({number.span(',.0f')}, {percent}), by grades of "
+                f"{self.graded.n_graded:,} of them that were drawn by a plan. This holds whatever the network did."
+            )
+        if self.trust.holds:
+            return f"There are about {count.value:,.0f} {among} ({count.span(',.0f')}, {percent})."
+        (c_low, c_high), (f_low, f_high) = self.bounds.completeness_ratio, self.bounds.false_positive_ratio
+        low, high = (share * self.n_unknown for share in self.range)
+        alike = "but they are not" if self.differs else "which cannot be checked well enough"
+        false = "" if self.differs else f" and {f_low:g} to {f_high:g} times as many false positives"
+        return (
+            f"There are {low:,.0f} to {high:,.0f} {among} if the network finds {c_low:g} to {c_high:g} times as many "
+            f"of the real lenses as of the known ones{false}. If they looked like the known ones, {alike}, there would "
+            f"be about {count.value:,.0f} ({count.span(',.0f')}, {percent})."
         )
-        if self.differs:
-            return f"There would be {found} if they looked like the known ones, but they do not."
-        return f"There are {found}."
 
     @property
     def range(self) -> tuple[float, float]:
@@ -196,7 +198,7 @@ def answer_unknown(
     tell("expecting the top")
     top = expect_top(images, seed=seed, level=level)
     tell("comparing known and unknown")
-    shift, lens_shift = _check_shift(known, unknown, truth, prevalence.fraction["lens"].value, top, seed=seed)
+    trust = check_trust(images, known.features, unknown.features, prevalence.count["lens"], seed=seed)
     bounds = bound_prevalence(
         images,
         completeness_ratio=completeness_ratio,
@@ -212,9 +214,8 @@ def answer_unknown(
         calibration=_calibrate(images, seed=seed),
         prevalence=prevalence,
         flavors=flavors,
-        top=tuple(_top_figure(top, k) for k in (*(k for k in SHOWN_TOP if k < len(top.order)), len(top.order))),
-        shift=shift,
-        lens_shift=lens_shift,
+        top=tuple(_top_figure(top, k) for k in shown_top(len(unknown.lens))),
+        trust=trust,
         bounds=bounds,
         remarks=tuple(notes),
     )
@@ -243,27 +244,6 @@ def _count_flavors(known: Scored, unknown: Scored, *, seed: int, level: float, n
     return quantify(images, classes=known.flavor_names, seed=seed, level=level, methods=("mixture", "emq"))
 
 
-def _check_shift(
-    known: Scored, unknown: Scored, truth: np.ndarray, fraction: float, top: TopRanked, *, seed: int
-) -> tuple[ShiftCheck, ShiftCheck | None]:
-    rng = np.random.default_rng(seed)
-    groups, unknown_groups = known.table["group"].to_numpy(), unknown.table["group"].to_numpy()
-    weights = weigh_known(truth, np.array([1 - fraction, fraction]))
-    a, b = (np.sort(rng.permutation(len(side.lens))[:MOST_FEATURES]) for side in (known, unknown))
-    shift = tell_apart(
-        known.features[a], unknown.features[b], groups[a], unknown_groups[b], known_weights=weights[a], seed=seed
-    )
-    pure = int((top.purity >= PURE).sum())
-    best = top.order[:pure]
-    if pure < 2 * FEW:
-        return shift, None
-    lenses = np.flatnonzero((truth == 1) & (known.lens >= unknown.lens[best].min()))
-    if min(encode_groups(groups[lenses])[1], encode_groups(unknown_groups[best])[1]) < FEW:
-        return shift, None
-    alike = tell_apart(known.features[lenses], unknown.features[best], groups[lenses], unknown_groups[best], seed=seed)
-    return shift, alike
-
-
 def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
     lens, groups = images.posteriors[:, 1], images.groups
     scaling = fit_temperature(images.posteriors, images.truth, bias=True)
@@ -271,6 +251,11 @@ def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
     calibrated = calibrate_held_out(images.posteriors, images.truth, groups, seed=seed)
     after = None if calibrated is None else measure_reliability(images.truth == 1, calibrated[:, 1], groups, seed=seed)
     return Calibration(scaling.temperature, scaling.bias[1], before, after)
+
+
+def shown_top(n_unknown: int) -> tuple[int, ...]:
+    """Return the numbers of best-ranked images that are shown, the last of them all images."""
+    return (*(k for k in SHOWN_TOP if k < n_unknown), n_unknown)
 
 
 def _top_figure(top: TopRanked, k: int) -> TopFigure:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
-from convnet_galaxies.measure.agreement import Agreement
+from convnet_galaxies.measure.agreement import LENS_GRADE, Agreement
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.prevalence import Prevalence
+from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.study.compare_with_humans import Disagreement, HumanComparison, KindFigures, judges_of
 from convnet_galaxies.study.unknown import UnknownResult
 
-HOW_MANY, TRUST, TOP = "How many lenses", "Whether to believe it", "What to expect of the best-ranked"
+HOW_MANY, GRADES, TRUST, TOP = (
+    "How many lenses",
+    "From graded images",
+    "Whether to believe it",
+    "What to expect of the best-ranked",
+)
 EYES, MISSED = "Against other eyes", "What was missed, both ways"
 METHODS = {
     "mixture": "Bayesian mixture",
@@ -23,7 +29,7 @@ NOTHING_BOUNDS = (
     "Since the images differ, nothing bounds the false positives: all that the net flags may be false, and the lower "
     "end of the range is then 0."
 )
-ONLY_IF_ALIKE = "These expectations hold only if the unknown images look like the known ones; they do not."
+ONLY_IF_ALIKE = "These expectations hold only if the unknown images look like the known ones."
 SHOWN_MISSED = 10
 
 
@@ -31,7 +37,7 @@ def unknown_report(result: UnknownResult) -> Page:
     """Return how many, whether to believe it, what to expect of the top, and the comparison with other eyes."""
     lead = (
         result.sentence,
-        result.shift.sentence,
+        result.trust.sentence,
         f"Measured against {result.n_known_lenses:,} lenses among {result.n_known:,} images of known truth that the "
         "run was not trained on.",
     )
@@ -45,11 +51,12 @@ def unknown_report(result: UnknownResult) -> Page:
                 *(Text(remark, True) for remark in (*result.remarks, *result.prevalence.remarks)),
             ],
         ),
+        section(GRADES, _graded_blocks(result)) if result.graded else None,
         section(TRUST, _trust_blocks(result)),
         section(
             TOP,
             [
-                Text(ONLY_IF_ALIKE, True) if result.differs else None,
+                None if result.trust.holds else Text(ONLY_IF_ALIKE, True),
                 Table("The k best", ("k", "expected purity", "expected completeness"), top),
             ],
         ),
@@ -70,29 +77,33 @@ def name_figure(name: str) -> str:
 
 def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
     count, (low, high) = result.prevalence.count["lens"], result.range
-    at = next((one for one in result.top if one.k == 50), result.top[-1])
-    return (
-        Card(
-            "lenses" if not result.differs else "lenses, if alike",
-            f"{count.value:,.0f}",
-            f"{count.span(',.0f')} of {result.n_unknown:,}",
-        ),
+    if_alike = "" if result.trust.holds else ", if alike"
+    graded, scores = result.graded, result.trust.scores
+    tops = graded.top if graded is not None and graded.top else result.top
+    at = next((one for one in tops if one.k == 50), tops[-1])
+    cards = [
         Card(
             "range under assumptions",
             f"{100 * low:.3g} to {100 * high:.3g} %",
             f"measured {100 * result.bounds.as_measured.value:.1f} %",
         ),
+        Card(f"lenses{if_alike}", f"{count.value:,.0f}", f"{count.span(',.0f')} of {result.n_unknown:,}"),
         Card(
-            "known against unknown, AUROC",
-            f"{result.shift.auroc.value:.3f}",
-            f"{result.shift.verdict}, p {result.shift.p_value:.2g}",
+            "known and unknown images",
+            result.trust.verdict,
+            "no shift would be seen" if scores.seen is None else f"a shift by {scores.seen:g} would be seen",
         ),
         Card(
-            f"purity of the top {at.k:,}" + ", if alike" * result.differs,
+            f"purity of the top {at.k:,}" + (if_alike if tops is result.top else ", graded"),
             f"{100 * at.purity.value:.0f} %",
-            f"{at.purity.span('.0%')} expected",
+            f"{at.purity.span('.0%')}" + (" expected" if tops is result.top else ""),
         ),
-    )
+    ]
+    if graded is not None:
+        number = graded.number
+        first = Card("lenses, from grades", f"{number.value:,.0f}", f"{number.span(',.0f')} of {result.n_unknown:,}")
+        return first, *cards
+    return (cards[1], cards[0], *cards[2:]) if result.trust.holds else tuple(cards)
 
 
 def _prevalence_table(title: str, found: Prevalence) -> Table:
@@ -112,11 +123,72 @@ def _prevalence_table(title: str, found: Prevalence) -> Table:
     )
 
 
+def _graded_blocks(result: UnknownResult) -> list[Block | None]:
+    graded = result.graded
+    assert graded is not None
+    number = graded.number
+    value, low, high = (end / result.n_unknown for end in (number.value, number.low, number.high))
+    share = Estimate("lens", value, low, high, number.level)
+    top = tuple((f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in graded.top)
+    return [
+        Table(
+            "Lenses among all images of unknown truth",
+            ("", "number", "share"),
+            (
+                ("from the grades", f"{number:,.0f}", f"{share:%}"),
+                ("by the network's scores", f"{result.prevalence.count['lens']:,.0f}", ""),
+            ),
+            (
+                f"{graded.n_graded:,} of {graded.n_planned:,} images of the plan have a grade, {graded.n_lenses:,} of "
+                f"them of {LENS_GRADE:g} or more, which counts as a lens. {100 * number.level:.0f} % intervals.",
+                "The images were drawn at random with known probabilities: the estimate is unbiased for these graders, "
+                "whatever the network did.",
+            ),
+        ),
+        Table("The k best, measured by the grades", ("k", "purity", "completeness"), top) if top else None,
+        *(Text(remark, True) for remark in graded.remarks),
+    ]
+
+
 def _trust_blocks(result: UnknownResult) -> list[Block | None]:
-    bounds = result.bounds
-    checks = {"all images, known ones weighted to the estimated mix": result.shift}
-    if result.lens_shift is not None:
-        checks["known lenses, best unknown images"] = result.lens_shift
+    trust = result.trust
+    checks = {"all images, known ones weighted to the estimated mix": trust.everything}
+    if trust.candidates is not None:
+        checks["candidates alone"] = trust.candidates
+    rows: list[tuple[str, str, str, str]] = [
+        (name, f"{one.auroc:.3f}", f"{one.p_value:.3g}", one.verdict) for name, one in checks.items()
+    ]
+    rows.append(("fit of the mixture of scores", "", f"{trust.scores.p_value:.3g}", ""))
+    return [
+        Text(trust.sentence, not trust.holds),
+        Table(
+            "Can known and unknown images be told apart? (AUROC 0.5: no)",
+            ("", "AUROC", "p", "verdict"),
+            tuple(rows),
+            (
+                "Classifier two-sample test on the network's features, cross-validated by group; candidates have at "
+                "least the median lens probability of the known lenses"
+                + ("." if trust.candidates else ", and are too few to be tested."),
+                *star_notes(one.auroc for one in checks.values()),
+            ),
+        ),
+        Table(
+            "Which shift of the lens scores would be seen, and how many lenses it would hide",
+            ("lower by (natural log odds)", "seen in", "true number over estimated"),
+            tuple(
+                (f"{shift:g}", f"{power:.0%}", f"{factor:.2f}")
+                for shift, power, factor in zip(
+                    trust.scores.shifts, trust.scores.power, trust.scores.missed_factor, strict=True
+                )
+            ),
+            ("By moving the known lenses and repeating the test of the fit on draws.",),
+        ),
+        _range_table(result.bounds),
+        Text(NOTHING_BOUNDS, True) if result.differs else None,
+    ]
+
+
+def _range_table(bounds: PrevalenceBounds) -> Table:
     widened = (
         ("as measured", bounds.as_measured.low, bounds.as_measured.high),
         ("real lenses harder to find", *bounds.widened_by_completeness),
@@ -124,28 +196,15 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
         ("both", bounds.low, bounds.high),
     )
     (c_low, c_high), (f_low, f_high) = bounds.completeness_ratio, bounds.false_positive_ratio
-    return [
-        Text(result.shift.sentence, result.shift.verdict != "alike"),
-        Table(
-            "Can known and unknown images be told apart? (0.5: no)",
-            ("", "AUROC", "p", "verdict"),
-            tuple((name, f"{one.auroc:.3f}", f"{one.p_value:.3g}", one.verdict) for name, one in checks.items()),
-            (
-                "Classifier two-sample test on the net's features, cross-validated by group.",
-                *star_notes(one.auroc for one in checks.values()),
-            ),
+    return Table(
+        "Share of lenses under stated assumptions",
+        ("", "from", "to"),
+        tuple((name, f"{100 * low:.2f} %", f"{100 * high:.2f} %") for name, low, high in widened),
+        (
+            f"Assumed: completeness for real lenses {c_low:g} to {c_high:g} times that for the known ones, false "
+            f"positive rate {f_low:g} to {f_high:g} times that for the known images.",
         ),
-        Table(
-            "Share of lenses under stated assumptions",
-            ("", "from", "to"),
-            tuple((name, f"{100 * low:.2f} %", f"{100 * high:.2f} %") for name, low, high in widened),
-            (
-                f"Assumed: completeness for real lenses {c_low:g} to {c_high:g} times that for the known ones, false "
-                f"positive rate {f_low:g} to {f_high:g} times that for the known images.",
-            ),
-        ),
-        Text(NOTHING_BOUNDS, True) if result.differs else None,
-    ]
+    )
 
 
 def _agreement_table(name: str, found: Agreement) -> Table:

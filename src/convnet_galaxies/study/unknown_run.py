@@ -15,18 +15,28 @@ from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.measure.graded_sample import check_plan
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split_of, was_trained_on
 from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
+from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, make_plan
 from convnet_galaxies.study.human_grades import HumanGrades, join_grades, name_subjects
-from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
+from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known, shown_top
 from convnet_galaxies.study.unknown_report import unknown_report
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
 NO_LENS = "dud"
+NO_PLAN = (
+    "{} holds no inclusion probabilities of a plan: its grades are compared with the network, but do not estimate the "
+    "number of lenses."
+)
+TO_GRADE = (
+    "plan.csv lists the {} images to grade for a narrow interval of the number of lenses. Fill in its column grade "
+    "(0: no lens, 3: certain lens), and pass it to --grades."
+)
 
 
 def is_unknown(folder: Path) -> bool:
@@ -43,6 +53,7 @@ def study_unknown(
     stage: int | None = None,
     grades: Sequence[Path] = (),
     crowd: Sequence[Path] = (),
+    plan: int | None = None,
     completeness_ratio: tuple[float, float] = (0.5, 1.0),
     false_positive_ratio: tuple[float, float] = (0.5, 2.0),
     seed: int = 0,
@@ -52,17 +63,27 @@ def study_unknown(
     """Answer for the images of a pack whose truth is unknown, and write the folder output.
 
     pack: images without a label (column lens empty, or missing). known: pack with the run's held-out labelled
-    images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see human_grades.
-    Writes unknown.json, unknown.txt, ranked.csv (best first) and known.csv.
-    Raises InputError for grades that match no image, no unknown images, or known ones of one kind only.
+    images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see human_grades;
+    grades that were filled into a plan estimate the number of lenses (grading_plan), others are compared only.
+    plan: how many unknown images to draw for grading.
+    Writes unknown.json, unknown.txt, ranked.csv (best first), known.csv and, with plan, plan.csv.
+    Raises InputError for grades that match no image, no unknown images, known ones of one kind only, or an output
+    that holds a plan with grades.
     """
     pack = Path(pack)
     output = Path(output)
     known = None if known is None else Path(known)
     if output.exists() and not force:
         raise OutputExistsError(output)
+    if is_filled(output / PLAN):
+        raise InputError(
+            f"{output / PLAN}: found grades, expected none in a folder that is written anew",
+            "give another folder to --output, or move the plan elsewhere first",
+        )
     run, tell = predictor.run, progress or (lambda text: None)
-    eyes = join_grades(grades, crowd) if grades or crowd else None
+    plans = [path for path in grades if is_plan(path)]
+    others = [path for path in grades if path not in plans]
+    eyes = join_grades(others, crowd) if others or crowd else None
     images = read_pack(pack)
     labelled = images if known is None else read_pack(known)
     for one, path in ((images, pack), (labelled, known or pack)):
@@ -74,6 +95,8 @@ def study_unknown(
             f"{pack}: found no image of unknown truth, all {len(images):,} have a label",
             "give a pack with UNKNOWN images, or without labels",
         )
+    if plan is not None:
+        check_plan(plan, len(rows))
     unknown_table = table.iloc[rows].reset_index(drop=True)
     if eyes is not None:
         eyes = eyes.choose(unknown_table)
@@ -81,6 +104,9 @@ def study_unknown(
     held_out, _ = held_out_rows(labelled, run, "heldout")
     known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)
     remarks += _remark_on_pack(images, labelled, rows, run)
+    remarks += [NO_PLAN.format(path) for path in others]
+    if plan is not None:
+        remarks.append(TO_GRADE.format(f"{plan:,}"))
     tell("asking the net about known images")
     known_scored = predict_scored(predictor, labelled, known_rows)
     tell("asking the net about unknown images")
@@ -100,6 +126,10 @@ def study_unknown(
         remarks=remarks,
         progress=progress,
     )
+    ids = unknown_table["id"].astype("str").tolist()
+    if plans:
+        result = replace(result, graded=estimate_from_grades(plans, ids, top, shown_top(len(ids))))
+    to_grade = None if plan is None else make_plan(ids, top, unknown_scored.lens, plan, seed=seed)
     if eyes is not None:
         tell("comparing with other eyes")
         seen = compare_with_humans(
@@ -114,6 +144,8 @@ def study_unknown(
         write_table(folder / RANKED, rank_images(unknown_scored, top, eyes))
         columns = [name for name in ("id", "group", "stage", "lens", "flavor_label") if name in known_scored.table]
         write_table(folder / KNOWN, known_scored.table[columns].assign(lens_probability=known_scored.lens))
+        if to_grade is not None:
+            write_table(folder / PLAN, to_grade)
         write_json(folder / RESULT, result)
         (folder / TEXT).write_text(unknown_report(result).text() + "\n", "utf-8")
     return result
