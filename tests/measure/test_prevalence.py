@@ -14,7 +14,14 @@ from scipy.special import expit, logit
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure import prevalence
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature
-from convnet_galaxies.measure.prevalence import METHODS, ScoredImages, draw_mixture, join_scores, quantify
+from convnet_galaxies.measure.prevalence import (
+    METHODS,
+    ScoredImages,
+    count_as_lenses,
+    draw_mixture,
+    join_scores,
+    quantify,
+)
 
 
 def draw(rng: np.random.Generator, n: int, prevalence: float, *, known: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
@@ -148,6 +155,25 @@ def test_without_a_certain_lens_the_fraction_may_be_exactly_none():
     assert answer.fraction["lens"].high == pytest.approx(stats.beta(0.5, 200.5).ppf(0.95), rel=0.1)
     assert answer.by_method["mixture"] == answer.fraction
     assert answer.by_method["pacc"]["lens"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_equal_seeds_give_equal_figures_and_other_seeds_others():
+    images, _ = make(2, 0.2, n=300, n_unknown=200)
+    first, again, other = (quantify(images, seed=seed, n_resamples=6).by_method for seed in (1, 1, 2))
+    assert first == again
+    for method in METHODS:
+        assert first[method]["lens"] != other[method]["lens"]
+
+
+def test_all_classes_but_the_first_count_as_lenses():
+    posteriors = np.array([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4]])
+    images = ScoredImages(posteriors, np.array([0, 2]), np.array(["a", "b"]), posteriors[::-1], np.array(["c", "d"]))
+    binary = count_as_lenses(images)
+    np.testing.assert_allclose(binary.posteriors, [[0.7, 0.3], [0.1, 0.9]])
+    np.testing.assert_allclose(binary.unknown_posteriors, [[0.1, 0.9], [0.7, 0.3]])
+    assert binary.truth.tolist() == [0, 1]
+    assert (binary.groups.tolist(), binary.unknown_groups.tolist()) == (["a", "b"], ["c", "d"])
+    assert count_as_lenses(binary) is binary
 
 
 def test_adjusted_counts_solve_for_the_mean_posterior():

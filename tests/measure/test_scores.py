@@ -34,7 +34,8 @@ def make_lenses(seed: int, n: int = 600, share: float = 0.25) -> tuple[np.ndarra
 def test_rmse_is_that_of_scikit_learn_overall_and_by_question():
     rng = np.random.default_rng(0)
     truth, predicted = rng.random((90, 37)), rng.random((90, 37))
-    scores = evaluate_votes(truth, predicted, np.arange(90), seed=0, n_resamples=100)
+    scores = evaluate_votes(truth, predicted, np.arange(90) // 2, seed=0, n_resamples=100)
+    assert (scores.n_images, scores.n_groups) == (90, 45)
     assert scores.rmse.value == pytest.approx(metrics.root_mean_squared_error(truth.ravel(), predicted.ravel()))
     for number, columns in enumerate(QUESTION_SLICES, start=1):
         theirs = metrics.root_mean_squared_error(truth[:, columns].ravel(), predicted[:, columns].ravel())
@@ -71,6 +72,8 @@ def test_a_flavor_is_scored_against_all_non_lenses_and_a_stage_within_itself():
     stage = np.where(np.arange(600) < 300, 1, 2)
     scores = evaluate_lenses(truth, probability, groups, flavor=flavor, stage=stage, seed=0, n_resamples=50)
     assert set(scores.by_flavor) == {"galaxy", "quasar"}
+    assert (scores.n_images, scores.n_groups) == (600, 200)
+    assert all(figure.warning is None for figure in scores.overall.values())
     rows = ~truth | (flavor == "quasar")
     quasar = metrics.roc_auc_score(truth[rows], probability[rows])
     assert scores.by_flavor["quasar"]["auroc"].value == pytest.approx(quasar)

@@ -25,6 +25,7 @@ def test_bins_of_equal_counts_hold_every_lens_with_a_value():
     rng = np.random.default_rng(0)
     magnitude = np.where(rng.random(200) < 0.1, np.nan, rng.normal(23, 1, 200))
     selection = measure_selection("source_magnitude", magnitude, rng.random(200), np.arange(200), bins=5)
+    assert len(selection.counts) == 5
     assert sum(selection.counts) == np.isfinite(magnitude).sum()
     assert max(selection.counts) - min(selection.counts) <= 1
 
@@ -126,6 +127,16 @@ def test_resamples_without_a_class_are_left_out_of_a_survey_and_few_groups_are_w
     assert curve.warning == "only 2 groups of the rarer class: the interval is rough"
     assert (curve.completeness[0], curve.threshold[0]) == (0.5, 0.9)
     assert 0 <= curve.completeness_low[0] < 0.5 < curve.completeness_high[0] <= 1
+
+
+def test_ten_groups_are_enough_for_a_survey_without_a_warning():
+    truth = np.arange(30) < 10
+    for n_lenses, warning in ((10, None), (9, "only 9 groups of the rarer class: the interval is rough")):
+        kept = np.arange(30) >= 10 - n_lenses
+        curve = expect_survey(
+            truth[kept], (np.where(truth, 0.9, 0.1))[kept], np.arange(30)[kept], seed=0, n_resamples=9
+        )
+        assert curve.warning == warning
 
 
 def test_edges_of_bins_hold_what_lies_on_them_and_names_tell_both():

@@ -19,7 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy.optimize import minimize
@@ -195,34 +195,31 @@ def _by_mixture(images: ScoredImages, seed: int, n_resamples: int) -> Answer:
     return draws.fractions, np.median(draws.fractions, axis=0), draws.counts, fault
 
 
-def _by_bootstrap(estimate: Callable[..., np.ndarray]) -> Callable[[ScoredImages, int, int], Answer]:
-    def run(images: ScoredImages, seed: int, n_resamples: int) -> Answer:
-        rng = np.random.default_rng(seed)
-        codes, n_groups = encode_groups(images.groups)
-        unknown_codes, n_unknown_groups = encode_groups(images.unknown_groups)
-        everything = np.arange(len(codes)), np.arange(len(unknown_codes))
-        n_classes, draws, fault = images.posteriors.shape[1], [], None
+def _by_bootstrap(estimate: Callable[..., np.ndarray], images: ScoredImages, seed: int, n_resamples: int) -> Answer:
+    rng = np.random.default_rng(seed)
+    codes, n_groups = encode_groups(images.groups)
+    unknown_codes, n_unknown_groups = encode_groups(images.unknown_groups)
+    everything = np.arange(len(codes)), np.arange(len(unknown_codes))
+    n_classes, draws, fault = images.posteriors.shape[1], [], None
 
-        def once(rows: np.ndarray, unknown_rows: np.ndarray) -> np.ndarray:
-            return estimate(images.posteriors[rows], images.truth[rows], images.unknown_posteriors[unknown_rows])
+    def once(rows: np.ndarray, unknown_rows: np.ndarray) -> np.ndarray:
+        return estimate(images.posteriors[rows], images.truth[rows], images.unknown_posteriors[unknown_rows])
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            value = once(*everything)
-            for counts, unknown_counts in zip(
-                draw_groups(n_groups, n_resamples, rng), draw_groups(n_unknown_groups, n_resamples, rng), strict=True
-            ):
-                rows = np.repeat(everything[0], counts[codes].astype(int))
-                if len(np.unique(images.truth[rows])) == n_classes:
-                    draws.append(once(rows, np.repeat(everything[1], unknown_counts[unknown_codes].astype(int))))
-        if caught:
-            fault = str(caught[0].message)
-        elif len(draws) < 0.9 * n_resamples:
-            fault = f"{n_resamples - len(draws)} of {n_resamples} resamples lack a class"
-        fractions = np.array(draws or [value])
-        return fractions, value, fractions * len(unknown_codes), fault
-
-    return run
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = once(*everything)
+        for counts, unknown_counts in zip(
+            draw_groups(n_groups, n_resamples, rng), draw_groups(n_unknown_groups, n_resamples, rng), strict=True
+        ):
+            rows = np.repeat(everything[0], counts[codes].astype(int))
+            if len(np.unique(images.truth[rows])) == n_classes:
+                draws.append(once(rows, np.repeat(everything[1], unknown_counts[unknown_codes].astype(int))))
+    if caught:
+        fault = str(caught[0].message)
+    elif len(draws) < 0.9 * n_resamples:
+        fault = f"{n_resamples - len(draws)} of {n_resamples} resamples lack a class"
+    fractions = np.array(draws or [value])
+    return fractions, value, fractions * len(unknown_codes), fault
 
 
 def _estimate_emq(posteriors: np.ndarray, truth: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -258,8 +255,8 @@ def _estimate_pacc(posteriors: np.ndarray, truth: np.ndarray, unknown: np.ndarra
 
 _METHODS: dict[str, Callable[[ScoredImages, int, int], Answer]] = {
     "mixture": _by_mixture,
-    "emq": _by_bootstrap(_estimate_emq),
-    "pacc": _by_bootstrap(_estimate_pacc),
+    "emq": partial(_by_bootstrap, _estimate_emq),
+    "pacc": partial(_by_bootstrap, _estimate_pacc),
 }
 
 
