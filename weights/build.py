@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from ladder import ENSEMBLE, RUNGS, climb, learn, painted_set, scores_of, start_of
-from real_lenses import LENS_GRADE, OTHER_GRADE, deal_folds, read_real_lenses
+from real_lenses import LENS_GRADE, OTHER_GRADE, assign_folds, read_real_lenses
 from scipy.special import expit
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
@@ -107,7 +107,7 @@ def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
 
 def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
     """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
-    fold = deal_folds(real.table)
+    fold = assign_folds(real.table)
     scores = [scores_of(work, rung, fold) for rung in ENSEMBLE]
     probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
     grade = real.table["grade"].to_numpy()

@@ -22,7 +22,7 @@ from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 from convnet_galaxies.runs.weights import load_net, save_weights
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training.fit import fit
-from convnet_galaxies.training.plan import inherit
+from convnet_galaxies.training.setup import inherit
 
 TASKS = ("lens", "flavor")
 

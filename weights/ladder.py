@@ -28,7 +28,7 @@ from finder import (
     save_set,
 )
 from ladder_plot import plot_ladder, show_table, to_table
-from real_lenses import deal_folds, read_neighbours, read_real_lenses
+from real_lenses import assign_folds, read_neighbours, read_real_lenses
 from scipy.special import expit, logit
 from sklearn.metrics import roc_curve
 
@@ -80,7 +80,7 @@ def name_run(rung: str, fold: int) -> str:
 def compare_with_sky(data: Path, runs: Path, rung: str) -> dict[str, Estimate]:
     """Score known lenses against ordinary galaxies near candidates of the same held-out fold."""
     real = read_real_lenses(data / "space-warps")
-    fold = deal_folds(real.table)
+    fold = assign_folds(real.table)
     stamps, rows = read_neighbours(data / "space-warps", real)
     known = (real.table["kind"] == "known lens").to_numpy()
     truth, score, groups = [], [], []
@@ -113,7 +113,7 @@ def log_odds(run: Path, images: np.ndarray) -> np.ndarray:
 def climb(data: Path, runs: Path, rung: str, zoo: str, folds: list[int]) -> None:
     """Train and score the folds of a rung that are missing."""
     real = read_real_lenses(data / "space-warps")
-    fold = deal_folds(real.table)
+    fold = assign_folds(real.table)
     painted = painted_set(data, runs)
     start, recipe = RUNGS[rung]
     parent = start_of(start, painted, runs, zoo)
@@ -182,7 +182,7 @@ def scores_of(runs: Path, rung: str, fold: np.ndarray) -> np.ndarray | None:
 def measure(data: Path, runs: Path) -> dict[str, dict[str, Estimate]]:
     """Figures of each finished rung, with 95 % intervals over groups; see compare_with_experts."""
     real = read_real_lenses(data / "space-warps")
-    fold = deal_folds(real.table)
+    fold = assign_folds(real.table)
     ladders = {rung: scores_of(runs, rung, fold) for rung in RUNGS}
     if (runs / "painted0" / "model.json").is_file():
         ladders = {"painted only, no real image": log_odds(runs / "painted0", real.images), **ladders}

@@ -84,7 +84,7 @@ def soften(grade: np.ndarray) -> np.ndarray:
     return np.interp(grade, [0.0, 0.7, 1.3, 2.0, 3.0], [0.02, 0.08, 0.35, 0.85, 0.98])
 
 
-def deal_folds(table: pd.DataFrame, folds: int = 5, *, seed: int = 0) -> np.ndarray:
+def assign_folds(table: pd.DataFrame, folds: int = 5, *, seed: int = 0) -> np.ndarray:
     """Fold of each image, int [n]: whole groups, grades and known lenses spread evenly."""
     kind = np.where(table["kind"] == "known lens", 3, np.digitize(table["grade"].fillna(0), [OTHER_GRADE, LENS_GRADE]))
     fold = np.empty(len(table), int)

@@ -23,7 +23,7 @@ from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training import fit as fit_module
-from convnet_galaxies.training.fit import Moment, fit, make_fabric
+from convnet_galaxies.training.fit import TrainingProgress, fit, make_fabric
 
 EPOCHS = 3
 CHANGES = (f"train.epochs={EPOCHS}", "train.batch=8", "net.dropout=0.2")
@@ -107,9 +107,9 @@ def test_resumed_run_equals_uninterrupted_run(finished: RunFolder, vote_set, tmp
     assert run.checkpoint.is_file()
     assert not run.is_finished
     monkeypatch.undo()
-    moments: list[Moment] = []
-    fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",), resume=True, progress=moments.append)
-    assert moments[0].step == 20
+    states: list[TrainingProgress] = []
+    fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",), resume=True, progress=states.append)
+    assert states[0].step == 20
     assert fingerprint(run.weights) == fingerprint(finished.weights)
     columns = ["epoch", "train_loss", "validation_loss", "validation_rmse"]
     pd.testing.assert_frame_equal(metrics_of(run)[columns], metrics_of(finished)[columns])
@@ -117,8 +117,8 @@ def test_resumed_run_equals_uninterrupted_run(finished: RunFolder, vote_set, tmp
 
 
 def test_interrupts_from_the_progress_callback_leave_a_run_that_resumes_twice(finished, vote_set, tmp_path) -> None:
-    def interrupt(moment: Moment) -> None:
-        if moment.step < moment.steps:
+    def interrupt(state: TrainingProgress) -> None:
+        if state.step < state.steps:
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)  # a shell may start jobs in the background with interrupts ignored
@@ -132,7 +132,7 @@ def test_interrupts_from_the_progress_callback_leave_a_run_that_resumes_twice(fi
 
 
 def test_a_second_interrupt_does_not_wait(vote_set, tmp_path) -> None:
-    def interrupt(moment: Moment) -> None:
+    def interrupt(state: TrainingProgress) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -143,7 +143,7 @@ def test_a_second_interrupt_does_not_wait(vote_set, tmp_path) -> None:
 
 @pytest.fixture
 def unfinished(vote_set, tmp_path) -> RunFolder:
-    def interrupt(moment: Moment) -> None:
+    def interrupt(state: TrainingProgress) -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
@@ -182,7 +182,7 @@ def test_the_best_weights_are_kept_not_the_last(vote_set, tmp_path, monkeypatch)
     losses = iter([0.3, 0.1, 0.2])
     kept = {}
 
-    def pretend(fabric, net, plan):
+    def pretend(fabric, net, setup):
         loss = next(losses)
         kept[loss] = {name: tensor.clone() for name, tensor in net.state_dict().items()}
         return {"validation_loss": loss}

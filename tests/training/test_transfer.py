@@ -20,7 +20,7 @@ from convnet_galaxies.runs.weights import fingerprint, load_net
 from convnet_galaxies.settings import NetSettings, Settings
 from convnet_galaxies.training import fit as fit_module
 from convnet_galaxies.training.fit import fit
-from convnet_galaxies.training.plan import _like_parent, make_plan
+from convnet_galaxies.training.setup import _like_parent, set_up_training
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def zoo(vote_set, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return fit(vote_set, tiny("train.epochs=1", "train.types=5"), path, tasks=("votes", "types"))
 
 
-def plan(images, parent: RunFolder, *changes: str, **options):
-    return make_plan(images, tiny(*changes), **{"parent": parent.path, "stage": None, **options})
+def set_up(images, parent: RunFolder, *changes: str, **options):
+    return set_up_training(images, tiny(*changes), **{"parent": parent.path, "stage": None, **options})
 
 
 def backbone_of(net: GalaxyNet) -> dict[str, torch.Tensor]:
@@ -40,23 +40,23 @@ def backbone_of(net: GalaxyNet) -> dict[str, torch.Tensor]:
 
 def test_backbone_is_copied_and_only_heads_of_the_same_task_are_kept(zoo, vote_set, lens_set) -> None:
     old, _ = load_net(zoo.path)
-    transfer = plan(lens_set, zoo, tasks=("lens",)).net
+    transfer = set_up(lens_set, zoo, tasks=("lens",)).net
     assert all(torch.equal(tensor, old.backbone.state_dict()[name]) for name, tensor in backbone_of(transfer).items())
     assert set(transfer.heads) == {"lens"}
-    tuned = plan(vote_set, zoo, tasks=("votes", "types")).net
+    tuned = set_up(vote_set, zoo, tasks=("votes", "types")).net
     for name, tensor in tuned.heads.state_dict().items():
         assert torch.equal(tensor, old.heads.state_dict()[name]), name
 
 
 def test_types_of_the_parent_are_kept_and_not_found_anew(zoo) -> None:
     other = make_vote_set(60, seed=9)
-    made = plan(other, zoo, "train.types=3", tasks=("types",))
+    made = set_up(other, zoo, "train.types=3", tasks=("types",))
     np.testing.assert_array_equal(made.type_centres, np.array(read_card(zoo.path).type_centres))
     assert len(made.net.classes["types"]) == 5
 
 
 def test_shape_of_the_backbone_is_the_parents_whatever_the_settings_say(zoo, lens_set) -> None:
-    made = plan(lens_set, zoo, "net.widths=[8, 8, 8]", "net.depths=[1, 1, 1]", tasks=("lens",))
+    made = set_up(lens_set, zoo, "net.widths=[8, 8, 8]", "net.depths=[1, 1, 1]", tasks=("lens",))
     assert made.net.settings.widths == (16, 32)
 
 
@@ -67,7 +67,7 @@ def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_si
         ("net.patch_px=3", "net.input_px=18", "net.view_px=15"): (16, 15.0),
         ("net.input_px=24", "net.view_px=20"): (24, 20.0),
     }.items():
-        made = plan(lens_set, zoo, *asked, tasks=("lens",)).net.settings
+        made = set_up(lens_set, zoo, *asked, tasks=("lens",)).net.settings
         assert (made.input_px, made.view_px, made.patch_px) == (input_px, view_px, 2)
     convnext = replace(read_card(zoo.path), net=NetSettings(backbone="convnext_atto", input_px=64))
     small = Settings(net=NetSettings(patch_px=4, input_px=16))
@@ -78,7 +78,7 @@ def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_si
 def test_another_number_of_bands_than_the_parents_is_refused(zoo, lens_set) -> None:
     grey = replace(lens_set, preprocess=lens_set.preprocess.model_copy(update={"bands": 1}))
     with pytest.raises(InputError, match="found 1 bands, expected 3 as in the parent run"):
-        plan(grey, zoo, tasks=("lens",))
+        set_up(grey, zoo, tasks=("lens",))
 
 
 def test_ancestry_is_recorded_over_two_generations(zoo, lens_set, tmp_path) -> None:
@@ -101,26 +101,26 @@ def test_ancestry_is_recorded_over_two_generations(zoo, lens_set, tmp_path) -> N
 
 def test_what_the_parent_trained_on_stays_in_training_under_another_seed(zoo, vote_set) -> None:
     before = read_split(zoo.split)
-    after = plan(vote_set, zoo, "seed=77", tasks=("votes",)).split
+    after = set_up(vote_set, zoo, "seed=77", tasks=("votes",)).split
     after = after[after["origin"] == "this run"]
     assert after["part"].tolist() == before["part"].tolist()
-    free = make_plan(vote_set, tiny("seed=77"), tasks=("votes",), parent=None, stage=None).split
+    free = set_up_training(vote_set, tiny("seed=77"), tasks=("votes",), parent=None, stage=None).split
     assert free["part"].tolist() != before["part"].tolist()
 
 
 def test_parts_given_from_outside_are_refused_when_the_parent_trained_on_what_they_hold_out(zoo, vote_set) -> None:
     parts = read_split(zoo.split)["part"].to_numpy(dtype=object)
-    assert (plan(vote_set, zoo, tasks=("votes",), parts=parts).split["part"][:96] == parts).all()
+    assert (set_up(vote_set, zoo, tasks=("votes",), parts=parts).split["part"][:96] == parts).all()
     swapped = np.where(parts == "train", "test", "train").astype(object)
     with pytest.raises(InputError, match=r"the parent run was trained on \d+ of the images that are to be held out"):
-        plan(vote_set, zoo, tasks=("votes",), parts=swapped)
+        set_up(vote_set, zoo, tasks=("votes",), parts=swapped)
 
 
 def watch_epochs(monkeypatch) -> list[dict[str, torch.Tensor]]:
     """The state of the whole net at each validation, that is after each epoch."""
     states: list[dict[str, torch.Tensor]] = []
 
-    def record(fabric, net, plan):
+    def record(fabric, net, setup):
         states.append({name: tensor.clone() for name, tensor in net.state_dict().items()})
         return {"validation_loss": 1 / len(states)}
 
@@ -172,11 +172,11 @@ def test_resuming_a_fine_tuning_continues_it(zoo, lens_set, tmp_path, monkeypatc
     whole = fit(lens_set, settings, tmp_path / "whole", tasks=("lens",), parent=zoo.path)
     validate = fit_module.validate
 
-    def interrupt(fabric, net, plan):
+    def interrupt(fabric, net, setup):
         import signal
 
         signal.raise_signal(signal.SIGINT)
-        return validate(fabric, net, plan)
+        return validate(fabric, net, setup)
 
     monkeypatch.setattr(fit_module, "validate", interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -203,7 +203,7 @@ def test_weights_that_ship_with_the_package_carry_no_split_and_may_be_a_parent(
     for path in (zoo.weights, zoo.card):
         (folder / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr("convnet_galaxies.runs.folder.resources.files", lambda name: tmp_path)
-    made = make_plan(lens_set, tiny(), tasks=("lens",), parent="builtin:zoo", stage=None)
+    made = set_up_training(lens_set, tiny(), tasks=("lens",), parent="builtin:zoo", stage=None)
     assert made.has_parent
     assert made.ancestry[0]["run"] == "builtin:zoo"
     assert (made.split["origin"] == "this run").all()

@@ -103,7 +103,7 @@ def train(
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.model.tasks import guess_tasks
-    from convnet_galaxies.training.fit import Moment, fit
+    from convnet_galaxies.training.fit import TrainingProgress, fit
 
     chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
@@ -113,15 +113,15 @@ def train(
     try:
         with progress_bar("Training", quiet=quiet) as update:
 
-            def show(moment: Moment) -> None:
+            def show(state: TrainingProgress) -> None:
                 score = next(
                     (
                         f"{name.removeprefix('validation_')} {value:.4f}"
-                        for name, value in reversed(moment.figures.items())
+                        for name, value in reversed(state.figures.items())
                     ),
                     "",
                 )
-                update(moment.step, moment.steps, f"epoch {moment.epoch}, loss {moment.loss:.4f}, {score}".rstrip(", "))
+                update(state.step, state.steps, f"epoch {state.epoch}, loss {state.loss:.4f}, {score}".rstrip(", "))
 
             run = fit(
                 images,
@@ -193,8 +193,8 @@ def crossval(
             parent=parent,
             device=device.value,
             force=force,
-            progress=lambda fold, moment: update(
-                fold * moment.steps + moment.step, folds * moment.steps, f"fold {fold + 1}"
+            progress=lambda fold, state: update(
+                fold * state.steps + state.step, folds * state.steps, f"fold {fold + 1}"
             ),
         )
     if as_json:

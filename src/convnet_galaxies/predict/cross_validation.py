@@ -24,7 +24,7 @@ from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.runs.weights import fingerprint
 from convnet_galaxies.settings import Settings, identify_settings
-from convnet_galaxies.training.fit import Moment, fit
+from convnet_galaxies.training.fit import TrainingProgress, fit
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class CrossValidation:
     scores: dict[str, Scores]
 
 
-def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
+def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
     """Fold of each image (int [n]), whole groups only, the classes of labels spread evenly. Raises UsageError."""
     count = len(np.unique(groups))
     if not 2 <= folds <= count:
         raise UsageError(
             f"--folds {folds}: the pack has {count} groups, expected 2 to {count} folds", "choose fewer folds"
         )
-    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(labels), int)
-    for number, (_, rows) in enumerate(dealer.split(labels, labels, groups)):
+    for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
         fold[rows] = number
     return fold
 
@@ -64,7 +64,7 @@ def cross_validate(
     parent: str | Path | None = None,
     device: Device = "auto",
     force: bool = False,
-    progress: Callable[[int, Moment], None] | None = None,
+    progress: Callable[[int, TrainingProgress], None] | None = None,
 ) -> CrossValidation:
     """Train a net a fold and score all held-out predictions together.
 
@@ -87,7 +87,7 @@ def cross_validate(
     values = target.values.numpy()
     has_strata = values.ndim == 1 and (bool(target.classes) or set(np.unique(values)) <= {0.0, 1.0})
     labels = values if has_strata else np.zeros(len(images))
-    fold = deal_folds(labels, groups, folds, seed=settings.seed)
+    fold = assign_folds(labels, groups, folds, seed=settings.seed)
     text = "\n".join(map(" ".join, zip(images.table["id"].astype(str), fold.astype(str), strict=True)))
     facts = {
         "task": task,

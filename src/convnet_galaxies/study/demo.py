@@ -158,7 +158,7 @@ def run_demo(
                 parts=None if stage is None else lens_parts,
                 device=device,
                 force=True,
-                progress=lambda moment: step.update(moment.step, moment.steps),
+                progress=lambda state: step.update(state.step, state.steps),
             )
         result.paths[name] = runs / name
         return runs / name

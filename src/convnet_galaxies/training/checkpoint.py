@@ -47,8 +47,8 @@ def save_checkpoint(
     *,
     step: int,
     best: float,
-    spent: float,
-    gathered: float,
+    seconds: float,
+    loss_sum: float,
 ) -> None:
     """Write all that is needed to go on, through a temporary name."""
     state = {
@@ -58,8 +58,8 @@ def save_checkpoint(
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "step": step,
         "best": best,
-        "spent": spent,
-        "gathered": gathered,
+        "spent": seconds,  # the names on disk are those of the first runs
+        "gathered": loss_sum,
     }
     with new_file(run.checkpoint, force=True) as temporary, temporary.open("wb") as file:
         torch.save(state, file)  # given a name, torch reports a full disk as a RuntimeError

@@ -30,14 +30,14 @@ from convnet_galaxies.training.average import WeightAverage
 from convnet_galaxies.training.batches import Batches
 from convnet_galaxies.training.checkpoint import Interrupts, load_checkpoint, save_checkpoint
 from convnet_galaxies.training.optimizer import freeze, make_optimizers, make_schedules
-from convnet_galaxies.training.plan import Plan, make_plan
+from convnet_galaxies.training.setup import TrainingSetup, set_up_training
 
 VALIDATION_BATCH = 256
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Where a training stands, for progress bars.
+class TrainingProgress:
+    """How far a training is, for progress bars.
 
     step, steps: done and all. epoch: counted from 1. loss: mean of the epoch so far. figures: of the last validation.
     """
@@ -61,14 +61,14 @@ def fit(
     device: Device = "auto",
     resume: bool = False,
     force: bool = False,
-    progress: Callable[[Moment], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> RunFolder:
     """Train a net and write its run folder.
 
     tasks: names in model/tasks.py, a head each.
     parent: run whose backbone, and whose heads for the same tasks, are the start.
     stage: only images of this Space Warps stage are trained on; the split is of all of them.
-    parts: part of each image (str [n], empty for none) when the split is settled elsewhere, as in cross-validation.
+    parts: part of each image (str [n], empty for none) when the split was chosen elsewhere, as in cross-validation.
     resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
@@ -77,12 +77,12 @@ def fit(
     fabric = make_fabric(device, settings.train.precision)
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
-    plan = make_plan(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
-    checkpoint = load_checkpoint(run, plan.identity) if resume else None
+    setup = set_up_training(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
+    checkpoint = load_checkpoint(run, setup.identity) if resume else None
     try:
         if not resume and fabric.is_global_zero:
-            _begin(run, plan, settings, fabric, force=force)
-        _train(fabric, plan, settings, run, checkpoint, progress)
+            _begin(run, setup, settings, fabric, force=force)
+        _train(fabric, setup, settings, run, checkpoint, progress)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -92,55 +92,55 @@ def fit(
     return run
 
 
-def _begin(run: RunFolder, plan: Plan, settings: Settings, fabric: Fabric, *, force: bool) -> None:
+def _begin(run: RunFolder, setup: TrainingSetup, settings: Settings, fabric: Fabric, *, force: bool) -> None:
     run.create(force=force)
-    settings = settings.model_copy(update={"net": plan.net.settings})  # a parent settles the net
+    settings = settings.model_copy(update={"net": setup.net.settings})  # a parent decides the net
     run.settings.write_text(write_settings(settings), "utf-8")
     run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
-    write_split(run.split, plan.split)
+    write_split(run.split, setup.split)
 
 
-def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
+def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
     wanted = settings.train
-    net = to_channels_last(plan.net).to(fabric.device)  # before the optimizers, which keep views of the kernels
-    optimizers = make_optimizers(net, wanted, inherited=plan.has_parent)
+    net = to_channels_last(setup.net).to(fabric.device)  # before the optimizers, which keep views of the kernels
+    optimizers = make_optimizers(net, wanted, inherited=setup.has_parent)
     model, *wrapped = fabric.setup(net, *optimizers)
     batches = Batches(
-        plan.images,
-        plan.targets,
-        plan.train_rows,
+        setup.images,
+        setup.targets,
+        setup.train_rows,
         settings.augment,
         wanted.batch,
         settings.seed,
-        plan.view_px,
-        plan.input_px,
+        setup.view_px,
+        setup.input_px,
         (fabric.global_rank, fabric.world_size),
     )
-    loss_of = {task: TASKS[task].parts.loss for task in plan.targets}
+    loss_of = {task: TASKS[task].parts.loss for task in setup.targets}
     steps = batches.steps * wanted.epochs
     average = WeightAverage(net, wanted.average, steps)
-    step, best, spent, gathered = 0, math.inf, 0.0, 0.0
+    step, best, seconds, loss_sum = 0, math.inf, 0.0, 0.0
     figures: dict[str, float] = {}
     if checkpoint is not None:
-        step, best, spent, gathered = checkpoint.restore(net, optimizers, average)
+        step, best, seconds, loss_sum = checkpoint.restore(net, optimizers, average)
         run.keep_metrics_until(step // batches.steps)
     schedules = make_schedules(optimizers, steps, wanted.warmup, done=step)
 
     def save() -> None:
         save_checkpoint(
-            run, plan.identity, net, optimizers, average, step=step, best=best, spent=spent, gathered=gathered
+            run, setup.identity, net, optimizers, average, step=step, best=best, seconds=seconds, loss_sum=loss_sum
         )
 
     with Interrupts() as interrupts:
         for epoch in range(step // batches.steps, wanted.epochs):
             started = time.monotonic()
-            losses = torch.tensor(gathered, device=fabric.device)  # of an epoch that was interrupted, else 0
-            freeze(net, wanted, epoch, inherited=plan.has_parent)
+            losses = torch.tensor(loss_sum, device=fabric.device)  # of an epoch that was interrupted, else 0
+            freeze(net, wanted, epoch, inherited=setup.has_parent)
             for batch in batches.epoch(epoch, first_step=step % batches.steps):
                 torch.manual_seed(settings.seed * 1_000_003 + step)  # dropout follows from the step alone
                 outputs = model(fabric.to_device(batch.views))
                 targets = fabric.to_device(dict(batch.targets))
-                loss = torch.stack([loss_of[task](outputs[task], targets[task]) for task in plan.targets]).sum()
+                loss = torch.stack([loss_of[task](outputs[task], targets[task]) for task in setup.targets]).sum()
                 fabric.backward(loss)
                 for optimizer in wrapped:
                     optimizer.step()
@@ -152,25 +152,25 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
                 step += 1
                 if progress is not None and (step % 10 == 0 or step == steps):
                     mean = losses.item() / ((step - 1) % batches.steps + 1)
-                    progress(Moment(step, steps, epoch + 1, mean, figures))
+                    progress(TrainingProgress(step, steps, epoch + 1, mean, figures))
                 if interrupts.caught and step % batches.steps:
                     break
-            spent += time.monotonic() - started
-            gathered = losses.item()
-            _require_finite(gathered, epoch)
+            seconds += time.monotonic() - started
+            loss_sum = losses.item()
+            _require_finite(loss_sum, epoch)
             if interrupts.caught and step % batches.steps:
                 break
             if (epoch + 1) % wanted.validate_every == 0 or epoch + 1 == wanted.epochs:
-                figures = validate(fabric, average.net, plan) if len(plan.validation_rows) else {}
+                figures = validate(fabric, average.net, setup) if len(setup.validation_rows) else {}
                 score = figures.get("validation_loss", -float(epoch))
                 _require_finite(score, epoch)
                 if fabric.is_global_zero:
-                    row = {"epoch": epoch + 1, "train_seconds": spent, "train_loss": gathered / batches.steps}
+                    row = {"epoch": epoch + 1, "train_seconds": seconds, "train_loss": loss_sum / batches.steps}
                     run.append_metrics({**row, **figures})
                     if score < best:
                         save_weights(average.net.state_dict(), run.weights)
                 best = min(best, score)
-            gathered = 0.0
+            loss_sum = 0.0
             if fabric.is_global_zero and step < steps and not interrupts.caught:
                 save()
             if interrupts.caught:
@@ -182,7 +182,7 @@ def _train(fabric, plan: Plan, settings: Settings, run: RunFolder, checkpoint, p
     fabric.barrier()
     if fabric.is_global_zero:
         with new_file(run.card, force=True) as temporary:
-            temporary.write_text(plan.card().dumps(), "utf-8")
+            temporary.write_text(setup.card().dumps(), "utf-8")
         run.checkpoint.unlink(missing_ok=True)
 
 
@@ -195,19 +195,19 @@ def _require_finite(loss: float, epoch: int) -> None:
 
 
 @torch.no_grad()
-def validate(fabric: Fabric, net: torch.nn.Module, plan: Plan) -> dict[str, float]:
+def validate(fabric: Fabric, net: torch.nn.Module, setup: TrainingSetup) -> dict[str, float]:
     """Losses on the validation images, one view: ``validation_loss`` and, for votes, ``validation_rmse``."""
     net.eval()
-    sums = dict.fromkeys(plan.targets, 0.0)
-    counts = dict.fromkeys(plan.targets, 0)
+    sums = dict.fromkeys(setup.targets, 0.0)
+    counts = dict.fromkeys(setup.targets, 0)
     (upright,) = fixed_warps(1)
-    for start in range(0, len(plan.validation_rows), VALIDATION_BATCH):
-        rows = plan.validation_rows[start : start + VALIDATION_BATCH]
-        pixels = torch.from_numpy(plan.images.images[rows])
-        views = fixed_view(pixels, upright, view_px=plan.view_px, output_px=plan.input_px)
+    for start in range(0, len(setup.validation_rows), VALIDATION_BATCH):
+        rows = setup.validation_rows[start : start + VALIDATION_BATCH]
+        pixels = torch.from_numpy(setup.images.images[rows])
+        views = fixed_view(pixels, upright, view_px=setup.view_px, output_px=setup.input_px)
         with fabric.autocast():
             outputs = net(fabric.to_device(views))
-        for task, target in plan.targets.items():
+        for task, target in setup.targets.items():
             known = int(target.known[rows].sum())
             if known:
                 values = target.values[torch.from_numpy(rows)].to(fabric.device)

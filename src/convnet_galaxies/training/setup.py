@@ -1,4 +1,4 @@
-"""Everything about a training that is settled before its first step: split, targets, net, ancestry."""
+"""Everything about a training that is chosen before its first step: split, targets, net, ancestry."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A training, settled.
+class TrainingSetup:
+    """The images, targets, split and net of a training, before its first step.
 
     split: one row an image of the set, then those of the ancestors; see write_split.
     train_rows, validation_rows: row numbers in images, int [n].
@@ -66,7 +66,7 @@ class Plan:
         )
 
 
-def make_plan(
+def set_up_training(
     images: ImageSet,
     settings: Settings,
     *,
@@ -74,10 +74,10 @@ def make_plan(
     parent: str | Path | None,
     stage: int | None,
     parts: np.ndarray | None = None,
-) -> Plan:
-    """Settle a training.
+) -> TrainingSetup:
+    """Choose the split, make the targets and build the net of a training.
 
-    parts: part of each image (str [n]) when it is settled elsewhere; None splits by the settings.
+    parts: part of each image (str [n]) when it was chosen elsewhere; None splits by the settings.
     Raises InputError when labels, parts or the parent do not allow the training.
     """
     torch.manual_seed(settings.seed)
@@ -91,7 +91,9 @@ def make_plan(
     inherited = None if parent is None else read_split_of(parent)
     keys = link_keys(images.table, images.link_columns)
     if parts is None:
-        parts = deal_parts(images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed)
+        parts = assign_parts(
+            images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed
+        )
     elif inherited is not None:
         _check_held_out(images, parts, inherited)
 
@@ -135,10 +137,12 @@ def make_plan(
     identity = hashlib.sha256(text.encode())
     for target in targets.values():
         identity.update(target.values.numpy().tobytes())
-    return Plan(images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity.hexdigest())
+    return TrainingSetup(
+        images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity.hexdigest()
+    )
 
 
-def deal_parts(
+def assign_parts(
     groups: np.ndarray,
     keys: Sequence[Sequence[str]],
     shares: Sequence[float],
@@ -146,10 +150,10 @@ def deal_parts(
     *,
     seed: int,
 ) -> np.ndarray:
-    """Part of each image (str [n]), whole groups only, such that what an ancestor trained on is never held out.
+    """Return the part of each image (str [n]), whole groups only; what an ancestor trained on is never held out.
 
-    A group that an ancestor knows keeps its part there (train before validation before test, if it had several);
-    the others are dealt by the shares.
+    A group that an ancestor used keeps its part there (train before validation before test, if it had several);
+    the others are assigned by the shares.
     """
     parts = split_groups(groups, shares, seed=seed)
     if inherited is None:

@@ -12,7 +12,7 @@ from small_sets import make_lens_set, make_vote_set, tiny
 from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.split import link_keys, was_trained_on, was_validated_on
-from convnet_galaxies.training.plan import deal_parts, make_plan
+from convnet_galaxies.training.setup import assign_parts, set_up_training
 
 RANK = {"train": 0, "validation": 1, "test": 2}
 
@@ -40,7 +40,7 @@ def test_what_an_ancestor_trained_on_is_never_held_out_and_no_group_is_divided(o
     old_parts = split_groups(before["group"].to_numpy(), (0.5, 0.25, 0.25), seed=seed)
     inherited = pd.DataFrame({"part": old_parts, "keys": link_keys(before, links)})
     keys = link_keys(after, links)
-    parts = deal_parts(after["group"].to_numpy(), keys, (0.4, 0.3, 0.3), inherited, seed=seed + 1)
+    parts = assign_parts(after["group"].to_numpy(), keys, (0.4, 0.3, 0.3), inherited, seed=seed + 1)
     assert set(parts) <= set(PARTS)
     assert len(set(zip(after["group"], parts, strict=True))) == after["group"].nunique()
     known = {key: part for row_keys, part in zip(inherited["keys"], old_parts, strict=True) for key in row_keys}
@@ -54,7 +54,7 @@ def test_without_an_ancestor_parts_are_those_of_the_plain_split() -> None:
     groups = np.array([f"g{row // 2}" for row in range(40)], dtype=object)
     keys = [[f"id={row}"] for row in range(40)]
     expected = split_groups(groups, (0.8, 0.1, 0.1), seed=5)
-    assert (deal_parts(groups, keys, (0.8, 0.1, 0.1), None, seed=5) == expected).all()
+    assert (assign_parts(groups, keys, (0.8, 0.1, 0.1), None, seed=5) == expected).all()
 
 
 def test_a_galaxy_keeps_its_key_when_its_pack_is_joined_with_another_kind() -> None:
@@ -81,12 +81,12 @@ def test_an_image_that_a_third_one_links_to_a_training_image_counts_as_trained_o
     assert not was_trained_on(table, links, split).any()
 
 
-def plan(images: ImageSet, *changes: str, **options):
-    return make_plan(images, tiny(*changes), **{"parent": None, "stage": None, **options})
+def set_up(images: ImageSet, *changes: str, **options):
+    return set_up_training(images, tiny(*changes), **{"parent": None, "stage": None, **options})
 
 
-def test_plan_trains_and_validates_on_labelled_images_of_their_parts_only(lens_set) -> None:
-    made = plan(lens_set, tasks=("lens",))
+def test_a_training_trains_and_validates_on_labelled_images_of_their_parts_only(lens_set) -> None:
+    made = set_up(lens_set, tasks=("lens",))
     own = made.split
     assert (own["part"].to_numpy()[made.train_rows] == "train").all()
     assert (own["part"].to_numpy()[made.validation_rows] == "validation").all()
@@ -96,7 +96,7 @@ def test_plan_trains_and_validates_on_labelled_images_of_their_parts_only(lens_s
 
 
 def test_stage_limits_what_is_used_but_not_the_split(lens_set) -> None:
-    whole, first = plan(lens_set, tasks=("lens",)), plan(lens_set, tasks=("lens",), stage=1)
+    whole, first = set_up(lens_set, tasks=("lens",)), set_up(lens_set, tasks=("lens",), stage=1)
     assert (whole.split["part"] == first.split["part"]).all()
     used = first.split["used"].to_numpy()
     assert (lens_set.table["stage"].to_numpy()[used] == 1).all()
@@ -105,16 +105,16 @@ def test_stage_limits_what_is_used_but_not_the_split(lens_set) -> None:
 
 def test_identity_changes_with_settings_labels_stage_and_images(lens_set) -> None:
     relabelled = lens_set.table.assign(lens=1 - lens_set.table["lens"])
-    plans = [
-        plan(lens_set, tasks=("lens",)),
-        plan(lens_set, "train.epochs=3", tasks=("lens",)),
-        plan(lens_set, tasks=("lens",), stage=1),
-        plan(lens_set, tasks=("flavor",)),
-        plan(lens_set.select(np.arange(90)), tasks=("lens",)),
-        plan(replace(lens_set, table=relabelled), tasks=("lens",)),
+    setups = [
+        set_up(lens_set, tasks=("lens",)),
+        set_up(lens_set, "train.epochs=3", tasks=("lens",)),
+        set_up(lens_set, tasks=("lens",), stage=1),
+        set_up(lens_set, tasks=("flavor",)),
+        set_up(lens_set.select(np.arange(90)), tasks=("lens",)),
+        set_up(replace(lens_set, table=relabelled), tasks=("lens",)),
     ]
-    assert len({made.identity for made in plans}) == len(plans)
-    assert plan(lens_set, tasks=("lens",)).identity == plans[0].identity
+    assert len({made.identity for made in setups}) == len(setups)
+    assert set_up(lens_set, tasks=("lens",)).identity == setups[0].identity
 
 
 def with_labels(images: ImageSet, **columns) -> ImageSet:
@@ -131,24 +131,24 @@ def with_labels(images: ImageSet, **columns) -> ImageSet:
 )
 def test_a_pack_with_no_labels_or_one_class_is_refused(lens_set, columns, message) -> None:
     with pytest.raises(InputError, match=message):
-        plan(with_labels(lens_set, **columns), tasks=("lens",))
+        set_up(with_labels(lens_set, **columns), tasks=("lens",))
 
 
 def test_a_task_without_any_label_is_refused_beside_one_that_has_labels(lens_set) -> None:
     with pytest.raises(InputError, match="none of the training images has a label for 'lens'"):
-        plan(with_labels(lens_set, lens=np.nan), tasks=("lens", "flavor"))
+        set_up(with_labels(lens_set, lens=np.nan), tasks=("lens", "flavor"))
 
 
 def test_types_without_votes_are_refused(lens_set) -> None:
     with pytest.raises(InputError, match="expected the 37 votes for the task 'types'"):
-        plan(lens_set, tasks=("types",))
+        set_up(lens_set, tasks=("types",))
 
 
 def test_types_are_found_among_the_training_galaxies_alone(vote_set) -> None:
-    first = plan(vote_set, "train.types=4", tasks=("types",))
+    first = set_up(vote_set, "train.types=4", tasks=("types",))
     held_out = first.split["part"].to_numpy() != "train"
     spoiled = vote_set.table.copy()
     spoiled.loc[held_out, spoiled.columns[3:]] = 0.123
-    second = plan(replace(vote_set, table=spoiled), "train.types=4", tasks=("types",))
+    second = set_up(replace(vote_set, table=spoiled), "train.types=4", tasks=("types",))
     np.testing.assert_array_equal(first.type_centres, second.type_centres)
     assert first.net.classes["types"] == ("type 0", "type 1", "type 2", "type 3")
