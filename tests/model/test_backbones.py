@@ -30,10 +30,10 @@ def count(net: nn.Module) -> int:
 def test_parts_hold_every_parameter_exactly_once_and_in_order(name) -> None:
     with torch.device("meta"):  # shapes alone
         net = build_backbone(NetSettings(backbone=name), 3)
-    in_parts = [id(parameter) for part in net.parts() for parameter in part.parameters()]
-    assert len(in_parts) == len(set(in_parts))
-    assert in_parts == [id(parameter) for parameter in net.parameters()]
-    buffers = [id(buffer) for part in net.parts() for buffer in part.buffers()]
+    in_stages = [id(parameter) for stage in net.list_stages() for parameter in stage.parameters()]
+    assert len(in_stages) == len(set(in_stages))
+    assert in_stages == [id(parameter) for parameter in net.parameters()]
+    buffers = [id(buffer) for stage in net.list_stages() for buffer in stage.buffers()]
     assert buffers == [id(buffer) for buffer in net.buffers()]
 
 

@@ -14,13 +14,13 @@ from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.symmetric_net import SharedConv, SharedNorm, SymmetricNet, expand_kernels
 from convnet_galaxies.model.symmetry import (
-    DIFFERENCES,
+    DIVISION_TABLE,
     SYMMETRIES,
     as_matrix,
     expand,
-    kernel_moves,
+    kernel_permutations,
     move,
-    patch_moves,
+    patch_permutations,
 )
 
 
@@ -55,9 +55,9 @@ def test_the_symmetries_are_eight_and_form_a_group() -> None:
     image = torch.arange(9.0).reshape(3, 3)
     assert len({tuple(moved.flatten().tolist()) for moved in all_moved(image)}) == SYMMETRIES
     for g in range(SYMMETRIES):
-        assert sorted(DIFFERENCES[g].tolist()) == list(range(SYMMETRIES))
+        assert sorted(DIVISION_TABLE[g].tolist()) == list(range(SYMMETRIES))
         for h in range(SYMMETRIES):
-            between = int(DIFFERENCES[g, h])
+            between = int(DIVISION_TABLE[g, h])
             assert torch.equal(move(move(image, between), g), move(image, h))
 
 
@@ -81,28 +81,34 @@ def test_an_image_that_is_only_transposed_in_its_colours_has_other_features() ->
 
 
 @pytest.mark.parametrize(
-    ("moves", "shape"),
-    [(kernel_moves(1), (2, 16, 1, 1)), (kernel_moves(3), (3, 8, 3, 3)), (kernel_moves(4), (1, 24, 4, 4))],
+    ("permutations", "shape"),
+    [
+        (kernel_permutations(1), (2, 16, 1, 1)),
+        (kernel_permutations(3), (3, 8, 3, 3)),
+        (kernel_permutations(4), (1, 24, 4, 4)),
+    ],
 )
-def test_a_turned_input_gives_turned_outputs_in_turned_orientations(moves, shape) -> None:
+def test_a_turned_input_gives_turned_outputs_in_turned_orientations(permutations, shape) -> None:
     kinds, inputs, size, _ = shape
-    layer = SharedConv(kinds * SYMMETRIES, inputs, size, 2 if size == 4 else 1, moves).double().eval()
+    layer = SharedConv(kinds * SYMMETRIES, inputs, size, 2 if size == 4 else 1, permutations).double().eval()
     x = draw(2, inputs, 8, 8)
     plain = layer(x).unflatten(1, (SYMMETRIES, kinds))
     for g in range(SYMMETRIES):
-        turned = move(x.unflatten(1, (SYMMETRIES, -1))[:, DIFFERENCES[g]], g).flatten(1, 2)
+        turned = move(x.unflatten(1, (SYMMETRIES, -1))[:, DIVISION_TABLE[g]], g).flatten(1, 2)
         torch.testing.assert_close(
-            layer(turned).unflatten(1, (SYMMETRIES, kinds)), move(plain[:, DIFFERENCES[g]], g), atol=1e-12, rtol=0
+            layer(turned).unflatten(1, (SYMMETRIES, kinds)), move(plain[:, DIVISION_TABLE[g]], g), atol=1e-12, rtol=0
         )
 
 
-@pytest.mark.parametrize(("moves", "columns"), [(kernel_moves(3), 9 * 16), (patch_moves(3, 2, 3), 9 * 12)])
-def test_gradients_of_shared_kernels_are_the_sum_over_their_copies(moves, columns) -> None:
+@pytest.mark.parametrize(
+    ("permutations", "columns"), [(kernel_permutations(3), 9 * 16), (patch_permutations(3, 2, 3), 9 * 12)]
+)
+def test_gradients_of_shared_kernels_are_the_sum_over_their_copies(permutations, columns) -> None:
     matrix = torch.randn(2, columns, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(16, columns, dtype=torch.float64)
-    (expand(matrix, moves) * weights).sum().backward()
-    run = columns // moves.shape[1]
-    index = (moves[:, :, None] * run + torch.arange(run)).flatten(1)
+    (expand(matrix, permutations) * weights).sum().backward()
+    run = columns // permutations.shape[1]
+    index = (permutations[:, :, None] * run + torch.arange(run)).flatten(1)
     again = matrix.detach().clone().requires_grad_()
     (again[:, index].transpose(0, 1).reshape(16, columns) * weights).sum().backward()
     assert matrix.grad is not None

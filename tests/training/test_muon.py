@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from convnet_galaxies.model.symmetry import (
-    DIFFERENCES,
+    DIVISION_TABLE,
     SYMMETRIES,
     as_matrix,
     expand,
     from_blocks,
-    kernel_moves,
-    patch_moves,
+    kernel_permutations,
+    patch_permutations,
     to_blocks,
 )
 from convnet_galaxies.training.muon import NEWTON_STEPS, QUINTIC, ConvMuon, newton_schulz, orthogonalise
@@ -45,21 +45,21 @@ def test_few_multiplications_give_what_the_published_iteration_gives(shape: tupl
 
 
 @pytest.mark.parametrize(
-    ("shape", "moves"),
+    ("shape", "permutations"),
     [
-        ((4, 32, 3, 3), kernel_moves(3)),
-        ((2, 32, 1, 1), kernel_moves(1)),
-        ((16, 32, 1, 1), kernel_moves(1)),  # taller than wide with all copies
-        ((4, 48, 3, 3), patch_moves(3, 4, 3)),
-        ((16, 4, 3, 3), patch_moves(1, 2, 3)),  # tall, and of more than one pixel
+        ((4, 32, 3, 3), kernel_permutations(3)),
+        ((2, 32, 1, 1), kernel_permutations(1)),
+        ((16, 32, 1, 1), kernel_permutations(1)),  # taller than wide with all copies
+        ((4, 48, 3, 3), patch_permutations(3, 4, 3)),
+        ((16, 4, 3, 3), patch_permutations(1, 2, 3)),  # tall, and of more than one pixel
     ],
 )
-def test_a_shared_kernel_is_moved_as_the_matrix_of_all_its_copies(shape, moves) -> None:
+def test_a_shared_kernel_is_moved_as_the_matrix_of_all_its_copies(shape, permutations) -> None:
     torch.manual_seed(3)
     matrix = as_matrix(torch.randn(shape))
-    (found,) = orthogonalise([matrix], [moves])
-    (expected,) = orthogonalise([expand(matrix, moves)], [None])
-    torch.testing.assert_close(expand(found, moves), expected, atol=5e-4, rtol=0)
+    (found,) = orthogonalise([matrix], [permutations])
+    (expected,) = orthogonalise([expand(matrix, permutations)], [None])
+    torch.testing.assert_close(expand(found, permutations), expected, atol=5e-4, rtol=0)
 
 
 def test_a_gradient_of_low_rank_stays_finite_and_small() -> None:
@@ -87,7 +87,7 @@ def test_a_step_is_that_of_muon_by_torch_within_its_precision() -> None:
     torch.manual_seed(2)
     kernel = nn.Parameter(torch.randn(96, 16, 3, 3).to(memory_format=torch.channels_last))
     matrix = nn.Parameter(kernel.detach().permute(0, 2, 3, 1).reshape(96, -1).clone())
-    ours = ConvMuon([{"params": [kernel], "moves": [None]}], lr=0.02, weight_decay=0.1)
+    ours = ConvMuon([{"params": [kernel], "permutations": [None]}], lr=0.02, weight_decay=0.1)
     theirs = torch.optim.Muon([matrix], lr=0.02, weight_decay=0.1)
     for _ in range(3):
         kernel.grad = torch.randn_like(kernel)
@@ -102,8 +102,8 @@ def test_a_step_is_that_of_muon_by_torch_within_its_precision() -> None:
 def test_blocks_of_a_product_are_the_products_of_the_blocks() -> None:
     torch.manual_seed(5)
     first = [torch.randn(3, 3 * SYMMETRIES, dtype=torch.float64) for _ in range(2)]
-    whole = [expand(one, DIFFERENCES) for one in first]
+    whole = [expand(one, DIVISION_TABLE) for one in first]
     product = from_blocks(*(a @ b for a, b in zip(*map(to_blocks, first), strict=True)))
     torch.testing.assert_close(product, (whole[0] @ whole[1])[:3])
     turned = from_blocks(*(block.mT for block in to_blocks(first[0])))
-    torch.testing.assert_close(expand(turned, DIFFERENCES), whole[0].T)
+    torch.testing.assert_close(expand(turned, DIVISION_TABLE), whole[0].T)

@@ -17,5 +17,5 @@ class Backbone(nn.Module, ABC):
     symmetric: bool = False
 
     @abstractmethod
-    def parts(self) -> list[nn.Module]:
+    def list_stages(self) -> list[nn.Module]:
         """Its parts from the input on, for freezing; together they hold all its parameters."""

@@ -44,7 +44,7 @@ class ConvNeXt(Backbone):
         self.head.add_module("norm", FeatureNorm(widths[-1], eps=1e-6))
         self.features = widths[-1]
 
-    def parts(self) -> list[nn.Module]:
+    def list_stages(self) -> list[nn.Module]:
         # The last norm belongs to the last stage: it is frozen and freed with it.
         *first, last = self.stages
         return [self.stem, *first, nn.ModuleList([last, self.head])]

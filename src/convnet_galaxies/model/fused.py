@@ -35,7 +35,7 @@ class FusedPlainNet(Backbone):
         self.read = net.read
         self.blocks = nn.ModuleList(FusedBlock(block) for block in net.modules() if isinstance(block, PlainBlock))
 
-    def parts(self) -> list[nn.Module]:
+    def list_stages(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
 
     def forward(self, images: Tensor) -> Tensor:

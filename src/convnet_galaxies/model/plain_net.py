@@ -72,7 +72,7 @@ class PlainNet(Backbone):
         self.blocks = nn.Sequential(*stages)
         self.features = inputs
 
-    def parts(self) -> list[nn.Module]:
+    def list_stages(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
 
     def forward(self, images: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class ResNet(Backbone):
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.features = inputs
 
-    def parts(self) -> list[nn.Module]:
+    def list_stages(self) -> list[nn.Module]:
         return [nn.ModuleList([self.conv1, self.bn1]), *(self.get_submodule(f"layer{k}") for k in range(1, 5))]
 
     def forward(self, images: Tensor) -> Tensor:

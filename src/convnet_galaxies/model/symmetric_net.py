@@ -10,27 +10,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convnet_galaxies.model.plain_net import Layers, PlainNet
-from convnet_galaxies.model.symmetry import SYMMETRIES, as_matrix, expand, kernel_moves, patch_moves
+from convnet_galaxies.model.symmetry import SYMMETRIES, as_matrix, expand, kernel_permutations, patch_permutations
 
 
 class SharedConv(nn.Module):
     """A convolution without bias whose kernels are the eight copies of ``base`` [o, inputs, size, size].
 
-    moves: how they are made of it (see symmetry.kernel_moves).
+    permutations: how they are made of it (see symmetry.kernel_permutations).
     """
 
-    def __init__(self, outputs: int, inputs: int, size: int, stride: int, moves: Tensor) -> None:
+    def __init__(self, outputs: int, inputs: int, size: int, stride: int, permutations: Tensor) -> None:
         super().__init__()
         self.base = nn.Parameter(torch.empty(outputs // SYMMETRIES, inputs, size, size))
         nn.init.kaiming_uniform_(self.base, a=math.sqrt(5))  # as torch's own convolutions begin
         self.stride, self.padding = stride, (size - 1) // 2
-        self.moves: Tensor
-        self.register_buffer("moves", moves, persistent=False)
+        self.permutations: Tensor
+        self.register_buffer("permutations", permutations, persistent=False)
 
     def kernels(self, dtype: torch.dtype) -> Tensor:
         """All kernels, [8 o, inputs, size, size], channels last."""
         _, inputs, size, _ = self.base.shape
-        return expand(as_matrix(self.base).to(dtype), self.moves).view(-1, size, size, inputs).permute(0, 3, 1, 2)
+        return (
+            expand(as_matrix(self.base).to(dtype), self.permutations).view(-1, size, size, inputs).permute(0, 3, 1, 2)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         device = x.device.type
@@ -95,8 +97,8 @@ class SymmetricNet(PlainNet):
         outputs = SYMMETRIES * self.features
         self.readout = nn.Sequential(_convolution(widths[-1], outputs, 1, 1), SharedNorm(outputs), nn.ReLU())
 
-    def parts(self) -> list[nn.Module]:
-        return [*super().parts(), self.readout]
+    def list_stages(self) -> list[nn.Module]:
+        return [*super().list_stages(), self.readout]
 
     def read(self, x: Tensor) -> Tensor:
         oriented = self.readout(x.mean((2, 3), keepdim=True))
@@ -112,11 +114,11 @@ def expand_kernels(net: nn.Module) -> None:
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int) -> SharedConv:
-    return SharedConv(outputs, inputs, size, stride, kernel_moves(size))
+    return SharedConv(outputs, inputs, size, stride, kernel_permutations(size))
 
 
 def _first(bands: int, patch_px: int, outputs: int) -> SharedConv:
-    return SharedConv(outputs, bands * patch_px**2, 3, 1, patch_moves(bands, patch_px, 3))
+    return SharedConv(outputs, bands * patch_px**2, 3, 1, patch_permutations(bands, patch_px, 3))
 
 
 SHARED_LAYERS = Layers(first=_first, convolution=_convolution, norm=SharedNorm, strided_size=4)

@@ -22,31 +22,36 @@ class ConvMuon(torch.optim.Optimizer):
 
     A kernel [o, i, h, w] is taken as a matrix [o, h w i], whose memory it shares. torch's own Muon multiplies large
     matrices ten times an update, and in bf16 everywhere, which some processors emulate.
-    kernels: groups with ``params``, and in ``moves`` for each of these how symmetries move it, or None.
+    kernels: groups with ``params``, and in ``permutations`` how symmetries permute each of these, or None.
     """
 
     def __init__(
         self, kernels: Iterable[dict[str, Any]], *, lr: float, weight_decay: float, momentum: float = 0.95
     ) -> None:
         self.kernels: list[list[nn.Parameter]] = []
-        self.moves: list[list[Tensor | None]] = []
+        self.permutations: list[list[Tensor | None]] = []
         groups = []
         for group in kernels:
             self.kernels.append(list(group["params"]))
-            self.moves.append(list(group["moves"]))
+            self.permutations.append(list(group["permutations"]))
             matrices = [nn.Parameter(as_matrix(kernel.data)) for kernel in group["params"]]
-            groups.append({**{k: v for k, v in group.items() if k != "moves"}, "params": matrices})
+            groups.append({**{k: v for k, v in group.items() if k != "permutations"}, "params": matrices})
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group, kernels, moves in zip(self.param_groups, self.kernels, self.moves, strict=True):
+        for group, kernels, permutations in zip(self.param_groups, self.kernels, self.permutations, strict=True):
             gradients = {row: as_matrix(kernel.grad) for row, kernel in enumerate(kernels) if kernel.grad is not None}
-            matrices, moves = [group["params"][row] for row in gradients], [moves[row] for row in gradients]
+            matrices, permutations = (
+                [group["params"][row] for row in gradients],
+                [permutations[row] for row in gradients],
+            )
             ahead = [
                 self._look_ahead(*pair, group["momentum"]) for pair in zip(matrices, gradients.values(), strict=True)
             ]
-            for matrix, update, of_kernel in zip(matrices, orthogonalise(ahead, moves), moves, strict=True):
+            for matrix, update, of_kernel in zip(
+                matrices, orthogonalise(ahead, permutations), permutations, strict=True
+            ):
                 rows, columns = matrix.shape
                 whole_rows = rows if of_kernel is None else rows * SYMMETRIES
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])
@@ -64,25 +69,25 @@ class ConvMuon(torch.optim.Optimizer):
                 kernel.grad = None
 
 
-def orthogonalise(matrices: Sequence[Tensor], moves: Sequence[Tensor | None]) -> list[Tensor]:
+def orthogonalise(matrices: Sequence[Tensor], permutations: Sequence[Tensor | None]) -> list[Tensor]:
     """Matrices [m, n] with their singular vectors kept and their singular values moved near 1 (0.7 to 1.2).
 
-    moves: of each, for a shared kernel (see symmetry.kernel_moves); singular values are those of the matrix of all its
-    copies.
+    permutations: of each, for a shared kernel (see symmetry.kernel_permutations), whose singular values are those of
+    the matrix of all its copies; None for any other.
     """
     is_tall, wide = [], []
-    for matrix, of_kernel in zip(matrices, moves, strict=True):
+    for matrix, of_kernel in zip(matrices, permutations, strict=True):
         rows, columns = matrix.shape
         copies = 1 if of_kernel is None else SYMMETRIES
         # Only kernels of one pixel have a transpose that is a shared kernel again; others are hardly ever tall.
         is_tall.append(rows * copies > columns and (of_kernel is None or of_kernel.shape[1] == SYMMETRIES))
         lying = _transpose(matrix, of_kernel) if is_tall[-1] else matrix
         wide.append(lying / (lying.norm() * math.sqrt(copies)).clamp_min(1e-7))
-    moved = newton_schulz(wide, moves)
-    return [_transpose(one, m) if tall else one for one, m, tall in zip(moved, moves, is_tall, strict=True)]
+    moved = newton_schulz(wide, permutations)
+    return [_transpose(one, m) if tall else one for one, m, tall in zip(moved, permutations, is_tall, strict=True)]
 
 
-def newton_schulz(matrices: Sequence[Tensor], moves: Sequence[Tensor | None]) -> list[Tensor]:
+def newton_schulz(matrices: Sequence[Tensor], permutations: Sequence[Tensor | None]) -> list[Tensor]:
     """The iteration X <- (a + b G + c G^2) X with G = X X^T, on each X [m, n] of spectral norm 1 at most.
 
     X is multiplied twice instead of ten times: all factors a + b G + c G^2 are polynomials of the first Gram matrix,
@@ -91,13 +96,13 @@ def newton_schulz(matrices: Sequence[Tensor], moves: Sequence[Tensor | None]) ->
     Of a shared kernel x is the first copy, an eighth of the rows of X; G and Q are known from their first rows as well,
     and fall into small blocks (symmetry.to_blocks).
     """
-    wholes = [x if m is None else expand(x, m) for x, m in zip(matrices, moves, strict=True)]
+    wholes = [x if m is None else expand(x, m) for x, m in zip(matrices, permutations, strict=True)]
     grams = [x @ whole.T for x, whole in zip(matrices, wholes, strict=True)]
-    blocks = [(g[None],) if m is None else to_blocks(g) for g, m in zip(grams, moves, strict=True)]
+    blocks = [(g[None],) if m is None else to_blocks(g) for g, m in zip(grams, permutations, strict=True)]
     gathered = iter(_gather_factors([block for of_kernel in blocks for block in of_kernel]))
     return [
         (next(gathered)[0] if m is None else from_blocks(next(gathered), next(gathered))) @ whole
-        for whole, m in zip(wholes, moves, strict=True)
+        for whole, m in zip(wholes, permutations, strict=True)
     ]
 
 
@@ -130,6 +135,6 @@ def _gather_of_one_size(gram: Tensor) -> Tensor:
     return gram if product is None else product
 
 
-def _transpose(matrix: Tensor, moves: Tensor | None) -> Tensor:
+def _transpose(matrix: Tensor, permutations: Tensor | None) -> Tensor:
     """Of a shared kernel of one pixel too: its first copy to the first copy of the transposed one."""
-    return matrix.T if moves is None else expand(matrix, moves)[:, : matrix.shape[1] // SYMMETRIES].T
+    return matrix.T if permutations is None else expand(matrix, permutations)[:, : matrix.shape[1] // SYMMETRIES].T

@@ -37,9 +37,11 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
     """Muon for the kernels of convolutions, AdamW for all else; what is inherited moves at backbone_rate."""
     slow = settings.backbone_rate if inherited else 1.0
     kernels, others, heads = [], [], list(net.heads.parameters())
-    shared = {id(module.base): module.moves for module in net.modules() if isinstance(module, SharedConv)}
+    shared = {id(module.base): module.permutations for module in net.modules() if isinstance(module, SharedConv)}
     frozen = {
-        id(parameter) for stage in net.backbone.parts()[: settings.frozen_stages] for parameter in stage.parameters()
+        id(parameter)
+        for stage in net.backbone.list_stages()[: settings.frozen_stages]
+        for parameter in stage.parameters()
     }
     for name, parameter in net.backbone.named_parameters():
         if inherited and id(parameter) in frozen:
@@ -51,7 +53,7 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
     rate = settings.learning_rate
     return [
         ConvMuon(
-            [{"params": kernels, "moves": [shared.get(id(k)) for k in kernels], "lr": rate * MUON_RATE * slow}],
+            [{"params": kernels, "permutations": [shared.get(id(k)) for k in kernels], "lr": rate * MUON_RATE * slow}],
             lr=rate,
             weight_decay=settings.weight_decay,
         ),
@@ -69,7 +71,7 @@ def freeze(net: GalaxyNet, settings: TrainSettings, epoch: int, *, inherited: bo
     net.train()
     if not inherited:
         return
-    stages = net.backbone.parts()
+    stages = net.backbone.list_stages()
     still = len(stages) if epoch < settings.frozen_epochs else settings.frozen_stages
     for number, stage in enumerate(stages):
         stage.train(number >= still)
