@@ -21,8 +21,8 @@ from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study import unknown
-from convnet_galaxies.study.arms import ARMS
-from convnet_galaxies.study.results import FLAVOR_ARM, LEAKING
+from convnet_galaxies.study.results import FLAVOR_STRATEGY, LEAKING_SPLIT
+from convnet_galaxies.study.strategies import STRATEGIES
 from convnet_galaxies.study.unknown import Scored
 
 
@@ -36,7 +36,7 @@ def few_resamples() -> Iterator[None]:
 
 FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
 STRENGTH = {"scratch, stage 1": 1.5, "zoo, stage 1": 3.0}
-"""Distance of the mean logits of lenses and others; 2.0 for the arms not named."""
+"""Distance of the mean logits of lenses and others; 2.0 for the strategies not named."""
 
 
 def draw_scores(lens: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -71,23 +71,25 @@ def make_study(
     image_noise = draw_scores(lens, 0.0, rng)
     tables = []
 
-    def add(arm: str, fraction: float, seed: int, **columns: np.ndarray) -> None:
+    def add(strategy: str, fraction: float, seed: int, **columns: np.ndarray) -> None:
         labels = round(500 * fraction)
         tables.append(
-            cutouts.assign(arm=arm, seed=seed, fraction=fraction, labels=labels, label_lenses=labels // 20, **columns)
+            cutouts.assign(
+                strategy=strategy, seed=seed, fraction=fraction, labels=labels, label_lenses=labels // 20, **columns
+            )
         )
 
     for seed in range(seeds):
         for fraction in fractions:
-            for arm in ARMS:
+            for strategy in STRATEGIES:
                 # Most of the noise belongs to the image, as it does for nets of one kind: that is what pairing uses.
                 logit = np.log(image_noise / (1 - image_noise)) + 0.2 * rng.normal(size=len(lens))
-                score = 1 / (1 + np.exp(-(logit + STRENGTH.get(arm.name, 2.0) * (lens - 0.5))))
-                add(arm.name, fraction, seed, lens_probability=score)
-        add(LEAKING, 1.0, seed, lens_probability=draw_scores(lens, 4.0, rng))
+                score = 1 / (1 + np.exp(-(logit + STRENGTH.get(strategy.name, 2.0) * (lens - 0.5))))
+                add(strategy.name, fraction, seed, lens_probability=score)
+        add(LEAKING_SPLIT, 1.0, seed, lens_probability=draw_scores(lens, 4.0, rng))
         wrong = rng.random(len(lens)) < 0.2
         flavors = cutouts["flavor_label"].to_numpy()
-        add(FLAVOR_ARM, 1.0, seed, predicted_flavor=np.where(wrong, "dud", flavors))
+        add(FLAVOR_STRATEGY, 1.0, seed, predicted_flavor=np.where(wrong, "dud", flavors))
     folder.mkdir(parents=True, exist_ok=True)
     pd.concat(tables, ignore_index=True).to_parquet(folder / "predictions.parquet", index=False)
     plan = {

@@ -127,6 +127,6 @@ def test_another_score_takes_one_entry_and_arrives_in_text_json_comparison_study
     run, study = ((tmp_path / name).read_text("utf-8") for name in ("run.html", "study.html"))
     assert "Brier score" in run
     assert f"{score['value']:.4f}" in run
-    answers, _, arms = study.partition("Figures of every arm</h2>")
-    assert "Brier score" in answers  # compare_lenses
-    assert "Brier score" in arms
+    comparisons, _, strategies = study.partition("Scores of every training strategy</h2>")
+    assert "Brier score" in comparisons  # compare_lenses
+    assert "Brier score" in strategies

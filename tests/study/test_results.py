@@ -13,15 +13,15 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import score_lenses
-from convnet_galaxies.study.answers import Answer, conclude, phrase_answer
-from convnet_galaxies.study.arm_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import ARMS, QUESTIONS
 from convnet_galaxies.study.results import (
     StudyResults,
     read_predictions,
     read_results,
     summarize_study,
 )
+from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, STUDY_QUESTIONS
+from convnet_galaxies.study.strategy_comparisons import Comparison, conclude, phrase_comparison
+from convnet_galaxies.study.strategy_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
 from convnet_galaxies.study.study_report import study_report, write_results
 
 
@@ -34,25 +34,29 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResults]
 
 def test_every_question_is_answered_at_every_share_of_the_labels(study: tuple[Path, StudyResults]) -> None:
     _, results = study
-    assert {(one.question, one.fraction) for one in results.answers} == {
-        (question.text, fraction) for question in QUESTIONS for fraction in (0.2, 1.0)
+    assert {(one.question, one.fraction) for one in results.comparisons} == {
+        (question.text, fraction) for question in STUDY_QUESTIONS for fraction in (0.2, 1.0)
     }
-    assert {(one.arm, one.stage) for one in results.arms} == {
-        (arm.name, stage) for arm in ARMS for stage in (1, 2) if stage >= arm.stage
+    assert {(one.strategy, one.stage) for one in results.strategies} == {
+        (strategy.name, stage) for strategy in STRATEGIES for stage in (1, 2) if stage >= strategy.stage
     }
 
 
 def test_differences_are_the_means_over_seeds_of_those_of_scikit_learn(study: tuple[Path, StudyResults]) -> None:
     folder, results = study
     table = read_predictions(folder)
-    answer = next(one for one in results.answers if one.question == QUESTIONS[0].text and one.fraction == 1.0)
+    comparison = next(
+        one for one in results.comparisons if one.question == STUDY_QUESTIONS[0].text and one.fraction == 1.0
+    )
 
-    def auroc(arm: str, seed: int) -> float:
-        rows = table[(table["arm"] == arm) & (table["seed"] == seed) & (table["fraction"] == 1) & (table["stage"] == 1)]
+    def auroc(strategy: str, seed: int) -> float:
+        rows = table[
+            (table["strategy"] == strategy) & (table["seed"] == seed) & (table["fraction"] == 1) & (table["stage"] == 1)
+        ]
         return float(roc_auc_score(rows["lens"], rows["lens_probability"]))
 
     wanted = np.mean([auroc("zoo, stage 1", seed) - auroc("scratch, stage 1", seed) for seed in range(3)])
-    assert answer.differences["auroc"].value == pytest.approx(wanted, abs=1e-9)
+    assert comparison.differences["auroc"].value == pytest.approx(wanted, abs=1e-9)
 
 
 def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, StudyResults]) -> None:
@@ -62,26 +66,26 @@ def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, S
     assert first.startswith(
         "Starting from the Galaxy Zoo net instead of from scratch, on stage 1 the AUROC changes by +"
     )
-    for answer in results.answers:
-        if answer.question == QUESTIONS[0].text:
-            difference = answer.differences["auroc"]
+    for comparison in results.comparisons:
+        if comparison.question == STUDY_QUESTIONS[0].text:
+            difference = comparison.differences["auroc"]
             assert f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})" in first
 
 
-def make_answer(fraction: float, value: float, half: float, warning: str | None = None) -> Answer:
+def make_answer(fraction: float, value: float, half: float, warning: str | None = None) -> Comparison:
     figure = Estimate("auroc", value, value - half, value + half, 0.95, warning)
-    one = QUESTIONS[0]
-    return Answer(one.text, one.arm, one.other, one.stage, fraction, {"auroc": figure}, "")
+    one = STUDY_QUESTIONS[0]
+    return Comparison(one.text, one.strategy, one.other, one.stage, fraction, {"auroc": figure}, "")
 
 
 def test_the_conclusion_says_better_only_where_the_interval_does() -> None:
-    answers = [
+    comparisons = [
         make_answer(1.0, 0.01, 0.02),
         make_answer(0.2, 0.05, 0.02),
         make_answer(0.05, 0.06, 0.01, "few lenses"),
         make_answer(0.01, -0.05, 0.02),
     ]
-    sentence = conclude(answers)
+    sentence = conclude(comparisons)
     assert sentence.endswith(
         "+0.060 (0.050 to 0.070) at 5 % and -0.050 (-0.070 to -0.030) at 1 % of the labels: "
         "better at 20 %, worse at 1 %, not shown to differ at 100 % and 5 %."
@@ -91,7 +95,7 @@ def test_the_conclusion_says_better_only_where_the_interval_does() -> None:
 
 def test_a_real_gain_is_found_and_equal_arms_differ_by_nothing(study: tuple[Path, StudyResults]) -> None:
     _, results = study
-    by_question = {one.question: one for one in results.answers if one.fraction == 1.0}
+    by_question = {one.question: one for one in results.comparisons if one.fraction == 1.0}
     transfer = by_question["Does transfer help on stage 1?"]
     # Logits 1.5 and 3 apart with unit scatter: AUROC Phi(1.5 / sqrt 2) = 0.856 and Phi(3 / sqrt 2) = 0.983.
     assert transfer.differences["auroc"].low < 0.983 - 0.856 < transfer.differences["auroc"].high
@@ -104,11 +108,11 @@ def test_a_real_gain_is_found_and_equal_arms_differ_by_nothing(study: tuple[Path
 def test_the_answer_is_one_sentence() -> None:
     gain = Estimate("auroc", 0.012, 0.003, 0.021)
     assert (
-        phrase_answer(QUESTIONS[0], 1.0, gain)
+        phrase_comparison(STUDY_QUESTIONS[0], 1.0, gain)
         == "Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % of the labels: a gain."
     )
     few = Estimate("auroc", 0.2, 0.1, 0.3, warning="only 2 groups of the rarer class: the interval is rough")
-    assert phrase_answer(QUESTIONS[4], 0.05, few) == (
+    assert phrase_comparison(STUDY_QUESTIONS[4], 0.05, few) == (
         "Fine-tuning on stage 2 (the net from zoo) changes stage-2 AUROC by +0.200 (0.100 to 0.300) at 5 % of the "
         "labels: not settled (only 2 groups of the rarer class: the interval is rough)."
     )
@@ -117,32 +121,36 @@ def test_the_answer_is_one_sentence() -> None:
 def test_flavors_and_the_leaking_split_are_measured(study: tuple[Path, StudyResults]) -> None:
     folder, results = study
     table = read_predictions(folder)
-    rows = table[(table["arm"] == "flavors") & (table["stage"] == 1)]
+    rows = table[(table["strategy"] == "flavors") & (table["stage"] == 1)]
     assert results.flavors is not None
     assert results.flavors.names[0] == "dud"
     assert results.flavors.accuracy.value == pytest.approx((rows["flavor_label"] == rows["predicted_flavor"]).mean())
     assert sum(map(sum, results.flavors.counts)) == len(rows)
-    assert results.flattery is not None
-    assert results.flattery.difference["auroc"].low > 0
-    assert results.flattery.difference["log_loss"].high < 0
+    assert results.leakage is not None
+    assert results.leakage.difference["auroc"].low > 0
+    assert results.leakage.difference["log_loss"].high < 0
 
 
 def test_results_survive_their_file_and_hold_no_null(study: tuple[Path, StudyResults]) -> None:
     folder, results = study
     write_results(folder, results)
     assert read_results(folder) == results
-    arms = json.loads((folder / "results.json").read_text())["arms"]
-    assert all(figure["low"] <= figure["value"] <= figure["high"] for arm in arms for figure in arm["figures"].values())
+    strategies = json.loads((folder / "results.json").read_text())["strategies"]
+    assert all(
+        figure["low"] <= figure["value"] <= figure["high"]
+        for strategy in strategies
+        for figure in strategy["figures"].values()
+    )
     assert "Transfer changes stage-1 AUROC by +" in (folder / "results.txt").read_text()
 
 
 def test_an_unfinished_study_is_refused_and_unequal_images_are_named(tmp_path: Path) -> None:
     folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), seeds=2, fractions=(1.0,))
     table = pd.read_parquet(folder / "predictions.parquet")
-    one = (table["arm"] == "zoo, stage 1") & (table["seed"] == 1)
+    one = (table["strategy"] == "zoo, stage 1") & (table["seed"] == 1)
     table[~one | (np.arange(len(table)) % 2 == 0)].to_parquet(folder / "predictions.parquet")
     results = summarize_study(folder, n_resamples=50)
-    assert "Does transfer help on stage 1?" not in {answer.question for answer in results.answers}
+    assert "Does transfer help on stage 1?" not in {comparison.question for comparison in results.comparisons}
     assert any(remark.startswith("zoo, stage 1, stage 1, 100 % of the labels") for remark in results.remarks)
     (folder / "predictions.parquet").unlink()
     with pytest.raises(InputError, match=r"found no predictions.parquet, expected that of a finished study"):
@@ -155,12 +163,12 @@ def test_few_lenses_leave_a_wide_interval_and_nothing_settled(tmp_path: Path) ->
     both = [*cutouts.index[cutouts["stage"] == 1][:3], *cutouts.index[cutouts["stage"] == 2][:3]]
     cutouts.loc[both, "lens"] = 1.0
     results = summarize_study(make_study(tmp_path / "study", cutouts, fractions=(1.0,)), n_resamples=100)
-    assert len(results.answers) == len(QUESTIONS)
-    for answer in results.answers:
-        difference = answer.differences["auroc"]
+    assert len(results.comparisons) == len(STUDY_QUESTIONS)
+    for comparison in results.comparisons:
+        difference = comparison.differences["auroc"]
         assert -1 <= difference.low < -0.2
         assert 0.2 < difference.high <= 1
-        assert "not settled (only 2 groups of the rarer class" in answer.sentence
+        assert "not settled (only 2 groups of the rarer class" in comparison.sentence
 
 
 def test_one_seed_gives_the_figures_of_one_net_with_a_warning() -> None:
@@ -195,3 +203,19 @@ def test_unpaired_differences_add_their_variances() -> None:
     assert difference.high == pytest.approx(0.1 + np.hypot(0.02, 0.04))
     same = average_splits("x", [a, a, a])
     assert (same.value, same.low, same.high) == pytest.approx((a.value, a.low, a.high))
+
+
+def test_a_study_with_the_former_names_is_read(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), seeds=2, fractions=(1.0,))
+    results = summarize_study(folder, n_resamples=20)
+    assert results.leakage is not None
+    write_results(folder, results)
+    text = (folder / "results.json").read_text()
+    for former, key in FORMER_KEYS.items():
+        assert f'"{key}": ' in text
+        text = text.replace(f'"{key}": ', f'"{former}": ')
+    table = pd.read_parquet(folder / "predictions.parquet")
+    table.rename(columns={"strategy": "arm"}).to_parquet(folder / "predictions.parquet")
+    (folder / "results.json").write_text(text)
+    assert read_results(folder) == results
+    pd.testing.assert_frame_equal(read_predictions(folder), table)

@@ -1,4 +1,4 @@
-"""A whole study with tiny nets: every arm on one split, resumed where it was cut off."""
+"""A whole study with tiny nets: every strategy on one split, resumed where it was cut off."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from small_sets import make_lens_set, make_vote_set, tiny
 
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.study import study as module
-from convnet_galaxies.study.arms import ARMS, keep_share, study_parts
-from convnet_galaxies.study.results import FLAVOR_ARM, HONEST, LEAKING, summarize_study
+from convnet_galaxies.study.results import FLAVOR_STRATEGY, LEAKING_SPLIT, REFERENCE_STRATEGY, summarize_study
+from convnet_galaxies.study.strategies import STRATEGIES, keep_share, study_parts
 from convnet_galaxies.study.study import StudyPlan, run_study, study_jobs
 
 SETTINGS = tiny("split.train=0.5", "split.validation=0.1", "split.test=0.4")
@@ -58,14 +58,14 @@ def test_every_arm_predicts_the_same_held_out_images_but_the_leaking_one(finishe
     parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
     images = make_lens_set(160).table
     held_out = set(images["id"][(parts != "train") & images["lens"].notna().to_numpy()])
-    for (arm, _, _), rows in table.groupby(["arm", "seed", "fraction"]):
-        assert (set(rows["id"]) == held_out) == (arm != LEAKING)
-    assert set(table["arm"]) == {*(arm.name for arm in ARMS), FLAVOR_ARM, LEAKING}
+    for (strategy, _, _), rows in table.groupby(["strategy", "seed", "fraction"]):
+        assert (set(rows["id"]) == held_out) == (strategy != LEAKING_SPLIT)
+    assert set(table["strategy"]) == {*(strategy.name for strategy in STRATEGIES), FLAVOR_STRATEGY, LEAKING_SPLIT}
 
 
 def test_only_the_leaking_split_trains_on_fields_that_it_is_judged_on(finished: tuple[Path, list[str]]) -> None:
     folder = finished[0]
-    for name, leaks in ((HONEST, False), (LEAKING, True)):
+    for name, leaks in ((REFERENCE_STRATEGY, False), (LEAKING_SPLIT, True)):
         (job,) = (one for one in study_jobs(PLAN) if (one.name, one.seed, one.fraction) == (name, 0, 1.0))
         split = pd.read_parquet(folder / job.folder / "split.parquet")
         field = split["keys"].map(lambda keys: keys[0])
@@ -75,16 +75,18 @@ def test_only_the_leaking_split_trains_on_fields_that_it_is_judged_on(finished: 
 
 def test_scores_of_a_real_study_are_means_over_seeds_of_those_of_scikit_learn(finished: tuple[Path, list[str]]) -> None:
     results = summarize_study(finished[0], n_resamples=50)
-    assert len(results.answers) == 12
+    assert len(results.comparisons) == 12
     assert results.flavors is not None
-    assert results.flattery is not None
+    assert results.leakage is not None
     table = pd.read_parquet(finished[0] / "predictions.parquet")
-    for one in results.arms:
-        rows = table[(table["arm"] == one.arm) & (table["fraction"] == one.fraction) & (table["stage"] == one.stage)]
+    for one in results.strategies:
+        rows = table[
+            (table["strategy"] == one.strategy) & (table["fraction"] == one.fraction) & (table["stage"] == one.stage)
+        ]
         of_seeds = [seed_rows for _, seed_rows in rows.groupby("seed")]
         assert len(of_seeds) == PLAN.seeds
         by_seed = [roc_auc_score(of_seed["lens"], of_seed["lens_probability"]) for of_seed in of_seeds]
-        assert one.figures["auroc"].value == pytest.approx(np.mean(by_seed)), one.arm
+        assert one.figures["auroc"].value == pytest.approx(np.mean(by_seed)), one.strategy
 
 
 def test_another_plan_in_the_same_folder_is_refused(finished: tuple[Path, list[str]]) -> None:
@@ -147,9 +149,13 @@ def test_labels_are_counted_and_few_lenses_are_remarked_on(finished: tuple[Path,
     images = make_lens_set(160).table
     parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
     learned = images[(parts == "train") & (images["stage"] == 1).to_numpy()]["lens"].dropna()
-    (one,) = (arm for arm in results.arms if (arm.arm, arm.stage, arm.fraction) == (HONEST, 1, 1.0))
+    (one,) = (
+        strategy
+        for strategy in results.strategies
+        if (strategy.strategy, strategy.stage, strategy.fraction) == (REFERENCE_STRATEGY, 1, 1.0)
+    )
     assert (one.labels, one.label_lenses) == (len(learned), int(learned.sum()))
-    few = {arm.fraction for arm in results.arms if arm.label_lenses < 10}
+    few = {strategy.fraction for strategy in results.strategies if strategy.label_lenses < 10}
     assert few
     assert all(
         any(f"at {100 * share:g} % of the labels: trained on" in text for text in results.remarks) for share in few

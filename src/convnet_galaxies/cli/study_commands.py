@@ -56,7 +56,7 @@ def study(
     zoo: Annotated[Path, typer.Option("--zoo", help="Galaxy Zoo pack with votes.")],
     space_warps: Annotated[Path, typer.Option("--space-warps", help="Space Warps pack with both stages.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; goes on if it is there.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of every arm.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of every strategy.")] = 5,
     label_fractions: Annotated[
         str, typer.Option(metavar="F,...", help="Fractions of the training labels that nets learn from.")
     ] = "0.05,0.2,1",
@@ -69,9 +69,9 @@ def study(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare scratch, fine-tuning and transfer: all arms, at several numbers of labels, over several seeds.
+    """Compare training strategies: scratch, fine-tuning and transfer, at several numbers of labels, over several seeds.
 
-    One split keeps whole fields together for all arms; differences are paired. A study that was cut off goes on
+    One split keeps whole fields together for all strategies; differences are paired. A study that was cut off goes on
     where it was with the same command. `report` makes its page. Without --settings the net is a small one, for a few
     thousand images; with it, what the file does not name is as for `train`.
 

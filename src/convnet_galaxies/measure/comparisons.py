@@ -26,14 +26,14 @@ def compare_lenses(
 
     scores = scores_of("lens", baselines=False)
 
-    def of_arm(probability: np.ndarray) -> list[Statistic]:
+    def of_strategy(probability: np.ndarray) -> list[Statistic]:
         rows = [check_scores(truth, row, groups) for row in np.atleast_2d(np.asarray(probability, float))]
         return [make_lens_statistic(checked, row, groups, tuple(scores)) for checked, row in rows]
 
     return compare_seeds(
         tuple(scores),
-        of_arm(probability_a),
-        of_arm(probability_b),
+        of_strategy(probability_a),
+        of_strategy(probability_b),
         groups,
         seed=seed,
         level=level,

@@ -223,7 +223,7 @@ def compare_seeds(
     if n_seeds != len(statistics_b) or not n_seeds:
         raise UsageError(
             f"{', '.join(names)}: found {n_seeds} and {len(statistics_b)} seeds, expected equally many, at least one",
-            "train both arms with the same seeds",
+            "train both strategies with the same seeds",
         )
 
     def differ(counts: np.ndarray) -> np.ndarray:

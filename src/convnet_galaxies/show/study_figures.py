@@ -1,4 +1,4 @@
-"""Drawings of a study: AUROC by number of labels, and the differences that answer its questions."""
+"""Drawings of a study: AUROC by number of labels, and the differences that comparison its questions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from convnet_galaxies.blocks import Plot
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
-from convnet_galaxies.study.answers import Answer
-from convnet_galaxies.study.arms import count_lenses
-from convnet_galaxies.study.results import ArmFigures
+from convnet_galaxies.study.results import StrategyScores
+from convnet_galaxies.study.strategies import count_lenses
+from convnet_galaxies.study.strategy_comparisons import Comparison
 
 
-def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
-    """AUROC on one stage against the number of labels, a curve an arm; None without arms on that stage."""
-    of_stage = [one for one in arms if one.stage == stage]
+def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None:
+    """AUROC on one stage against the number of labels, a curve a strategy; None without strategies on that stage."""
+    of_stage = [one for one in strategies if one.stage == stage]
     if not of_stage:
         return None
-    names = list(dict.fromkeys(one.arm for one in of_stage))
+    names = list(dict.fromkeys(one.strategy for one in of_stage))
     labels = {one.fraction: {other.labels for other in of_stage if other.fraction == one.fraction} for one in of_stage}
     # Arms that were trained on another stage have other numbers of labels at one share.
     by_share = any(len(found) > 1 for found in labels.values())
@@ -27,7 +27,7 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
     with draw("share of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}") as drawing:
         axes = drawing.axes
         for number, name in enumerate(names):
-            rows = sorted((one for one in of_stage if one.arm == name), key=lambda one: one.fraction)
+            rows = sorted((one for one in of_stage if one.strategy == name), key=lambda one: one.fraction)
             at = [one.fraction if by_share else one.labels for one in rows]
             # Curves of a kind stand beside each other, so that their bars can be told apart.
             x = np.array(at) * 1.035 ** (number - (len(names) - 1) / 2)
@@ -66,18 +66,18 @@ def plot_labels(arms: Sequence[ArmFigures], stage: int) -> Plot | None:
     )
 
 
-def plot_answers(answers: Sequence[Answer], name: str = "auroc", label: str = "AUROC") -> Plot | None:
-    """Differences with their intervals, a line a question and share of the labels; None without answers."""
-    if not answers:
+def plot_comparisons(comparisons: Sequence[Comparison], name: str = "auroc", label: str = "AUROC") -> Plot | None:
+    """Differences with their intervals, a line a question and share of the labels; None without comparisons."""
+    if not comparisons:
         return None
-    questions = list(dict.fromkeys(answer.question for answer in answers))
-    shares = sorted({answer.fraction for answer in answers}, reverse=True)
+    questions = list(dict.fromkeys(comparison.question for comparison in comparisons))
+    shares = sorted({comparison.fraction for comparison in comparisons}, reverse=True)
     named: set[float] = set()
     with draw(f"difference of {label}", "", height_in=0.8 + 0.55 * len(questions)) as drawing:
         axes = drawing.axes
-        for answer in answers:
-            number, figure = shares.index(answer.fraction), answer.differences[name]
-            y = questions.index(answer.question) + 0.22 * (number - (len(shares) - 1) / 2)
+        for comparison in comparisons:
+            number, figure = shares.index(comparison.fraction), comparison.differences[name]
+            y = questions.index(comparison.question) + 0.22 * (number - (len(shares) - 1) / 2)
             is_settled = figure.low * figure.high > 0 and not figure.warning
             color = COLORS[number % len(COLORS)]
             axes.plot([figure.low, figure.high], [y, y], color=color, linewidth=1.4)
@@ -87,15 +87,15 @@ def plot_answers(answers: Sequence[Answer], name: str = "auroc", label: str = "A
                 MARKERS[number % len(MARKERS)],
                 color=color,
                 markerfacecolor=color if is_settled else "white",
-                label=None if answer.fraction in named else f"{100 * answer.fraction:g} % of the labels",
+                label=None if comparison.fraction in named else f"{100 * comparison.fraction:g} % of the labels",
             )
-            named.add(answer.fraction)
+            named.add(comparison.fraction)
         axes.axvline(0, color="black", linewidth=0.9)
         axes.set_yticks(range(len(questions)), [textwrap.fill(text, 22) for text in questions], fontsize=7.5)
         axes.set_ylim(len(questions) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         drawing.legend("best")
-    words = "; ".join(answer.sentence for answer in answers) if name == "auroc" else ""
+    words = "; ".join(comparison.sentence for comparison in comparisons) if name == "auroc" else ""
     return drawing.plot(
         f"Differences of {label}. {words}",
         f"What each step changes in {label}, paired by image, resample and seed; 95 % intervals. Filled: the interval "

@@ -18,12 +18,12 @@ from convnet_galaxies.show.figures import plot_confusion, plot_roc
 from convnet_galaxies.show.galleries import lens_galleries
 from convnet_galaxies.show.lens_sections import Survey, flavor_survey_table
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
-from convnet_galaxies.show.study_figures import plot_answers, plot_labels
-from convnet_galaxies.study.answers import stack_seeds
+from convnet_galaxies.show.study_figures import plot_comparisons, plot_labels
 from convnet_galaxies.study.results import StudyResults, read_predictions, read_results
-from convnet_galaxies.study.study_report import ANSWERS, ARMS, study_report
+from convnet_galaxies.study.strategy_comparisons import stack_seeds
+from convnet_galaxies.study.study_report import ANSWERS, STRATEGY_SCORES, study_report
 
-GALLERY_ARM, GALLERY_STAGE = "zoo, stage 1", 1
+GALLERY_STRATEGY, GALLERY_STAGE = "zoo, stage 1", 1
 
 
 def study_page(folder: Path, *, pack: Path | None = None) -> Page:
@@ -34,28 +34,30 @@ def study_page(folder: Path, *, pack: Path | None = None) -> Page:
     if images is not None:
         _require_same(images, table, source)
     plan = json.loads((folder / "study.json").read_text("utf-8"))
-    most = max((one.fraction for one in results.arms), default=1.0)
+    most = max((one.fraction for one in results.strategies), default=1.0)
     pictures: dict[str, list[Block | None]] = {}
-    if results.answers:
-        pictures[ANSWERS] = [plot_answers(results.answers)]
-    if results.arms:
-        pictures[ARMS] = _plot_arms(results, table, most)
+    if results.comparisons:
+        pictures[ANSWERS] = [plot_comparisons(results.comparisons)]
+    if results.strategies:
+        pictures[STRATEGY_SCORES] = _plot_strategies(results, table, most)
     if results.flavors:
         pictures[TITLES["flavor"]] = [
             plot_confusion(results.flavors),
             flavor_survey_table(results.flavors, Survey()),
         ]
-    galleries = section(f"Images ({GALLERY_ARM})", _galleries(images, table, most))
+    galleries = section(f"Images ({GALLERY_STRATEGY})", _galleries(images, table, most))
     return study_report(results).illustrate(pictures, [galleries, _provenance(folder, results, plan, images, source)])
 
 
-def _plot_arms(results: StudyResults, table: pd.DataFrame, most: float) -> list[Block | None]:
-    blocks: list[Block | None] = [plot_labels(results.arms, 1), plot_labels(results.arms, 2)]
+def _plot_strategies(results: StudyResults, table: pd.DataFrame, most: float) -> list[Block | None]:
+    blocks: list[Block | None] = [plot_labels(results.strategies, 1), plot_labels(results.strategies, 2)]
     for stage in (1, 2):
         curves = {}
-        for arm in dict.fromkeys(one.arm for one in results.arms if one.stage == stage and one.fraction == most):
-            truth, probability, _ = stack_seeds(table, arm, most, stage)
-            curves[arm] = truth, probability.mean(axis=0)
+        for strategy in dict.fromkeys(
+            one.strategy for one in results.strategies if one.stage == stage and one.fraction == most
+        ):
+            truth, probability, _ = stack_seeds(table, strategy, most, stage)
+            curves[strategy] = truth, probability.mean(axis=0)
         if curves:
             drawing = plot_roc(curves)
             caption = f"Stage {stage}, mean probability of all seeds. {drawing.caption}"
@@ -67,10 +69,10 @@ def _galleries(images: ImageSet | None, table: pd.DataFrame, most: float) -> lis
     if images is None:
         return [Text("The galleries need the pixels: give --pack, the pack of the cutouts.")]
     try:
-        truth, probability, _ = stack_seeds(table, GALLERY_ARM, most, GALLERY_STAGE)
+        truth, probability, _ = stack_seeds(table, GALLERY_STRATEGY, most, GALLERY_STAGE)
     except InputError as error:
         return [Text(f"No galleries: {error.message}.", True)]
-    rows = table[(table["arm"] == GALLERY_ARM) & (table["stage"].astype(float) == GALLERY_STAGE)]
+    rows = table[(table["strategy"] == GALLERY_STRATEGY) & (table["stage"].astype(float) == GALLERY_STAGE)]
     ids = np.sort(rows.loc[rows["fraction"] == most, "id"].unique())
     where = pd.Series(np.arange(len(images)), index=images.table["id"]).loc[ids].to_numpy()
     chosen = images.table.iloc[where].reset_index(drop=True)

@@ -26,9 +26,9 @@ from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
-from convnet_galaxies.study.arms import study_parts
 from convnet_galaxies.study.first_look import FirstLook, look_first
 from convnet_galaxies.study.machine import Machine
+from convnet_galaxies.study.strategies import study_parts
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.training.fit import fit
 

@@ -1,11 +1,12 @@
-"""What a study found: figures of each arm, the paired answers to its questions, flavors, and what leaking flatters."""
+"""Results of a study: scores of each strategy, paired comparisons, flavors, and the effect of a leaking split."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -17,12 +18,12 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.model.targets import FLAVORS
-from convnet_galaxies.study.answers import Answer, answer_question, conclude, stack_seeds
-from convnet_galaxies.study.arm_scores import average_splits, score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import ARMS, QUESTIONS, count_lenses
+from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, STUDY_QUESTIONS, count_lenses
+from convnet_galaxies.study.strategy_comparisons import Comparison, compare_strategies, conclude, stack_seeds
+from convnet_galaxies.study.strategy_scores import average_splits, score_seeds, subtract_unpaired
 
-LEAKING, FLAVOR_ARM = "leaking random split", "flavors"
-HONEST = "scratch, stage 1"
+LEAKING_SPLIT, FLAVOR_STRATEGY = "leaking random split", "flavors"
+REFERENCE_STRATEGY = "scratch, stage 1"
 FEW_LENSES = 10
 RESULTS, TEXT, PREDICTIONS = "results.json", "results.txt", "predictions.parquet"
 
@@ -34,14 +35,14 @@ class _Sampling(TypedDict):
 
 
 @dataclass(frozen=True)
-class ArmFigures:
-    """Figures of one arm at one share of the labels on the held-out images of one stage.
+class StrategyScores:
+    """Scores of one training strategy at one share of the labels on the held-out images of one stage.
 
     labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them.
     figures: by the names of the lens scores; the interval holds groups and seeds.
     """
 
-    arm: str
+    strategy: str
     stage: int
     fraction: float
     labels: int
@@ -53,11 +54,11 @@ class ArmFigures:
 
 
 @dataclass(frozen=True)
-class Flattery:
-    """Figures on stage 1 from a split by cutout, those from whole fields, and the first minus the second."""
+class SplitLeakage:
+    """Scores on stage 1 from a split by cutout, those from whole fields, and the first minus the second."""
 
     leaking: dict[str, Estimate]
-    honest: dict[str, Estimate]
+    reference: dict[str, Estimate]
     difference: dict[str, Estimate]
 
 
@@ -70,10 +71,10 @@ class StudyResults:
     sources: paths of the packs, by what they are, where they were given. remarks: what could not be measured and why.
     """
 
-    arms: tuple[ArmFigures, ...]
-    answers: tuple[Answer, ...]
+    strategies: tuple[StrategyScores, ...]
+    comparisons: tuple[Comparison, ...]
     flavors: FlavorScores | None
-    flattery: Flattery | None
+    leakage: SplitLeakage | None
     sources: dict[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     sentence: str = ""
@@ -93,65 +94,71 @@ def summarize_study(
     sources: Mapping[str, Path] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StudyResults:
-    """Figures and answers from a study's predictions. Raises InputError when they are missing or damaged."""
+    """Scores and comparisons from a study's predictions. Raises InputError when they are missing or damaged."""
     table = read_predictions(folder)
-    lens = table[~table["arm"].isin([LEAKING, FLAVOR_ARM])]
-    seeds_of = lens.groupby(["arm", "fraction"])["seed"].nunique()
+    lens = table[~table["strategy"].isin([LEAKING_SPLIT, FLAVOR_STRATEGY])]
+    seeds_of = lens.groupby(["strategy", "fraction"])["seed"].nunique()
     settings = _Sampling(seed=seed, level=level, n_resamples=n_resamples)
     remarks: list[str] = []
-    arms, answers = [], []
+    strategies, comparisons = [], []
     fractions = sorted(lens["fraction"].unique(), reverse=True)
-    tasks = [(arm, fraction, stage) for fraction in fractions for arm in ARMS for stage in (1, 2) if stage >= arm.stage]
-    asked = [(question, fraction) for fraction in fractions for question in QUESTIONS]
-    for number, (arm, fraction, stage) in enumerate(tasks):
+    tasks = [
+        (strategy, fraction, stage)
+        for fraction in fractions
+        for strategy in STRATEGIES
+        for stage in (1, 2)
+        if stage >= strategy.stage
+    ]
+    asked = [(question, fraction) for fraction in fractions for question in STUDY_QUESTIONS]
+    for number, (strategy, fraction, stage) in enumerate(tasks):
         _tell(progress, number, len(tasks) + len(asked))
-        if (arm.name, fraction) not in seeds_of.index:
+        if (strategy.name, fraction) not in seeds_of.index:
             continue
         try:
-            truth, probability, groups = stack_seeds(lens, arm.name, fraction, stage)
+            truth, probability, groups = stack_seeds(lens, strategy.name, fraction, stage)
             figures = score_seeds(truth, probability, groups, **settings)
         except InputError as error:
-            remarks.append(f"{arm.name}, stage {stage}, {100 * fraction:.0f} % of the labels: {error.message}")
+            remarks.append(f"{strategy.name}, stage {stage}, {100 * fraction:.0f} % of the labels: {error.message}")
             continue
-        of_arm = lens[(lens["arm"] == arm.name) & (lens["fraction"] == fraction)].iloc[0]
-        arms.append(
-            ArmFigures(
-                arm.name,
+        of_strategy = lens[(lens["strategy"] == strategy.name) & (lens["fraction"] == fraction)].iloc[0]
+        strategies.append(
+            StrategyScores(
+                strategy.name,
                 stage,
                 float(fraction),
-                int(of_arm["labels"]),
-                int(of_arm["label_lenses"]),
+                int(of_strategy["labels"]),
+                int(of_strategy["label_lenses"]),
                 len(probability),
                 len(truth),
                 int(truth.sum()),
                 figures,
             )
         )
-    remarks += remark_on_labels(arms)
+    remarks += remark_on_labels(strategies)
     for number, (question, fraction) in enumerate(asked):
         _tell(progress, len(tasks) + number, len(tasks) + len(asked))
-        if not {(question.arm, fraction), (question.other, fraction)} <= set(seeds_of.index):
+        if not {(question.strategy, fraction), (question.other, fraction)} <= set(seeds_of.index):
             continue
         try:
-            answers.append(answer_question(lens, question, float(fraction), **settings))
+            comparisons.append(compare_strategies(lens, question, float(fraction), **settings))
         except InputError as error:
             remarks.append(f"{question.text} ({100 * fraction:.0f} % of the labels): {error.message}")
-    flavors = confuse_arm(table[table["arm"] == FLAVOR_ARM], seed=seed, level=level)
-    flattery = measure_flattery(table, **settings)
+    flavors = confuse_strategy(table[table["strategy"] == FLAVOR_STRATEGY], seed=seed, level=level)
+    leakage = measure_leakage(table, **settings)
     named = {name: str(path.resolve()) for name, path in (sources or {}).items()}
     return StudyResults(
-        tuple(arms), tuple(answers), flavors, flattery, named, tuple(remarks), sentence=conclude(answers)
+        tuple(strategies), tuple(comparisons), flavors, leakage, named, tuple(remarks), sentence=conclude(comparisons)
     )
 
 
-def remark_on_labels(arms: Sequence[ArmFigures]) -> list[str]:
+def remark_on_labels(strategies: Sequence[StrategyScores]) -> list[str]:
     """What was learned from fewer than FEW_LENSES lenses: the intervals do not know of another draw of these."""
     found: dict[tuple[float, int, int], list[str]] = {}
-    for one in arms:
+    for one in strategies:
         if one.label_lenses < FEW_LENSES:
             names = found.setdefault((one.fraction, one.label_lenses, one.labels), [])
-            if one.arm not in names:
-                names.append(one.arm)
+            if one.strategy not in names:
+                names.append(one.strategy)
     return [
         f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {count_lenses(lenses)} "
         f"among {labels} cutouts; others of the kind might have taught something else, "
@@ -168,15 +175,26 @@ def read_predictions(folder: Path) -> pd.DataFrame:
             f"{folder}: found no {PREDICTIONS}, expected that of a finished study",
             "let `study` finish: the same command goes on where it was",
         )
-    table = read_table(path)
-    columns = ("id", "group", "lens", "stage", "arm", "seed", "fraction", "labels", "label_lenses", "lens_probability")
+    table = read_table(path).rename(columns=FORMER_KEYS)
+    columns = (
+        "id",
+        "group",
+        "lens",
+        "stage",
+        "strategy",
+        "seed",
+        "fraction",
+        "labels",
+        "label_lenses",
+        "lens_probability",
+    )
     missing = [column for column in columns if column not in table]
     if missing:
         raise InputError(f"{path}: found no column {missing[0]}, expected that of a study", "run `study` again")
     return table
 
 
-def confuse_arm(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:
+def confuse_strategy(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:
     """Confusion of the flavor nets on stage 1, all seeds added; None without them."""
     rows = table[table["stage"].astype(float) == 1] if len(table) else table
     if not len(rows) or "predicted_flavor" not in rows or rows["group"].nunique() < 2:
@@ -187,9 +205,9 @@ def confuse_arm(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores
     return confuse_flavors(truth, predicted, rows["group"].to_numpy(), names=names, seed=seed, level=level)
 
 
-def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resamples: int) -> Flattery | None:
-    """How much a random split by cutout flatters on stage 1; None when one side is missing or lacks a class."""
-    leaking = table[(table["arm"] == LEAKING) & (table["stage"].astype(float) == 1)]
+def measure_leakage(table: pd.DataFrame, *, seed: int, level: float, n_resamples: int) -> SplitLeakage | None:
+    """Estimate how much a random split by cutout flatters on stage 1; None when a side is missing or lacks a class."""
+    leaking = table[(table["strategy"] == LEAKING_SPLIT) & (table["stage"].astype(float) == 1)]
     by_split = []
     try:
         for _, rows in leaking.groupby("seed"):
@@ -197,14 +215,16 @@ def measure_flattery(table: pd.DataFrame, *, seed: int, level: float, n_resample
             by_split.append(score_lenses(*columns, seed=seed, level=level, n_resamples=n_resamples))
         if not by_split:
             return None
-        truth, probability, groups = stack_seeds(table, HONEST, 1.0, 1)
-        honest = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
+        truth, probability, groups = stack_seeds(table, REFERENCE_STRATEGY, 1.0, 1)
+        reference = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
     except InputError:
         return None
-    most = {name: SCORES[name].most for name in honest}
-    flattered = {name: average_splits(name, [one[name] for one in by_split], most=most[name]) for name in honest}
-    difference = {name: subtract_unpaired(name, flattered[name], honest[name], most=most[name]) for name in honest}
-    return Flattery(flattered, honest, difference)
+    most = {name: SCORES[name].most for name in reference}
+    flattered = {name: average_splits(name, [one[name] for one in by_split], most=most[name]) for name in reference}
+    difference = {
+        name: subtract_unpaired(name, flattered[name], reference[name], most=most[name]) for name in reference
+    }
+    return SplitLeakage(flattered, reference, difference)
 
 
 def read_results(folder: Path) -> StudyResults:
@@ -213,11 +233,19 @@ def read_results(folder: Path) -> StudyResults:
     if not path.is_file() or (predictions.is_file() and predictions.stat().st_mtime > path.stat().st_mtime):
         return summarize_study(folder)
     try:
-        return TypeAdapter(StudyResults).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: is damaged ({error.errors()[0]['msg']})", "delete it; `report` makes it anew"
-        ) from None
+        tree = _rename_former(json.loads(path.read_bytes()))
+        return TypeAdapter(StudyResults).validate_json(json.dumps(tree))
+    except ValueError as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise InputError(f"{path}: is damaged ({reason})", "delete it; `report` makes it anew") from None
+
+
+def _rename_former(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_rename_former(inner) for inner in tree]
+    if isinstance(tree, dict):
+        return {FORMER_KEYS.get(key, key): _rename_former(inner) for key, inner in tree.items()}
+    return tree
 
 
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

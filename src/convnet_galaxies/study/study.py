@@ -1,4 +1,4 @@
-"""The user's plan, all arms at several numbers of labels and over several seeds, on the same leak-safe splits."""
+"""The user's plan, all strategies at several numbers of labels and over several seeds, on the same leak-safe splits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.settings import Settings, identify_settings
-from convnet_galaxies.study.arms import ARMS, Arm, keep_share, study_parts
+from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, Strategy, keep_share, study_parts
 from convnet_galaxies.training.fit import fit
 
 SPLIT_SEED = 0
-"""The split is the same for all training seeds, so that differences between arms are paired image by image."""
+"""The split is the same for all training seeds, so that differences between strategies are paired image by image."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Job:
     name: str
     seed: int
     fraction: float
-    arm: Arm | None
+    strategy: Strategy | None
 
     @property
     def folder(self) -> str:
@@ -61,9 +61,11 @@ def study_jobs(plan: StudyPlan) -> list[Job]:
     """All nets in the order in which they can be trained, those with all labels first."""
     jobs = [Job("zoo", seed, 1.0, None) for seed in range(plan.seeds)]
     for fraction in sorted(plan.fractions, reverse=True):
-        jobs += [Job(arm.name, seed, fraction, arm) for arm in ARMS for seed in range(plan.seeds)]
-    jobs += [Job("flavors", seed, 1.0, Arm("flavors", 1, "zoo")) for seed in range(plan.seeds)]
-    jobs += [Job("leaking random split", seed, 1.0, Arm("leaking random split", 1, None)) for seed in range(plan.seeds)]
+        jobs += [Job(strategy.name, seed, fraction, strategy) for strategy in STRATEGIES for seed in range(plan.seeds)]
+    jobs += [Job("flavors", seed, 1.0, Strategy("flavors", 1, "zoo")) for seed in range(plan.seeds)]
+    jobs += [
+        Job("leaking random split", seed, 1.0, Strategy("leaking random split", 1, None)) for seed in range(plan.seeds)
+    ]
     return jobs
 
 
@@ -79,9 +81,9 @@ def run_study(
 ) -> Path:
     """Train all nets and predict the held-out cutouts with each; returns the file of predictions.
 
-    Its columns are the images' id, group, lens, stage and flavors, the arm, seed and fraction of the net, labels and
-    label_lenses (what it was trained on in its last step: labelled images, and lenses among them), and its answer:
-    lens_probability or predicted_flavor.
+    Its columns are the images' id, group, lens, stage and flavors, the strategy, seed and fraction of the net, labels
+    and label_lenses (what it was trained on in its last step: labelled images, and lenses among them), and its
+    prediction: lens_probability or predicted_flavor.
 
     output: folder; a net whose predictions are there is not trained again, so a study that was cut off goes on where
         it was. Its ``study.json`` holds the plan; another plan for the same folder is refused.
@@ -95,21 +97,22 @@ def run_study(
             )
     parts = study_parts(lenses, settings.split.shares, seed=SPLIT_SEED)
     kept = {share: keep_share(parts, lenses.table, share, seed=SPLIT_SEED) for share in (*plan.fractions, 1.0)}
-    _settle(output, plan, settings, zoo, lenses, parts)
+    _require_same_study(output, plan, settings, zoo, lenses, parts)
     jobs = study_jobs(plan)
     for number, job in enumerate(jobs):
         if progress is not None:
             progress(number, len(jobs), f"{job.name}, {job.fraction:.0%} of the labels, seed {job.seed}")
         if not (output / job.folder / "predictions.parquet").is_file():
-            _do(job, zoo, lenses, kept[job.fraction], settings, output, plan, device)
+            _train_and_predict(job, zoo, lenses, kept[job.fraction], settings, output, plan, device)
     path = output / "predictions.parquet"
-    tables = [pd.read_parquet(output / job.folder / "predictions.parquet") for job in jobs if job.arm is not None]
+    files = [output / job.folder / "predictions.parquet" for job in jobs if job.strategy is not None]
+    tables = [pd.read_parquet(file).rename(columns=FORMER_KEYS) for file in files]
     with new_file(path, force=True) as temporary:
         pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
     return path
 
 
-def _do(  # one net: trained, and asked about the held-out cutouts
+def _train_and_predict(  # one net, and the held-out cutouts
     job: Job,
     zoo: ImageSet,
     lenses: ImageSet,
@@ -120,7 +123,7 @@ def _do(  # one net: trained, and asked about the held-out cutouts
     device: Device,
 ) -> None:
     run = RunFolder(output / job.folder)
-    if job.arm is None:
+    if job.strategy is None:
         if not run.is_finished:
             fit(
                 zoo,
@@ -140,10 +143,12 @@ def _do(  # one net: trained, and asked about the held-out cutouts
         )
     task = "flavor" if job.name == "flavors" else "lens"
     parent = None
-    if job.arm.parent is not None:
-        fraction = 1.0 if job.arm.parent == "zoo" else job.fraction
-        parent = output / Job(job.arm.parent, job.seed, fraction, None).folder
-    epochs = plan.fine_epochs if job.arm.stage == 2 and job.arm.parent not in (None, "zoo") else plan.lens_epochs
+    if job.strategy.parent is not None:
+        fraction = 1.0 if job.strategy.parent == "zoo" else job.fraction
+        parent = output / Job(job.strategy.parent, job.seed, fraction, None).folder
+    epochs = (
+        plan.fine_epochs if job.strategy.stage == 2 and job.strategy.parent not in (None, "zoo") else plan.lens_epochs
+    )
     if not run.is_finished:
         wanted = _with_epochs(settings, epochs, job.fraction, job.seed)
         fit(
@@ -152,20 +157,20 @@ def _do(  # one net: trained, and asked about the held-out cutouts
             run.path,
             tasks=(task,),
             parent=parent,
-            stage=job.arm.stage,
+            stage=job.strategy.stage,
             parts=parts,
             device=device,
             force=True,
         )
-    # Validation is held out as well: an arm has one validation, after its last epoch, and nothing is chosen by it.
+    # Validation is held out as well: a strategy has one validation, after its last epoch, and nothing is chosen by it.
     held_out = np.isin(parts, ("validation", "test"))
     rows = np.flatnonzero(held_out & lenses.table["lens"].notna().to_numpy())
     predictor = Predictor(run.path, device=device, views=plan.views, with_familiarity=False)  # type: ignore[arg-type]
     answer = predictor.predict_set(lenses, rows).tasks[task]
     table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
-    learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.arm.stage)].dropna()
+    learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.strategy.stage)].dropna()
     table = table.assign(
-        arm=job.name,
+        strategy=job.name,
         seed=job.seed,
         fraction=job.fraction,
         labels=len(learned),
@@ -185,7 +190,7 @@ def _with_epochs(settings: Settings, epochs: int, fraction: float, seed: int) ->
     return settings.model_copy(update={"train": train, "seed": seed})
 
 
-def _settle(
+def _require_same_study(
     output: Path, plan: StudyPlan, settings: Settings, zoo: ImageSet, lenses: ImageSet, parts: np.ndarray
 ) -> None:
     # Arms are paired image by image, so a study goes on with the same images in the same parts only.

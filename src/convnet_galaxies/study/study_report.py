@@ -10,10 +10,10 @@ from convnet_galaxies.data.output import new_file, write_json
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
-from convnet_galaxies.study.arms import count_lenses
-from convnet_galaxies.study.results import RESULTS, TEXT, ArmFigures, StudyResults
+from convnet_galaxies.study.results import RESULTS, TEXT, StrategyScores, StudyResults
+from convnet_galaxies.study.strategies import count_lenses
 
-ANSWERS, ARMS, LEAKAGE = "Answers", "Figures of every arm", "What a leaking split flatters"
+ANSWERS, STRATEGY_SCORES, LEAKAGE = "Answers", "Scores of every training strategy", "What a leaking split flatters"
 FIRST_CARDS = (("scratch, stage 1", 1), ("zoo, stage 1", 1), ("zoo, stage 1, stage 2", 2))
 """Arms whose AUROC comes first, each on one stage."""
 
@@ -30,26 +30,32 @@ PUBLISHED_NOTE = (
 
 
 def study_report(results: StudyResults) -> Page:
-    """Return the answer in one sentence, all answers, the scores of every arm, flavors, the leaking split, remarks."""
-    most = max((one.fraction for one in results.arms), default=1.0)
-    seeds = max((one.seeds for one in results.arms), default=0)
+    """Return the answer in one sentence, all comparisons, the scores of every strategy, flavors, the leaking split."""
+    most = max((one.fraction for one in results.strategies), default=1.0)
+    seeds = max((one.seeds for one in results.strategies), default=0)
     lead = (
         *filter(None, [results.sentence]),
-        f"{seeds} training seed{'s' * (seeds != 1)} of every arm on one split that keeps whole fields and image files "
-        "together across both stages; differences are paired by image and seed.",
+        f"{seeds} training seed{'s' * (seeds != 1)} of every strategy on one split that keeps whole fields and image "
+        "files together across both stages; differences are paired by image and seed.",
     )
     cards = tuple(
-        Card(f"AUROC on stage {stage}", f"{found.value:.4f}", f"{found.span('.4f')}; {arm}")
-        for arm, stage in FIRST_CARDS
+        Card(f"AUROC on stage {stage}", f"{found.value:.4f}", f"{found.span('.4f')}; {strategy}")
+        for strategy, stage in FIRST_CARDS
         for found in (
-            one.figures["auroc"] for one in results.arms if (one.arm, one.stage, one.fraction) == (arm, stage, most)
+            one.figures["auroc"]
+            for one in results.strategies
+            if (one.strategy, one.stage, one.fraction) == (strategy, stage, most)
         )
     )
-    tables = [_arm_table(rows, stage) for stage in (1, 2) if (rows := [a for a in results.arms if a.stage == stage])]
-    on_stage_1 = {one.arm: one.figures for one in results.arms if one.stage == 1 and one.fraction == most}
+    tables = [
+        _strategy_table(rows, stage)
+        for stage in (1, 2)
+        if (rows := [a for a in results.strategies if a.stage == stage])
+    ]
+    on_stage_1 = {one.strategy: one.figures for one in results.strategies if one.stage == 1 and one.fraction == most}
     found = [
-        section(ANSWERS, _answer_blocks(results)),
-        section(ARMS, tables),
+        section(ANSWERS, _comparison_blocks(results)),
+        section(STRATEGY_SCORES, tables),
         section("Published figures", [_published_table(on_stage_1)] if on_stage_1 else []),
         section(LEAKAGE, [_leakage_table(results)]),
         section(TITLES["flavor"], score_tables(results.flavors) if results.flavors else []),
@@ -64,35 +70,35 @@ def write_results(folder: Path, results: StudyResults) -> None:
         temporary.write_text(study_report(results).text() + "\n", "utf-8")
 
 
-def _answer_blocks(results: StudyResults) -> list[Block]:
+def _comparison_blocks(results: StudyResults) -> list[Block]:
     blocks: list[Block] = []
-    for question in dict.fromkeys(answer.question for answer in results.answers):
-        answers = [answer for answer in results.answers if answer.question == question]
-        first = answers[0]
+    for question in dict.fromkeys(comparison.question for comparison in results.comparisons):
+        comparisons = [comparison for comparison in results.comparisons if comparison.question == question]
+        first = comparisons[0]
         shown = [name for name in scores_of("lens", baselines=False) if name in first.differences]
         blocks.append(
             Table(
-                f"{question} {first.arm} minus {first.other}, on stage {first.stage}",
+                f"{question} {first.strategy} minus {first.other}, on stage {first.stage}",
                 ("labels", *(SCORES[name].label for name in shown)),
                 tuple(
                     (f"{100 * one.fraction:g} %", *(f"{one.differences[name]:+.3f}" for name in shown))
-                    for one in answers
+                    for one in comparisons
                 ),
-                star_notes(estimate for one in answers for estimate in one.differences.values()),
+                star_notes(estimate for one in comparisons for estimate in one.differences.values()),
             )
         )
-        blocks.append(Text(" ".join(one.sentence for one in answers)))
+        blocks.append(Text(" ".join(one.sentence for one in comparisons)))
     return [*blocks, *(Text(remark, True) for remark in results.remarks)]
 
 
-def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
+def _strategy_table(rows: list[StrategyScores], stage: int) -> Table:
     shown = [name for name in scores_of("lens", baselines=False) if all(name in one.figures for one in rows)]
     return Table(
         f"Stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} held-out images",
-        ("arm", "labels", "seeds", *(SCORES[name].label for name in shown)),
+        ("training strategy", "labels", "seeds", *(SCORES[name].label for name in shown)),
         tuple(
             (
-                one.arm,
+                one.strategy,
                 f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
                 one.seeds,
                 *(f"{one.figures[name]:.3f}" for name in shown),
@@ -110,21 +116,26 @@ def _arm_table(rows: list[ArmFigures], stage: int) -> Table:
 def _published_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
     names = ("accuracy", "log_loss", "auroc")
     rows: list[tuple[str, ...]] = [(*row, "") for row in PUBLISHED]
-    rows += [(arm, *(f"{one[name]:.3f}" for name in names)) for arm, one in scores.items()]
+    rows += [(strategy, *(f"{one[name]:.3f}" for name in names)) for strategy, one in scores.items()]
     always = next(iter(scores.values()))["always_no_accuracy"]
     rows.append(("always answering no", f"{always:.3f}", "", "0.500"))
     return Table("Stage 1", ("", *(SCORES[name].label for name in names)), tuple(rows), (PUBLISHED_NOTE,))
 
 
 def _leakage_table(results: StudyResults) -> Table | None:
-    found = results.flattery
+    found = results.leakage
     if found is None:
         return None
     return Table(
         "Stage 1, from scratch, all labels",
         ("", "random split by cutout", "whole fields held out", "difference"),
         tuple(
-            (score.label, f"{found.leaking[name]:.3f}", f"{found.honest[name]:.3f}", f"{found.difference[name]:+.3f}")
+            (
+                score.label,
+                f"{found.leaking[name]:.3f}",
+                f"{found.reference[name]:.3f}",
+                f"{found.difference[name]:+.3f}",
+            )
             for name, score in scores_of("lens", baselines=False).items()
             if name in found.difference
         ),

@@ -1,4 +1,4 @@
-"""The arms of the study: what is trained on what, starting from what."""
+"""Training strategies of the study: what is trained on what, starting from what."""
 
 from __future__ import annotations
 
@@ -11,12 +11,21 @@ import pandas as pd
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.errors import InputError, UsageError
 
+FORMER_KEYS = {
+    "arm": "strategy",
+    "arms": "strategies",
+    "answers": "comparisons",
+    "flattery": "leakage",
+    "honest": "reference",
+}
+"""Columns of predictions and keys of results.json that had another name; folders of studies may still hold them."""
+
 
 @dataclass(frozen=True)
-class Arm:
-    """One way to a lens finder.
+class Strategy:
+    """A training strategy: one way to a lens finder.
 
-    name: as it is printed. stage: of the images it is trained on. parent: name of the arm that it starts from,
+    name: as it is printed. stage: of the images it is trained on. parent: name of the strategy that it starts from,
     ``zoo`` for the Galaxy Zoo net, None for scratch.
     """
 
@@ -25,41 +34,43 @@ class Arm:
     parent: str | None
 
 
-ARMS: tuple[Arm, ...] = (
-    Arm("scratch, stage 1", 1, None),
-    Arm("zoo, stage 1", 1, "zoo"),
-    Arm("scratch, stage 1, stage 2", 2, "scratch, stage 1"),
-    Arm("zoo, stage 1, stage 2", 2, "zoo, stage 1"),
-    Arm("scratch, stage 2 alone", 2, None),
-    Arm("zoo, stage 2 alone", 2, "zoo"),
+STRATEGIES: tuple[Strategy, ...] = (
+    Strategy("scratch, stage 1", 1, None),
+    Strategy("zoo, stage 1", 1, "zoo"),
+    Strategy("scratch, stage 1, stage 2", 2, "scratch, stage 1"),
+    Strategy("zoo, stage 1, stage 2", 2, "zoo, stage 1"),
+    Strategy("scratch, stage 2 alone", 2, None),
+    Strategy("zoo, stage 2 alone", 2, "zoo"),
 )
 """Parents stand before their children."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """A comparison that the study answers: is arm better than other on the held-out images of a stage?"""
+class StudyQuestion:
+    """A question of the study: is strategy better than other on the held-out images of a stage?"""
 
     text: str
-    arm: str
+    strategy: str
     other: str
     stage: int
 
 
-QUESTIONS: tuple[Question, ...] = (
-    Question("Does transfer help on stage 1?", "zoo, stage 1", "scratch, stage 1", 1),
-    Question("Does transfer help on stage 2 after stage 1?", "zoo, stage 1, stage 2", "scratch, stage 1, stage 2", 2),
-    Question("Does transfer help on stage 2 alone?", "zoo, stage 2 alone", "scratch, stage 2 alone", 2),
-    Question(
+STUDY_QUESTIONS: tuple[StudyQuestion, ...] = (
+    StudyQuestion("Does transfer help on stage 1?", "zoo, stage 1", "scratch, stage 1", 1),
+    StudyQuestion(
+        "Does transfer help on stage 2 after stage 1?", "zoo, stage 1, stage 2", "scratch, stage 1, stage 2", 2
+    ),
+    StudyQuestion("Does transfer help on stage 2 alone?", "zoo, stage 2 alone", "scratch, stage 2 alone", 2),
+    StudyQuestion(
         "Does fine-tuning on stage 2 help the net from scratch?", "scratch, stage 1, stage 2", "scratch, stage 1", 2
     ),
-    Question("Does fine-tuning on stage 2 help the net from zoo?", "zoo, stage 1, stage 2", "zoo, stage 1", 2),
-    Question("Does stage 1 help stage 2?", "scratch, stage 1, stage 2", "scratch, stage 2 alone", 2),
+    StudyQuestion("Does fine-tuning on stage 2 help the net from zoo?", "zoo, stage 1, stage 2", "zoo, stage 1", 2),
+    StudyQuestion("Does stage 1 help stage 2?", "scratch, stage 1, stage 2", "scratch, stage 2 alone", 2),
 )
 
 
 def study_parts(images: ImageSet, shares: Sequence[float], *, seed: int) -> np.ndarray:
-    """Part of each image (str [n]) for all arms: whole groups across both stages, each kind of group dealt apart.
+    """Part of each image (str [n]) for all strategies: whole groups across both stages, each kind of group split apart.
 
     Raises InputError when the training or the held-out part of a stage lacks lenses or others.
     """

@@ -1,4 +1,4 @@
-"""Lens figures of one arm over several training seeds, with intervals that hold both groups and seeds."""
+"""Lens figures of one strategy over several training seeds, with intervals that hold both groups and seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to the questions of a study: two arms paired by image, resample and seed."""
+"""Comparisons that answer the questions of a study: two strategies paired by image, resample and seed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.intervals import FEW, Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import count_rarer_groups
-from convnet_galaxies.study.arm_scores import score_seeds, subtract_unpaired
-from convnet_galaxies.study.arms import QUESTIONS, Question
+from convnet_galaxies.study.strategies import STUDY_QUESTIONS, StudyQuestion
+from convnet_galaxies.study.strategy_scores import score_seeds, subtract_unpaired
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to a question at one share of the labels: figures of arm minus those of other, paired."""
+class Comparison:
+    """The answer to a question at one share of the labels: scores of strategy minus those of other, paired."""
 
     question: str
-    arm: str
+    strategy: str
     other: str
     stage: int
     fraction: float
@@ -31,30 +31,37 @@ class Answer:
     sentence: str
 
 
-def answer_question(
-    table: pd.DataFrame, question: Question, fraction: float, *, seed: int, level: float, n_resamples: int
-) -> Answer:
-    """The answer at one share of the labels. Raises InputError when a class is missing or the arms do not pair."""
-    truth, a, groups = stack_seeds(table, question.arm, fraction, question.stage)
+def compare_strategies(
+    table: pd.DataFrame, question: StudyQuestion, fraction: float, *, seed: int, level: float, n_resamples: int
+) -> Comparison:
+    """Compare both strategies of a question at one share of the labels.
+
+    Raises InputError when a class is missing or the strategies do not pair.
+    """
+    truth, a, groups = stack_seeds(table, question.strategy, fraction, question.stage)
     other_truth, b, _ = stack_seeds(table, question.other, fraction, question.stage)
     if a.shape != b.shape or (truth != other_truth).any():
-        raise InputError(f"{question.text}: the arms predicted different images or seeds", "run `study` again")
+        raise InputError(f"{question.text}: the strategies predicted different images or seeds", "run `study` again")
     differences = compare_lenses(truth, a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
     if count_rarer_groups(truth, groups) < FEW:
-        # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both arms.
-        arms = [score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)]
+        # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both strategies.
+        strategies = [
+            score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)
+        ]
         differences = {
-            name: _widen(one, subtract_unpaired(name, *(arm[name] for arm in arms), most=SCORES[name].most))
+            name: _widen(
+                one, subtract_unpaired(name, *(strategy[name] for strategy in strategies), most=SCORES[name].most)
+            )
             for name, one in differences.items()
         }
-    sentence = phrase_answer(question, fraction, differences["auroc"])
-    return Answer(question.text, question.arm, question.other, question.stage, fraction, differences, sentence)
+    sentence = phrase_comparison(question, fraction, differences["auroc"])
+    return Comparison(question.text, question.strategy, question.other, question.stage, fraction, differences, sentence)
 
 
-def phrase_answer(question: Question, fraction: float, difference: Estimate) -> str:
-    """The answer in one sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
+def phrase_comparison(question: StudyQuestion, fraction: float, difference: Estimate) -> str:
+    """Return the sentence, e.g. ``Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % ...``."""
     found = re.match(r"Does (.+?) help (.+)\?", question.text)
-    subject = found[1][0].upper() + found[1][1:] if found else f"'{question.arm}' against '{question.other}'"
+    subject = found[1][0].upper() + found[1][1:] if found else f"'{question.strategy}' against '{question.other}'"
     if found and found[2].removeprefix("on ") != f"stage {question.stage}":
         subject += f" ({found[2]})"
     verdict = "a gain" if difference.low > 0 else "a loss" if difference.high < 0 else "no difference is shown"
@@ -66,14 +73,14 @@ def phrase_answer(question: Question, fraction: float, difference: Estimate) -> 
     )
 
 
-def conclude(answers: Sequence[Answer]) -> str:
+def conclude(comparisons: Sequence[Comparison]) -> str:
     """Is the net from Galaxy Zoo better than the one from scratch, in one sentence; empty when it was not asked.
 
     A question whose interval excludes zero at several shares of the labels counts as shown at each of them.
     """
     parts = []
-    for question, where in ((QUESTIONS[0], "on stage 1"), (QUESTIONS[1], "on stage 2 after stage 1")):
-        own = [answer for answer in answers if answer.question == question.text]
+    for question, where in ((STUDY_QUESTIONS[0], "on stage 1"), (STUDY_QUESTIONS[1], "on stage 2 after stage 1")):
+        own = [comparison for comparison in comparisons if comparison.question == question.text]
         if not own:
             continue
         changes = [f"{one.differences['auroc'].text('+.3f', star=False)} at {_percent(one)}" for one in own]
@@ -86,15 +93,15 @@ def conclude(answers: Sequence[Answer]) -> str:
     return f"Starting from the Galaxy Zoo net instead of from scratch, {'; '.join(parts)}." if parts else ""
 
 
-def _verdict(answer: Answer) -> str:
-    difference = answer.differences["auroc"]
+def _verdict(comparison: Comparison) -> str:
+    difference = comparison.differences["auroc"]
     if difference.warning or difference.low <= 0 <= difference.high:
         return "not shown to differ"
     return "better" if difference.low > 0 else "worse"
 
 
-def _percent(answer: Answer) -> str:
-    return f"{100 * answer.fraction:g} %"
+def _percent(comparison: Comparison) -> str:
+    return f"{100 * comparison.fraction:g} %"
 
 
 def _enumerate(texts: Sequence[str]) -> str:
@@ -102,17 +109,19 @@ def _enumerate(texts: Sequence[str]) -> str:
 
 
 def stack_seeds(
-    table: pd.DataFrame, arm: str, fraction: float, stage: int
+    table: pd.DataFrame, strategy: str, fraction: float, stage: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of an arm on one stage.
+    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of a strategy on one stage.
 
     Raises InputError when the seeds did not predict the same images, which cannot be paired then.
     """
-    rows = table[(table["arm"] == arm) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)]
+    rows = table[
+        (table["strategy"] == strategy) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)
+    ]
     by_seed = rows.pivot_table(index="id", columns="seed", values="lens_probability", dropna=False)
     if not len(rows) or by_seed.isna().any(axis=None):
         raise InputError(
-            f"{arm}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
+            f"{strategy}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
             "expected one an image and seed",
             "run `study` again",
         )
