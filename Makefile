@@ -52,9 +52,11 @@ check: $(READY) ## check format, lint, types, layers, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m convnet_galaxies.cli.reference --check docs/commands.md
+	$(BIN)/python -m convnet_galaxies.library.reference --check docs/api.md
 
-docs: $(READY) ## write docs/commands.md again
+docs: $(READY) ## write docs/commands.md and docs/api.md again
 	$(BIN)/python -m convnet_galaxies.cli.reference docs/commands.md
+	$(BIN)/python -m convnet_galaxies.library.reference docs/api.md
 
 oracles: $(READY) ## compare with timm and lenstronomy, in an environment of their own
 	$(PYTHON) -m venv $(VENV)-oracles

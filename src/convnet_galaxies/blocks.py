@@ -21,6 +21,12 @@ class Text:
     text: str
     is_warning: bool = False
 
+    def html(self) -> str:
+        """Return the paragraph as HTML."""
+        return f"<p>{escape(self.text)}</p>"
+
+    _repr_html_ = html
+
 
 @dataclass(frozen=True)
 class Table:
@@ -85,6 +91,13 @@ class Plot:
         """The drawing as the address of an image."""
         return as_address(self.svg, "image/svg+xml")
 
+    def html(self) -> str:
+        """Return the drawing and its caption as HTML."""
+        image = f'<img src="{self.source}" alt="{escape(self.alt)}" style="max-width: 34em">'
+        return f"<figure>{image}<figcaption>{escape(self.caption)}</figcaption></figure>"
+
+    _repr_html_ = html
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -109,6 +122,18 @@ class Gallery:
     note: str
     pictures: tuple[Picture, ...]
 
+    def html(self) -> str:
+        """Return the images, side by side with their captions, as HTML."""
+        figures = "".join(
+            f'<figure style="margin: 0; width: 9em"><img src="{one.source}" alt="{escape(one.alt)}" width="100%">'
+            f'<figcaption style="white-space: pre-line">{escape(one.caption)}</figcaption></figure>'
+            for one in self.pictures
+        )
+        heading = f"<p><b>{escape(self.title)}</b> {escape(self.note)}</p>"
+        return f'{heading}<div style="display: flex; flex-wrap: wrap; gap: 0.5em">{figures}</div>'
+
+    _repr_html_ = html
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -118,6 +143,12 @@ class Listing:
     title: str
     text: str
     folded: bool = False
+
+    def html(self) -> str:
+        """Return the text as HTML."""
+        return f"<p><b>{escape(self.title)}</b></p><pre>{escape(self.text)}</pre>"
+
+    _repr_html_ = html
 
 
 Block: TypeAlias = Text | Table | Plot | Gallery | Listing
@@ -172,6 +203,15 @@ class Page:
             blocks = ["\n".join(lines) for lines in map(_block_lines, one.blocks) if lines]
             parts += ["\n".join([one.title, "-" * len(one.title), "\n\n".join(blocks)])] if blocks else []
         return "\n\n".join(filter(None, parts))
+
+    def html(self) -> str:
+        """Return the lead and all sections as HTML for a notebook; show.page.render_page makes a whole page."""
+        lines = [f"<p>{escape(line)}</p>" for line in self.lead]
+        for one in self.sections:
+            lines += [f"<h4>{escape(one.title)}</h4>", *(block.html() for block in one.blocks)]
+        return "\n".join(lines)
+
+    _repr_html_ = html
 
     def illustrate(self, pictures: Mapping[str, Sequence[Block | None]], more: Sequence[Section | None] = ()) -> Page:
         """Return the page with blocks put before those of the sections of these titles, and more sections at the end.

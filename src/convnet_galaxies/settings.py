@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -191,10 +191,15 @@ class Settings(Section):
     split: SplitSettings = SplitSettings()
 
 
-def load_settings(path: StrPath | None, changes: Sequence[str] = (), base: Settings | None = None) -> Settings:
-    """Settings from a TOML file on top of a base, then changes like ``train.epochs=12`` on top of both.
+Changes: TypeAlias = Sequence[str] | Mapping[str, Any]
+"""Changes of settings: texts like ``train.epochs=12``, or names and values."""
 
-    Values in changes are TOML (``net.widths=[32, 64]``); what is no TOML is taken as text; ``none`` switches off.
+
+def load_settings(path: StrPath | None = None, changes: Changes = (), base: Settings | None = None) -> Settings:
+    """Return the settings of a TOML file on top of a base, with changes on top of both.
+
+    changes: texts like ``train.epochs=12``, or a mapping like ``{"train.epochs": 12}``. Values in texts are TOML
+        (``net.widths=[32, 64]``); what is no TOML is taken as text; ``none``, or None, switches off.
     Raises InputError for a missing or broken file and for unknown keys or wrong values.
     """
     path = None if path is None else Path(path)
@@ -208,15 +213,8 @@ def load_settings(path: StrPath | None, changes: Sequence[str] = (), base: Setti
             raise InputError(f"{path}: cannot be read ({error.strerror})", "give an existing TOML file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: found no valid TOML ({error})", "see settings/*.toml for examples") from None
-    for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set: found '{change}', expected NAME=VALUE", "write e.g. --set train.epochs=12")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        *tables, key = name.strip().split(".")
+    for name, value in read_changes(changes).items():
+        *tables, key = name.split(".")
         branch: dict[str, Any] = {key: value}
         for table in reversed(tables):
             branch = {table: branch}
@@ -235,6 +233,22 @@ def load_settings(path: StrPath | None, changes: Sequence[str] = (), base: Setti
         raise InputError(
             f"{where}: {place}: {reason}", "see docs/using.md for the names and the allowed values"
         ) from None
+
+
+def read_changes(changes: Changes) -> dict[str, Any]:
+    """Return the values of changes by the names of the settings. Raises UsageError for a text without a name."""
+    if isinstance(changes, Mapping):
+        return {name: "none" if value is None else value for name, value in changes.items()}
+    found: dict[str, Any] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set: found '{change}', expected NAME=VALUE", "write e.g. --set train.epochs=12")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip()] = text
+    return found
 
 
 def write_settings(settings: Settings) -> str:

@@ -9,12 +9,12 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from convnet_galaxies.cli import app
+from convnet_galaxies.library.reference import write_or_check
 from convnet_galaxies.settings import Section, Settings, write_settings
 
 HEAD = """# Commands
@@ -31,19 +31,6 @@ def write_reference() -> str:
     root = typer.main.get_command(app)
     sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
     return "\n".join([HEAD, *sections, *_describe_settings()]).rstrip() + "\n"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the page, or with ``--check`` compare it; returns the exit code."""
-    check = "--check" in arguments
-    (path,) = (Path(argument) for argument in arguments if argument != "--check")
-    if not check:
-        path.write_text(write_reference(), "utf-8")
-        return 0
-    if path.is_file() and path.read_text("utf-8") == write_reference():
-        return 0
-    sys.stderr.write(f"{path} is not what the commands say now; run `make docs`\n")
-    return 1
 
 
 def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -96,4 +83,4 @@ def _default(parameter: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(sys.argv[1:], write_reference))

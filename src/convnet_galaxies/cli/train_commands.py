@@ -25,12 +25,9 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     show_json,
 )
-from convnet_galaxies.errors import UsageError
 from convnet_galaxies.model.tasks import TASKS
 
-if TYPE_CHECKING:  # pydantic is imported where it is used
-    from convnet_galaxies.settings import Settings
-
+if TYPE_CHECKING:
     TaskChoice: TypeAlias = str
 else:
     TaskChoice = StrEnum("TaskChoice", {name.upper(): name for name in TASKS})
@@ -48,29 +45,6 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(crossval)
     app.command()(doctor)
-
-
-def _choose_settings(path: Path | None, changes: list[str] | None, seed: int | None, parent: str | None) -> Settings:
-    """The settings of a run; what is not said about the net is as in the parent."""
-    from convnet_galaxies.settings import INHERITED, Settings, load_settings
-
-    seeds = [] if seed is None else [f"seed={seed}"]
-    if parent is None:
-        return load_settings(path, [*(changes or []), *seeds])
-    from convnet_galaxies.runs.card import read_card
-
-    # A plain net of single pixels takes any input; the parent's net comes back, and the input fits itself to it.
-    net = read_card(parent).net
-    base = Settings(net=net.model_copy(update={"backbone": "plain", "patch_px": 1}))
-    chosen = load_settings(path, [*(changes or []), *seeds], base)
-    for name in INHERITED:
-        wanted, found = getattr(chosen.net, name), getattr(net, name)
-        if wanted != found and any(change.partition("=")[0].strip() == f"net.{name}" for change in changes or ()):
-            raise UsageError(
-                f"--set net.{name}: would change nothing, since the net comes from {parent}, where it is {found}",
-                f"leave out --set net.{name}, or train from scratch without --from",
-            )
-    return chosen
 
 
 def train(
@@ -100,12 +74,14 @@ def train(
     check_paths(runs=[parent], inputs=packs)
     import numpy as np
 
+    from convnet_galaxies.runs.inherit import choose_settings
+
+    chosen = choose_settings(settings, changes or (), seed=seed, parent=parent)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.model.tasks import guess_tasks
     from convnet_galaxies.training.fit import TrainingProgress, fit
 
-    chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
     if limit is not None and limit < len(images):
         images = images.select(np.arange(limit))
@@ -176,12 +152,14 @@ def crossval(
     Example: `convnet-galaxies crossval candidates.pack --from zoo --folds 5 -o folds`
     """
     check_paths(runs=[parent], inputs=packs)
+    from convnet_galaxies.runs.inherit import choose_settings
+
+    chosen = choose_settings(settings, changes or (), seed=seed, parent=parent)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.predict.cross_validation import cross_validate
     from convnet_galaxies.predict.evaluation_report import score_tables
 
-    chosen = _choose_settings(settings, changes, seed, parent)
     images = join_sets([read_pack(pack) for pack in packs])
     with progress_bar("Cross-validating", quiet=quiet) as update:
         result = cross_validate(

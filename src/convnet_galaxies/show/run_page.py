@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -43,9 +43,9 @@ class Context:
     """
 
     name: str
-    survey: Survey
-    lens_table: pd.DataFrame | None
-    seed: int
+    survey: Survey = field(default_factory=Survey)
+    lens_table: pd.DataFrame | None = None
+    seed: int = 0
 
 
 def run_page(
@@ -70,8 +70,7 @@ def run_page(
         scored = [one for task, one in tasks.items() if find_task(task).has_labels]
     sections: list[Section | None] = []
     for one in scored:
-        write = SECTIONS.get(one.task, _plain_sections)
-        sections += write(one, Context(folder.name, survey or Survey(), lens_table, seed))
+        sections += task_sections(one, Context(folder.name, survey or Survey(), lens_table, seed))
     metrics = RunFolder(folder).metrics
     kinds = " and ".join(dict.fromkeys(net.backbone for net in card.nets))
     size = f"{kinds} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
@@ -141,6 +140,11 @@ SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] =
     "flavor": _flavor_sections,
 }
 """By task; the others get a table of their figures."""
+
+
+def task_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
+    """Return the sections of a report about one task."""
+    return SECTIONS.get(scored.task, _plain_sections)(scored, context)
 
 
 def cards_of(scored: list[ScoredTask]) -> list[Card]:

@@ -1,0 +1,200 @@
+"""A trained run in a notebook: predict, evaluate, calibrate, embed, report."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convnet_galaxies.blocks import Page, Plot, Section
+from convnet_galaxies.data.input_notes import InputNotes
+from convnet_galaxies.data.reading import ReadOptions
+from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.tables import read_table
+from convnet_galaxies.library.warn import warn_of
+from convnet_galaxies.model.device import Device
+from convnet_galaxies.paths import StrPath
+from convnet_galaxies.predict.calibrate import Method, calibrate
+from convnet_galaxies.predict.evaluation import Evaluation, Part, evaluate
+from convnet_galaxies.predict.evaluation_report import evaluation_report
+from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+from convnet_galaxies.predict.predictor import Predictor, Views
+from convnet_galaxies.predict.sources import Source
+from convnet_galaxies.predict.stream import predict_tables
+from convnet_galaxies.runs.card import ModelCard, read_card
+from convnet_galaxies.runs.describe import describe_run
+from convnet_galaxies.runs.folder import RunFolder, run_path
+from convnet_galaxies.settings import Settings, load_settings
+from convnet_galaxies.show.figures import plot_learning
+from convnet_galaxies.show.report import ReportSummary, write_report
+from convnet_galaxies.show.run_page import Context, task_sections
+
+
+def load(run: StrPath, *, device: Device = "auto") -> Run:
+    """Return a run to work with.
+
+    run: the folder of a run or ensemble, or ``builtin:NAME``. device: ``auto`` takes a GPU where there is one.
+    Raises InputError when it is no finished run.
+    """
+    read_card(run)
+    return Run(os.fspath(run), device)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, or an ensemble of runs; its weights are read when they are first needed.
+
+    name: its folder, or ``builtin:NAME``. device: ``auto``, ``cpu`` or ``cuda``.
+    Images are given as a pack, folder, zip or image file, as a list of files, as an image set, or as pixels
+    [n, h, w] or [n, h, w, bands], whose first row is the top: uint8 for pictures, other numbers for linear images.
+    """
+
+    name: str
+    device: Device = "auto"
+    _predictors: dict[Views | None, Predictor] = field(default_factory=dict, repr=False, compare=False)
+
+    def __fspath__(self) -> str:
+        """Return the name, so that a run is taken wherever its folder is."""
+        return self.name
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return run_path(self.name)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the network needs besides its weights: input, tasks, calibration and ancestry."""
+        return read_card(self.name)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the run was trained with. Raises InputError where they were not kept."""
+        return load_settings(RunFolder(self.path).settings)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Losses of the training, one row per epoch. Raises InputError where they were not kept."""
+        return read_table(RunFolder(self.path).metrics)
+
+    def predictor(self, views: Views | None = None) -> Predictor:
+        """Return the predictor behind the run, for pixels that are packed already; views: see `predict`."""
+        if views not in self._predictors:
+            self._predictors[views] = Predictor(self.name, device=self.device, views=views)
+        return self._predictors[views]
+
+    def predict(
+        self, images: Source, *, views: Views | None = None, skip_bad: bool = False, **reading: Any
+    ) -> pd.DataFrame:
+        """Return the predictions, one row per image in input order.
+
+        views: 1, 8 or 16 views of each image that are averaged (test-time augmentation); None takes the run's own.
+        skip_bad: leave out images that cannot be used. reading: fields of ReadOptions, such as pixel_scale_arcsec.
+        The columns are id, those of the tasks (the vote fractions, lens_probability, flavor_NAME), familiarity where
+        the run has it, and masked_fraction for linear images. What is amiss becomes an InputWarning each.
+        Raises InputError for images that do not fit the run, BadImageError for one that cannot be used.
+        """
+        notes, skipped = InputNotes(), list[str]()
+        tables = predict_tables(
+            self.predictor(views),
+            images,
+            skip_bad=skip_bad,
+            reading=ReadOptions(**reading),
+            skipped=skipped,
+            notes=notes,
+        )
+        with closing(tables):
+            table = pd.concat(list(tables), ignore_index=True)
+        warn_of((*notes.warnings(), *(f"left out: {text}" for text in skipped)))
+        return table
+
+    def embed(self, images: ImageSet, *, views: Views = 1) -> pd.DataFrame:
+        """Return what the network's heads work on, one row per image: float32 [n, features], indexed by id.
+
+        Raises InputError when the image set was not made as the run's images were.
+        """
+        found = self.predictor(views).predict_set(images)
+        return pd.DataFrame(found.features, index=pd.Index(images.table["id"].astype(str), name="id"))
+
+    def evaluate(
+        self, images: ImageSet, *, part: Part = "test", stage: int | None = None, views: Views = 8, seed: int = 0
+    ) -> Scored:
+        """Return the scores on images that the run was not trained on, each with its 95 % interval.
+
+        part: ``test``, ``validation`` or ``heldout`` (both). stage: of Space Warps.
+        Raises InputError when the images do not fit the run, have no label for its tasks, or none is held out.
+        """
+        found = evaluate(self.predictor(views), images, part=part, stage=stage, seed=seed)
+        return Scored(**{one.name: getattr(found, one.name) for one in fields(found)})
+
+    def calibrate(
+        self,
+        images: ImageSet,
+        output: StrPath,
+        *,
+        method: Method = "logistic",
+        prevalence: float | None = None,
+        part: Part = "heldout",
+        seed: int = 0,
+        force: bool = False,
+    ) -> Run:
+        """Write a copy of the run whose lens probabilities are calibrated on held-out images, and return it.
+
+        method: ``logistic`` or ``isotonic``. prevalence: fraction of lenses that the probabilities hold for; None takes
+            that of the images. part: see `evaluate`.
+        Raises InputError for too few held-out lenses or others.
+        """
+        options: dict[str, Any] = {"method": method, "prevalence": prevalence, "part": part, "seed": seed}
+        calibrate(self.predictor(8), images, output, force=force, **options)
+        return load(output, device=self.device)
+
+    def learn_familiarity(self, images: ImageSet, *, seed: int = 0, force: bool = False) -> Run:
+        """Fit how familiar images are to the run (an out-of-distribution score), write it into its folder.
+
+        images: all kinds that the run was trained on. Predictions then have the column familiarity.
+        Raises InputError for too few images, or weights that ship with the package.
+        """
+        fit_familiarity(self.name, images, device=self.device, seed=seed, force=force)
+        return load(self.name, device=self.device)
+
+    def plot(self) -> Plot:
+        """Return the learning curves. Raises InputError where the run kept none."""
+        return plot_learning({self.path.name: self.metrics})
+
+    def _repr_html_(self) -> str:
+        found = describe_run(self.path)
+        page = Page(f"Run {self.name}", found.lines, (), (Section(f"Run {self.name}", found.tables),))
+        return page.html()
+
+
+@dataclass(frozen=True)
+class Scored(Evaluation):
+    """Scores of a run on held-out images; a notebook shows them as tables."""
+
+    def page(self) -> Page:
+        """Return the scores in words and tables."""
+        return evaluation_report(self)
+
+    def plot(self) -> Page:
+        """Return the drawings that a report has of these scores, such as ROC curve and confusion matrix."""
+        context = Context(Path(self.run).name)
+        sections = [one for scored in self.tasks.values() for one in task_sections(scored, context) if one is not None]
+        drawings = [block for one in sections for block in one.blocks if isinstance(block, Plot)]
+        return Page("Drawings", (), (), (Section(f"{self.run} on held-out images", tuple(drawings)),))
+
+    def _repr_html_(self) -> str:
+        return self.page().html()
+
+
+def report(source: StrPath, output: StrPath, **options: Any) -> ReportSummary:
+    """Write the HTML report of a run, a study, a demo, or what `estimate_lenses` wrote.
+
+    source: a run, its folder, ``builtin:NAME``, or the folder of the others. output: the page.
+    options: those of show.report.write_report; ``pack`` gives the scores and galleries of a run.
+    Raises InputError when source is none of these, OutputExistsError unless force.
+    """
+    return write_report(os.fspath(source), output, **options)
