@@ -136,9 +136,9 @@ def test_a_run_without_the_file_has_no_column_and_answers_alike(run, tmp_path) -
 
 def test_published_weights_keep_it_and_an_ensemble_needs_its_own(run, images, tmp_path) -> None:
     join_runs([run], tmp_path / "one", publish=True)
-    assert make(tmp_path / "one").known is not None
+    assert make(tmp_path / "one").familiarity_model is not None
     join_runs([run, run], tmp_path / "two", half=True)
-    assert make(tmp_path / "two").known is None
+    assert make(tmp_path / "two").familiarity_model is None
     fit_familiarity(tmp_path / "two", images, device="cpu")
     found = make(tmp_path / "two").predict_all(draw_strange()["noise"]).familiarity
     assert found is not None

@@ -163,9 +163,9 @@ def test_a_few_strange_ones_among_many_are_no_news() -> None:
     notes = InputNotes(strange=0.001)
     pixels = np.random.default_rng(0).integers(0, 255, (2000, 4, 4, 3), np.uint8)
     ids = [str(k) for k in range(2000)]
-    notes.look(ids, pixels, [None] * 2000, np.r_[np.zeros(6), np.ones(1994)])
+    notes.add(ids, pixels, [None] * 2000, np.r_[np.zeros(6), np.ones(1994)])
     assert notes.warnings() == []
-    notes.look(["last"], pixels[:1], [None], np.zeros(1))
+    notes.add(["last"], pixels[:1], [None], np.zeros(1))
     assert notes.warnings()[0].startswith("7 of 2,001 images are unlike anything")
 
 

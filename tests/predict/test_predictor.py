@@ -18,7 +18,7 @@ from convnet_galaxies.model import device
 from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.predict.predictor import Predictor, require_preprocess
-from convnet_galaxies.runs.card import Calibration
+from convnet_galaxies.runs.card import LensCalibration
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.training.fit import fit
@@ -155,7 +155,7 @@ def test_a_set_of_other_pixels_is_refused_with_the_command_that_packs_its_kind(w
 
 def test_a_predictor_without_calibration_leaves_the_other_one_calibrated(world, lens_set) -> None:
     predictor = make(world, "both")
-    predictor.card = replace(predictor.card, calibration={"lens": Calibration(2.0, 1.0, 9, 3, 9, 0.3)})
+    predictor.card = replace(predictor.card, calibration={"lens": LensCalibration(2.0, 1.0, 9, 3, 9, 0.3)})
     bare = predictor.without_calibration().predict(lens_set.images)["lens"].astype(float)
     np.testing.assert_allclose(predictor.predict(lens_set.images)["lens"], expit(2 * logit(bare) + 1), atol=1e-5)
 

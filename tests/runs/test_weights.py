@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.runs.card import Calibration, ModelCard
+from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.weights import (
     fingerprint,
@@ -30,7 +30,7 @@ CARD = ModelCard(
     Preprocess(crop_px=30, size_px=32, pixel_scale_arcsec=0.186),
     {"votes": (), "flavor": ("dud", "arc")},
     1,
-    {"lens": Calibration(0.8, -1.5, 400, 40, 300, 0.01)},
+    {"lens": LensCalibration(0.8, -1.5, 400, 40, 300, 0.01)},
     ({"run": "zoo", "tasks": ["votes"], "weights_sha256": "ab"},),
     [[0.5, 0.25]],
 )
@@ -214,6 +214,6 @@ def test_members_of_one_keep_plain_names() -> None:
 
 def test_calibration_is_a_line_in_the_log_odds_and_keeps_the_order() -> None:
     probability = np.array([0.001, 0.2, 0.5, 0.9])
-    one = Calibration(0.5, -2.0, 100, 10, 90, 0.1)
+    one = LensCalibration(0.5, -2.0, 100, 10, 90, 0.1)
     np.testing.assert_allclose(one.apply(probability), expit(0.5 * logit(probability) - 2))
     assert np.isfinite(logit(one.apply(np.array([0.0, 1.0])))).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convnet_galaxies.simulate.crowd import Crowd, Scene, draw_crowd, lens_spots, lens_visibility, look
+from convnet_galaxies.simulate.crowd import Crowd, Scene, draw_crowd, lens_spots, lens_visibility, observe
 
 
 def same_volunteers(number: int, eye: float = 0.9) -> Crowd:
@@ -20,13 +20,13 @@ def scene(appeal: list[float], visibility: float = 0.0) -> Scene:
 
 def test_every_volunteer_looks_once_and_the_active_ones_more_often() -> None:
     crowd = Crowd(np.ones(100), np.ones(100), np.repeat([0.0, 3.0], 50))
-    looks = [look(np.random.default_rng(i), crowd, scene([]), looks=20) for i in range(50)]
+    looks = [observe(np.random.default_rng(i), crowd, scene([]), looks=20) for i in range(50)]
     assert all(len(np.unique(one.lookers)) == 20 for one in looks)
     assert np.mean(np.concatenate([one.lookers for one in looks]) >= 50) > 0.8
 
 
 def test_lenses_are_marked_as_often_as_eye_and_visibility_say() -> None:
-    looks = look(np.random.default_rng(0), same_volunteers(20000, eye=0.8), scene([], visibility=0.5), looks=20000)
+    looks = observe(np.random.default_rng(0), same_volunteers(20000, eye=0.8), scene([], visibility=0.5), looks=20000)
     assert looks.saw_lens.mean() == pytest.approx(0.4, abs=0.015)
     near = np.hypot(looks.x_px - 100, looks.y_px - 300) < 15
     assert set(looks.lookers[looks.saw_lens]) == set(looks.volunteer[near])
@@ -34,7 +34,9 @@ def test_lenses_are_marked_as_often_as_eye_and_visibility_say() -> None:
 
 def test_other_things_are_marked_by_their_appeal_and_the_eagerness_of_all() -> None:
     for eagerness in (1.0, 3.0):
-        looks = look(np.random.default_rng(1), same_volunteers(20000), scene([0.1]), looks=20000, eagerness=eagerness)
+        looks = observe(
+            np.random.default_rng(1), same_volunteers(20000), scene([0.1]), looks=20000, eagerness=eagerness
+        )
         near = np.hypot(looks.x_px - 220, looks.y_px - 220) < 30
         assert near.mean() > 0.8
         assert len(np.unique(looks.volunteer[near])) / 20000 == pytest.approx(0.1 * eagerness, abs=0.01)
@@ -47,7 +49,7 @@ def test_whoever_marks_a_lens_marks_nothing_near_it_besides() -> None:
         np.array([140.0, 220.0]), np.array([300.0, 220.0]), np.full(2, 1.0), np.full(2, 0.2),
         np.array([[100.0, 300.0]]), 0.5, (440, 440),
     )  # fmt: skip
-    looks = look(np.random.default_rng(0), same_volunteers(20000, eye=1.0), two, looks=20000)
+    looks = observe(np.random.default_rng(0), same_volunteers(20000, eye=1.0), two, looks=20000)
     saw = set(looks.lookers[looks.saw_lens])
     for x, y, share in ((140, 300, 0.0), (220, 220, 0.2)):
         there = np.hypot(looks.x_px - x, looks.y_px - y) < 15
@@ -60,7 +62,7 @@ def test_clicks_lie_in_the_field_and_survive_a_table_of_two_decimals() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.uniform(0, 440, (2, 60))
     many = Scene(x, y, np.full(60, 9.0), np.full(60, 0.5), np.empty((0, 2)), 0.0, (440, 440))
-    looks = look(rng, draw_crowd(rng), many, looks=200)
+    looks = observe(rng, draw_crowd(rng), many, looks=200)
     xy = np.column_stack([looks.x_px, looks.y_px])
     assert ((xy >= 0) & (xy <= 439)).all()
     assert (xy == [[float(f"{v:.2f}") for v in row] for row in xy]).all()

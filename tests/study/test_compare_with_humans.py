@@ -8,7 +8,7 @@ import pytest
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.cutout_look import ARC, NOTHING, PATCH, RED
+from convnet_galaxies.measure.cutout_morphology import ARC, NOTHING, PATCH, RED
 from convnet_galaxies.study.compare_with_humans import (
     CROWD_ALONE,
     EVERYONE,

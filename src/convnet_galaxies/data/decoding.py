@@ -92,12 +92,12 @@ def decode_to_npy(
     skip_bad: bool = False,
     workers: int | None = None,
     reading: ReadOptions | None = None,
-    look: Callable[[np.ndarray, np.ndarray, list[ImageInfo]], None] | None = None,
+    on_batch: Callable[[np.ndarray, np.ndarray, list[ImageInfo]], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Decode files into a .npy file, uint8 [m, size_px, size_px, bands].
 
-    look: called with the row numbers, pixels and infos of each batch.
+    on_batch: called with the row numbers, pixels and infos of each batch.
     Returns the row numbers that were kept (int [m]) and the failures (see decode_batches). Raises InputError when no
     image could be decoded.
     """
@@ -115,8 +115,8 @@ def decode_to_npy(
             kept.append(rows)
             failures += failed
             found = [infos.pop(row) for row in rows.tolist()]
-            if look is not None:
-                look(rows, pixels, found)
+            if on_batch is not None:
+                on_batch(rows, pixels, found)
             done += len(rows) + len(failed)
             if progress is not None:
                 progress(done, len(files))

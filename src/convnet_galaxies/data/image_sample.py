@@ -14,7 +14,7 @@ from convnet_galaxies.data.fits_image import is_fits
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, above_sky
 from convnet_galaxies.data.missing import LARGEST_SHARE
-from convnet_galaxies.data.photometry import count_worth
+from convnet_galaxies.data.photometry import find_flux_scale
 from convnet_galaxies.data.picture import decode_jpeg, decode_picture, name_form
 from convnet_galaxies.errors import BadImageError
 
@@ -129,7 +129,7 @@ def _facts(image: LinearImage, name: str) -> tuple[str, ...]:
     if image.is_picture:
         return (*facts, "8 bits: taken as it is")
     _, noise, _ = above_sky(planes, (slice(None), slice(None)), name, LARGEST_SHARE)
-    counts, remarks = count_worth(planes, noise, name, None)
+    counts, remarks = find_flux_scale(planes, noise, name, None)
     sources = {plane.zeropoint.source.split(" =")[0] for plane in planes if plane.zeropoint}
     if counts is not None:
         facts.append(f"zero point known ({', '.join(sorted(sources))})")

@@ -36,7 +36,7 @@ class InputNotes:
     names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     largest_masked: float = 0.0
 
-    def look(
+    def add(
         self,
         ids: Sequence[str],
         pixels: np.ndarray,
@@ -52,7 +52,7 @@ class InputNotes:
             self._count("grey", "without colour, which the net expects", ids, grey)
         for name, info in zip(ids, infos, strict=True):
             if info is not None:
-                self._look_at(name, info)
+                self._add_info(name, info)
         if familiarity is not None:
             text = f"unlike anything that the run knows (familiarity below {self.strange:g})"
             self._count("strange", text, ids, familiarity < self.strange)
@@ -65,24 +65,26 @@ class InputNotes:
         """One sentence for each way in which images were read."""
         return [*self.joined, *self._sentences(facts=True)]
 
-    def _look_at(self, name: str, info: ImageInfo) -> None:
+    def _add_info(self, name: str, info: ImageInfo) -> None:
         window = self.window_px(info.pixel_scale_arcsec) if self.window_px is not None else None
         if window is not None and info.side_px < window:
-            self._add("small", f"smaller than the {window:.0f} px that the net sees and were padded with zeros", name)
+            self._count_one(
+                "small", f"smaller than the {window:.0f} px that the net sees and were padded with zeros", name
+            )
         if info.unit == "guessed":
             text = "linear without a zero point, so their brightness was guessed from their noise (--zero-point)"
-            self._add("guessed", text, name)
+            self._count_one("guessed", text, name)
         if info.masked_fraction > 0:
             self.largest_masked = max(self.largest_masked, info.masked_fraction)
-            self._add("filled", "with missing pixels, which were filled with sky", name)
+            self._count_one("filled", "with missing pixels, which were filled with sky", name)
         for kind, text in info.remarks:
-            self._add(kind, text, name)
+            self._count_one(kind, text, name)
 
     def _count(self, kind: str, text: str, ids: Sequence[str], mask: np.ndarray) -> None:
         for row in np.flatnonzero(mask):
-            self._add(kind, text, ids[int(row)])
+            self._count_one(kind, text, ids[int(row)])
 
-    def _add(self, kind: str, text: str, name: str) -> None:
+    def _count_one(self, kind: str, text: str, name: str) -> None:
         key = kind, text
         self.counts[key] = self.counts.get(key, 0) + 1
         names = self.names.setdefault(key, [])

@@ -98,8 +98,8 @@ def write_pack(
         masked: list[float] = []
         units: set[str] = set()
 
-        def look(rows: np.ndarray, pixels: np.ndarray, infos: list[ImageInfo]) -> None:
-            notes.look([ids[row] for row in rows], pixels, infos)
+        def note(rows: np.ndarray, pixels: np.ndarray, infos: list[ImageInfo]) -> None:
+            notes.add([ids[row] for row in rows], pixels, infos)
             masked.extend(info.masked_fraction for info in infos)
             units.update(info.unit for info in infos)
 
@@ -110,7 +110,7 @@ def write_pack(
             skip_bad=skip_bad,
             workers=workers,
             reading=reading,
-            look=look,
+            on_batch=note,
             progress=progress,
         )
         table = records.select(kept).table

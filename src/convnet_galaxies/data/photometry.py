@@ -20,7 +20,7 @@ _COMPOSITE_NM = (763.0, 622.0, 475.0)
 """Wavelengths of the bands i, r, g of the composite."""
 
 
-def count_worth(
+def find_flux_scale(
     planes: Sequence[Plane], noise: np.ndarray, name: str, zeropoint_mag: float | None
 ) -> tuple[np.ndarray | None, tuple[tuple[str, str], ...]]:
     """What one unit of each plane is worth in counts of ZEROPOINT_MAG, float [planes]; None where nothing tells it.

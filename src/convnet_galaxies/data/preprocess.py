@@ -17,7 +17,7 @@ from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import is_fits, read_fits
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
-from convnet_galaxies.data.photometry import count_worth, nearest_band
+from convnet_galaxies.data.photometry import find_flux_scale, nearest_band
 from convnet_galaxies.data.picture import decode_jpeg, decode_picture
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.stretch import PREFERRED_BANDS, Composite, Stretch
@@ -142,7 +142,7 @@ class Preprocess(BaseModel):
         info = replace(info, unit="any", masked_fraction=masked)
         if isinstance(self.stretch, Stretch):
             return _fit_bands(self.stretch.apply(excess, noise), self.bands, name), info
-        counts, more = count_worth(choice.planes, noise, name, reading.zeropoint_mag)
+        counts, more = find_flux_scale(choice.planes, noise, name, reading.zeropoint_mag)
         if counts is not None and scale is not None and self.pixel_scale_arcsec is not None:
             counts = counts * (self.pixel_scale_arcsec / scale) ** 2  # an area of the sky, not a pixel
         pixels = self.stretch.apply(excess, noise, counts, nearest_band(choice.planes[0].band))

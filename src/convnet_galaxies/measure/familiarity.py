@@ -26,31 +26,32 @@ LEVELS = np.linspace(0, 1 - TAIL, 46)
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """Where known images lie among the features.
+class FeatureDistribution:
+    """Feature statistics of known images.
 
     mean, scale: float32 [f]; a feature counts as (root - mean) / scale, with root its signed square root, which tames
         the long tails of rectified features.
-    axes: float32 [f, k], orthonormal; variances: float32 [k] along them; rest: the variance in every other direction.
+    axes: float32 [f, k], orthonormal; variances: float32 [k] along them.
+    residual_variance: the variance in every other direction.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     axes: np.ndarray
     variances: np.ndarray
-    rest: float
+    residual_variance: float
 
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Features float [n, f] to Mahalanobis distances, float64 [n]."""
         z = (take_root(features) - self.mean) / self.scale
         along = z @ self.axes.astype(float)
         beside = np.maximum((z**2).sum(axis=1) - (along**2).sum(axis=1), 0)
-        return np.sqrt((along**2 / self.variances).sum(axis=1) + beside / self.rest)
+        return np.sqrt((along**2 / self.variances).sum(axis=1) + beside / self.residual_variance)
 
 
 @dataclass(frozen=True)
-class Distances:
-    """Distances of known images that the cloud was not fitted on.
+class DistanceQuantiles:
+    """Quantiles of the distances of known images that the distribution was not fitted on.
 
     quantiles: float [46], at LEVELS. exponent: of the power law beyond the last of them.
     """
@@ -66,8 +67,8 @@ class Distances:
         return np.where(distance > edge, beyond, inside)
 
 
-def fit_cloud(features: np.ndarray) -> Cloud:
-    """The cloud of known images; features: float [n, f]. Raises InputError for too few images."""
+def fit_distribution(features: np.ndarray) -> FeatureDistribution:
+    """Return the distribution of known images; features: float [n, f]. Raises InputError for too few images."""
     features = take_root(features)
     if len(features) < FEWEST_IMAGES:
         raise InputError(
@@ -78,18 +79,18 @@ def fit_cloud(features: np.ndarray) -> Cloud:
     z = (features - mean) / scale
     rank = min(LARGEST_RANK, z.shape[1] - 1, len(z) // 10)
     powers, directions = np.linalg.eigh(z.T @ z / len(z))  # ascending
-    rest = max(float(powers[: z.shape[1] - rank].mean()), LEAST_VARIANCE)
-    return Cloud(
+    residual_variance = max(float(powers[: z.shape[1] - rank].mean()), LEAST_VARIANCE)
+    return FeatureDistribution(
         mean.astype(np.float32),
         scale.astype(np.float32),
         directions[:, ::-1][:, :rank].astype(np.float16).astype(np.float32),  # as they are stored
-        np.maximum(powers[::-1][:rank], rest).astype(np.float32),
-        rest,
+        np.maximum(powers[::-1][:rank], residual_variance).astype(np.float32),
+        residual_variance,
     )
 
 
-def fit_distances(distance: np.ndarray) -> Distances:
-    """What distances mean, from known images that the cloud was not fitted on; float [n]. Raises InputError."""
+def fit_distances(distance: np.ndarray) -> DistanceQuantiles:
+    """Return the quantiles of distances, float [n], of known images that were not fitted. Raises InputError."""
     distance = np.asarray(distance, float)
     if len(distance) < FEWEST_IMAGES:
         raise InputError(
@@ -100,7 +101,7 @@ def fit_distances(distance: np.ndarray) -> Distances:
     quantiles = np.maximum(np.quantile(distance, LEVELS), 1e-9)  # equal images have no distance
     far = distance[distance > quantiles[-1]]
     spread = float(np.log(far / quantiles[-1]).mean()) if len(far) else 0.0
-    return Distances(quantiles, 1 / max(spread, 1e-3))
+    return DistanceQuantiles(quantiles, 1 / max(spread, 1e-3))
 
 
 def take_root(features: np.ndarray) -> np.ndarray:

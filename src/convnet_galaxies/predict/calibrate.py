@@ -20,7 +20,7 @@ from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, 
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.card import Calibration, ModelCard
+from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 
@@ -38,7 +38,7 @@ class CalibrationSummary:
     """
 
     run: Path
-    calibration: Calibration
+    calibration: LensCalibration
     refused: int
     log_loss_before: float
     log_loss_after: float | None
@@ -104,7 +104,7 @@ def fit(
     *,
     method: Method = "logistic",
     prevalence: float | None,
-) -> Calibration:
+) -> LensCalibration:
     """Slope and intercept of least log loss, or the rising function of least squared error.
 
     probability: float [n], truth: bool [n], groups: str [n]. Among n images of one kind the rising function says
@@ -120,9 +120,9 @@ def fit(
         corners = tuple(
             (x, float(np.clip(y, low, high))) for x, y in zip(rising.probability, rising.calibrated, strict=True)
         )
-        return Calibration(1.0, shift, *counts, wanted, corners)
+        return LensCalibration(1.0, shift, *counts, wanted, corners)
     scaling = fit_temperature(stack_binary(probability), truth.astype(int), bias=True)
-    return Calibration(1 / scaling.temperature, scaling.bias[1] + shift, *counts, wanted)
+    return LensCalibration(1 / scaling.temperature, scaling.bias[1] + shift, *counts, wanted)
 
 
 def _cross_fit(

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.familiarity import Cloud, Distances
+from convnet_galaxies.measure.familiarity import DistanceQuantiles, FeatureDistribution
 from convnet_galaxies.runs.weights import fingerprint
 
 STRANGE = 0.001
@@ -20,36 +20,36 @@ STRANGE = 0.001
 
 
 @dataclass(frozen=True)
-class Known:
-    """The images that a run knows: their cloud, and what distances from it mean for each number of views."""
+class FamiliarityModel:
+    """The feature distribution of the images that a run knows, and the distances of others by number of views."""
 
-    cloud: Cloud
-    distances: Mapping[int, Distances]
+    distribution: FeatureDistribution
+    distances: Mapping[int, DistanceQuantiles]
 
     def familiarity(self, features: np.ndarray, views: int) -> np.ndarray:
         """Features float [n, f], means over so many views, to float32 [n] in 0 to 1."""
-        return self.distances[views].familiarity(self.cloud.distance(features)).astype(np.float32)
+        return self.distances[views].familiarity(self.distribution.distance(features)).astype(np.float32)
 
 
-def write_known(path: Path, known: Known, weights: Path, *, images: int, force: bool = False) -> None:
+def write_familiarity(path: Path, model: FamiliarityModel, weights: Path, *, images: int, force: bool = False) -> None:
     """Write beside the weights; images: number of those that were fitted. Raises OutputExistsError, InputError."""
-    cloud = known.cloud
+    distribution = model.distribution
     arrays = {
-        "mean": cloud.mean,
-        "scale": cloud.scale,
-        "axes": cloud.axes.astype(np.float16),
-        "variances": cloud.variances,
-        "rest": np.array([cloud.rest], np.float32),
+        "mean": distribution.mean,
+        "scale": distribution.scale,
+        "axes": distribution.axes.astype(np.float16),
+        "variances": distribution.variances,
+        "rest": np.array([distribution.residual_variance], np.float32),
     }
-    for views, one in known.distances.items():
+    for views, one in model.distances.items():
         arrays[f"quantiles_{views}"] = one.quantiles.astype(np.float32)
         arrays[f"exponent_{views}"] = np.array([one.exponent], np.float32)
     with new_file(path, force=force) as temporary:
         temporary.write_bytes(save(arrays, {"weights_sha256": fingerprint(weights), "images": str(images)}))
 
 
-def read_known(path: Path, weights: Path) -> Known | None:
-    """What write_known wrote; None where there is no such file. Raises InputError when it is of other weights."""
+def read_familiarity(path: Path, weights: Path) -> FamiliarityModel | None:
+    """What write_familiarity wrote; None where there is no such file. Raises InputError when it is of other weights."""
     if not path.is_file():
         return None
     try:
@@ -57,14 +57,16 @@ def read_known(path: Path, weights: Path) -> Known | None:
             of_weights = (file.metadata() or {}).get("weights_sha256")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         views = [int(name.rpartition("_")[2]) for name in arrays if name.startswith("quantiles_")]
-        cloud = Cloud(
+        distribution = FeatureDistribution(
             arrays["mean"],
             arrays["scale"],
             arrays["axes"].astype(np.float32),
             arrays["variances"],
             float(arrays["rest"][0]),
         )
-        distances = {one: Distances(arrays[f"quantiles_{one}"], float(arrays[f"exponent_{one}"][0])) for one in views}
+        distances = {
+            one: DistanceQuantiles(arrays[f"quantiles_{one}"], float(arrays[f"exponent_{one}"][0])) for one in views
+        }
     except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "fit it again with `familiarity --force`") from None
     if of_weights != fingerprint(weights):
@@ -72,4 +74,4 @@ def read_known(path: Path, weights: Path) -> Known | None:
             f"{path}: was fitted for other weights than {weights.name} beside it",
             "fit it again with `familiarity --force`, or remove it",
         )
-    return Known(cloud, distances)
+    return FamiliarityModel(distribution, distances)

@@ -10,9 +10,9 @@ import numpy as np
 
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.errors import InputError, OutputExistsError
-from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_cloud, fit_distances
+from convnet_galaxies.measure.familiarity import FEWEST_IMAGES, fit_distances, fit_distribution
 from convnet_galaxies.model.device import Device
-from convnet_galaxies.predict.familiarity import Known, write_known
+from convnet_galaxies.predict.familiarity import FamiliarityModel, write_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import VIEWS
 from convnet_galaxies.runs.folder import BUILTIN, RunFolder, run_path
@@ -24,8 +24,10 @@ FEWEST_HELD_OUT = 200
 
 @dataclass(frozen=True)
 class FamiliaritySummary:
-    """What was fitted: images of the cloud, and held-out images by which distances are judged; whether the run was
-    trained on none of the latter."""
+    """Numbers of images that were fitted, and of held-out images by which distances are judged.
+
+    are_unseen: whether the run was trained on none of the latter.
+    """
 
     path: Path
     fitted: int
@@ -44,8 +46,9 @@ def fit_familiarity(
 ) -> FamiliaritySummary:
     """Write familiarity.safetensors into a run's folder; images: all kinds that the run was trained on.
 
-    The cloud is fitted on training images, distances are judged on images that the run was not trained on; where
-    fewer than FEWEST_HELD_OUT of those are given, on training images of other groups, which look a little too usual.
+    The distribution is fitted on training images, distances are judged on images that the run was not trained on;
+    where fewer than FEWEST_HELD_OUT of those are given, on training images of other groups, which look a little too
+    usual.
     Raises InputError for too few images, or weights that ship with the package.
     """
     if str(run).startswith(BUILTIN):
@@ -68,14 +71,16 @@ def fit_familiarity(
         predictor = Predictor(run, device=device, views=views, with_familiarity=False)  # type: ignore[arg-type]
         weight = views
         features[name] = predictor.predict_set(images, rows, progress=count).features
-    cloud = fit_cloud(features["fit"])
-    distances = {views: fit_distances(cloud.distance(features[str(views)])) for views in VIEWS}
-    write_known(folder.familiarity, Known(cloud, distances), folder.weights, images=len(fitted), force=force)
+    distribution = fit_distribution(features["fit"])
+    distances = {views: fit_distances(distribution.distance(features[str(views)])) for views in VIEWS}
+    write_familiarity(
+        folder.familiarity, FamiliarityModel(distribution, distances), folder.weights, images=len(fitted), force=force
+    )
     return FamiliaritySummary(folder.familiarity, len(fitted), len(held_out), are_unseen)
 
 
 def choose_rows(images: ImageSet, run: str | Path, *, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Rows to fit the cloud on, rows to judge distances by, and whether the run was trained on none of the latter."""
+    """Return the rows to fit, the rows to judge distances by, and whether the run was trained on none of the latter."""
     split = read_split_of(run)
     groups = images.table["group"].to_numpy()
     trained = np.zeros(len(images), bool) if split is None else was_trained_on(images.table, images.link_columns, split)

@@ -116,7 +116,7 @@ def mine(
             skipped.append(error.message)
             continue
         linear |= info.unit != "picture"
-        notes.look([name], field[None], [info])
+        notes.add([name], field[None], [info])
         scale = info.pixel_scale_arcsec
         made = made or widen(predictor.preprocess, context_px, scale)
         centres, probability = _score(predictor, field, scale, on, stride_px)

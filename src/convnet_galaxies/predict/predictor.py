@@ -21,7 +21,7 @@ from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.fused import FusedPlainNet, can_fuse
 from convnet_galaxies.model.galaxy_net import GalaxyNet, answers, to_channels_last
 from convnet_galaxies.model.plain_net import PlainNet
-from convnet_galaxies.predict.familiarity import read_known
+from convnet_galaxies.predict.familiarity import read_familiarity
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.runs.weights import load_nets
 
@@ -99,7 +99,7 @@ class Predictor:
         self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
         folder = RunFolder(run_path(run))
-        self.known = read_known(folder.familiarity, folder.weights) if with_familiarity else None
+        self.familiarity_model = read_familiarity(folder.familiarity, folder.weights) if with_familiarity else None
 
     def _prepare(self, net: GalaxyNet) -> GalaxyNet:
         net = to_channels_last(fold_norms(net)).to(self.device)
@@ -147,15 +147,15 @@ class Predictor:
         parts, constant = [], []
         for block in self._blocks(pixels, rows):
             parts.append(self._predict_batch(block))
-            if self.known is not None:
+            if self.familiarity_model is not None:
                 constant.append(is_constant(block))
             if progress is not None:
                 progress(len(block))
         features = np.concatenate([part.features for part in parts])
         tasks = {task: np.concatenate([part.tasks[task] for part in parts]) for task in self.classes}
-        if self.known is None:
+        if self.familiarity_model is None:
             return Prediction(tasks, features)
-        familiarity = self.known.familiarity(features, self.views)
+        familiarity = self.familiarity_model.familiarity(features, self.views)
         familiarity[np.concatenate(constant)] = 0  # black lies not far out among galaxies, but is none
         return Prediction(tasks, features, familiarity)
 

@@ -151,7 +151,7 @@ def predict_tables(
     with closing(blocks):
         for ids, pixels, infos, masked in blocks:
             answer = predictor.predict_all(pixels)
-            notes.look(ids, pixels, infos, answer.familiarity)
+            notes.add(ids, pixels, infos, answer.familiarity)
             table = to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
             yield table if masked is None else table.assign(**{MASKED: masked})
             done += len(ids)

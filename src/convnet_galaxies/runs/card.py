@@ -23,7 +23,7 @@ VIEWS = (1, 8, 16)
 
 
 @dataclass(frozen=True)
-class Calibration:
+class LensCalibration:
     """``log odds * slope + intercept`` of a probability, after the mean over members and views.
 
     images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
@@ -68,7 +68,7 @@ class ModelCard:
     preprocess: Preprocess
     classes: dict[str, tuple[str, ...]]
     members: int = 1
-    calibration: dict[str, Calibration] = field(default_factory=dict)
+    calibration: dict[str, LensCalibration] = field(default_factory=dict)
     ancestry: tuple[dict[str, Any], ...] = ()
     type_centres: list[list[float]] | None = None
     views: int = 1
@@ -128,11 +128,11 @@ def read_card(run: StrPath) -> ModelCard:
     return ModelCard.loads(text, path)
 
 
-def _read_calibration(tree: dict[str, Any]) -> Calibration:
+def _read_calibration(tree: dict[str, Any]) -> LensCalibration:
     corners = tuple((float(x), float(y)) for x, y in tree.get("corners", ()))
     if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(corners)):
         raise ValueError("the corners of a calibration do not rise")
-    return Calibration(**{**tree, "corners": corners})
+    return LensCalibration(**{**tree, "corners": corners})
 
 
 def _read_nets(trees: Sequence[Any], members: int) -> tuple[NetSettings, ...]:

@@ -80,6 +80,6 @@ def draw(x_label: str, y_label: str, *, height_in: float = HEIGHT_IN) -> Iterato
         drawing.svg = buffer.getvalue()
 
 
-def look(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
     """Colour and dashes of the curve of a number; they repeat after seven."""
     return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}

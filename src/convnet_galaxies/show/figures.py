@@ -15,7 +15,7 @@ from convnet_galaxies.measure.calibration import Reliability
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.selection import Selection, SurveyCurve
-from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, look
+from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, line_style
 
 
 def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
@@ -27,7 +27,7 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
             others = int((~truth).sum())
             edge = 0.5 / others
             least = min(least, edge)
-            axes.step(np.maximum(rate, edge), found, where="post", label=name, **look(number))
+            axes.step(np.maximum(rate, edge), found, where="post", label=name, **line_style(number))
             for label, allowed, marker in (("TPR0", 0, "o"), ("TPR10", 9, "s")):
                 below = rate * others <= allowed + 1e-9
                 value = float(found[below].max())
@@ -66,7 +66,7 @@ def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
     first = next(iter(curves.values()))
     with draw("purity", "completeness") as drawing:
         for number, (name, curve) in enumerate(curves.items()):
-            style = look(number)
+            style = line_style(number)
             drawing.axes.plot(curve.purity, curve.completeness, label=name, **style)
             if len(curves) <= 2:
                 drawing.axes.fill_betweenx(
@@ -149,7 +149,7 @@ def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> 
     """Training (thin) and validation (strong) loss by epoch. metrics: name to the table of metrics.csv."""
     with draw("epoch", "loss") as drawing:
         for number, (name, table) in enumerate(metrics.items()):
-            style = look(number)
+            style = line_style(number)
             marker = "." if len(table) < 30 else None
             drawing.axes.plot(table["epoch"], table[f"train_{column}"], color=style["color"], linewidth=0.8, alpha=0.7)
             if f"validation_{column}" in table:

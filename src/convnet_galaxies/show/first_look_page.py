@@ -11,29 +11,33 @@ from convnet_galaxies.study.first_look import LENS_NET, TITLE, VOTE_NET, FirstLo
 SHOWN = 6
 
 
-def first_look_page(look: FirstLook) -> Page:
+def first_look_page(first_look: FirstLook) -> Page:
     """Scores of both nets, and the cutouts and galaxies with their answers."""
-    order, truth = np.argsort(-look.lens, kind="stable"), look.cutouts.table["lens"].to_numpy() == 1
-    table = look.cutouts.table
+    order, truth = np.argsort(-first_look.lens, kind="stable"), first_look.cutouts.table["lens"].to_numpy() == 1
+    table = first_look.cutouts.table
     captions = [
-        f"{describe_lens(table.iloc[k], look.lens[k])}\n{'a lens' if truth[k] else 'no lens'}" for k in order[:SHOWN]
+        f"{describe_lens(table.iloc[k], first_look.lens[k])}\n{'a lens' if truth[k] else 'no lens'}"
+        for k in order[:SHOWN]
     ]
-    names = look.galaxies.table["id"].astype(str)
-    told = [f"{names.iloc[k]}\n{describe_votes(look.true_votes[k], look.votes[k])}" for k in range(len(names))[:SHOWN]]
+    names = first_look.galaxies.table["id"].astype(str)
+    told = [
+        f"{names.iloc[k]}\n{describe_votes(first_look.true_votes[k], first_look.votes[k])}"
+        for k in range(len(names))[:SHOWN]
+    ]
     galleries = [
         make_gallery(
             f"Most like a lens to {LENS_NET}",
             "Highest probability first; what each is stands below.",
-            look.cutouts.images[..., :3],
+            first_look.cutouts.images[..., :3],
             order[:SHOWN],
             captions,
         ),
         make_gallery(
             f"Galaxies, with an answer of {VOTE_NET}",
             "The first ones, with the answer that differs most from the votes.",
-            look.galaxies.images,
+            first_look.galaxies.images,
             np.arange(len(told)),
             told,
         ),
     ]
-    return first_look_report(look).illustrate({TITLE: galleries})
+    return first_look_report(first_look).illustrate({TITLE: galleries})

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convnet_galaxies.blocks import Plot
-from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, look
+from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, line_style
 from convnet_galaxies.study.results import StrategyScores
 from convnet_galaxies.study.strategies import count_lenses
 from convnet_galaxies.study.strategy_comparisons import Comparison
@@ -45,7 +45,7 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
                 capsize=2,
                 elinewidth=1,
                 label=name,
-                **look(number),
+                **line_style(number),
             )
             words.append(
                 f"{name}: " + ", ".join(f"{v:.3f} at {100 * r.fraction:g} %" for v, r in zip(values, rows, strict=True))

@@ -8,7 +8,7 @@ import pandas as pd
 from convnet_galaxies.blocks import Plot
 from convnet_galaxies.measure.agreement import Agreement
 from convnet_galaxies.measure.intervals import Estimate
-from convnet_galaxies.show.canvas import draw, look
+from convnet_galaxies.show.canvas import draw, line_style
 from convnet_galaxies.show.figures import plot_intervals
 from convnet_galaxies.study.unknown import UnknownResult
 from convnet_galaxies.study.unknown_report import METHODS, name_figure
@@ -29,7 +29,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
     with draw("lens probability of the net", "share of the images") as drawing:
         for number, (name, values) in enumerate(odds.items()):
             shares = np.histogram(values, edges)[0] / len(values)
-            drawing.axes.stairs(shares, edges, label=f"{name} ({len(values):,})", **look(number))
+            drawing.axes.stairs(shares, edges, label=f"{name} ({len(values):,})", **line_style(number))
         ticks = [
             p for p in (1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999) if edges[0] <= _odds(p) <= edges[-1]
         ]
@@ -75,7 +75,7 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
     at = np.unique(np.geomspace(1, n, min(n, 160)).astype(int)) - 1
     with draw("k best of the unknown images", "fraction") as drawing:
         for number, name in enumerate(("purity", "completeness")):
-            style = look(number)
+            style = line_style(number)
             drawing.axes.plot(at + 1, ranked[name].to_numpy()[at], label=f"expected {name}", **style)
             low, high = (ranked[f"{name}_{end}"].to_numpy()[at] for end in ("low", "high"))
             drawing.axes.fill_between(at + 1, low, high, color=style["color"], alpha=0.15, linewidth=0)

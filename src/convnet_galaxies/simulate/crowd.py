@@ -121,7 +121,7 @@ def lens_spots(rng: np.random.Generator, light_sigma: np.ndarray) -> np.ndarray:
     return np.column_stack([columns[chosen], rows[chosen]]).astype(float)
 
 
-def look(rng: np.random.Generator, crowd: Crowd, scene: Scene, *, looks: int, eagerness: float = 1.0) -> Looks:
+def observe(rng: np.random.Generator, crowd: Crowd, scene: Scene, *, looks: int, eagerness: float = 1.0) -> Looks:
     """Show a field to ``looks`` different volunteers, the active ones more often, and collect their clicks.
 
     eagerness: of all of them together, for stages in which people mark more.

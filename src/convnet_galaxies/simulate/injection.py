@@ -21,7 +21,7 @@ from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, ch
 from convnet_galaxies.data.markers import read_field
 from convnet_galaxies.data.missing import LARGEST_SHARE
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.data.photometry import count_worth
+from convnet_galaxies.data.photometry import find_flux_scale
 from convnet_galaxies.data.stretch import PREFERRED_BANDS
 from convnet_galaxies.errors import BadImageError, InputError
 from convnet_galaxies.paths import name_some
@@ -249,7 +249,7 @@ def _read(file: ImageFile) -> np.ndarray | _LinearField:
     guesses = [] if planes[0].band else ["planes without names of bands were taken as g, r, i"]
     whole = slice(None), slice(None)
     excess, noise, _ = above_sky(planes, whole, str(file), LARGEST_SHARE)
-    worth, remarks = count_worth(planes, noise, str(file), None)
+    worth, remarks = find_flux_scale(planes, noise, str(file), None)
     guesses += [f"{text}" for _, text in remarks]
     if worth is None:
         known = noise > 0

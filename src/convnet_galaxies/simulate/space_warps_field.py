@@ -15,7 +15,16 @@ from PIL import Image
 from convnet_galaxies.data.click_clusters import FAST_PNG, cluster_clicks, cut_stamp
 from convnet_galaxies.data.default_pixels import STAMP_PX
 from convnet_galaxies.simulate.camera import FIELD_SIZE_PX, linear_to_composite, to_counts
-from convnet_galaxies.simulate.crowd import RIM_PX, Crowd, Looks, Scene, draw_crowd, lens_spots, lens_visibility, look
+from convnet_galaxies.simulate.crowd import (
+    RIM_PX,
+    Crowd,
+    Looks,
+    Scene,
+    draw_crowd,
+    lens_spots,
+    lens_visibility,
+    observe,
+)
 from convnet_galaxies.simulate.field import Pointing, as_host, draw_field, draw_pointing
 from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, PaintedLight, draw_light
 from convnet_galaxies.simulate.lens_population import draw_lens
@@ -92,7 +101,7 @@ def draw_subject(seed: int, pool: str, index: int) -> Subject:
             truth = {**lens[0].truth(*lens[1:]), "visibility": scene.lens_visibility}
         if kind != "test":
             break
-        first = look(rng, crowd, scene, looks=TRIAGE_LOOKS)
+        first = observe(rng, crowd, scene, looks=TRIAGE_LOOKS)
         if first.marked.sum() >= TRIAGE_MARKS:
             break
     image = hex_name(seed, pool, index, "image") + ".png"
@@ -151,7 +160,7 @@ def _shown(
     rng: np.random.Generator, crowd: Crowd, light: PaintedLight | None, stage: int, kind: str, subject: Subject
 ) -> Subject:
     number = int(rng.poisson(LOOKS[stage, kind]))
-    looks = look(rng, crowd, subject.scene, looks=number, eagerness=EAGERNESS[stage, kind])
+    looks = observe(rng, crowd, subject.scene, looks=number, eagerness=EAGERNESS[stage, kind])
     labels = cluster_clicks(looks.x_px, looks.y_px, looks.volunteer)
     order = list(dict.fromkeys(labels[labels >= 0].tolist()))
     members = [labels == label for label in order]

@@ -19,7 +19,7 @@ from convnet_galaxies.measure.agreement import (
     gather_subjects,
     list_missed,
 )
-from convnet_galaxies.measure.cutout_look import KINDS, look_at
+from convnet_galaxies.measure.cutout_morphology import KINDS, measure_morphology
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.human_grades import HIGHEST_GRADE, HumanGrades, name_subjects
@@ -158,7 +158,7 @@ def _list(
 
 @dataclass(frozen=True)
 class KindFigures:
-    """One kind of cutout (see measure.cutout_look).
+    """One kind of cutout (see measure.cutout_morphology).
 
     lenses, others: graded subjects of grade 2 or more, and below 1, that look so.
     lenses_auroc: by judge ("net", "crowd"), the lenses of this kind against all others. others_auroc: all lenses
@@ -178,7 +178,7 @@ def find_kinds(images: np.ndarray, preprocess: Preprocess) -> np.ndarray | None:
     if scale is None or preprocess.crop_px is None or preprocess.bands < 2:
         return None
     packed_scale = scale * preprocess.crop_px / preprocess.size_px
-    return np.array([look_at(np.asarray(image), packed_scale).kind for image in images], dtype=str)
+    return np.array([measure_morphology(np.asarray(image), packed_scale).kind for image in images], dtype=str)
 
 
 def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[KindFigures, ...]:

@@ -32,7 +32,7 @@ KINDS = (ARC, PATCH, CLOSE, RED, NOTHING, GLARE)
 
 
 @dataclass(frozen=True)
-class Look:
+class Morphology:
     """Numbers of one cutout.
 
     distance_arcsec: of the feature from the centre. bluer_dex: log10 of how much bluer it is than the central galaxy,
@@ -60,7 +60,7 @@ class Look:
         return ARC if self.elongation > LONG else PATCH
 
 
-def look_at(pixels: np.ndarray, pixel_scale_arcsec: float) -> Look:
+def measure_morphology(pixels: np.ndarray, pixel_scale_arcsec: float) -> Morphology:
     """Numbers of a composite, uint8 [h, w, bands], bands from red to blue, its object in the middle.
 
     The median of each ring round the centre is taken off, band by band, which leaves what is not round; the feature is
@@ -84,7 +84,7 @@ def look_at(pixels: np.ndarray, pixel_scale_arcsec: float) -> Look:
     aperture = np.hypot(x - x[row, column], y - y[row, column]) <= max(APERTURE_ARCSEC / pixel_scale_arcsec, 1.5)
     centre = radius <= max(APERTURE_ARCSEC / pixel_scale_arcsec, 1.5)
     white = (image >= WHITE).all(axis=2) & (radius > outer)
-    return Look(
+    return Morphology(
         distance_arcsec=float(radius[row, column] * pixel_scale_arcsec),
         bluer_dex=_blueness(left[aperture]) - _blueness(image[centre]),
         elongation=_elongation(light, x, y, (int(row), int(column)), searched),

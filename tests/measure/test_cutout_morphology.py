@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convnet_galaxies.measure.cutout_look import ARC, CLOSE, GLARE, NOTHING, PATCH, RED, look_at
+from convnet_galaxies.measure.cutout_morphology import ARC, CLOSE, GLARE, NOTHING, PATCH, RED, measure_morphology
 
 SCALE = 0.186
 SIDE = 96
@@ -32,7 +32,7 @@ def as_image(light: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("arcsec", [1.8, 3.0, 4.5])
 @pytest.mark.parametrize("turn", [0.3, 2.0, 4.0])
 def test_a_blue_arc_is_found_where_it_is(arcsec: float, turn: float) -> None:
-    look = look_at(as_image(galaxy() + blob(arcsec, turn, along=5)[..., None] * BLUE_LIGHT), SCALE)
+    look = measure_morphology(as_image(galaxy() + blob(arcsec, turn, along=5)[..., None] * BLUE_LIGHT), SCALE)
     assert look.distance_arcsec == pytest.approx(arcsec, abs=1.5 * SCALE)
     assert look.bluer_dex > 0.3
     assert look.elongation > 1.8
@@ -41,7 +41,7 @@ def test_a_blue_arc_is_found_where_it_is(arcsec: float, turn: float) -> None:
 
 def test_kinds_are_told_by_place_colour_and_shape() -> None:
     def kind(light: np.ndarray, colour: np.ndarray) -> str:
-        return look_at(as_image(galaxy() + light[..., None] * colour), SCALE).kind
+        return measure_morphology(as_image(galaxy() + light[..., None] * colour), SCALE).kind
 
     assert kind(blob(3.0, 1.0), BLUE_LIGHT) == PATCH
     assert kind(blob(3.0, 1.0, along=1.2, across=5), BLUE_LIGHT) == PATCH  # a spoke is no arc
@@ -53,20 +53,22 @@ def test_kinds_are_told_by_place_colour_and_shape() -> None:
 
 def test_peaks_are_counted_in_the_noise_of_the_sky_and_without_noise_in_a_thousandth() -> None:
     blob_light = blob(3.0, 1.0)[..., None] * np.ones(3)
-    noiseless = look_at(as_image(blob_light), SCALE)
-    assert noiseless.sigma == pytest.approx(look_at(as_image(0.5 * blob_light), SCALE).sigma * 2, rel=0.05)
+    noiseless = measure_morphology(as_image(blob_light), SCALE)
+    assert noiseless.sigma == pytest.approx(measure_morphology(as_image(0.5 * blob_light), SCALE).sigma * 2, rel=0.05)
     assert noiseless.sigma > 3 * 50 / 1e-3
-    noisy = [look_at(as_image(8 + spread * (galaxy() - 8) / 3 + blob_light), SCALE).sigma for spread in (3, 6)]
+    noisy = [
+        measure_morphology(as_image(8 + spread * (galaxy() - 8) / 3 + blob_light), SCALE).sigma for spread in (3, 6)
+    ]
     assert noisy[1] == pytest.approx(noisy[0] / 2, rel=0.3)
 
 
 def test_the_scale_turns_pixels_into_arcsec() -> None:
     image = as_image(galaxy() + blob(3.0, 1.0)[..., None] * BLUE_LIGHT)
-    assert look_at(image, 0.15).distance_arcsec == pytest.approx(3.0 * 0.15 / SCALE, abs=0.3)
+    assert measure_morphology(image, 0.15).distance_arcsec == pytest.approx(3.0 * 0.15 / SCALE, abs=0.3)
 
 
 def test_an_image_of_one_value_shows_nothing_and_a_white_one_is_glare() -> None:
-    black, white = (look_at(np.full((40, 50, 3), value, np.uint8), SCALE) for value in (0, 255))
+    black, white = (measure_morphology(np.full((40, 50, 3), value, np.uint8), SCALE) for value in (0, 255))
     for look in (black, white):
         assert (look.bluer_dex, look.sigma, look.elongation) == (0, 0, 1)
     y, x = np.mgrid[:40, :50]
@@ -76,4 +78,4 @@ def test_an_image_of_one_value_shows_nothing_and_a_white_one_is_glare() -> None:
 
 
 def test_a_single_band_has_no_colour() -> None:
-    assert look_at(as_image(galaxy())[..., :1], SCALE).bluer_dex == 0
+    assert measure_morphology(as_image(galaxy())[..., :1], SCALE).bluer_dex == 0
