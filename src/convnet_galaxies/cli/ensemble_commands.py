@@ -126,8 +126,8 @@ def calibrate(
     one = result.calibration
     after = "unknown" if result.log_loss_after is None else f"{result.log_loss_after:.4f}"
     scaling = f"log odds x {one.slope:.3f} {one.intercept:+.3f}"
-    if one.corners:
-        scaling = f"a rising function with {len(one.corners)} corners, log odds {one.intercept:+.3f}"
+    if one.isotonic_knots:
+        scaling = f"a rising function with {len(one.isotonic_knots)} knots, log odds {one.intercept:+.3f}"
     typer.echo(
         f"{result.run}: {scaling}, for {one.prevalence:.3%} lenses; fitted on "
         f"{one.images:,} images ({one.positives:,} lenses, {one.groups:,} groups); log loss "

@@ -43,7 +43,7 @@ class TemperatureScaling:
 class IsotonicScaling:
     """A rising step-and-line function of the lens probability (Zadrozny & Elkan 2002, KDD).
 
-    probability, calibrated: corners of the function, same length. It needs more images than a temperature
+    probability, calibrated: knots of the function, same length. It needs more images than a temperature
     (hundreds of each class), and makes ties.
     """
 

@@ -117,10 +117,10 @@ def fit(
     if method == "isotonic":
         rising = fit_isotonic(probability, truth)
         low, high = 1 / ((~truth).sum() + 2), 1 - 1 / (truth.sum() + 2)
-        corners = tuple(
+        knots = tuple(
             (x, float(np.clip(y, low, high))) for x, y in zip(rising.probability, rising.calibrated, strict=True)
         )
-        return LensCalibration(1.0, shift, *counts, wanted, corners)
+        return LensCalibration(1.0, shift, *counts, wanted, knots)
     scaling = fit_temperature(stack_binary(probability), truth.astype(int), bias=True)
     return LensCalibration(1 / scaling.temperature, scaling.bias[1] + shift, *counts, wanted)
 

@@ -28,7 +28,8 @@ class LensCalibration:
 
     images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
     calibrated probabilities hold for; that of these images unless another was asked for.
-    corners: of a rising function of the probability that comes first, (probability, calibrated) each; none for none.
+    isotonic_knots: of a rising function of the probability that comes first, (probability, calibrated) each; empty for
+        none. Formerly ``corners``.
     """
 
     slope: float
@@ -37,15 +38,15 @@ class LensCalibration:
     positives: int
     groups: int
     prevalence: float
-    corners: tuple[tuple[float, float], ...] = ()
+    isotonic_knots: tuple[tuple[float, float], ...] = ()
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
         """Float [n] to calibrated float64 [n]; certainty beyond PROBABILITY_FLOOR is not told apart."""
         from scipy.special import expit, logit  # only calibrated runs need it
 
         probability = np.asarray(probability, float)
-        if self.corners:
-            before, after = np.array(self.corners).T
+        if self.isotonic_knots:
+            before, after = np.array(self.isotonic_knots).T
             probability = np.interp(probability, before, after)
         clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
         return np.asarray(expit(self.slope * logit(clipped) + self.intercept))
@@ -129,10 +130,11 @@ def read_card(run: StrPath) -> ModelCard:
 
 
 def _read_calibration(tree: dict[str, Any]) -> LensCalibration:
-    corners = tuple((float(x), float(y)) for x, y in tree.get("corners", ()))
-    if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(corners)):
-        raise ValueError("the corners of a calibration do not rise")
-    return LensCalibration(**{**tree, "corners": corners})
+    former = tree.pop("corners", ())
+    knots = tuple((float(x), float(y)) for x, y in tree.get("isotonic_knots", former))
+    if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(knots)):
+        raise ValueError("the isotonic_knots of a calibration do not rise")
+    return LensCalibration(**{**tree, "isotonic_knots": knots})
 
 
 def _read_nets(trees: Sequence[Any], members: int) -> tuple[NetSettings, ...]:
