@@ -206,6 +206,15 @@ def test_interval_of_the_purity_of_a_flavor_takes_both_rates_at_their_worst():
     assert (false.level, purity.level, purity.warning) == (0.9, 0.9, None)
 
 
+def test_a_flavor_that_is_never_called_has_purity_none():
+    truth = np.repeat([0, 1], 20)
+    scores = confuse_flavors(truth, np.zeros(40, int), np.arange(40), names=("dud", "arc"), seed=0)
+    false, purity = expect_flavors(scores, n_lenses=5, n_images=50)["arc"]
+    assert (false.value, purity.value, purity.low) == (0, 0, 0)
+    assert scores.completeness["arc"].value == 0
+    assert "arc" not in scores.purity
+
+
 def test_few_groups_of_a_flavor_or_of_those_called_so_are_warned_of():
     # Twenty groups of five: four hold the rings, three more have an image that is called one.
     truth = np.concatenate([np.zeros(80, int), np.full(20, 2), np.ones(100, int)])

@@ -187,7 +187,7 @@ def test_ends_of_the_range_are_rogan_and_gladens_estimates_at_the_ends_of_the_ra
     )
     measured = bounds.as_measured
     assert (measured.low, measured.value, measured.high) == pytest.approx([(0.3 - 0.1) / (0.8 - 0.1)] * 3)
-    assert (measured.level, measured.warning) == (0.8, None)
+    assert (measured.name, measured.level, measured.warning) == ("lens", 0.8, None)
     assert bounds.low == pytest.approx((0.3 - 0.2) / (1 - 0.2))  # 1.5 times 80 % are at most all
     assert bounds.high == pytest.approx((0.3 - 0.05) / (0.4 - 0.05))
     assert bounds.widened_by_completeness == pytest.approx((0.2 / 0.9, 0.2 / 0.3))
