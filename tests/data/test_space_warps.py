@@ -150,7 +150,28 @@ def test_cutouts_of_one_field_or_one_image_file_are_one_group(small: Path) -> No
 
 
 def test_catalogue_alone_needs_no_images(small: Path) -> None:
-    assert read_space_warps(small / "cluster_catalog.csv").files is None
+    whole, alone = read_space_warps(small), read_space_warps(small / "cluster_catalog.csv")
+    assert alone.files is None
+    assert alone.kind == whole.kind == "space-warps"
+    assert alone.link_columns == whole.link_columns
+    pd.testing.assert_frame_equal(alone.table, whole.table)
+
+
+def test_without_field_or_location_each_cutout_is_a_group_and_a_remark_tells(small: Path) -> None:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        return table.drop(columns=["ZooID", "location"]).assign(cutoutname=[f"c{row}.png" for row in range(6)])
+
+    records = read_space_warps(_edit(small, change))
+    assert records.link_columns == ()
+    assert records.table["group"].tolist() == records.table["id"].tolist() == [f"c{row}" for row in range(6)]
+    assert any("cutouts of one field may be split apart" in text for text in records.remarks)
+
+
+def test_a_field_without_a_location_has_no_image_file(small: Path) -> None:
+    path = _edit(small, lambda table: table.assign(location=[None, *table["location"][1:]]))
+    names = read_catalog(path)["image_file"]
+    assert names.isna().tolist() == [True, *[False] * 5]
+    assert names[1] == "f.png"
 
 
 def test_good_cutouts_are_preferred_to_all_and_a_zip_to_a_folder(small: Path) -> None:
@@ -279,7 +300,7 @@ def test_equal_names_in_folders_are_told_apart_by_their_folder(small: Path, imag
     other = small / "cutouts_good" / "stage2"
     other.mkdir()
     (other / "1_ASW01.png").write_bytes(image_bytes(99, "PNG"))
-    with pytest.raises(InputError, match="found 2 images called 1_ASW01"):
+    with pytest.raises(InputError, match=r"cutouts_good: found 2 images called 1_ASW01"):
         read_space_warps(small)
     names = [*SMALL["cutoutname"].str.replace("data/cutouts", "cutouts_good")[:5], "stage2/1_ASW01.png"]
     _edit(small, lambda table: table.assign(cutoutname=names))

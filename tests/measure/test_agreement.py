@@ -35,6 +35,19 @@ def test_a_subject_has_the_score_of_its_best_cutout_and_only_graded_ones_count()
     assert np.isnan(subjects.crowd[1])
 
 
+@pytest.mark.parametrize("score", [1.2, -0.1, np.nan])
+def test_scores_that_are_no_probabilities_are_refused(score: float):
+    with pytest.raises(InputError, match="found a score of the net that is NaN or outside 0 to 1"):
+        gather_subjects(np.array(["a", "b"]), np.array([0.5, score]), np.array(["a", "b"]), np.array([1.0, 2.0]))
+
+
+def test_a_net_that_gives_all_subjects_one_score_has_no_rank_correlation():
+    ids = np.array([f"s{k:02d}" for k in range(40)])
+    subjects = Subjects(ids, np.full(40, 0.5), np.full(40, np.nan), np.tile([0.0, 3.0], 20), ids)
+    with pytest.raises(InputError, match="spearman: undefined for these images"):
+        compare_eyes(subjects, seed=0, n_resamples=10)
+
+
 def test_a_subject_graded_twice_has_the_mean_grade():
     subjects = gather_subjects(np.array(["a"]), np.array([0.5]), np.array(["a", "a"]), np.array([1.0, 2.0]))
     assert subjects.grade[0] == 1.5

@@ -90,13 +90,14 @@ def gather_subjects(
             "expected the same kind of id in both",
             "give grades by the ids that the images' table has, e.g. ZooID",
         )
-    net = np.full(len(ids), -np.inf)
     rows = np.isin(cutout_subjects, ids)
-    np.maximum.at(net, np.searchsorted(ids, cutout_subjects[rows]), probability[rows])
-    if not ((net >= 0) & (net <= 1)).all():
+    scores = probability[rows]
+    if not ((scores >= 0) & (scores <= 1)).all():
         raise InputError(
             "grades: found a score of the net that is NaN or outside 0 to 1, expected none", "check the predictions"
         )
+    net = np.zeros(len(ids))
+    np.maximum.at(net, np.searchsorted(ids, cutout_subjects[rows]), scores)
 
     def average(values: np.ndarray) -> np.ndarray:
         kept = np.isin(graded_subjects, ids) & np.isfinite(values)
