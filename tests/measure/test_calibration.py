@@ -69,6 +69,14 @@ def test_a_perfect_separation_keeps_the_temperature_finite():
     assert np.isfinite(scaling.apply(stack_binary(np.array([0.0, 1.0])))).all()
 
 
+@pytest.mark.parametrize(("n_lenses", "bias"), [(999, np.log(999)), (20_000, 8.0)])
+def test_a_bias_without_scores_is_the_log_odds_of_the_classes_up_to_eight(n_lenses: int, bias: float):
+    truth = np.arange(n_lenses + 1) > 0
+    scaling = fit_temperature(np.full((n_lenses + 1, 2), 0.5), truth, bias=True)
+    assert scaling.bias[0] == 0
+    assert scaling.bias[1] == pytest.approx(bias, abs=0.01)
+
+
 def test_isotonic_map_is_that_of_scikit_learn():
     truth, probability = make(4, 500)
     theirs = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probability, truth)
