@@ -1,4 +1,4 @@
-"""All settings of a run as small frozen models, read from one TOML file; unknown keys are refused."""
+"""Settings of a run as small frozen models, read from one TOML file; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A table of the settings file; the text ``none`` switches a setting off, since TOML has no word for it."""
+    """A table of the settings file; the text ``none`` switches a setting off, since TOML has no null."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -31,9 +31,9 @@ class Section(BaseModel):
 
 
 INHERITED = ("backbone", "widths", "depths", "patch_px")
-"""Settings of a net that a child takes from its parent run."""
+"""Settings of a network that a child run inherits from its parent."""
 FORMER_NAMES = {"field_px": "view_px"}
-"""Settings of a net that had another name; model cards, settings files and ``--set`` may still use it."""
+"""Former names of settings of a network; model cards, settings files and ``--set`` may still use them."""
 
 
 def _rename_former(values: dict[str, Any]) -> dict[str, Any]:
@@ -43,15 +43,17 @@ def _rename_former(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class NetSettings(Section):
-    """The net. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
+    """The network. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
 
-    backbone: ``symmetric`` (ours, for processors; turned or mirrored, an image has the same answers), ``plain`` (the
-        same without symmetry), or ``resnet18``, ``resnet50``, ``convnext_nano``, ``convnext_tiny``.
-    widths, depths: channels and blocks of each stage of our nets.
-    patch_px: side of the squares that the first layer of our nets takes as one pixel.
-    input_px: side of the images that the net sees.
-    view_px: side, in packed pixels, of the square that they show; None: as many as input_px. Formerly ``field_px``.
-    dropout: share of the features dropped before the heads.
+    backbone: ``symmetric`` (designed for CPUs; predictions do not change when an image is turned by 90 degrees or
+        mirrored), ``plain`` (the same without symmetry), or ``resnet18``, ``resnet50``, ``convnext_nano``,
+        ``convnext_tiny``.
+    widths, depths: channels and blocks of each stage of symmetric and plain networks.
+    patch_px: side of the squares that their first layer reduces to one pixel.
+    input_px: side of the network input, in pixels.
+    view_px: side, in pixels of the pack, of the central square that is resampled to input_px; None: input_px. Formerly
+        ``field_px``.
+    dropout: fraction of the features dropped before the heads.
     encoder_weights: file with a timm or Zoobot encoder (``.safetensors``, or a torch state dict) to start from.
     """
 
@@ -67,12 +69,12 @@ class NetSettings(Section):
     encoder_weights: str | None = None
 
     def view_px_of(self, size_px: int) -> float:
-        """Return the side, in packed pixels, of the square that the net sees; beyond the pack only if view_px is."""
+        """Return the side of the input square, in pixels of the pack; it exceeds the pack only if view_px does."""
         return float(min(self.input_px, size_px)) if self.view_px is None else self.view_px
 
     @property
     def input_step_px(self) -> int:
-        """What input_px must be a multiple of: whole squares, and for the symmetric net sides that halve evenly."""
+        """Number of which input_px must be a multiple: whole patches, and for symmetric networks even halving."""
         if self.backbone == "symmetric":
             return self.patch_px * 2 ** (len(self.widths) - 1)
         return self.patch_px if self.backbone == "plain" else 1
@@ -124,17 +126,18 @@ class AugmentSettings(Section):
 class TrainSettings(Section):
     """The training itself.
 
-    epochs: times that each image is seen.
-    batch: images a step.
-    learning_rate: at its height, after the warm-up; it falls to zero on a cosine.
-    warmup: share of the steps in which the rate rises.
-    average: memory of the weight average that is validated and kept, as a share of all steps; None: no average.
-    frozen_epochs: epochs at the beginning in which a backbone taken from another run stands still.
-    frozen_stages: number of its first stages that never move.
-    backbone_rate: its learning rate, as a share of that of the heads, when it comes from another run.
+    epochs: passes over the training images.
+    batch: images per step.
+    learning_rate: peak value after the warm-up; decays to zero on a cosine.
+    warmup: fraction of the steps in which the rate rises.
+    average: decay time of the exponential moving average (EMA) of the weights, as a fraction of all steps. The averaged
+        weights are validated and saved; None: no average.
+    frozen_epochs: first epochs in which an inherited backbone is frozen.
+    frozen_stages: number of its first stages that stay frozen.
+    backbone_rate: learning rate of an inherited backbone, as a fraction of that of the heads.
     validate_every: epochs between validations; the last epoch is always validated.
     types: number of morphology types (k-means of the votes) for the task ``types``.
-    precision: ``auto`` takes bf16 where the processor or GPU has it natively.
+    precision: ``auto`` selects bf16 if the processor or GPU has it natively.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 80
@@ -160,7 +163,7 @@ class TrainSettings(Section):
 
 
 class SplitSettings(Section):
-    """Shares of the images in each part; whole groups only."""
+    """Fractions of the images in each part; whole groups only."""
 
     train: Share = 0.8
     validation: Share = 0.1
@@ -177,12 +180,12 @@ class SplitSettings(Section):
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """Shares of train, validation and test."""
+        """Fractions of train, validation and test."""
         return self.train, self.validation, self.test
 
 
 class Settings(Section):
-    """Everything that a run can be told; equal settings, data and seed give equal weights on one machine."""
+    """All settings of a run; equal settings, data and seed give equal weights on one machine."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     net: NetSettings = NetSettings()
@@ -199,7 +202,7 @@ def load_settings(path: StrPath | None = None, changes: Changes = (), base: Sett
     """Return the settings of a TOML file on top of a base, with changes on top of both.
 
     changes: texts like ``train.epochs=12``, or a mapping like ``{"train.epochs": 12}``. Values in texts are TOML
-        (``net.widths=[32, 64]``); what is no TOML is taken as text; ``none``, or None, switches off.
+        (``net.widths=[32, 64]``), else plain text; ``none``, or None, switches off.
     Raises InputError for a missing or broken file and for unknown keys or wrong values.
     """
     path = None if path is None else Path(path)
@@ -252,14 +255,14 @@ def read_changes(changes: Changes) -> dict[str, Any]:
 
 
 def write_settings(settings: Settings) -> str:
-    """The settings as TOML text, all of them; what is switched off is ``none``."""
+    """Return all settings as TOML text; settings that are switched off are ``none``."""
     import tomli_w
 
     return tomli_w.dumps(_name_none(_to_tree(settings)))
 
 
 def identify_settings(settings: Settings) -> str:
-    """Return the settings as text to compare with that of an unfinished run, also of one begun under former names."""
+    """Return the settings as text to compare with those of an unfinished run, also of one begun under former names."""
     return write_settings(settings).replace("\nview_px = ", "\nfield_px = ")
 
 

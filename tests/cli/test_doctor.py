@@ -47,7 +47,7 @@ def test_doctor_tells_it_in_words(run, native: bool) -> None:
         "GPU          none that torch can use",
         f"used         cpu in {'bf16' if native else 'fp32'}",
     ]
-    assert lines[-1] == "Galaxy Zoo   4.0 minutes an epoch of 61,578 galaxies"
+    assert lines[-1] == "Galaxy Zoo   4.0 minutes per epoch of 61,578 galaxies"
 
 
 def test_doctor_refuses_a_device_that_is_not_there_or_unheard_of(run) -> None:

@@ -29,7 +29,7 @@ from convnet_galaxies.errors import GalaxyError
 
 
 class Commands(TyperGroup):
-    """All commands; ends in our way what typer would end in its own."""
+    """All commands; handles interrupts and broken pipes itself instead of leaving them to typer."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -39,7 +39,7 @@ class Commands(TyperGroup):
             typer.echo("Stopped.", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader of our output (head, less) has gone, which is its right; Python would flush once more.
+            # The reader of the output (head, less) has exited normally; Python would flush once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
 
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def _end_as_by_ctrl_c() -> None:
-    """A polite kill, or a terminal that closes, stops a command as Ctrl-C does: nothing half-written, nobody left."""
+    """Stop a command on SIGTERM and SIGHUP as on Ctrl-C: no partial output, no orphaned workers."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores one of them

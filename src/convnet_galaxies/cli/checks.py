@@ -1,4 +1,4 @@
-"""What can be found wrong with a command before torch is loaded, which takes seconds."""
+"""Checks of a command before torch is loaded, which takes seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_paths(
     table: Path | None = None,
     force: bool = False,
 ) -> None:
-    """Check that runs are finished, that inputs exist and that the output is new; None is passed over.
+    """Check that runs are finished, that inputs exist and that the output is new; None is skipped.
 
     output: file or folder to be written. table: the same, but a table, whose ending names its format.
     Raises InputError, and OutputExistsError unless force.

@@ -1,4 +1,4 @@
-"""describe and pack: what is there, and its pixels decoded once."""
+"""describe and pack: describe data, and decode its pixels once."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from convnet_galaxies.data.default_pixels import STAMP_PX, ZOO_CROP_PX, ZOO_SIZE
 
 pack_app = typer.Typer(no_args_is_help=True, help="Decode images once into a pack, which training reads at full speed.")
 
-Crop = Annotated[int | None, typer.Option(min=1, help="Side in pixels of the central square that is kept.")]
-Size = Annotated[int, typer.Option(min=16, help="Side in pixels that it is shrunk to.")]
+Crop = Annotated[int | None, typer.Option(min=1, help="Side in pixels of the central square to keep.")]
+Size = Annotated[int, typer.Option(min=16, help="Side in pixels to which the square is shrunk.")]
 Like = Annotated[
     str | None,
     typer.Option(
@@ -53,7 +53,7 @@ def describe(
     ],
     as_json: Json = False,
 ) -> None:
-    """Say what any data set, pack, run or table is, whether it is sound, and its counts.
+    """Describe any data set, pack, run or table: contents, counts, and problems.
 
     Example: `convnet-galaxies describe cluster_catalog.csv`
     """
@@ -122,7 +122,7 @@ def pack_space_warps(
 ) -> None:
     """Pack a Space Warps catalogue and its cutouts.
 
-    A cutout is labelled a lens only where truth is LENS and alpha is 1; the alpha channel itself never gets in.
+    A cutout is labelled a lens only if truth is LENS and alpha is 1. The alpha channel itself is never read.
 
     Example: `convnet-galaxies pack space-warps cluster_catalog.csv cutouts_good -o lenses.pack`
     """
@@ -141,14 +141,16 @@ def pack_images(
     table: Annotated[Path | None, typer.Argument(help="Labels: CSV, Parquet, FITS or VOTable.")] = None,
     output: PackOutput = ...,  # type: ignore[assignment]
     label: Annotated[str | None, typer.Option(help="Column to learn: 0 and 1, or names.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column whose equal values stay on one side of a split.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column of groups: images with equal values stay on one side of a split.")
+    ] = None,
     crop: Crop = None,
     size: Size = STAMP_PX,
     bands: Annotated[
         str,
         typer.Option(
             metavar="N|B,...",
-            help="Number of bands of each image; or the bands that are taken, or what its planes are: names (i,r,g), "
+            help="Number of bands per image; or the bands to use, or the bands of its planes: names (i,r,g), "
             "extensions, or numbers from 1.",
         ),
     ] = "3",
@@ -195,7 +197,7 @@ def pack_images(
 def _like(  # type: ignore[no-untyped-def]
     context: typer.Context, run: str | None, pixel_scale_arcsec: float | None = None
 ):
-    """The Preprocess of a run, and what gives the side of the square that its net sees; None without a run."""
+    """Return the Preprocess of a run and the function for the side of its input square; None without a run."""
     if run is None:
         return None
     refuse_options(context, "crop", "size", because=f"--like takes them from {run}")

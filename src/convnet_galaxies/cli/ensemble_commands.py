@@ -1,4 +1,4 @@
-"""ensemble, calibrate, familiarity: from trained runs to one that may be given away."""
+"""ensemble, calibrate, familiarity: from trained runs to one for publication."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
 def ensemble(
     runs: Annotated[
-        list[str], typer.Argument(help="Finished runs of the same images and tasks, whose nets see the same.")
+        list[str], typer.Argument(help="Finished runs of the same images and tasks, with the same input square.")
     ],
     output: RunOutput,
     half: Annotated[
@@ -55,15 +55,15 @@ def ensemble(
     ] = False,
     publish: Annotated[
         bool,
-        typer.Option("--publish", help="For weights that are given away: no names of images or folders, hashed keys."),
+        typer.Option("--publish", help="For published weights: remove names of images and folders, and hash the keys."),
     ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Join runs into an ensemble, which answers the mean of their probabilities.
+    """Join runs into an ensemble (deep ensemble) that predicts the mean of their probabilities.
 
-    It holds out only what no member was trained on. Calibrate it, and fit its familiarity, after joining; a single
-    run with --publish keeps both. `train --from` an ensemble starts from its first member.
+    An image counts as held out only if no member was trained on it. Run `calibrate` and `familiarity` after joining.
+    A single run with --publish keeps both. `train --from` an ensemble starts from its first member.
 
     Example: `convnet-galaxies ensemble seed0 seed1 seed2 -o three --float16`
     """
@@ -87,7 +87,8 @@ def calibrate(
         MethodChoice, typer.Option(help="Slope and intercept of the log odds, or any rising function (isotonic).")
     ] = MethodChoice.LOGISTIC,
     prevalence: Annotated[
-        float | None, typer.Option(help="Share of lenses that the probabilities shall hold for; default: the pack's.")
+        float | None,
+        typer.Option(help="Fraction of lenses (prevalence) for which to calibrate; default: that of the pack."),
     ] = None,
     part: Part = PartChoice.HELDOUT,
     views: Views = ViewChoice.EIGHT,
@@ -98,9 +99,9 @@ def calibrate(
 ) -> None:
     """Calibrate the lens probability of a run on held-out images, into a new run.
 
-    The log odds get a slope and an intercept, and the order of images stays; with many held-out images any rising
-    function of the probability may be fitted instead, which makes ties. The images count as validation in the new
-    run, whose test figures must come from others.
+    Fits a slope and an intercept of the log odds, which keeps the order of the images. With many held-out images,
+    --method isotonic fits any rising function of the probability, which produces ties. In the new run, these images
+    are marked `validation`; compute its test figures from other images.
 
     Example: `convnet-galaxies calibrate three candidates.pack -o lens --prevalence 0.01`
     """
@@ -134,22 +135,24 @@ def calibrate(
         f"{result.log_loss_before:.4f} before, {after} after (cross-fitted, at the pack's prevalence)"
     )
     if result.refused:
-        typer.echo(f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours")
+        typer.echo(
+            f"{result.refused:,} images refused: the run or an ancestor was trained on them or on their neighbours"
+        )
 
 
 def familiarity(
     run: Annotated[str, typer.Argument(help="Run folder.")],
-    packs: Annotated[list[Path], typer.Argument(help="The packs that it was trained on, all kinds of its images.")],
+    packs: Annotated[list[Path], typer.Argument(help="All packs on which the run was trained.")],
     seed: Seed = 0,
     device: Device = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Let a run know what its images look like, so that `predict` can say which ones are unlike them.
+    """Fit the distribution of known images, from which `predict` computes familiarity (an out-of-distribution score).
 
-    Writes familiarity.safetensors into the run's folder. Predictions get a column familiarity: the share of known
-    images that look at least as unusual.
+    Writes familiarity.safetensors into the folder of the run. Predictions get a column familiarity: the fraction of
+    known images that look at least as unusual.
 
     Example: `convnet-galaxies familiarity lens lenses.pack`
     """
@@ -165,4 +168,4 @@ def familiarity(
         show_json(result)
         return
     kind = "that the run was not trained on" if result.are_unseen else "of other groups, which the run was trained on"
-    typer.echo(f"{result.path}: fitted on {result.fitted:,} images, judged by {result.held_out:,} {kind}")
+    typer.echo(f"{result.path}: fitted on {result.fitted:,} images, calibrated on {result.held_out:,} {kind}")

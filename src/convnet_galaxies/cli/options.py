@@ -1,4 +1,4 @@
-"""Options that mean the same in every command, their old names, and how results, remarks and progress are shown."""
+"""Options shared by all commands, their old names, and the output of results, remarks and progress."""
 
 from __future__ import annotations
 
@@ -41,33 +41,29 @@ class PartChoice(StrEnum):
 
 
 Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
-Views = Annotated[ViewChoice, typer.Option(help="Views of each image that are averaged (test-time augmentation).")]
-Part = Annotated[PartChoice, typer.Option(help="Held-out images that are scored: test, validation, or both.")]
+Views = Annotated[ViewChoice, typer.Option(help="Views averaged per image (test-time augmentation).")]
+Part = Annotated[PartChoice, typer.Option(help="Held-out images to score: test, validation, or both.")]
 Stage = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
 PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
 RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
-Parent = Annotated[str | None, typer.Option("--from", help="Run, or builtin:NAME, whose weights are the start.")]
+Parent = Annotated[str | None, typer.Option("--from", help="Parent run, or builtin:NAME, from whose weights to start.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; the same seed gives the same result.")]
 SettingsSeed = Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")]
-Device = Annotated[DeviceChoice, typer.Option(help="Processor that computes; auto takes a GPU when there is one.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first so many images.")]
+Device = Annotated[DeviceChoice, typer.Option(help="Device for computing; auto selects a GPU if there is one.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first LIMIT images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there already.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used, and list them.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out unusable images, and list them.")]
 PixelScale = Annotated[
     float | None,
-    typer.Option(
-        help="Arcsec per pixel of the images; default: that of their FITS headers, else of the run's own images."
-    ),
+    typer.Option(help="Arcsec per pixel of the images; default: that of their FITS headers, else that of the run."),
 ]
 BlueFirst = Annotated[
     bool,
-    typer.Option(
-        "--blue-first", help="Planes of FITS images whose headers name no bands go from blue to red (g, r, i)."
-    ),
+    typer.Option("--blue-first", help="Read the planes of FITS images without band names as blue to red (g, r, i)."),
 ]
 ZeroPoint = Annotated[
     float | None,
@@ -78,7 +74,7 @@ Planes = Annotated[
     typer.Option(
         "--bands",
         metavar="B,...",
-        help="Bands that are shown, or what the planes of a file are: names (i,r,g), extensions, or numbers from 1.",
+        help="Bands to use, or the bands of the planes of a file: names (i,r,g), extensions, or numbers from 1.",
     ),
 ]
 Hdu = Annotated[
@@ -87,15 +83,17 @@ Hdu = Annotated[
 ]
 Missing = Annotated[
     float,
-    typer.Option(help="Largest share of missing pixels (NaN, blank, masked) in a band; they are filled with its sky."),
+    typer.Option(
+        help="Largest fraction of missing pixels (NaN, blank, masked) per band; they are filled with its sky."
+    ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one a processor.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one per processor.")]
 
 
 def accept_old_names(names: dict[str, str]) -> type[TyperCommand]:
     """Return a class of commands that takes options under old names too, for one release.
 
-    names: old to new. Help lists only the new ones; a remark on standard error tells whoever uses an old one.
+    names: old to new. Help lists only the new ones; the use of an old one prints a remark on standard error.
     """
 
     class Command(TyperCommand):
@@ -116,9 +114,9 @@ def accept_old_names(names: dict[str, str]) -> type[TyperCommand]:
 
 
 def refuse_options(context: typer.Context, *names: str, because: str) -> None:
-    """Raise UsageError when one of these options was given: it would change nothing.
+    """Raise UsageError if one of these options was given: it would change nothing.
 
-    names: of the command's parameters. because: why, as the end of a sentence.
+    names: names of the command's parameters. because: the reason, as the end of a sentence.
     """
     options = [
         next(name for name in one.opts if name.startswith("--"))
@@ -136,14 +134,14 @@ def show_json(result: Any) -> None:
 
 
 def remark(text: str, *, quiet: bool = False) -> None:
-    """Say something on standard error."""
+    """Print a remark on standard error."""
     if not quiet:
         typer.echo(text, err=True)
 
 
 @contextmanager
 def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar with the time left on standard error, if that is a terminal; yields update(done, total, note)."""
+    """Show a progress bar with the time left, if standard error is a terminal; yield update(done, total, note)."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

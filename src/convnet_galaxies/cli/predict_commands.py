@@ -77,7 +77,7 @@ def predict(
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
     views: Annotated[
         ViewChoice | None,
-        typer.Option(help="Views of each image that are averaged; default: 1, and 8 for built-in weights."),
+        typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights."),
     ] = None,
     pixel_scale: PixelScale = None,
     zero_point: ZeroPoint = None,
@@ -92,11 +92,11 @@ def predict(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Predict votes, lens probabilities or flavors of images, one row an image.
+    """Predict votes, lens probabilities or flavors of images, one row per image.
 
-    Images that are smaller than what the net sees, have no colour or a single value, or look unlike anything that the
-    run knows (column familiarity) are predicted, and counted on standard error. Where a run stretches linear images
-    (FITS, 16-bit PNG) by their brightness, as builtin:lens does, that needs their zero point.
+    Images smaller than the network input, without colour, of a single value, or unlike all known images (column
+    familiarity) are predicted too, and counted on standard error. Runs that stretch linear images (FITS, 16-bit PNG)
+    by their brightness, such as builtin:lens, need the zero point of these images.
 
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
@@ -135,7 +135,8 @@ def evaluate(
 ) -> None:
     """Score a run on images that it was not trained on, each figure with its 95 % interval.
 
-    Images that share a galaxy, field or image file with what the run or an ancestor was trained on are refused.
+    Refuses images that share a galaxy, field, image file or sky position with the training images of the run or of
+    its ancestors.
 
     Example: `convnet-galaxies evaluate stage1 lenses.pack --breakdown flavor`
     """
@@ -151,7 +152,7 @@ def evaluate(
     for name in chosen:
         task = "votes" if name == "question" else "lens"
         if task not in predictor.classes:
-            because = f"{run} answers {', '.join(predictor.classes)}, not {task}"
+            because = f"{run} predicts {', '.join(predictor.classes)}, not {task}"
             refuse_options(context, "breakdown", because=because)
         if name != "question" and name not in images.table:
             refuse_options(context, "breakdown", because=f"the pack has no column '{name}'")
@@ -208,7 +209,7 @@ def mine(
         WindowChoice, typer.Option(help="Where windows are centred: on a grid, or on each peak of brightness.")
     ] = WindowChoice.GRID,
     stride_px: Annotated[
-        int | None, typer.Option(min=1, help="Pixels between windows of the grid; default: half of what the net sees.")
+        int | None, typer.Option(min=1, help="Pixels between windows of the grid; default: half of the network input.")
     ] = None,
     margin_px: Annotated[
         int, typer.Option(min=0, help="Pixels added at each side of the stamps: room for rotation in training.")
@@ -227,9 +228,9 @@ def mine(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Mine hard negatives: what a run takes for lenses where there are none, as a pack for the next training.
+    """Mine hard negatives: pack the windows without a lens that score highest, for the next training.
 
-    Stamps of one image never overlap; they are labelled lens 0 and keep their field together in a split.
+    Stamps of one image never overlap. They are labelled lens 0, and stamps of one field stay together in a split.
 
     Example: `convnet-galaxies mine lens empty_fields/ -o mined.pack`;
     then `convnet-galaxies train lenses.pack mined.pack --from lens -o harder`

@@ -1,4 +1,4 @@
-"""docs/commands.md, made from the commands themselves; a check fails when it is stale.
+"""Generate docs/commands.md from the commands themselves; a check fails if it is out of date.
 
 ``python -m convnet_galaxies.cli.reference docs/commands.md`` writes it, ``--check`` compares it.
 """
@@ -27,7 +27,7 @@ usage, 130 stopped by Ctrl-C. A run is a folder that `train` wrote, or `builtin:
 
 
 def write_reference() -> str:
-    """The whole page as Markdown."""
+    """Return the whole page as Markdown."""
     root = typer.main.get_command(app)
     sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
     return "\n".join([HEAD, *sections, *_describe_settings()]).rstrip() + "\n"

@@ -21,7 +21,7 @@ from convnet_galaxies.cli.options import (
 from convnet_galaxies.errors import UsageError
 
 simulate_app = typer.Typer(
-    no_args_is_help=True, help="Simulate data in the surveys' real formats, with the truth beside them."
+    no_args_is_help=True, help="Simulate data in the real formats of the surveys, with a table of the truth."
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
@@ -37,14 +37,14 @@ def register(app: typer.Typer) -> None:
 def galaxy_zoo(
     output: Folder,
     number: Annotated[int, typer.Option(help="Galaxies, training and test images together.")] = 2000,
-    test_fraction: Annotated[float, typer.Option(help="Fraction of them that are test images.")] = 0.2,
+    test_fraction: Annotated[float, typer.Option(help="Fraction of test images among them.")] = 0.2,
     seed: Seed = 0,
     workers: Workers = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Simulate the Galaxy Challenge: Kaggle's zips of 424 px JPEGs, and the votes of about 40 people a galaxy.
+    """Simulate the Galaxy Challenge: Kaggle's zips of 424 px JPEGs, and the votes of about 40 people per galaxy.
 
     Example: `convnet-galaxies simulate galaxy-zoo data --number 2000`
     """
@@ -113,9 +113,9 @@ def injected_lenses(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Inject simulated lenses into fields that you have, round their red galaxies, as Space Warps did.
+    """Inject simulated lenses into your own fields, around their red galaxies, as Space Warps did.
 
-    Fields that cannot hold a lens are counted with the reason, and truth.csv names the field of each lens.
+    Fields without room for a lens are counted by reason, and truth.csv lists the field of each lens.
 
     Example: `convnet-galaxies simulate injected-lenses fields data --number 200`
     """
@@ -163,13 +163,13 @@ def cutouts(
     markers: Annotated[Path, typer.Argument(help="CSV of clicks: ZooID, volunteer, x, y; optional stage, skill.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the catalogue and its cutouts.")],
     table: Annotated[
-        Path | None, typer.Option("--field-table", help="CSV with category, kind, flavor, truth, stage by field.")
+        Path | None, typer.Option("--field-table", help="CSV with category, kind, flavor, truth, stage per field.")
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Cluster volunteers' clicks and cut a 96 px stamp round each cluster, with its catalogue.
+    """Cluster the clicks of volunteers, cut a 96 px stamp around each cluster, and write their catalogue.
 
     Example: `convnet-galaxies cutouts fields markers.csv -o data`
     """

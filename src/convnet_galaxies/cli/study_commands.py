@@ -1,4 +1,4 @@
-"""study, unknown, report, demo: the user's questions, their answers, and pages that show them."""
+"""study, unknown, report, demo: results about strategies and unlabelled images, and their pages."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def register(app: typer.Typer) -> None:
 def study(
     zoo: Annotated[Path, typer.Option("--zoo", help="Galaxy Zoo pack with votes.")],
     space_warps: Annotated[Path, typer.Option("--space-warps", help="Space Warps pack with both stages.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; goes on if it is there.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of every strategy.")] = 5,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; an existing one is continued.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds per strategy.")] = 5,
     label_fractions: Annotated[
-        str, typer.Option(metavar="F,...", help="Fractions of the training labels that nets learn from.")
+        str, typer.Option(metavar="F,...", help="Fractions of the training labels to train with.")
     ] = "0.05,0.2,1",
-    zoo_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the Galaxy Zoo net.")] = None,
+    zoo_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the Galaxy Zoo network.")] = None,
     lens_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs on stage 1, or on stage 2 alone.")] = None,
     fine_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning on stage 2.")] = None,
     settings: SettingsFile = None,
@@ -71,9 +71,9 @@ def study(
 ) -> None:
     """Compare training strategies: scratch, fine-tuning and transfer, at several numbers of labels, over several seeds.
 
-    One split keeps whole fields together for all strategies; differences are paired. A study that was cut off goes on
-    where it was with the same command. `report` makes its page. Without --settings the net is a small one, for a few
-    thousand images; with it, what the file does not name is as for `train`.
+    All strategies share one split, which keeps whole fields together; differences are paired. Repeat the command to
+    continue an interrupted study; `report` makes its page. Without --settings, a small network for a few thousand
+    images is trained; with it, missing settings are those of `train`.
 
     Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
     """
@@ -101,8 +101,8 @@ def study(
 
 def unknown(
     run: Run,
-    pack: Annotated[Path, typer.Argument(help="Pack with UNKNOWN images, or with images that have no label at all.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the answer.")],
+    pack: Annotated[Path, typer.Argument(help="Pack with UNKNOWN images, or with unlabelled images.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the result.")],
     known: Annotated[
         Path | None, typer.Option("--known", help="Pack with the run's held-out labelled images; default: PACK.")
     ] = None,
@@ -113,7 +113,9 @@ def unknown(
     ] = None,
     plan: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Draw the N images whose grades tell most, as plan.csv to be filled in."),
+        typer.Option(
+            min=1, metavar="N", help="Draw the N images whose grades are most informative, as plan.csv to be filled in."
+        ),
     ] = None,
     crowd: Annotated[
         list[Path] | None, typer.Option("--crowd", help="The crowd's list: ZooID P Nclass image-file. Repeat.")
@@ -139,11 +141,11 @@ def unknown(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Say how many lenses are among images of unknown truth, which ones, and whether to believe it.
+    """Estimate how many lenses are among unlabelled images, rank them, and test for domain shift.
 
-    Known images that the run was not trained on tell how its scores are distributed; the unknown ones are a mix of
-    these. With grades or the crowd's probabilities, the net is compared with them subject by subject. Grades of images
-    that `--plan` drew estimate the number of lenses whatever the network did.
+    The score distributions of held-out labelled images are fitted to the scores of the unlabelled ones (a mixture).
+    Expert grades or probabilities from the crowd are compared with the network, subject by subject. Grades of images
+    drawn by `--plan` give an estimate of the number of lenses that does not depend on the network.
 
     Example: `convnet-galaxies unknown stage2 lenses.pack --grades candidates.csv -o unknown`
 
@@ -186,7 +188,7 @@ def report(
         Path | None, typer.Option(help="truth.csv of a simulation, for completeness by Einstein radius and magnitude.")
     ] = None,
     survey_lenses: Annotated[
-        float, typer.Option(help="Lenses that a survey is expected to hold; purity is stated for that survey.")
+        float, typer.Option(help="Expected number of lenses in a survey, for which purity is given.")
     ] = 90.0,
     survey_images: Annotated[int, typer.Option(help="Images of that survey, lenses included.")] = 430_000,
     views: Views = ViewChoice.EIGHT,
@@ -195,7 +197,7 @@ def report(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Make one HTML page of a run, a study, a demo, or an answer about unknown images; it loads nothing from elsewhere.
+    """Write one self-contained HTML page about a run, a study, a demo, or a result of `unknown`.
 
     Example: `convnet-galaxies report stage1 --pack lenses.pack -o report.html`
     """
@@ -207,13 +209,13 @@ def report(
     of_run = ("part", "stage", "truth")
     of_scores = ("survey_lenses", "survey_images", "views", "seed")
     if kind == "run" and pack is None:
-        refuse_options(context, *of_run, *of_scores, because="the report of a run has no figures without --pack")
+        refuse_options(context, *of_run, *of_scores, because="without --pack the report of a run has no figures")
     elif kind == "demo":
         refuse_options(
-            context, "pack", *of_run, because=f"{source} is a demo, whose report is of all its runs and packs"
+            context, "pack", *of_run, because=f"{source} is a demo; its report covers all its runs and packs"
         )
     elif kind != "run":
-        refuse_options(context, *of_run, *of_scores, because=f"{source} holds the figures of its report already")
+        refuse_options(context, *of_run, *of_scores, because=f"{source} already contains the figures of its report")
     summary = write_report(
         source,
         output,
@@ -234,13 +236,11 @@ def report(
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of everything that is made.")] = Path(
-        "demo-output"
-    ),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all results.")] = Path("demo-output"),
     size: Annotated[
         SizeChoice,
         typer.Option(
-            help="How many images: full has 2,400 cutouts, small 1,300; auto takes full where there is a GPU, two "
+            help="Number of images: full has 2,400 cutouts, small 1,300; auto selects full if there is a GPU, two "
             "processors with bf16 arithmetic, or four."
         ),
     ] = SizeChoice.AUTO,
@@ -252,10 +252,9 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Run the whole line on simulated data and make its report: a few minutes on two cores.
+    """Run the full pipeline on simulated data and write its report: a few minutes on two cores.
 
-    The first minute shows what the built-in weights see in a handful of simulated images, and puts it on a page,
-    first-look.html.
+    In the first minute, writes first-look.html: predictions of the built-in weights for a few simulated images.
 
     Example: `convnet-galaxies demo`
     """
@@ -264,7 +263,7 @@ def demo(
     from convnet_galaxies.blocks import Table
 
     started = time.monotonic()
-    remark("Simulating a handful of images, to ask the built-in weights about them", quiet=quiet)
+    remark("Simulating a few images for the built-in weights to predict", quiet=quiet)
     from convnet_galaxies.settings import load_settings
     from convnet_galaxies.show.first_look_page import first_look_page
     from convnet_galaxies.show.report import write_page, write_report

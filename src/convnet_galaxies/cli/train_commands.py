@@ -36,7 +36,7 @@ else:
 Packs = Annotated[list[Path], typer.Argument(help="One or several packs.")]
 Tasks = Annotated[
     list[TaskChoice] | None,
-    typer.Option("--task", help="What to learn; several give several heads. Default: what the pack has."),
+    typer.Option("--task", help="Task to learn; several give several heads. Default: all tasks of the pack."),
 ]
 
 
@@ -55,7 +55,7 @@ def train(
     parent: Parent = None,
     settings: SettingsFile = None,
     changes: Changes = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
     seed: SettingsSeed = None,
     device: Device = DeviceChoice.AUTO,
     limit: Limit = None,
@@ -63,10 +63,10 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a net: from scratch, or starting from another run (fine-tuning, transfer).
+    """Train a network, from scratch or from another run (fine-tuning, transfer learning).
 
-    The split into training, validation and test images keeps whole groups together and is stored with the run;
-    what the parent trained on is never held out. Ctrl-C leaves a run that --resume continues.
+    The split into training, validation and test images keeps whole groups together and is stored with the run.
+    Images on which the parent was trained are never held out. After Ctrl-C, --resume continues the run.
 
     Examples: `convnet-galaxies train zoo.pack -o zoo`;
     `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`
@@ -134,7 +134,7 @@ def train(
 def crossval(
     packs: Packs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the folds and their predictions.")],
-    task: Annotated[TaskChoice, typer.Option("--task", help="What to learn.")] = TaskChoice("lens"),
+    task: Annotated[TaskChoice, typer.Option("--task", help="Task to learn.")] = TaskChoice("lens"),
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
     parent: Parent = None,
     settings: SettingsFile = None,
@@ -145,9 +145,9 @@ def crossval(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Cross-validate: train a net a fold, score each image by the net that never saw its group.
+    """Cross-validate: train one network per fold; each image is scored by the network not trained on its group.
 
-    For few labelled images, where one held-out part says too little. An interrupted call goes on where it was.
+    For few labelled images, where one held-out part is too small. Repeat the command to continue an interrupted run.
 
     Example: `convnet-galaxies crossval candidates.pack --from zoo --folds 5 -o folds`
     """
@@ -184,7 +184,7 @@ def crossval(
 
 
 def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:
-    """Say what this machine offers, what will be used, and how long training takes; measures for two seconds.
+    """Measure this machine for two seconds: report its hardware, the settings to be used, and the time of a training.
 
     Example: `convnet-galaxies doctor`
     """
@@ -200,9 +200,9 @@ def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:
         f"GPU          {found.gpu or 'none that torch can use'}",
         f"used         {found.device} in {found.precision}",
         f"matrix peak  {found.matmul_gflops['bf16']:,.0f} GFLOP/s in bf16, {found.matmul_gflops['fp32']:,.0f} in fp32",
-        f"default net  {found.net_mflop:.0f} MFLOP an image forward",
+        f"default net  {found.net_mflop:.0f} MFLOP per image, forward",
         f"training     {found.train_images_per_s:,.0f} images/s, {found.utilisation:.0%} of the matrix peak",
         f"prediction   {found.predict_images_per_s:,.0f} images/s, one view",
-        f"Galaxy Zoo   {found.epoch_minutes:.1f} minutes an epoch of {CHALLENGE_GALAXIES:,} galaxies",
+        f"Galaxy Zoo   {found.epoch_minutes:.1f} minutes per epoch of {CHALLENGE_GALAXIES:,} galaxies",
     ]
     typer.echo("\n".join(lines))

@@ -23,7 +23,7 @@ def evaluation_report(result: Evaluation, *, by: Sequence[str] = EVERYTHING) -> 
     lead = [f"{result.run}: {result.images:,} held-out images ({result.part}), {views}"]
     if result.refused:
         lead.append(
-            f"{result.refused:,} images refused: the run or an ancestor was trained on them or their neighbours"
+            f"{result.refused:,} images refused: the run or an ancestor was trained on them or on their neighbours"
         )
     found = []
     for task, one in result.tasks.items():
