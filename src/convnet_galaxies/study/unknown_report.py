@@ -176,12 +176,12 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
             "Which shift of the lens scores would be seen, and how many lenses it would hide",
             ("lower by (natural log odds)", "seen in", "true number over estimated"),
             tuple(
-                (f"{shift:g}", f"{power:.0%}", f"{factor:.2f}")
+                (f"{shift:g}", f"{power:.0%}", f"{factor:.2f}" if factor < 10 else "over 10")
                 for shift, power, factor in zip(
                     trust.scores.shifts, trust.scores.power, trust.scores.missed_factor, strict=True
                 )
             ),
-            ("By moving the known lenses and repeating the test of the fit on draws.",),
+            ("The known lenses are moved, and the test is repeated on draws that give the estimated number.",),
         ),
         _range_table(result.bounds),
         Text(NOTHING_BOUNDS, True) if result.differs else None,
