@@ -38,6 +38,6 @@ def test_report_command_writes_the_page_and_says_what_it_is(tmp_path: Path) -> N
 
 def test_unknown_refuses_an_output_that_is_there_and_a_run_that_is_not(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="already exists"):
-        run("unknown", "run", "pack", "-o", str(tmp_path))
+        run("unknown", "builtin:lens", str(tmp_path), "-o", str(tmp_path))
     with pytest.raises(InputError, match="no such folder, expected a finished run"):
         run("unknown", str(tmp_path / "run"), "pack", "-o", str(tmp_path / "out"))

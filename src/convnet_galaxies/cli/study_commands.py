@@ -77,6 +77,7 @@ def study(
 
     Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
     """
+    shares = _read_shares(label_fractions)
     check_paths(inputs=[zoo, space_warps])
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.settings import load_settings
@@ -88,7 +89,7 @@ def study(
     chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS if settings is None else None)
     epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
     given: dict[str, Any] = {name: number for name, number in epochs.items() if number is not None}
-    plan = StudyPlan(seeds=seeds, fractions=_read_shares(label_fractions), **given)
+    plan = StudyPlan(seeds=seeds, fractions=shares, **given)
     with progress_bar("Study", quiet=quiet) as update:
         run_study(
             read_pack(zoo), read_pack(space_warps), chosen, output, plan=plan, device=device.value, progress=update
