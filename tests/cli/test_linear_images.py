@@ -48,7 +48,7 @@ def test_a_pack_of_another_stretch_is_refused_with_the_way_out(run, cutouts: Pat
     result = run("predict", "builtin:lens", tmp_path / "a.pack", "-o", tmp_path / "out.csv")
     assert result.code == 1
     assert "stretch " in result.err
-    assert "--like RUN" in result.err
+    assert "`pack images --like builtin:lens`" in result.err
     assert not (tmp_path / "out.csv").exists()
 
 
