@@ -155,7 +155,7 @@ def test_a_scale_that_is_none_or_of_a_run_without_one_or_of_a_pack_is_refused(wo
             ReadOptions(scale)
     with pytest.raises(InputError, match=r"the run was trained on .* of unknown scale"):
         require_scale(0.2, Preprocess(crop_px=96))
-    with pytest.raises(InputError, match="is a pack, whose pixels are settled"):
+    with pytest.raises(InputError, match="is packed, and its pixels are settled"):
         predict(predictor, world / "images.pack", tmp_path, reading=ReadOptions(0.2))
 
 
