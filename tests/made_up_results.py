@@ -23,7 +23,7 @@ from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study import unknown
 from convnet_galaxies.study.results import FLAVOR_STRATEGY, LEAKING_SPLIT
 from convnet_galaxies.study.strategies import STRATEGIES
-from convnet_galaxies.study.unknown import Scored
+from convnet_galaxies.study.unknown import PredictedImages
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def make_scored(
     prefix: str,
     strength: float = 4.0,
     with_flavors: bool = False,
-) -> Scored:
+) -> PredictedImages:
     """Made-up answers about lenses and others, each its own field."""
     n = n_lenses + n_others
     lens = np.arange(n) < n_lenses
@@ -130,11 +130,11 @@ def make_scored(
     features = rng.normal(size=(n, 4)).astype(np.float32)
     features[:, 0] += np.log(score / (1 - score))
     if not with_flavors:
-        return Scored(table, score, features)
+        return PredictedImages(table, score, features)
     among = rng.dirichlet(np.ones(3), size=n) * 0.3
     among[np.arange(n), np.arange(n) % 3] += 0.7
     posteriors = np.column_stack([1 - score, score[:, None] * among])
-    return Scored(table, score, features, posteriors, ("dud", *FLAVORS))
+    return PredictedImages(table, score, features, posteriors, ("dud", *FLAVORS))
 
 
 def make_lens_pack(folder: Path, *, n_fields: int = 40, size_px: int = 20) -> Path:

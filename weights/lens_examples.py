@@ -24,7 +24,7 @@ from convnet_galaxies.simulate.camera import (
 )
 from convnet_galaxies.simulate.field import expose, render_objects
 from convnet_galaxies.simulate.injection import camera_of, inject_lens_gri
-from convnet_galaxies.simulate.lens import FLAVORS
+from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.simulate.sky_population import SkyObject, draw_sky_objects, red_galaxy
 from convnet_galaxies.workers import worker_pool
 
@@ -63,7 +63,7 @@ def paint(
     gri: np.ndarray, camera: Camera, rng: np.random.Generator, rgb: np.ndarray | None
 ) -> tuple[np.ndarray, float, float, str] | None:
     """A composite with a lens painted round a red galaxy, its position and flavor; None where no lens shows."""
-    flavor = str(rng.choice(FLAVORS, p=FLAVOR_SHARES))
+    flavor = str(rng.choice(LENS_FLAVORS, p=FLAVOR_SHARES))
     cut_bands = None if rgb is None else (rgb == 255).sum(axis=2)
     found = inject_lens_gri(gri, camera, rng, flavor, cut_bands=cut_bands)
     if found is None:

@@ -136,7 +136,7 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Verbatim:
     """Text as it is: commands or settings. folded: whether a page shows it only on demand."""
 
     kind: ClassVar[str] = "listing"
@@ -151,7 +151,7 @@ class Listing:
     _repr_html_ = html
 
 
-Block: TypeAlias = Text | Table | Plot | Gallery | Listing
+Block: TypeAlias = Text | Table | Plot | Gallery | Verbatim
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from convnet_galaxies.errors import InputError
 StrPath: TypeAlias = str | os.PathLike[str]
 """A path as functions of the library take it: text, ``pathlib.Path``, or whatever ``os.fspath`` takes."""
 
-FORMATS: dict[str, str] = {
+TABLE_FORMATS: dict[str, str] = {
     ".csv": "CSV",
     ".csv.gz": "CSV",
     ".parquet": "Parquet",
@@ -28,7 +28,7 @@ FORMATS: dict[str, str] = {
 """Endings of tables that are read and written."""
 
 READ_FORMATS: dict[str, str] = {
-    **FORMATS,
+    **TABLE_FORMATS,
     ".fts": "FITS",
     ".ecsv": "CSV",
     ".tsv": "CSV",
@@ -82,7 +82,7 @@ def is_hidden(name: str) -> bool:
 
 def table_format(path: Path) -> str:
     """CSV, Parquet, FITS or VOTable, by the ending of a table to be written. Raises InputError for another ending."""
-    return format_of(path, FORMATS)
+    return format_of(path, TABLE_FORMATS)
 
 
 def find_ending(name: str, formats: dict[str, str]) -> str | None:

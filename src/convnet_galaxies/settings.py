@@ -16,7 +16,7 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Section(BaseModel):
+class SettingsSection(BaseModel):
     """A table of the settings file; the text ``none`` switches a setting off, since TOML has no null."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,7 +42,7 @@ def _rename_former(values: dict[str, Any]) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in values.items()}
 
 
-class NetSettings(Section):
+class NetSettings(SettingsSection):
     """The network. Sizes were chosen by accuracy reached in a given time (docs/experiments.md).
 
     backbone: ``symmetric`` (designed for CPUs; predictions do not change when an image is turned by 90 degrees or
@@ -106,7 +106,7 @@ class NetSettings(Section):
         return self
 
 
-class AugmentSettings(Section):
+class AugmentSettings(SettingsSection):
     """Random views in training.
 
     shift_fraction: largest shift in sides of the viewed square.
@@ -123,7 +123,7 @@ class AugmentSettings(Section):
     colour: Annotated[float, Field(ge=0)] = 0.07
 
 
-class TrainSettings(Section):
+class TrainSettings(SettingsSection):
     """The training itself.
 
     epochs: passes over the training images.
@@ -162,7 +162,7 @@ class TrainSettings(Section):
         )
 
 
-class SplitSettings(Section):
+class SplitSettings(SettingsSection):
     """Fractions of the images in each part; whole groups only."""
 
     train: Share = 0.8
@@ -184,7 +184,7 @@ class SplitSettings(Section):
         return self.train, self.validation, self.test
 
 
-class Settings(Section):
+class Settings(SettingsSection):
     """All settings of a run; equal settings, data and seed give equal weights on one machine."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -18,7 +18,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+RunInWorkers = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Maps a function over arguments; results come in the order of the arguments."""
 
 AHEAD = 4
@@ -26,7 +26,7 @@ AHEAD = 4
 
 
 @contextmanager
-def worker_pool(workers: int, *, modules: Iterable[str] = (), ahead: int | None = None) -> Iterator[Run]:
+def worker_pool(workers: int, *, modules: Iterable[str] = (), ahead: int | None = None) -> Iterator[RunInWorkers]:
     """A function that maps over arguments in order, on so many processes; one worker stays in this process.
 
     Every process computes on one thread: with more, sums may round differently and the bytes would depend on it.

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convnet_galaxies.measure.score_mixture import Cells, make_cells, measure_design_effect, sample_mixture
+from convnet_galaxies.measure.score_mixture import ScoreCells, make_cells, measure_design_effect, sample_mixture
 
 
 def test_cells_of_several_classes_are_cut_by_the_score_and_then_by_the_likeliest_lens_class():
-    cells = Cells(np.array([0.5, 0.8]), 3)
+    cells = ScoreCells(np.array([0.5, 0.8]), 3)
     posteriors = [[0.9, 0.06, 0.04], [0.9, 0.04, 0.06], [0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.1, 0.5, 0.4], [0, 0, 1]]
     assert cells.assign(np.array(posteriors)).tolist() == [0, 1, 2, 3, 4, 5]
     assert cells.number == 6
-    binary = Cells(np.array([0.5]), 2)
+    binary = ScoreCells(np.array([0.5]), 2)
     assert binary.assign(np.array([[0.9, 0.1], [0.5, 0.5], [0.49, 0.51]])).tolist() == [0, 0, 1]  # an edge is below
     assert binary.number == 2
 

@@ -15,7 +15,7 @@ from convnet_galaxies.simulate.lens import (
     deflect,
     solve_images,
 )
-from convnet_galaxies.simulate.lens_source import Source
+from convnet_galaxies.simulate.lens_source import LensedSource
 
 pytest.importorskip("lenstronomy", reason="lenstronomy is not installed; pip install lenstronomy")
 from lenstronomy.LensModel.lens_model import LensModel
@@ -25,7 +25,7 @@ from lenstronomy.Util.param_util import phi_q2_ellipticity
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 LENS_REDSHIFT, SOURCE_REDSHIFT = 0.5, 2.0
-SOURCE = Source(0.0, 0.0, SOURCE_REDSHIFT, 24.0, ())
+SOURCE = LensedSource(0.0, 0.0, SOURCE_REDSHIFT, 24.0, ())
 CASES = ("galaxy", "round galaxy", "group")
 
 

@@ -10,7 +10,7 @@ from small_sets import make_lens_set, make_vote_set
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.predict.calibrate import FEWEST, calibrate, fit
+from convnet_galaxies.predict.calibrate import FEWEST_GROUPS, calibrate, fit_calibration
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import read_card
@@ -33,11 +33,11 @@ def test_fit_undoes_a_known_slope_and_intercept() -> None:
     odds = rng.normal(-1, 2, 20_000)
     truth = rng.random(20_000) < expit(odds)
     groups = np.arange(20_000).astype(str)
-    found = fit(expit(2 * odds + 1), truth, groups, prevalence=None)
+    found = fit_calibration(expit(2 * odds + 1), truth, groups, prevalence=None)
     assert found.slope == pytest.approx(0.5, rel=0.05)
     assert found.intercept == pytest.approx(-0.5, abs=0.05)
     assert found.apply(expit(2 * odds + 1)).mean() == pytest.approx(truth.mean(), rel=0.01)
-    rare = fit(expit(2 * odds + 1), truth, groups, prevalence=0.001)
+    rare = fit_calibration(expit(2 * odds + 1), truth, groups, prevalence=0.001)
     # Bayes: what a resampling of the lenses to one in a thousand would give.
     ratio = (0.001 / 0.999) / (truth.mean() / (1 - truth.mean()))
     np.testing.assert_allclose(
@@ -72,19 +72,19 @@ def test_a_rising_function_undoes_what_slope_and_intercept_cannot() -> None:
     true = np.where(probability < 0.5, 0.1, 0.4 + probability / 2)  # a step, and a line that never gets to 1
     truth, groups = rng.random(20_000) < true, np.arange(20_000).astype(str)
     rising, straight = (
-        fit(probability, truth, groups, method=one, prevalence=None) for one in ("isotonic", "logistic")
+        fit_calibration(probability, truth, groups, method=one, prevalence=None) for one in ("isotonic", "logistic")
     )
     at = np.array([0.1, 0.3, 0.45, 0.55, 0.8])
     np.testing.assert_allclose(rising.apply(at), np.where(at < 0.5, 0.1, 0.4 + at / 2), atol=0.04)
     assert np.abs(straight.apply(at) - np.where(at < 0.5, 0.1, 0.4 + at / 2)).max() > 0.08
     assert (np.diff(rising.apply(np.linspace(0, 1, 1000))) >= 0).all()
-    rare = fit(probability, truth, groups, method="isotonic", prevalence=0.001)
+    rare = fit_calibration(probability, truth, groups, method="isotonic", prevalence=0.001)
     np.testing.assert_allclose(np.diff(logit(rare.apply(at)) - logit(rising.apply(at))), 0, atol=1e-9)
     assert rare.apply(probability).mean() < 0.003
 
 
 def test_a_rising_function_is_never_certain_and_survives_the_card(world, tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(FEWEST, "isotonic", 20)
+    monkeypatch.setitem(FEWEST_GROUPS, "isotonic", 20)
     images = others()
     result = calibrate(make(world / "both"), images, tmp_path / "run", method="isotonic")
     one = read_card(tmp_path / "run").calibration["lens"]

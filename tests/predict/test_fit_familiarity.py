@@ -13,7 +13,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.model import device
 from convnet_galaxies.predict.familiarity import STRANGE
-from convnet_galaxies.predict.fit_familiarity import choose_rows, fit_familiarity
+from convnet_galaxies.predict.fit_familiarity import choose_images_to_fit, fit_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
 from convnet_galaxies.runs.ensemble import join_runs
@@ -170,7 +170,7 @@ def test_it_is_replaced_only_under_force_and_never_in_the_package(run, images) -
 
 def test_where_too_little_was_held_out_other_groups_judge(run, images) -> None:
     few = images.select(np.arange(300))
-    fitted, judged, are_unseen = choose_rows(few, run, seed=0)
+    fitted, judged, are_unseen = choose_images_to_fit(few, run, seed=0)
     groups = few.table["group"].to_numpy()
     assert not set(groups[fitted]) & set(groups[judged])
     assert not are_unseen

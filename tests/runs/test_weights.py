@@ -15,7 +15,7 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
 from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.weights import (
-    fingerprint,
+    fingerprint_file,
     halve,
     join_members,
     load_net,
@@ -74,7 +74,7 @@ def test_loading_draws_no_random_numbers_unless_it_is_to_and_gives_the_same_net(
 def test_equal_weights_are_equal_bytes(run: Path, tmp_path: Path) -> None:
     net, _ = load_net(run)
     save_weights(net.state_dict(), tmp_path / "again.safetensors")
-    assert fingerprint(tmp_path / "again.safetensors") == fingerprint(run / "weights.safetensors")
+    assert fingerprint_file(tmp_path / "again.safetensors") == fingerprint_file(run / "weights.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 7, 200, -50])

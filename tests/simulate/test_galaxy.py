@@ -10,7 +10,7 @@ import pytest
 
 from convnet_galaxies.simulate.galaxy import Light, Spheroid, nanomaggies, render_galaxy
 from convnet_galaxies.simulate.morphology import KIND_SHARES, Galaxy, draw_galaxy, magnitude_of
-from convnet_galaxies.simulate.sdss import SKY_NOISE, compose, double_gaussian, draw_observation, expose
+from convnet_galaxies.simulate.sdss import SKY_NOISE, compose, double_gaussian, draw_observation, expose_sdss
 from convnet_galaxies.simulate.surroundings import add_star
 
 GALAXY = Galaxy(kind="elliptical", r90_arcsec=6.0, mag_r=16.0, g_r=0.8, r_i=0.35, axis_ratio=0.7, angle_rad=0.5)
@@ -50,16 +50,16 @@ def test_exposure_keeps_the_flux_of_profiles_and_arrays() -> None:
     array = np.zeros((3, n, n), np.float32)
     add_star(array, np.array([1.0, 2.0, 3.0]), n // 2 + 0.3, n // 2 - 0.4)
     light = Light(array, ((Spheroid(0.5, 1.2), np.array([4.0, 5.0, 6.0])),))
-    flux = expose(light, STEADY, None).sum(axis=(1, 2))
+    flux = expose_sdss(light, STEADY, None).sum(axis=(1, 2))
     assert flux == pytest.approx([5, 7, 9], rel=2e-3)
 
 
 def test_exposed_profile_equals_what_galsim_draws_itself() -> None:
     n = STEADY.scene_px
     profile = galsim.Sersic(2.0, half_light_radius=2.0).shear(q=0.6, beta=0.7 * galsim.radians)
-    ours = expose(Light(np.zeros((3, n, n), np.float32), ((Spheroid(2.0, 2.0, 0.6, 0.7), np.ones(3)),)), STEADY, None)[
-        1
-    ]
+    ours = expose_sdss(
+        Light(np.zeros((3, n, n), np.float32), ((Spheroid(2.0, 2.0, 0.6, 0.7), np.ones(3)),)), STEADY, None
+    )[1]
     drawn = galsim.Convolve(profile, double_gaussian(float(STEADY.psf_fwhm_arcsec[1]))).drawImage(
         nx=n, ny=n, scale=STEADY.pixel_arcsec, method="no_pixel"
     )
@@ -78,7 +78,7 @@ def test_psf_has_the_width_it_names() -> None:
 
 def test_noise_of_an_empty_sky_has_its_standard_deviation() -> None:
     n = STEADY.scene_px
-    image = expose(Light(np.zeros((3, n, n), np.float32)), STEADY, np.random.default_rng(5))
+    image = expose_sdss(Light(np.zeros((3, n, n), np.float32)), STEADY, np.random.default_rng(5))
     wanted = SKY_NOISE * STEADY.pixel_arcsec / 0.396
     assert image.std(axis=(1, 2)) == pytest.approx(wanted, rel=0.03)
 

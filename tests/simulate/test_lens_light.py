@@ -9,7 +9,7 @@ import pytest
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.simulate.camera import Camera, to_counts
 from convnet_galaxies.simulate.lens import (
-    FLAVORS,
+    LENS_FLAVORS,
     Isothermal,
     LensSystem,
     deflect,
@@ -19,17 +19,17 @@ from convnet_galaxies.simulate.lens import (
     with_images,
 )
 from convnet_galaxies.simulate.lens_population import FAINTEST_SECOND_IMAGE_MAG, Host, draw_lens
-from convnet_galaxies.simulate.lens_source import Blob, Source, draw_galaxy
+from convnet_galaxies.simulate.lens_source import Blob, LensedSource, draw_source
 
 
-def isothermal_sphere(radius: float, source: Source) -> LensSystem:
+def isothermal_sphere(radius: float, source: LensedSource) -> LensSystem:
     sphere = Isothermal(0.0, 0.0, radius, 1.0, 0.0)
     return LensSystem("lensed galaxy", (sphere,), None, (0.0, 0.0), source, (), 0.0, radius, 0.5, 20.0)
 
 
-def round_source(x_arcsec: float, radius_arcsec: float, r_mag: float = 22.0) -> Source:
+def round_source(x_arcsec: float, radius_arcsec: float, r_mag: float = 22.0) -> LensedSource:
     counts = tuple(float(to_counts(r_mag + colour)) for colour in (0.3, 0.0, -0.2))
-    return Source(x_arcsec, 0.0, 2.0, r_mag, (Blob(x_arcsec, 0.0, radius_arcsec, 1.0, 0.0, 0.5, counts),))
+    return LensedSource(x_arcsec, 0.0, 2.0, r_mag, (Blob(x_arcsec, 0.0, radius_arcsec, 1.0, 0.0, 0.5, counts),))
 
 
 def test_a_sphere_deflects_by_its_einstein_radius_everywhere() -> None:
@@ -69,7 +69,7 @@ def test_lensed_flux_is_source_flux_times_magnification() -> None:
 
 def test_quasar_images_have_the_magnitudes_of_the_model() -> None:
     counts = tuple(float(to_counts(m)) for m in (22.2, 22.0, 21.9))
-    system = with_images(isothermal_sphere(1.5, Source(0.7, 0.0, 2.0, 22.0, (), counts)))
+    system = with_images(isothermal_sphere(1.5, LensedSource(0.7, 0.0, 2.0, 22.0, (), counts)))
     light = render_light(system, Camera())
     for band, mag in enumerate((22.2, 22.0, 21.9)):
         expected = to_counts(mag) * system.magnification
@@ -82,13 +82,13 @@ def test_quasar_images_have_the_magnitudes_of_the_model() -> None:
 def test_unlensed_source_keeps_its_magnitude_through_structure_and_camera() -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
-        source = draw_galaxy(rng)
+        source = draw_source(rng)
         weak = replace(isothermal_sphere(1e-6, source), einstein_radius_arcsec=1.5)
         light = render_light(weak, Camera())
         assert abs(2.5 * math.log10(light[1].sum() / to_counts(source.r_mag))) < 0.04
 
 
-@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize("flavor", LENS_FLAVORS)
 def test_drawn_lenses_keep_to_the_population(flavor: str) -> None:
     rng = np.random.default_rng(7)
     members = (Host(20.0, 5.0, 21.5, 0.5), Host(-12.0, 30.0, 22.0, 0.5))
@@ -120,7 +120,7 @@ def test_unknown_flavor_is_refused() -> None:
         draw_lens(np.random.default_rng(0), "lensed star")
 
 
-@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize("flavor", LENS_FLAVORS)
 def test_mask_covers_the_painted_light(flavor: str) -> None:
     rng = np.random.default_rng(11)
     system = draw_lens(rng, flavor)

@@ -14,10 +14,10 @@ from convnet_galaxies.simulate.bright_stars import saturate
 from convnet_galaxies.simulate.camera import Camera, linear_to_composite, to_mag
 from convnet_galaxies.simulate.field import draw_field, draw_pointing, render_objects
 from convnet_galaxies.simulate.injection import inject, inject_lens, inject_lens_gri
-from convnet_galaxies.simulate.lens import FLAVORS
+from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
 from convnet_galaxies.simulate.sky_population import SkyObject
-from convnet_galaxies.simulate.survey import draw_tile, make_plan, simulate_survey, tile_contents, tile_light
+from convnet_galaxies.simulate.survey import draw_tile, plan_survey, simulate_survey, tile_contents, tile_light
 
 KINDS = {"elliptical", "spiral", "ring", "merger", "star", "irregular", "satellite trail"}
 RED = SkyObject(70.3, 66.8, 19.6, 1.6, 0.6, "elliptical", 0.4, 4.0, 0.7, 0.5)
@@ -96,7 +96,7 @@ def test_red_galaxies_are_found_where_they_are_and_blue_ones_and_stars_are_not()
     assert found[0].angle_rad == pytest.approx(0.5, abs=0.2)
 
 
-@pytest.mark.parametrize("flavor", FLAVORS)
+@pytest.mark.parametrize("flavor", LENS_FLAVORS)
 def test_injection_changes_only_what_the_light_reaches(flavor: str) -> None:
     rgb = linear_to_composite(picture(RED))
     before = rgb.copy()
@@ -139,7 +139,7 @@ def test_injection_into_a_folder_writes_masks_and_truth_twice_the_same(tmp_path:
     for path in sorted((tmp_path / "out").rglob("*.*")):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "out")).read_bytes()
     assert set(table["field"]) == {"one.png", "two.fits"}
-    assert set(table["flavor"]) == set(FLAVORS)
+    assert set(table["flavor"]) == set(LENS_FLAVORS)
     for row in table.itertuples():
         path = tmp_path / "out" / "images" / row.image
         if path.suffix == ".png":
@@ -192,7 +192,7 @@ def test_mosaic_is_a_whole_fits_file_whose_truth_has_sky_positions(tmp_path: Pat
 
 
 def test_light_of_the_mosaic_runs_over_the_seams_of_its_tiles() -> None:
-    plan = make_plan(4, 5, 400, 600, tile_px=200)
+    plan = plan_survey(4, 5, 400, 600, tile_px=200)
     whole, _ = tile_light(plan, 0, 0, (400, 600))
     for row, column in ((0, 0), (1, 1), (1, 2)):
         tile, _ = tile_light(plan, 200 * row, 200 * column, (200, 200))

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.simulate import space_warps_showings
 from convnet_galaxies.simulate.crowd import Looks, Scene
-from convnet_galaxies.simulate.lens import FLAVORS
+from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.simulate.space_warps import _name_fields
 from convnet_galaxies.simulate.space_warps_field import Subject
 from convnet_galaxies.simulate.space_warps_showings import (
     DUDS,
-    FEWEST,
+    FEWEST_ROWS,
     NEW_SIMS,
     SIMS,
     Pools,
-    choose_rows,
+    choose_showings,
     count_lacking,
     gather,
     padded_bounds,
@@ -35,7 +35,7 @@ NOTHING = Scene(*np.empty((4, 0)), np.empty((0, 2)), 0.0, (440, 440))
 
 def draw_empty(seed: int, pool: str, index: int) -> Subject:
     """A field on which twenty people marked its lens, if it has one, and nothing else; one stamp leaves the field."""
-    is_lens = pool in (*FLAVORS, "test lens")
+    is_lens = pool in (*LENS_FLAVORS, "test lens")
     everyone, clicks = np.arange(20), np.arange(20 * is_lens)
     place = np.full(len(clicks), 220.0)
     looks = Looks(everyone, np.full(20, is_lens), clicks, place, place)
@@ -79,7 +79,7 @@ def test_sims_of_stage_two_are_mostly_detected_ones_of_stage_one_under_the_same_
 
 def test_a_whole_survey_shows_both_again(pools: Pools) -> None:
     wanted = {(2, "test", 0): 60, (2, "test", 1): 4, (1, "dud", 0): 30, (2, "dud", 0): 30}
-    wanted |= {(stage, flavor, shows): 12 // stage for stage in (1, 2) for flavor in FLAVORS for shows in (0, 1)}
+    wanted |= {(stage, flavor, shows): 12 // stage for stage in (1, 2) for flavor in LENS_FLAVORS for shows in (0, 1)}
     showings, verdicts = gather(pools, wanted)
     by_kind = {
         (stage, kind): {one.subject.image for one in showings if (one.stage, one.kind) == (stage, kind)}
@@ -115,7 +115,7 @@ def test_the_published_number_gives_the_published_counts() -> None:
     assert total(stage=2, shows=1) - rows[2, "test", 1] == 151
 
 
-@given(number=st.integers(FEWEST, 60000), prevalence=st.floats(0, 1))
+@given(number=st.integers(FEWEST_ROWS, 60000), prevalence=st.floats(0, 1))
 def test_rows_add_to_the_number_and_every_sort_is_there(number: int, prevalence: float) -> None:
     rows = plan_rows(number, unknown_prevalence=prevalence)
     assert sum(rows.values()) == number
@@ -154,7 +154,7 @@ def test_padding_tells_nothing_about_the_label_once_no_cell_lacks_any() -> None:
         while any(count_lacking(count, own)):
             own = np.append(own, rng.random() < odds[cell])
         cells, padded = cells + [cell] * len(own), np.append(padded, own)
-    taken = choose_rows(rng, cells, padded, wanted)
+    taken = choose_showings(rng, cells, padded, wanted)
     for cell, count in wanted.items():
         rows = taken & np.array([one == cell for one in cells])
         fewest, most = padded_bounds(count)
@@ -180,5 +180,5 @@ def test_what_is_lacking_is_counted_by_hand() -> None:
 def test_the_wanted_number_comes_first_when_padded_ones_are_few() -> None:
     padded = np.array([True] * 9 + [False] * 11)
     cells = [(1, "dud", 0)] * 10 + [(2, "dud", 0)] * 10
-    taken = choose_rows(np.random.default_rng(0), cells, padded, {(1, "dud", 0): 10, (2, "dud", 0): 10})
+    taken = choose_showings(np.random.default_rng(0), cells, padded, {(1, "dud", 0): 10, (2, "dud", 0): 10})
     assert taken.all()

@@ -14,7 +14,7 @@ from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.show.report import write_report
 from convnet_galaxies.simulate import space_warps
-from convnet_galaxies.simulate.lens import FLAVORS
+from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.study.demo import SIZES, DemoResult, DemoSize, choose_size, describe_size, run_demo
 from convnet_galaxies.study.first_look import first_look_report, read_first_look
 from convnet_galaxies.study.machine import Machine, look_at_machine
@@ -28,8 +28,8 @@ PLAN = {
     for stage, duds, blank, lenses in ((1, 16, 2, 4), (2, 10, 1, 2))
     for flavor, alpha, count in (
         ("dud", 0, duds),
-        *((one, 0, blank) for one in FLAVORS),
-        *((one, 1, lenses) for one in FLAVORS),
+        *((one, 0, blank) for one in LENS_FLAVORS),
+        *((one, 1, lenses) for one in LENS_FLAVORS),
     )
 } | {(2, "test", 0): 18, (2, "test", 1): 4}
 """More lenses of stage 2 than the published catalogue has in as many rows: a split needs some on both sides."""

@@ -9,7 +9,7 @@ import pytest
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.prevalence import join_scores
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
-from convnet_galaxies.study.grading_plan import estimate_from_grades, is_filled, is_plan, make_plan
+from convnet_galaxies.study.grading_plan import estimate_from_grades, is_filled, is_plan, plan_grading
 
 M = 800
 
@@ -35,7 +35,7 @@ def grade(plan: pd.DataFrame, ids: list[str], truth: np.ndarray) -> np.ndarray:
 
 def test_a_filled_in_plan_gives_the_number_and_the_top(ranked: tuple, tmp_path: Path) -> None:
     top, ids, lens, truth = ranked
-    plan = make_plan(ids, top, lens, 200, seed=1)
+    plan = plan_grading(ids, top, lens, 200, seed=1)
     blank = write(tmp_path / "plan.csv", plan)
     assert is_plan(blank)
     assert not is_filled(blank)
@@ -53,7 +53,7 @@ def test_a_filled_in_plan_gives_the_number_and_the_top(ranked: tuple, tmp_path: 
 
 def test_the_number_is_the_sum_of_grades_over_inclusion_probabilities(ranked: tuple, tmp_path: Path) -> None:
     top, ids, lens, truth = ranked
-    plan = make_plan(ids, top, lens, 120, seed=2)
+    plan = plan_grading(ids, top, lens, 120, seed=2)
     grades = grade(plan, ids, truth)
     found = estimate_from_grades([write(tmp_path / "plan.csv", plan, grades)], ids, top, (M,))
     assert found.number.value == pytest.approx(((grades == 3) / plan["inclusion_probability"]).sum())
@@ -61,17 +61,17 @@ def test_the_number_is_the_sum_of_grades_over_inclusion_probabilities(ranked: tu
 
 def test_a_plan_lists_each_image_once_best_first_within_its_stratum(ranked: tuple) -> None:
     top, ids, lens, _ = ranked
-    plan = make_plan(ids, top, lens, 100, seed=0)
+    plan = plan_grading(ids, top, lens, 100, seed=0)
     assert plan["id"].is_unique
     assert plan["rank"].is_monotonic_increasing
     assert ((plan["first_rank"] <= plan["rank"]) & (plan["rank"] <= plan["last_rank"])).all()
     assert [ids[top.order[rank - 1]] for rank in plan["rank"]] == plan["id"].tolist()
-    pd.testing.assert_frame_equal(plan, make_plan(ids, top, lens, 100, seed=0))
+    pd.testing.assert_frame_equal(plan, plan_grading(ids, top, lens, 100, seed=0))
 
 
 def test_another_ranking_leaves_the_number_and_drops_the_top(ranked: tuple, tmp_path: Path) -> None:
     top, ids, lens, truth = ranked
-    plan = make_plan(ids, top, lens, 150, seed=1)
+    plan = plan_grading(ids, top, lens, 150, seed=1)
     path = write(tmp_path / "plan.csv", plan, grade(plan, ids, truth))
     reversed_top = TopRanked(**{**vars(top), "order": top.order[::-1]})
     same, other = (estimate_from_grades([path], ids, one, (50, M)) for one in (top, reversed_top))
@@ -82,7 +82,7 @@ def test_another_ranking_leaves_the_number_and_drops_the_top(ranked: tuple, tmp_
 
 def test_grades_of_several_people_are_averaged_and_missing_ones_are_told(ranked: tuple, tmp_path: Path) -> None:
     top, ids, lens, _ = ranked
-    plan = make_plan(ids, top, lens, 100, seed=0)
+    plan = plan_grading(ids, top, lens, 100, seed=0)
     first, second = np.full(100, 3.0), np.full(100, 1.0)
     first[-5:] = second[-5:] = np.nan
     first[:3] = 1.0
@@ -95,13 +95,13 @@ def test_grades_of_several_people_are_averaged_and_missing_ones_are_told(ranked:
 
 def test_plans_of_other_images_empty_ones_and_mixed_ones_are_refused(ranked: tuple, tmp_path: Path) -> None:
     top, ids, lens, truth = ranked
-    plan = make_plan(ids, top, lens, 50, seed=0)
+    plan = plan_grading(ids, top, lens, 50, seed=0)
     blank, filled = write(tmp_path / "a.csv", plan), write(tmp_path / "b.csv", plan, grade(plan, ids, truth))
     with pytest.raises(InputError, match="found no grade"):
         estimate_from_grades([blank], ids, top, (M,))
     with pytest.raises(InputError, match="found a plan for 800 images, 50 of them not among the 800"):
         estimate_from_grades([filled], [f"x{k}" for k in range(M)], top, (M,))
-    other = write(tmp_path / "c.csv", make_plan(ids, top, lens, 50, seed=5), np.zeros(50))
+    other = write(tmp_path / "c.csv", plan_grading(ids, top, lens, 50, seed=5), np.zeros(50))
     with pytest.raises(InputError, match="found different plans"):
         estimate_from_grades([filled, other], ids, top, (M,))
     with pytest.raises(InputError, match="found an image twice"):

@@ -16,7 +16,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.study.grading_plan import GradedEstimate
-from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known
+from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, choose_known
 from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import rank_images
 
@@ -24,14 +24,14 @@ N_LENSES = 30
 
 
 @pytest.fixture(scope="module")
-def answered() -> tuple[UnknownResult, TopRanked, Scored]:
+def answered() -> tuple[UnknownResult, TopRanked, PredictedImages]:
     rng = np.random.default_rng(11)
     known = make_scored(60, 340, rng, prefix="k", with_flavors=True)
     unknown = make_scored(N_LENSES, 570, rng, prefix="u", with_flavors=True)
     return *answer_unknown(known, unknown, seed=0), unknown
 
 
-def test_the_intervals_hold_the_number_of_lenses(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+def test_the_intervals_hold_the_number_of_lenses(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:
     result, _, _ = answered
     count = result.prevalence.count["lens"]
     assert count.low <= N_LENSES <= count.high
@@ -46,21 +46,21 @@ def test_the_intervals_hold_the_number_of_lenses(answered: tuple[UnknownResult, 
 
 
 def test_images_of_one_kind_are_not_told_apart_and_the_range_holds_the_estimate(
-    answered: tuple[UnknownResult, TopRanked, Scored],
+    answered: tuple[UnknownResult, TopRanked, PredictedImages],
 ) -> None:
     result, _, _ = answered
     assert result.trust.verdict != "differ"
     assert result.bounds.low <= N_LENSES / 600 <= result.bounds.high
 
 
-def test_expected_purity_is_what_is_found(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+def test_expected_purity_is_what_is_found(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:
     _, top, unknown = answered
     lens = unknown.table["lens"].to_numpy()[top.order]
     for k in (5, 20, 50, 200):
         assert top.purity_low[k - 1] <= lens[:k].mean() <= top.purity_high[k - 1]
 
 
-def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:
     _, top, unknown = answered
     ranked = rank_images(unknown, top, None)
     assert sorted(ranked["id"]) == sorted(unknown.table["id"])
@@ -71,7 +71,9 @@ def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, 
     assert set(ranked["flavor"]) <= set(FLAVORS)
 
 
-def test_the_answer_has_no_null_but_what_was_not_asked(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+def test_the_answer_has_no_null_but_what_was_not_asked(
+    answered: tuple[UnknownResult, TopRanked, PredictedImages],
+) -> None:
     result, _, _ = answered
     text = json.dumps(as_plain(result) | {"eyes": "", "graded": ""})
     assert "null" not in re.sub('"(warning|candidates|seen|seen_factor)": null', "", text)
@@ -94,7 +96,7 @@ def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
     known, unknown = make_scored(60, 340, rng, prefix="k"), make_scored(30, 370, rng, prefix="u")
     features = unknown.features.copy()
     features[:, 1] += 2
-    shifted = Scored(unknown.table, unknown.lens, features)
+    shifted = PredictedImages(unknown.table, unknown.lens, features)
     with few_resamples():
         result, _ = answer_unknown(known, shifted, seed=0)
     assert result.trust.verdict == "differ"
@@ -103,7 +105,7 @@ def test_unknown_lenses_that_look_otherwise_are_flagged() -> None:
 
 
 def test_the_first_sentence_claims_no_more_than_the_weakest_test(
-    answered: tuple[UnknownResult, TopRanked, Scored],
+    answered: tuple[UnknownResult, TopRanked, PredictedImages],
 ) -> None:
     result, _, _ = answered
     count, low, high = result.prevalence.count["lens"], *result.range
@@ -119,7 +121,7 @@ def test_the_first_sentence_claims_no_more_than_the_weakest_test(
         assert "but they are not" in sentences[verdict]
 
 
-def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, TopRanked, Scored]) -> None:
+def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:
     result, top, unknown = answered
     rank = np.empty(600, int)
     rank[top.order] = np.arange(1, 601)
@@ -135,7 +137,7 @@ def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, 
 def test_no_unknown_image_and_impossible_assumptions_are_refused() -> None:
     rng = np.random.default_rng(0)
     known, unknown = make_scored(20, 80, rng, prefix="k"), make_scored(20, 80, rng, prefix="u")
-    nothing = Scored(unknown.table[:0], unknown.lens[:0], unknown.features[:0])
+    nothing = PredictedImages(unknown.table[:0], unknown.lens[:0], unknown.features[:0])
     with pytest.raises(InputError, match="unknown images: found none"):
         answer_unknown(known, nothing, seed=0)
     refused = "found completeness ratios 0 to 1, expected 0 < least <= most"
@@ -188,7 +190,10 @@ def test_a_stage_that_the_known_images_do_not_have_is_refused() -> None:
 def test_scores_that_separate_completely_still_have_an_interval() -> None:
     rng = np.random.default_rng(1)
     known, unknown = make_scored(15, 85, rng, prefix="k"), make_scored(5, 95, rng, prefix="u")
-    sure = [Scored(one.table, draw_scores(one.table["lens"] == 1, 40.0, rng), one.features) for one in (known, unknown)]
+    sure = [
+        PredictedImages(one.table, draw_scores(one.table["lens"] == 1, 40.0, rng), one.features)
+        for one in (known, unknown)
+    ]
     with few_resamples():
         result, _ = answer_unknown(*sure, seed=0)
     fraction = result.prevalence.fraction["lens"]

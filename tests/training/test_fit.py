@@ -20,7 +20,7 @@ from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
-from convnet_galaxies.runs.weights import fingerprint, load_net
+from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training import fit as fit_module
 from convnet_galaxies.training.fit import TrainingProgress, fit, make_fabric
@@ -74,12 +74,12 @@ def test_same_seed_gives_the_same_weights_on_several_threads(vote_set, tmp_path,
         ]
     finally:
         torch.set_num_threads(before)
-    assert fingerprint(runs[0].weights) == fingerprint(runs[1].weights)
+    assert fingerprint_file(runs[0].weights) == fingerprint_file(runs[1].weights)
 
 
 def test_same_seed_gives_the_same_weights_and_another_seed_others(finished: RunFolder, vote_set, tmp_path) -> None:
     again = fit(vote_set, tiny(*CHANGES), tmp_path / "again", tasks=("votes",))
-    assert fingerprint(again.weights) == fingerprint(finished.weights)
+    assert fingerprint_file(again.weights) == fingerprint_file(finished.weights)
     other = fit(vote_set, tiny("train.epochs=1", "seed=1"), tmp_path / "other", tasks=("votes",))
     assert not torch.equal(*(load_file(run.weights)["heads.votes.linear.bias"] for run in (again, other)))
 
@@ -110,7 +110,7 @@ def test_resumed_run_equals_uninterrupted_run(finished: RunFolder, vote_set, tmp
     states: list[TrainingProgress] = []
     fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",), resume=True, progress=states.append)
     assert states[0].step == 20
-    assert fingerprint(run.weights) == fingerprint(finished.weights)
+    assert fingerprint_file(run.weights) == fingerprint_file(finished.weights)
     columns = ["epoch", "train_loss", "validation_loss", "validation_rmse"]
     pd.testing.assert_frame_equal(metrics_of(run)[columns], metrics_of(finished)[columns])
     assert not run.checkpoint.exists()
@@ -127,7 +127,7 @@ def test_interrupts_from_the_progress_callback_leave_a_run_that_resumes_twice(fi
         with pytest.raises(KeyboardInterrupt):
             fit(vote_set, tiny(*CHANGES), path, tasks=("votes",), resume=attempt > 0, progress=interrupt)
     run = fit(vote_set, tiny(*CHANGES), path, tasks=("votes",), resume=True, progress=interrupt)
-    assert fingerprint(run.weights) == fingerprint(finished.weights)
+    assert fingerprint_file(run.weights) == fingerprint_file(finished.weights)
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -16,7 +16,7 @@ from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import read_split
-from convnet_galaxies.runs.weights import fingerprint, load_net
+from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import NetSettings, Settings
 from convnet_galaxies.training import fit as fit_module
 from convnet_galaxies.training.fit import fit
@@ -85,8 +85,8 @@ def test_ancestry_is_recorded_over_two_generations(zoo, lens_set, tmp_path) -> N
     stage1 = fit(lens_set, tiny("train.epochs=1"), tmp_path / "s1", tasks=("lens",), parent=zoo.path, stage=1)
     stage2 = fit(lens_set, tiny("train.epochs=1"), tmp_path / "s2", tasks=("lens",), parent=stage1.path, stage=2)
     first, second = read_card(stage2.path).ancestry
-    assert first == {"run": str(zoo.path), "tasks": ["votes", "types"], "weights_sha256": fingerprint(zoo.weights)}
-    assert second == {"run": str(stage1.path), "tasks": ["lens"], "weights_sha256": fingerprint(stage1.weights)}
+    assert first == {"run": str(zoo.path), "tasks": ["votes", "types"], "weights_sha256": fingerprint_file(zoo.weights)}
+    assert second == {"run": str(stage1.path), "tasks": ["lens"], "weights_sha256": fingerprint_file(stage1.weights)}
     split = read_split(stage2.split)
     own, parents = (split[split["origin"] == origin] for origin in ("this run", str(stage1.path)))
     grandparents = split[split["origin"] == str(zoo.path)]
@@ -183,7 +183,7 @@ def test_resuming_a_fine_tuning_continues_it(zoo, lens_set, tmp_path, monkeypatc
         fit(lens_set, settings, tmp_path / "cut", tasks=("lens",), parent=zoo.path)
     monkeypatch.undo()
     cut = fit(lens_set, settings, tmp_path / "cut", tasks=("lens",), parent=zoo.path, resume=True)
-    assert fingerprint(cut.weights) == fingerprint(whole.weights)
+    assert fingerprint_file(cut.weights) == fingerprint_file(whole.weights)
     columns = ["epoch", "train_loss", "validation_loss"]
     pd.testing.assert_frame_equal(pd.read_csv(cut.metrics)[columns], pd.read_csv(whole.metrics)[columns])
 

@@ -10,7 +10,7 @@ import typer
 from convnet_galaxies.cli.options import (
     BlueFirst,
     Force,
-    Hdu,
+    HduOption,
     Json,
     Limit,
     Missing,
@@ -18,7 +18,7 @@ from convnet_galaxies.cli.options import (
     Quiet,
     SkipBad,
     Workers,
-    ZeroPoint,
+    ZeroPointOption,
     progress_bar,
     refuse_options,
     remark,
@@ -157,9 +157,9 @@ def pack_images(
     pixel_scale: Annotated[
         float | None, typer.Option(help="Arcsec per pixel; default: that of the FITS headers.")
     ] = None,
-    zero_point: ZeroPoint = None,
+    zero_point: ZeroPointOption = None,
     blue_first: BlueFirst = False,
-    hdu: Hdu = None,
+    hdu: HduOption = None,
     missing: Missing = 0.1,
     like: Like = None,
     limit: Limit = None,

@@ -10,18 +10,18 @@ import typer
 
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
-    Device,
     DeviceChoice,
+    DeviceOption,
     Force,
     Json,
-    Part,
     PartChoice,
+    PartOption,
     Quiet,
-    Run,
+    RunArgument,
     RunOutput,
     Seed,
     ViewChoice,
-    Views,
+    ViewsOption,
     accept_old_names,
     progress_bar,
     show_json,
@@ -80,7 +80,7 @@ def ensemble(
 
 
 def calibrate(
-    run: Run,
+    run: RunArgument,
     pack: Annotated[Path, typer.Argument(help="Pack with labels that the run was not trained on.")],
     output: RunOutput,
     method: Annotated[
@@ -90,10 +90,10 @@ def calibrate(
         float | None,
         typer.Option(help="Fraction of lenses (prevalence) for which to calibrate; default: that of the pack."),
     ] = None,
-    part: Part = PartChoice.HELDOUT,
-    views: Views = ViewChoice.EIGHT,
+    part: PartOption = PartChoice.HELDOUT,
+    views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +144,7 @@ def familiarity(
     run: Annotated[str, typer.Argument(help="Run folder.")],
     packs: Annotated[list[Path], typer.Argument(help="All packs on which the run was trained.")],
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -40,18 +40,20 @@ class PartChoice(StrEnum):
     HELDOUT = "heldout"
 
 
-Run = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
-Views = Annotated[ViewChoice, typer.Option(help="Views averaged per image (test-time augmentation).")]
-Part = Annotated[PartChoice, typer.Option(help="Held-out images to score: test, validation, or both.")]
-Stage = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
+RunArgument = Annotated[str, typer.Argument(help="Run folder, or builtin:NAME.")]
+ViewsOption = Annotated[ViewChoice, typer.Option(help="Views averaged per image (test-time augmentation).")]
+PartOption = Annotated[PartChoice, typer.Option(help="Held-out images to score: test, validation, or both.")]
+StageOption = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
 PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
 RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
 Parent = Annotated[str | None, typer.Option("--from", help="Parent run, or builtin:NAME, from whose weights to start.")]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")]
+ChangesOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness; the same seed gives the same result.")]
 SettingsSeed = Annotated[int | None, typer.Option(help="Seed; default: that of the settings.")]
-Device = Annotated[DeviceChoice, typer.Option(help="Device for computing; auto selects a GPU if there is one.")]
+DeviceOption = Annotated[DeviceChoice, typer.Option(help="Device for computing; auto selects a GPU if there is one.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first LIMIT images.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no remarks.")]
@@ -65,7 +67,7 @@ BlueFirst = Annotated[
     bool,
     typer.Option("--blue-first", help="Read the planes of FITS images without band names as blue to red (g, r, i)."),
 ]
-ZeroPoint = Annotated[
+ZeroPointOption = Annotated[
     float | None,
     typer.Option(help="AB magnitude of one count of linear images; default: that of the FITS header."),
 ]
@@ -77,7 +79,7 @@ Planes = Annotated[
         help="Bands to use, or the bands of the planes of a file: names (i,r,g), extensions, or numbers from 1.",
     ),
 ]
-Hdu = Annotated[
+HduOption = Annotated[
     str | None,
     typer.Option(metavar="H,...", help="Extensions of FITS files that hold the image, by name or number from 0."),
 ]

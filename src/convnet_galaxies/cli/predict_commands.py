@@ -11,26 +11,26 @@ import typer
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     BlueFirst,
-    Device,
     DeviceChoice,
+    DeviceOption,
     Force,
-    Hdu,
+    HduOption,
     Json,
     Limit,
     Missing,
     PackOutput,
-    Part,
     PartChoice,
+    PartOption,
     PixelScale,
     Planes,
     Quiet,
-    Run,
+    RunArgument,
     Seed,
     SkipBad,
-    Stage,
+    StageOption,
     ViewChoice,
-    Views,
-    ZeroPoint,
+    ViewsOption,
+    ZeroPointOption,
     accept_old_names,
     progress_bar,
     refuse_options,
@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Run,
+    run: RunArgument,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
     views: Annotated[
@@ -80,12 +80,12 @@ def predict(
         typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights."),
     ] = None,
     pixel_scale: PixelScale = None,
-    zero_point: ZeroPoint = None,
+    zero_point: ZeroPointOption = None,
     bands: Planes = None,
     blue_first: BlueFirst = False,
-    hdu: Hdu = None,
+    hdu: HduOption = None,
     missing: Missing = 0.1,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
     force: Force = False,
@@ -121,16 +121,16 @@ def predict(
 
 def evaluate(
     context: typer.Context,
-    run: Run,
+    run: RunArgument,
     pack: Annotated[Path, typer.Argument(help="Pack with labels.")],
-    part: Part = PartChoice.TEST,
-    stage: Stage = None,
+    part: PartOption = PartChoice.TEST,
+    stage: StageOption = None,
     breakdown: Annotated[
         list[BreakdownChoice] | None, typer.Option(help="Also score by question, flavor or stage; may be repeated.")
     ] = None,
-    views: Views = ViewChoice.EIGHT,
+    views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     as_json: Json = False,
 ) -> None:
     """Score a run on images that it was not trained on, each figure with its 95 % interval.
@@ -166,7 +166,7 @@ def evaluate(
 
 
 def submit(
-    run: Run,
+    run: RunArgument,
     images: Annotated[Path, typer.Argument(help="images_test_rev1.zip, its folder, or a pack of it.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The submission, a CSV file.")],
     sample: Annotated[
@@ -175,8 +175,8 @@ def submit(
             "--sample-submission", help="Kaggle's sample, e.g. all_zeros_benchmark.zip: its order of rows is kept."
         ),
     ] = None,
-    views: Views = ViewChoice.EIGHT,
-    device: Device = DeviceChoice.AUTO,
+    views: ViewsOption = ViewChoice.EIGHT,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -200,7 +200,7 @@ def submit(
 
 def mine(
     context: typer.Context,
-    run: Run,
+    run: RunArgument,
     images: Annotated[Path, typer.Argument(help="Folder or zip of fields, or of cutouts, that hold no lens.")],
     output: PackOutput,
     number: Annotated[int, typer.Option(min=1, help="Largest number of stamps.")] = 200,
@@ -214,14 +214,14 @@ def mine(
     margin_px: Annotated[
         int, typer.Option(min=0, help="Pixels added at each side of the stamps: room for rotation in training.")
     ] = 0,
-    views: Views = ViewChoice.ONE,
+    views: ViewsOption = ViewChoice.ONE,
     pixel_scale: PixelScale = None,
-    zero_point: ZeroPoint = None,
+    zero_point: ZeroPointOption = None,
     bands: Planes = None,
     blue_first: BlueFirst = False,
-    hdu: Hdu = None,
+    hdu: HduOption = None,
     missing: Missing = 0.1,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
     force: Force = False,

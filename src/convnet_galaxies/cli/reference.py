@@ -15,9 +15,9 @@ import typer
 
 from convnet_galaxies.cli import app
 from convnet_galaxies.library.reference import write_or_check
-from convnet_galaxies.settings import Section, Settings, write_settings
+from convnet_galaxies.settings import Settings, SettingsSection, write_settings
 
-HEAD = """# Commands
+COMMANDS_HEAD = """# Commands
 
 Made from the program's own help; do not edit (`make docs` writes it).
 
@@ -30,7 +30,7 @@ def write_reference() -> str:
     """Return the whole page as Markdown."""
     root = typer.main.get_command(app)
     sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
-    return "\n".join([HEAD, *sections, *_describe_settings()]).rstrip() + "\n"
+    return "\n".join([COMMANDS_HEAD, *sections, *_describe_settings()]).rstrip() + "\n"
 
 
 def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -61,7 +61,7 @@ def _describe_settings() -> Iterator[str]:
     yield "## Settings\n"
     yield f"{inspect.getdoc(Settings)}\n\nThe defaults:\n\n```toml\n{write_settings(Settings())}```\n"
     for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, SettingsSection):
             first, _, rest = str(inspect.getdoc(field.annotation)).partition("\n\n")
             yield f"### `[{name}]`\n\n{first}\n"
             entries = re.sub(r"\n(?![a-z_, ]+: )", " ", rest)  # one line an entry

@@ -10,20 +10,20 @@ import typer
 
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
-    Changes,
-    Device,
+    ChangesOption,
     DeviceChoice,
+    DeviceOption,
     Force,
     Json,
-    Part,
     PartChoice,
+    PartOption,
     Quiet,
-    Run,
+    RunArgument,
     Seed,
     SettingsFile,
-    Stage,
+    StageOption,
     ViewChoice,
-    Views,
+    ViewsOption,
     Workers,
     accept_old_names,
     progress_bar,
@@ -64,8 +64,8 @@ def study(
     lens_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs on stage 1, or on stage 2 alone.")] = None,
     fine_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning on stage 2.")] = None,
     settings: SettingsFile = None,
-    changes: Changes = None,
-    device: Device = DeviceChoice.AUTO,
+    changes: ChangesOption = None,
+    device: DeviceOption = DeviceChoice.AUTO,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +101,7 @@ def study(
 
 
 def unknown(
-    run: Run,
+    run: RunArgument,
     pack: Annotated[Path, typer.Argument(help="Pack with UNKNOWN images, or with unlabelled images.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the result.")],
     known: Annotated[
@@ -135,9 +135,9 @@ def unknown(
             help="False positive rate of the unknown images over that of the known: lowest and highest assumed.",
         ),
     ] = (0.5, 2.0),
-    views: Views = ViewChoice.EIGHT,
+    views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -183,8 +183,8 @@ def report(
     pack: Annotated[
         Path | None, typer.Option("--pack", help="Pack of the images: a run needs it for figures and galleries.")
     ] = None,
-    part: Part = PartChoice.TEST,
-    stage: Stage = None,
+    part: PartOption = PartChoice.TEST,
+    stage: StageOption = None,
     truth: Annotated[
         Path | None, typer.Option(help="truth.csv of a simulation, for completeness by Einstein radius and magnitude.")
     ] = None,
@@ -192,9 +192,9 @@ def report(
         float, typer.Option(help="Expected number of lenses in a survey, for which purity is given.")
     ] = 90.0,
     survey_images: Annotated[int, typer.Option(help="Images of that survey, lenses included.")] = 430_000,
-    views: Views = ViewChoice.EIGHT,
+    views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -246,9 +246,9 @@ def demo(
         ),
     ] = SizeChoice.AUTO,
     settings: SettingsFile = None,
-    changes: Changes = None,
+    changes: ChangesOption = None,
     seed: Seed = 0,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     workers: Workers = None,
     quiet: Quiet = False,
     as_json: Json = False,

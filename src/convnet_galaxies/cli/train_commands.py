@@ -10,9 +10,9 @@ import typer
 
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
-    Changes,
-    Device,
+    ChangesOption,
     DeviceChoice,
+    DeviceOption,
     Force,
     Json,
     Limit,
@@ -21,7 +21,7 @@ from convnet_galaxies.cli.options import (
     RunOutput,
     SettingsFile,
     SettingsSeed,
-    Stage,
+    StageOption,
     progress_bar,
     show_json,
 )
@@ -51,13 +51,13 @@ def train(
     packs: Packs,
     output: RunOutput,
     task: Tasks = None,
-    stage: Stage = None,
+    stage: StageOption = None,
     parent: Parent = None,
     settings: SettingsFile = None,
-    changes: Changes = None,
+    changes: ChangesOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
     seed: SettingsSeed = None,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     limit: Limit = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -138,9 +138,9 @@ def crossval(
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
     parent: Parent = None,
     settings: SettingsFile = None,
-    changes: Changes = None,
+    changes: ChangesOption = None,
     seed: SettingsSeed = None,
-    device: Device = DeviceChoice.AUTO,
+    device: DeviceOption = DeviceChoice.AUTO,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -183,7 +183,7 @@ def crossval(
         typer.echo("\n".join(["", *table.lines()]))
 
 
-def doctor(device: Device = DeviceChoice.AUTO, as_json: Json = False) -> None:
+def doctor(device: DeviceOption = DeviceChoice.AUTO, as_json: Json = False) -> None:
     """Measure this machine for two seconds: report its hardware, the settings to be used, and the time of a training.
 
     Example: `convnet-galaxies doctor`

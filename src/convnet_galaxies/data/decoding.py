@@ -22,7 +22,7 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.errors import BadImageError, InputError
-from convnet_galaxies.workers import Run, map_in_order, worker_pool
+from convnet_galaxies.workers import RunInWorkers, map_in_order, worker_pool
 
 BATCH_BYTES = 2_000_000
 """Decoded bytes that one task of one worker makes."""
@@ -66,7 +66,7 @@ def decode_batches(
 
 
 @contextmanager
-def _start_pool(workers: int, *, processes: bool) -> Iterator[Run]:
+def _start_pool(workers: int, *, processes: bool) -> Iterator[RunInWorkers]:
     ahead = 2 * workers + 1
     if processes and workers > 1 and not current_process().daemon:  # a daemon may have no processes of its own
         with worker_pool(workers, modules=[__name__], ahead=ahead) as run:

@@ -41,9 +41,9 @@ class Hdu:
         return f"{self.label} ({' x '.join(map(str, self.shape[::-1]))})"
 
 
-def list_images(opened: Sequence[Any]) -> list[Hdu]:
+def list_image_hdus(opened: Sequence[Any]) -> list[Hdu]:
     """All images of a file with their roles. What nothing tells of is science, except for flags and unknown extras."""
-    found = [(number, hdu) for number, hdu in enumerate(opened) if is_image(hdu)]
+    found = [(number, hdu) for number, hdu in enumerate(opened) if is_image_hdu(hdu)]
     names = [hdu.name for _, hdu in found]
     cards = [hdu.header if isinstance(hdu.header, Cards) else Cards(hdu.header) for _, hdu in found]
     roles = [role_of_header(one) for one in cards]
@@ -163,6 +163,6 @@ def squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*(length for length in shape[:-2] if length != 1), *shape[-2:])
 
 
-def is_image(hdu: Any) -> bool:
+def is_image_hdu(hdu: Any) -> bool:
     """Whether an HDU holds a 2-D image or a cube."""
     return bool(hdu.is_image) and len(squeeze(tuple(hdu.shape))) in (2, 3) and 0 not in hdu.shape

@@ -23,8 +23,8 @@ from convnet_galaxies.data.fits_cards import Cards
 from convnet_galaxies.data.fits_hdus import (
     Hdu,
     choose_science,
-    is_image,
-    list_images,
+    is_image_hdu,
+    list_image_hdus,
     owner_of,
     require_one_place,
     squeeze,
@@ -79,7 +79,7 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
     try:
         plain = unpack(data)
         with _open(plain) as opened:
-            images = list_images(opened)
+            images = list_image_hdus(opened)
             if images:
                 values = images[0].hdu.data.reshape(images[0].shape)
                 header = images[0].header
@@ -107,7 +107,7 @@ def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
     try:
         with _open(unpack(data)) as opened:
             return tuple(
-                "image" if is_image(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
+                "image" if is_image_hdu(hdu) else "empty" if hdu.is_image or not len(hdu.columns) else "table"
                 for hdu in opened
             )
     except Exception as error:
@@ -159,7 +159,7 @@ def _read(
     band: Band | None,
     file_role: Role | None,
 ) -> LinearImage:
-    images = list_images(opened)
+    images = list_image_hdus(opened)
     science = choose_science(images, wanted, opened, name, file_role)
     first, primary = science[0], Cards(opened[0].header)
     require_one_place(science, name)

@@ -37,7 +37,7 @@ _OF_THE_IMAGE = re.compile(r"Z(BITPIX|NAXIS\d*)")
 
 @dataclass(frozen=True, eq=False)
 class TiledImage:
-    """A compressed image as list_images and choose_science take an HDU of astropy.
+    """A compressed image as list_image_hdus and choose_science take an HDU of astropy.
 
     table, rows: cards and rows of the table that holds it. tile: the shape of each tile. heap: the compressed bytes.
     """

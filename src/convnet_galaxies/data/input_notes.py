@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from convnet_galaxies.data.listing import MOST_NAMED
 from convnet_galaxies.data.preprocess import Preprocess, is_constant, is_grey, refuse_scale
 from convnet_galaxies.data.reading import ImageInfo
 from convnet_galaxies.errors import InputError
 
-NAMED = 3
 FACTS = ("bands", "order", "scale")
 """Kinds of remarks that tell how images were read; all other kinds are warnings."""
 
@@ -88,7 +88,7 @@ class InputNotes:
         key = kind, text
         self.counts[key] = self.counts.get(key, 0) + 1
         names = self.names.setdefault(key, [])
-        if len(names) < NAMED:
+        if len(names) < MOST_NAMED:
             names.append(name)
 
     def _sentences(self, *, facts: bool) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from convnet_galaxies.data.image_file import ImageFile
 
-NAMED = 3
+MOST_NAMED = 3
 
 NO_IMAGE_ENDINGS = re.compile(
     r"\.(csv|tsv|txt|dat|tab|cat|tbl|ecsv|parquet|feather|vot|votable|xlsx?|sqlite|db|jsonl?|geojson|xml|ya?ml|toml|ini"
@@ -62,7 +62,9 @@ class Listing:
         if not self.passed_over:
             return f"{self.source}: nothing was passed over"
         named = [name for reason, (_, names) in self.passed_over.items() if _is_image(reason) for name in names]
-        return f"{self.source}: {self.counts()}" + (f" (such as {', '.join(sorted(named)[:NAMED])})" if named else "")
+        return f"{self.source}: {self.counts()}" + (
+            f" (such as {', '.join(sorted(named)[:MOST_NAMED])})" if named else ""
+        )
 
     def counts(self) -> str:
         """``passed over: 2 .gif, 1 broken link``, what may be an image and the more frequent first."""
@@ -82,7 +84,7 @@ class Tally:
         """Count one file or folder."""
         self._counts[reason] = self._counts.get(reason, 0) + 1
         names = self._names.setdefault(reason, [])
-        if len(names) < NAMED:
+        if len(names) < MOST_NAMED:
             names.append(name)
 
     def counted(self) -> dict[str, tuple[int, tuple[str, ...]]]:
@@ -126,6 +128,6 @@ def join_listings(listings: Iterable[Listing]) -> Listing:
     for part in parts:
         for reason, (count, names) in part.passed_over.items():
             before = passed.get(reason, (0, ()))
-            passed[reason] = (before[0] + count, (*before[1], *names)[:NAMED])
+            passed[reason] = (before[0] + count, (*before[1], *names)[:MOST_NAMED])
     files = tuple(dict.fromkeys(file for part in parts for file in part.files))
     return Listing(", ".join(part.source for part in parts), files, passed)

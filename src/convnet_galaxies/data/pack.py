@@ -29,7 +29,7 @@ from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.paths import StrPath, require_path
 
-FORMAT = "convnet-galaxies pack"
+PACK_FORMAT = "convnet-galaxies pack"
 VERSION = 1
 IMAGES, TABLE, DESCRIPTION = "images.npy", "table.parquet", "pack.json"
 MASKED = "masked_fraction"
@@ -120,7 +120,7 @@ def write_pack(
         table = tidy(table)
         table.to_parquet(folder / TABLE, index=False)
         description = {
-            "format": FORMAT,
+            "format": PACK_FORMAT,
             "version": VERSION,
             "kind": records.kind,
             "images": len(table),
@@ -132,7 +132,7 @@ def write_pack(
             "warnings": notes.warnings(),
             "facts": notes.facts(),
             "link_columns": list(records.link_columns),
-            "fingerprint": fingerprint(records),
+            "fingerprint_records": fingerprint_records(records),
             "remarks": list(records.remarks),
             "skipped": [*records.skipped, *failures],
             "undecoded": len(failures),
@@ -147,7 +147,7 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
     require_space(output, images.images.nbytes + 1_000_000)
     table = tidy(images.table)
     description = {
-        "format": FORMAT,
+        "format": PACK_FORMAT,
         "version": VERSION,
         "kind": images.kind,
         "images": len(images),
@@ -157,7 +157,7 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
         "reader": READER,
         "warnings": list(images.warnings),
         "link_columns": list(images.link_columns),
-        "fingerprint": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
+        "fingerprint_records": hashlib.sha256(np.ascontiguousarray(images.images).tobytes()).hexdigest(),
         "remarks": [],
         "skipped": list(skipped),
         "undecoded": len(skipped),
@@ -229,7 +229,7 @@ def pack_is_current(
         return False
     if description.get("linear", True) and description.get("reader") != READER:
         return False
-    if description.get("fingerprint") != fingerprint(records):
+    if description.get("fingerprint_records") != fingerprint_records(records):
         return False
     try:
         read_pack(path)
@@ -238,7 +238,7 @@ def pack_is_current(
     return True
 
 
-def fingerprint(records: Records) -> str:
+def fingerprint_records(records: Records) -> str:
     """SHA-256 over the table and, for each image, its name, size, and checksum (in a zip) or time (in a folder)."""
     digest = hashlib.sha256(f"{records.kind} {records.link_columns} {list(records.table.columns)}\n".encode())
     digest.update(pd.util.hash_pandas_object(tidy(records.table), index=False).to_numpy().tobytes())
@@ -270,9 +270,9 @@ def _read_description(path: Path, *, any_version: bool = False) -> dict[str, Any
         description = json.loads((path / DESCRIPTION).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(path, f"{DESCRIPTION}: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    if not isinstance(description, dict) or description.get("format") != PACK_FORMAT:
         raise InputError(
-            f"{path / DESCRIPTION}: found something else than a pack's description, expected the format {FORMAT!r}",
+            f"{path / DESCRIPTION}: found something else than a pack's description, expected {PACK_FORMAT!r}",
             "make a pack with `convnet-galaxies pack`",
         )
     if description.get("version") != VERSION and not any_version:

@@ -28,7 +28,7 @@ from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.errors import BadImageError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp")
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP")
+PICTURE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP")
 """What Pillow may take bytes for; it reads much else, of which some would run other programs."""
 
 PICTURE_FAULTS = (
@@ -67,7 +67,7 @@ def decode_with_alpha(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | 
     with _decoders(data, name):
         if is_deep_png(data):
             pixels, alpha = decode_png(data, name)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as image:
                 image.load()
                 orientation = read_orientation(image)
             return turn_upright(pixels, orientation), _turn_alpha(alpha, orientation)
@@ -122,7 +122,7 @@ def name_form(data: bytes, name: str) -> tuple[str, str, bool]:
         if is_deep_png(data):
             mode = PNG_MODES[data[25]]
             return "PNG", f"{mode}, 16 bits", mode in _WITH_ALPHA
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as image:
             form = "JPEG" if image.format == "MPO" else str(image.format)  # several JPEGs in one, the first is read
             return form, image.mode, image.mode in _WITH_ALPHA
 
@@ -142,7 +142,7 @@ def _decoders(data: bytes, name: str) -> Iterator[None]:
 
 
 def _decode_by_pillow(data: bytes, name: str, page: int) -> tuple[np.ndarray, np.ndarray | None]:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=PICTURE_FORMATS) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format in ("WEBP", "GIF"):
             raise BadImageError(

@@ -27,8 +27,8 @@ from convnet_galaxies.data.text_decoding import advise_on_content, name_content
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import (
-    FORMATS,
     READ_FORMATS,
+    TABLE_FORMATS,
     StrPath,
     find_ending,
     format_of,
@@ -38,7 +38,7 @@ from convnet_galaxies.paths import (
 )
 
 __all__ = [
-    "FORMATS",
+    "TABLE_FORMATS",
     "TEXT_COLUMNS",
     "is_table",
     "list_fits_tables",

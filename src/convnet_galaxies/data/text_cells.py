@@ -21,7 +21,7 @@ _LOOKED_AT = 200
 
 
 @dataclass(frozen=True)
-class Cells:
+class TextCells:
     """A table of texts.
 
     header: names of the columns; rows: one text for each column; separator: what stands between them.
@@ -73,7 +73,7 @@ class _Lines:
         return line
 
 
-def split_cells(text: str, name: str) -> Cells:
+def split_cells(text: str, name: str) -> TextCells:
     """Split a text into cells. name: the source, for messages.
 
     Raises InputError naming the first row with too many or too few cells, and ValueError when there is no header.
@@ -116,7 +116,7 @@ def split_cells(text: str, name: str) -> Cells:
     while rows and not any(rows[-1][1]) and len(header) > 1:
         rows.pop()
         empty += 1
-    return Cells(header, _fit_rows(header, rows, separator, name), separator, source.passed, empty)
+    return TextCells(header, _fit_rows(header, rows, separator, name), separator, source.passed, empty)
 
 
 def _require_closed_quotes(record: list[str], separator: str, where: str) -> None:

@@ -16,7 +16,7 @@ from convnet_galaxies.data.astropy_table import to_frame
 from convnet_galaxies.data.columns import infer_column, text_column
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, is_missing_word
 from convnet_galaxies.data.table_notes import add_remarks
-from convnet_galaxies.data.text_cells import Cells, split_cells
+from convnet_galaxies.data.text_cells import TextCells, split_cells
 from convnet_galaxies.data.text_decoding import decode_text
 from convnet_galaxies.errors import InputError
 
@@ -74,7 +74,7 @@ def _find_form(text: str) -> str | None:
 
 
 def _name_columns(
-    cells: Cells, columns: list[list[str]], name: str, remarks: list[str]
+    cells: TextCells, columns: list[list[str]], name: str, remarks: list[str]
 ) -> tuple[list[str], list[list[str]]]:
     """Names for all columns; one without a name and without values is none."""
     header = []

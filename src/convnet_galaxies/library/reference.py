@@ -14,7 +14,7 @@ from typing import Any
 
 import convnet_galaxies
 
-HEAD = """# The library
+LIBRARY_HEAD = """# The library
 
 Made from the docstrings; do not edit (`make docs` writes it). `import convnet_galaxies as cg` offers every name below,
 and loads it when it is first used. Every path is text or a `pathlib.Path`. [tutorial.ipynb](tutorial.ipynb) shows the
@@ -28,7 +28,7 @@ def write_api() -> str:
     """Return the whole page as Markdown."""
     names = [name for name in convnet_galaxies.__all__ if not name.startswith("_")]
     sections = [line for name in names for line in _describe(f"cg.{name}", getattr(convnet_galaxies, name), "##")]
-    return "\n".join([HEAD, *sections]).rstrip() + "\n"
+    return "\n".join([LIBRARY_HEAD, *sections]).rstrip() + "\n"
 
 
 def write_or_check(arguments: Sequence[str], write: Callable[[], str]) -> int:

@@ -122,14 +122,14 @@ class Run:
 
     def evaluate(
         self, images: ImageSet, *, part: Part = "test", stage: int | None = None, views: Views = 8, seed: int = 0
-    ) -> Scored:
+    ) -> NotebookEvaluation:
         """Return the scores on images that the run was not trained on, each with its 95 % interval.
 
         part: ``test``, ``validation`` or ``heldout`` (both). stage: of Space Warps.
         Raises InputError when the images do not fit the run, have no label for its tasks, or none is held out.
         """
         found = evaluate(self.predictor(views), images, part=part, stage=stage, seed=seed)
-        return Scored(**{one.name: getattr(found, one.name) for one in fields(found)})
+        return NotebookEvaluation(**{one.name: getattr(found, one.name) for one in fields(found)})
 
     def calibrate(
         self,
@@ -172,7 +172,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Scored(Evaluation):
+class NotebookEvaluation(Evaluation):
     """Scores of a run on held-out images; a notebook shows them as tables."""
 
     def page(self) -> Page:

@@ -15,10 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.calibration import FOLDS
 from convnet_galaxies.measure.intervals import Estimate, Statistic, bootstrap_groups, encode_groups
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc, measure_average_precision
 
-FOLDS = 5
 LENS_GRADE = 2.0
 """Mean grade (0 no lens ... 3 certain) from which a subject counts as a lens (More et al. 2016, arXiv:1504.05587)."""
 OTHER_GRADE = 1.0

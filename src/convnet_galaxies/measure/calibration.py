@@ -17,6 +17,7 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import Estimate, bootstrap_groups, encode_groups
 
 FOLDS = 5
+"""Folds of every cross-fit."""
 FLOOR = 1e-7
 TEMPERATURE_RANGE = (0.1, 20.0)
 """A set that a net separates without error asks for temperature 0, which would make every claim certain."""

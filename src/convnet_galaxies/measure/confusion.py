@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.intervals import FEW, Estimate, bootstrap_groups, bound_proportion, encode_groups
+from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate, bootstrap_groups, bound_proportion, encode_groups
 
 NO_LENS = "dud"
 
@@ -121,7 +121,7 @@ def expect_flavors(
         among_lenses = float(share[others] @ rates[others, flavor])
         false = [float((n_images - n_lenses) * one + among_lenses) for one in of_dud]
         value, low, high = (share[flavor] * one for one in own)
-        few = min(scores.groups[flavor], scores.groups[dud]) < FEW
+        few = min(scores.groups[flavor], scores.groups[dud]) < FEW_GROUPS
         warning = f"only {scores.groups[flavor]} groups with this flavor: the interval is rough" if few else None
         expected[name] = (
             Estimate(f"false positives {name}", false[0], false[1], false[2], level, warning),

@@ -28,7 +28,7 @@ GLARE, NOTHING, CLOSE, RED, ARC, PATCH = (
     "blue arc",
     "blue patch",
 )
-KINDS = (ARC, PATCH, CLOSE, RED, NOTHING, GLARE)
+MORPHOLOGY_KINDS = (ARC, PATCH, CLOSE, RED, NOTHING, GLARE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Morphology:
 
     @property
     def kind(self) -> str:
-        """One of KINDS: what is striking comes first."""
+        """One of MORPHOLOGY_KINDS: what is striking comes first."""
         if self.glare > GLARE_SHARE:
             return GLARE
         if self.sigma < FAINTEST_SIGMA:

@@ -33,7 +33,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 A value that is undefined for a draw (no positive in it) is NaN."""
 
-FEW = 10
+FEW_GROUPS = 10
 """Below so many groups (of the rarer class) an interval is widened by its exact binomial counterpart and warned of."""
 
 ELEMENTS_AT_ONCE = 2_000_000
@@ -141,7 +141,7 @@ def bootstrap_groups(
     """An Estimate for each of the k values of the statistic.
 
     n_effective: number of groups that carry each value (for a rank statistic the groups of the rarer class);
-        all groups by default. Below FEW the figure carries a warning.
+        all groups by default. Below FEW_GROUPS the figure carries a warning.
     proportion: whether a value is a mean of at most n_effective numbers between 0 and 1. Then, when groups are few
         or the resamples are all alike (a perfect ranking), the interval is widened to hold the exact binomial one
         (see bound_proportion); the variance of the AUROC, too, is at most that of such a proportion
@@ -185,11 +185,11 @@ def summarize(
         low, high = (float(end) for end in np.quantile(defined, [tail, 1 - tail]))
         low, high = min(low, float(value)), max(high, float(value))
     warning = None
-    if n_effective < FEW:
+    if n_effective < FEW_GROUPS:
         warning = f"only {n_effective} group{'s' * (n_effective != 1)} of the rarer class: the interval is rough"
     elif len(defined) < 0.9 * len(draws):
         warning = f"undefined in {1 - len(defined) / len(draws):.0%} of the resamples"
-    if proportion and (n_effective < FEW or low == high):
+    if proportion and (n_effective < FEW_GROUPS or low == high):
         exact_low, exact_high = bound_proportion(value * n_effective, n_effective, level=level)
         low, high = min(low, exact_low), max(high, exact_high)
     return Estimate(name, float(value), low, high, level, warning)

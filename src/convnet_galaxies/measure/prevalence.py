@@ -26,10 +26,10 @@ from scipy.optimize import minimize
 
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.calibration import FLOOR, fit_temperature, stack_binary
-from convnet_galaxies.measure.intervals import FEW, Estimate, check_level, draw_groups, encode_groups
+from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate, check_level, draw_groups, encode_groups
 from convnet_galaxies.measure.score_mixture import (
-    Cells,
     MixtureDraws,
+    ScoreCells,
     make_cells,
     measure_design_effect,
     sample_mixture,
@@ -142,7 +142,7 @@ def quantify(
     scarce = [
         f"only {n} labelled group{'s' * (n > 1)} of class {name}"
         for k, name in enumerate(classes)
-        if (n := encode_groups(images.groups[images.truth == k])[1]) < FEW
+        if (n := encode_groups(images.groups[images.truth == k])[1]) < FEW_GROUPS
     ]
     caution = scarce[0] + ": the interval is rough" if scarce else None
     by_method, counts = {}, {}
@@ -160,7 +160,7 @@ def quantify(
 
 
 @lru_cache(maxsize=2)
-def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, Cells]:
+def draw_mixture(images: ScoredImages, *, seed: int) -> tuple[MixtureDraws, ScoreCells]:
     """Return draws of the mixture, and the cells of its scores. Those of the last images are kept."""
     n_classes = images.posteriors.shape[1]
     cells = make_cells(images.posteriors, images.truth, n_bins=MIXTURE_BINS)

@@ -44,7 +44,7 @@ class MixtureDraws:
 
 
 @dataclass(frozen=True)
-class Cells:
+class ScoreCells:
     """Into which scores are sorted. edges: float [bins - 1], rising; n_classes: k of the posteriors [n, k]."""
 
     edges: np.ndarray
@@ -63,7 +63,7 @@ class Cells:
         return bins * (self.n_classes - 1) + np.argmax(posteriors[:, 1:], axis=1)
 
 
-def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> Cells:
+def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> ScoreCells:
     """Cells that cut the score 1 - P(class 0) into bins of equal mass, every class counting alike.
 
     With more than two classes each bin is cut again by the most likely class among 1..k-1.
@@ -74,7 +74,7 @@ def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) ->
     order = np.argsort(score, kind="stable")
     below = np.cumsum(mass[order]) / mass.sum()
     cuts = score[order][np.minimum(np.searchsorted(below, np.arange(1, n_bins) / n_bins), len(order) - 1)]
-    return Cells(np.unique(cuts), posteriors.shape[1])
+    return ScoreCells(np.unique(cuts), posteriors.shape[1])
 
 
 def measure_design_effect(values: np.ndarray, groups: np.ndarray) -> float:

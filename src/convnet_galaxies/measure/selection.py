@@ -12,7 +12,14 @@ from itertools import pairwise
 import numpy as np
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.intervals import FEW, Estimate, bound_proportion, check_level, draw_groups, encode_groups
+from convnet_galaxies.measure.intervals import (
+    FEW_GROUPS,
+    Estimate,
+    bound_proportion,
+    check_level,
+    draw_groups,
+    encode_groups,
+)
 from convnet_galaxies.measure.ranking import Ranking
 from convnet_galaxies.measure.scores import check_scores, count_rarer_groups
 
@@ -164,7 +171,7 @@ def expect_survey(
         purity=purity(*values),
         purity_low=purity(c_low, f_high),
         purity_high=purity(c_high, f_low),
-        warning=f"only {few} groups of the rarer class: the interval is rough" if few < FEW else None,
+        warning=f"only {few} groups of the rarer class: the interval is rough" if few < FEW_GROUPS else None,
     )
 
 
@@ -172,7 +179,7 @@ def _measure_completeness(name: str, found: np.ndarray, groups: np.ndarray, leve
     n = encode_groups(groups)[1] if len(groups) else 0
     value = float(found.mean()) if n else 0.0
     low, high = bound_proportion(value * n, n, level=level)
-    warning = None if n >= FEW else f"only {n} lens{'es' * (n != 1)} in this bin" if n else "no lens in this bin"
+    warning = None if n >= FEW_GROUPS else f"only {n} lens{'es' * (n != 1)} in this bin" if n else "no lens in this bin"
     return Estimate(name, value, low, high, level, warning)
 
 

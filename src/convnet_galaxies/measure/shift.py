@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.calibration import FOLDS
 from convnet_galaxies.measure.intervals import (
     Estimate,
     bootstrap_groups,
@@ -26,7 +27,6 @@ from convnet_galaxies.measure.intervals import (
 )
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc
 
-FOLDS = 5
 NOTABLE_SHARE = 0.2
 """From this share of the way from 0.5 to the attainable AUROC known and unknown images differ enough to doubt a
 prior-shift estimate, however sure the test is."""

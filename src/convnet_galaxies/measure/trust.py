@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from convnet_galaxies.measure.intervals import FEW, Estimate, encode_groups
+from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate, encode_groups
 from convnet_galaxies.measure.prevalence import ScoredImages
 from convnet_galaxies.measure.score_fit import POWER, SHIFTS, ScoreFit, check_score_fit
 from convnet_galaxies.measure.shift import ShiftCheck, attain_auroc, tell_apart, weigh_known
@@ -30,7 +30,7 @@ class Trust:
     """The verdict, in rising order "alike", "cannot be checked", "differ a little" and "differ", and its reasons.
 
     sentence: for the report. everything: all images; candidates: those whose lens probability is at least the median of
-    the known lenses, None with fewer than FEW groups on a side; scores: the fit of the mixture.
+    the known lenses, None with fewer than FEW_GROUPS groups on a side; scores: the fit of the mixture.
     """
 
     verdict: Verdict
@@ -72,7 +72,7 @@ def check_trust(
         for ids, rows in zip((images.groups, images.unknown_groups), flagged, strict=True)
         if rows.any()
     )
-    enough = all(rows.any() for rows in flagged) and n_least >= FEW
+    enough = all(rows.any() for rows in flagged) and n_least >= FEW_GROUPS
     alpha = SIGNIFICANCE / (3 if enough else 2)
     rng = np.random.default_rng(seed)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from convnet_galaxies.settings import AugmentSettings
 
-FEW = 16
+IMAGES_AT_ONCE = 16
 """Images that are warped at a time: what is made of them stays in a processor's cache; 128 take twice as long."""
 
 PIXEL_MEAN, PIXEL_STD = 30.0, 45.0
@@ -147,7 +147,7 @@ def _new_views(pixels: Tensor, output_px: int, dtype: torch.dtype) -> Tensor:
 
 
 def _few_at_a_time(n: int) -> Iterator[slice]:
-    """Return even pieces of about FEW images."""
-    pieces = max(1, round(n / FEW))
+    """Return even pieces of about IMAGES_AT_ONCE images."""
+    pieces = max(1, round(n / IMAGES_AT_ONCE))
     ends = [n * piece // pieces for piece in range(pieces + 1)]
     return (slice(*pair) for pair in pairwise(ends))

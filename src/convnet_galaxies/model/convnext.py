@@ -20,7 +20,7 @@ class Layout:
     convolutional: bool
 
 
-LAYOUTS: dict[str, Layout] = {
+CONVNEXT_LAYOUTS: dict[str, Layout] = {
     "convnext_atto": Layout((2, 2, 6, 2), (40, 80, 160, 320), True),
     "convnext_nano": Layout((2, 2, 8, 2), (80, 160, 320, 640), True),
     "convnext_tiny": Layout((3, 3, 9, 3), (96, 192, 384, 768), False),
@@ -36,7 +36,7 @@ class ConvNeXt(Backbone):
         self.stem = nn.Sequential(nn.Conv2d(bands, widths[0], 4, 4), ChannelNorm(widths[0]))
         self.stages = nn.Sequential(
             *(
-                Stage(widths[max(number - 1, 0)], width, depth, layout.convolutional)
+                ConvNeXtStage(widths[max(number - 1, 0)], width, depth, layout.convolutional)
                 for number, (depth, width) in enumerate(zip(layout.depths, widths, strict=True))
             )
         )
@@ -53,7 +53,7 @@ class ConvNeXt(Backbone):
         return self.head(self.stages(self.stem(images)).float().mean((2, 3)))
 
 
-class Stage(nn.Module):
+class ConvNeXtStage(nn.Module):
     """A halving of the size, but not in the first stage, then blocks."""
 
     def __init__(self, inputs: int, outputs: int, depth: int, convolutional: bool) -> None:
@@ -115,7 +115,7 @@ class ChannelNorm(nn.LayerNorm):
 
 def build_convnext(name: str, bands: int) -> ConvNeXt:
     """An untrained ConvNeXt by timm's name."""
-    net = ConvNeXt(bands, LAYOUTS[name])
+    net = ConvNeXt(bands, CONVNEXT_LAYOUTS[name])
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.trunc_normal_(module.weight, std=0.02)

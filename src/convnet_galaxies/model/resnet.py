@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from convnet_galaxies.model.backbone import Backbone
 
-LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
+RESNET_LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
     "resnet18": (1, (2, 2, 2, 2)),
     "resnet34": (1, (3, 4, 6, 3)),
     "resnet50": (4, (3, 4, 6, 3)),
@@ -95,7 +95,7 @@ class Bottleneck(nn.Module):
 
 def build_resnet(name: str, bands: int) -> ResNet:
     """An untrained ResNet by timm's name, with the first weights of He et al. 2015 (arXiv:1502.01852)."""
-    net = ResNet(bands, *LAYOUTS[name])
+    net = ResNet(bands, *RESNET_LAYOUTS[name])
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.measure.calibration import fit_isotonic, fit_temperature, stack_binary
+from convnet_galaxies.measure.calibration import FOLDS, fit_isotonic, fit_temperature, stack_binary
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
@@ -25,9 +25,8 @@ from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
 
 Method = Literal["logistic", "isotonic"]
-FEWEST: dict[Method, int] = {"logistic": 20, "isotonic": 100}
+FEWEST_GROUPS: dict[Method, int] = {"logistic": 20, "isotonic": 100}
 """Groups with lenses, and with others, that a method needs: two numbers, or a function of any shape."""
-FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,15 @@ def calibrate(
     truth = table["lens"].to_numpy(float) == 1
     groups = table["group"].to_numpy().astype(str)
     fewest = min(len(set(groups[truth])), len(set(groups[~truth])))
-    if fewest < FEWEST[method]:
-        other = ", or calibrate with --method logistic" if FEWEST["logistic"] <= fewest else ""
+    if fewest < FEWEST_GROUPS[method]:
+        other = ", or calibrate with --method logistic" if FEWEST_GROUPS["logistic"] <= fewest else ""
         raise InputError(
             f"calibration: found {len(set(groups[truth]))} groups with held-out lenses and {len(set(groups[~truth]))} "
-            f"with others, expected at least {FEWEST[method]} of each",
+            f"with others, expected at least {FEWEST_GROUPS[method]} of each",
             f"give a pack with more labelled images that the run was not trained on{other}",
         )
     probability = predictor.without_calibration().predict_set(images, rows).tasks["lens"].astype(float)
-    fitted = fit(probability, truth, groups, method=method, prevalence=prevalence)
+    fitted = fit_calibration(probability, truth, groups, method=method, prevalence=prevalence)
     before = float(log_loss(truth, np.clip(probability, 1e-7, 1 - 1e-7)))
     after = _cross_fit(probability, truth, groups, method, seed)
     card = replace(predictor.card, calibration={"lens": fitted})
@@ -97,7 +96,7 @@ def calibrate(
     return CalibrationSummary(output, fitted, refused, before, after)
 
 
-def fit(
+def fit_calibration(
     probability: np.ndarray,
     truth: np.ndarray,
     groups: np.ndarray,
@@ -133,7 +132,7 @@ def _cross_fit(
     for kept, left_out in folds.split(probability, truth, groups):
         if len(set(truth[kept])) < 2:
             return None
-        fitted = fit(probability[kept], truth[kept], groups[kept], method=method, prevalence=None)
+        fitted = fit_calibration(probability[kept], truth[kept], groups[kept], method=method, prevalence=None)
         answer[left_out] = fitted.apply(probability[left_out])
     return float(log_loss(truth, answer))
 

@@ -22,7 +22,7 @@ from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
-from convnet_galaxies.runs.weights import fingerprint
+from convnet_galaxies.runs.weights import fingerprint_file
 from convnet_galaxies.settings import Settings, identify_settings
 from convnet_galaxies.training.fit import TrainingProgress, fit
 
@@ -93,7 +93,7 @@ def cross_validate(
         "task": task,
         "folds": folds,
         "settings": identify_settings(settings),
-        "parent_sha256": None if parent is None else fingerprint(RunFolder(run_path(parent)).weights),
+        "parent_sha256": None if parent is None else fingerprint_file(RunFolder(run_path(parent)).weights),
         "folds_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
     claim_folder(output, "crossval.json", facts, "cross-validation", force=force)

@@ -18,7 +18,7 @@ from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.split import read_split_of, was_trained_on, was_validated_on
 
 Part = Literal["test", "validation", "heldout"]
-PARTS = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
+PART_TITLES = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.familiarity import DistanceQuantiles, FeatureDistribution
-from convnet_galaxies.runs.weights import fingerprint
+from convnet_galaxies.runs.weights import fingerprint_file
 
 STRANGE = 0.001
 """Below this familiarity an image looks unlike anything that a run knows: one known image of a thousand does."""
@@ -45,7 +45,7 @@ def write_familiarity(path: Path, model: FamiliarityModel, weights: Path, *, ima
         arrays[f"quantiles_{views}"] = one.quantiles.astype(np.float32)
         arrays[f"exponent_{views}"] = np.array([one.exponent], np.float32)
     with new_file(path, force=force) as temporary:
-        temporary.write_bytes(save(arrays, {"weights_sha256": fingerprint(weights), "images": str(images)}))
+        temporary.write_bytes(save(arrays, {"weights_sha256": fingerprint_file(weights), "images": str(images)}))
 
 
 def read_familiarity(path: Path, weights: Path) -> FamiliarityModel | None:
@@ -69,7 +69,7 @@ def read_familiarity(path: Path, weights: Path) -> FamiliarityModel | None:
         }
     except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "fit it again with `familiarity --force`") from None
-    if of_weights != fingerprint(weights):
+    if of_weights != fingerprint_file(weights):
         raise InputError(
             f"{path}: was fitted for other weights than {weights.name} beside it",
             "fit it again with `familiarity --force`, or remove it",

@@ -56,7 +56,7 @@ def fit_familiarity(
     folder = RunFolder(run_path(run))
     if folder.familiarity.exists() and not force:
         raise OutputExistsError(folder.familiarity)
-    fitted, held_out, are_unseen = choose_rows(images, run, seed=seed)
+    fitted, held_out, are_unseen = choose_images_to_fit(images, run, seed=seed)
     total = len(fitted) + len(held_out) * sum(VIEWS)
     done, weight = 0, 1
     features: dict[str, np.ndarray] = {}
@@ -79,7 +79,7 @@ def fit_familiarity(
     return FamiliaritySummary(folder.familiarity, len(fitted), len(held_out), are_unseen)
 
 
-def choose_rows(images: ImageSet, run: str | Path, *, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
+def choose_images_to_fit(images: ImageSet, run: str | Path, *, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return the rows to fit, the rows to judge distances by, and whether the run was trained on none of the latter."""
     split = read_split_of(run)
     groups = images.table["group"].to_numpy()

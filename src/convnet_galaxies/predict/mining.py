@@ -18,10 +18,10 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError, OutputExistsError, UsageError
+from convnet_galaxies.measure.confusion import NO_LENS
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 
-NO_LENS = "dud"
 PICTURE_FRAME, FITS_FRAME = "0-based from the top left", "0-based from the bottom left"
 """Where x_px and y_px of a stamp count from: such that array[y, x] of the file's own rows is the centre."""
 

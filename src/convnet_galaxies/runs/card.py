@@ -16,8 +16,8 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.settings import NetSettings
 
-FORMAT = 1
-PROBABILITY_FLOOR = 1e-7
+CARD_FORMAT = 1
+CALIBRATION_FLOOR = 1e-7
 VIEWS = (1, 8, 16)
 """Numbers of views of an image that may be averaged (model/augment.py has them)."""
 
@@ -41,14 +41,14 @@ class LensCalibration:
     isotonic_knots: tuple[tuple[float, float], ...] = ()
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Float [n] to calibrated float64 [n]; certainty beyond PROBABILITY_FLOOR is not told apart."""
+        """Float [n] to calibrated float64 [n]; certainty beyond CALIBRATION_FLOOR is not told apart."""
         from scipy.special import expit, logit  # only calibrated runs need it
 
         probability = np.asarray(probability, float)
         if self.isotonic_knots:
             before, after = np.array(self.isotonic_knots).T
             probability = np.interp(probability, before, after)
-        clipped = np.clip(probability, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        clipped = np.clip(probability, CALIBRATION_FLOOR, 1 - CALIBRATION_FLOOR)
         return np.asarray(expit(self.slope * logit(clipped) + self.intercept))
 
 
@@ -89,7 +89,7 @@ class ModelCard:
     def dumps(self) -> str:
         """As JSON text."""
         tree = asdict(self) | {
-            "format": FORMAT,
+            "format": CARD_FORMAT,
             "net": self.net.model_dump(mode="json"),
             "member_nets": [net.model_dump(mode="json") for net in self.member_nets],
             "preprocess": self.preprocess.model_dump(mode="json"),
@@ -101,8 +101,8 @@ class ModelCard:
         """From JSON text. Raises InputError when it is no such card, or of a later format."""
         try:
             tree = json.loads(text)
-            if tree.pop("format") != FORMAT:
-                raise InputError(f"{name}: found an unknown format, expected {FORMAT}", "update convnet-galaxies")
+            if tree.pop("format") != CARD_FORMAT:
+                raise InputError(f"{name}: found an unknown format, expected {CARD_FORMAT}", "update convnet-galaxies")
             return ModelCard(
                 net=NetSettings.model_validate(tree["net"]),
                 preprocess=Preprocess.model_validate(tree["preprocess"]),

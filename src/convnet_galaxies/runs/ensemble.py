@@ -19,7 +19,7 @@ from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.split import hash_split, read_split_of, write_split
 from convnet_galaxies.runs.weights import (
-    fingerprint,
+    fingerprint_file,
     halve,
     join_members,
     load_nets,
@@ -123,7 +123,7 @@ def unite_splits(splits: Sequence[tuple[str, pd.DataFrame | None]]) -> pd.DataFr
 
 
 def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
-    weights = fingerprint(run_path(run) / "weights.safetensors")
+    weights = fingerprint_file(run_path(run) / "weights.safetensors")
     return {"run": str(run), "tasks": list(card.classes), "weights_sha256": weights, "member": number}
 
 

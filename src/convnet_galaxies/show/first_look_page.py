@@ -8,7 +8,7 @@ from convnet_galaxies.blocks import Page
 from convnet_galaxies.show.galleries import describe_lens, describe_votes, make_gallery
 from convnet_galaxies.study.first_look import LENS_NET, TITLE, VOTE_NET, FirstLook, first_look_report
 
-SHOWN = 6
+EXAMPLES = 6
 
 
 def first_look_page(first_look: FirstLook) -> Page:
@@ -17,19 +17,19 @@ def first_look_page(first_look: FirstLook) -> Page:
     table = first_look.cutouts.table
     captions = [
         f"{describe_lens(table.iloc[k], first_look.lens[k])}\n{'a lens' if truth[k] else 'no lens'}"
-        for k in order[:SHOWN]
+        for k in order[:EXAMPLES]
     ]
     names = first_look.galaxies.table["id"].astype(str)
     told = [
         f"{names.iloc[k]}\n{describe_votes(first_look.true_votes[k], first_look.votes[k])}"
-        for k in range(len(names))[:SHOWN]
+        for k in range(len(names))[:EXAMPLES]
     ]
     galleries = [
         make_gallery(
             f"Most like a lens to {LENS_NET}",
             "Highest probability first; what each is stands below.",
             first_look.cutouts.images[..., :3],
-            order[:SHOWN],
+            order[:EXAMPLES],
             captions,
         ),
         make_gallery(

@@ -12,7 +12,7 @@ from PIL import Image
 from convnet_galaxies.blocks import Gallery, Picture
 from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
 
-SHOWN = 12
+GALLERY_SIZE = 12
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -50,9 +50,9 @@ def lens_galleries(
     found = order[truth[order]]
     false = order[~truth[order]]
     return [
-        show("Best: lenses found most surely", "Held-out lenses of highest probability.", found[:SHOWN]),
-        show("False positives", "Held-out images without a lens, highest probability first.", false[:SHOWN]),
-        show("Worst: missed lenses", "Held-out lenses, lowest probability first.", found[::-1][:SHOWN]),
+        show("Best: lenses found most surely", "Held-out lenses of highest probability.", found[:GALLERY_SIZE]),
+        show("False positives", "Held-out images without a lens, highest probability first.", false[:GALLERY_SIZE]),
+        show("Worst: missed lenses", "Held-out lenses, lowest probability first.", found[::-1][:GALLERY_SIZE]),
     ]
 
 
@@ -69,7 +69,7 @@ def vote_galleries(
         ]
         return make_gallery(title, note, images, rows[chosen], captions)
 
-    number = min(SHOWN, (len(order) + 1) // 2)
+    number = min(GALLERY_SIZE, (len(order) + 1) // 2)
     return [
         show("Best: votes predicted most closely", "Held-out galaxies of smallest error.", order[:number]),
         show(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from convnet_galaxies import __version__
-from convnet_galaxies.blocks import Listing, Table
+from convnet_galaxies.blocks import Table, Verbatim
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.folder import RunFolder
@@ -53,10 +53,10 @@ def count_split(run: Path) -> Table | None:
     return Table(f"Split of {run.name}", ("part", "images", "labelled for its tasks"), rows)
 
 
-def list_settings(run: Path) -> Listing | None:
+def list_settings(run: Path) -> Verbatim | None:
     """The run's settings.toml, folded."""
     path = RunFolder(run).settings
-    return Listing(f"Settings of {run.name}", path.read_text("utf-8").rstrip(), True) if path.is_file() else None
+    return Verbatim(f"Settings of {run.name}", path.read_text("utf-8").rstrip(), True) if path.is_file() else None
 
 
 def list_versions(run: Path | None = None) -> Table:
@@ -72,9 +72,9 @@ def list_versions(run: Path | None = None) -> Table:
     return Table("Versions", head, rows)
 
 
-def list_commands(commands: Sequence[str]) -> Listing:
+def list_commands(commands: Sequence[str]) -> Verbatim:
     """The commands, one a line."""
-    return Listing("Commands", "\n".join(commands))
+    return Verbatim("Commands", "\n".join(commands))
 
 
 def guess_training(run: Path, pack: object, images: ImageSet | None, tasks: Sequence[str]) -> str:

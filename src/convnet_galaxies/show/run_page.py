@@ -16,7 +16,7 @@ from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.tasks import find_task
-from convnet_galaxies.predict.evaluation import PARTS, Part, ScoredTask, evaluate
+from convnet_galaxies.predict.evaluation import PART_TITLES, Part, ScoredTask, evaluate
 from convnet_galaxies.predict.evaluation_report import score_tables
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.task_scores import PlainScores
@@ -172,13 +172,13 @@ def _say(scored: list[ScoredTask]) -> list[str]:
         if isinstance(one.scores, LensScores):
             auroc = one.scores.overall["auroc"].text(".3f", star=False)
             sentences.append(
-                f"On {one.scores.n_images:,} held-out images ({PARTS[one.part]}) with {one.scores.n_lenses:,} lenses "
-                f"its AUROC is {auroc}; no field or image file of theirs was trained on."
+                f"On {one.scores.n_images:,} held-out images ({PART_TITLES[one.part]}) with "
+                f"{one.scores.n_lenses:,} lenses its AUROC is {auroc}; no field or image file of theirs was trained on."
             )
         elif isinstance(one.scores, VoteScores):
             rmse, baseline = (one.scores.overall[name].text(".4f", star=False) for name in ("rmse", "mean_votes_rmse"))
             sentences.append(
-                f"On {one.scores.n_images:,} held-out galaxies ({PARTS[one.part]}) the RMSE of the 37 votes is {rmse}; "
-                f"always answering the mean votes gives {baseline}."
+                f"On {one.scores.n_images:,} held-out galaxies ({PART_TITLES[one.part]}) the RMSE of the 37 votes is "
+                f"{rmse}; always answering the mean votes gives {baseline}."
             )
     return sentences

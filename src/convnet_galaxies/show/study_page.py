@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.blocks import Block, Listing, Page, Section, Text, section
+from convnet_galaxies.blocks import Block, Page, Section, Text, Verbatim, section
 from convnet_galaxies.data.pack import is_pack, read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
@@ -100,8 +100,8 @@ def _provenance(
         [
             Text(f"{zoo:,} galaxies and {lenses:,} cutouts; {n_nets} nets, each in its own folder in {folder.name}."),
             count_images(images, f"Images of {source}") if images is not None else None,
-            Listing("Plan", json.dumps(settings, indent=2), True),
-            Listing("settings.toml", plan["settings"].rstrip(), True),
+            Verbatim("Plan", json.dumps(settings, indent=2), True),
+            Verbatim("settings.toml", plan["settings"].rstrip(), True),
             list_versions(),
             list_commands([command, f"convnet-galaxies report {folder} -o report.html"]),
         ],

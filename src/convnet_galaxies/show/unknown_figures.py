@@ -11,7 +11,7 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.show.canvas import draw, line_style
 from convnet_galaxies.show.figures import plot_intervals
 from convnet_galaxies.study.unknown import UnknownResult
-from convnet_galaxies.study.unknown_report import METHODS, name_figure
+from convnet_galaxies.study.unknown_report import METHOD_TITLES, name_figure
 
 _LIMIT = 1e-6
 
@@ -46,7 +46,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
 def plot_prevalence(result: UnknownResult) -> Plot:
     """The fraction of lenses by each method, and the range under stated assumptions."""
     rows: list[tuple[str, Estimate]] = [
-        (METHODS.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
+        (METHOD_TITLES.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
     ]
     bounds = result.bounds
     low, high = bounds.completeness_ratio

@@ -20,7 +20,7 @@ from convnet_galaxies.study.compare_with_humans import Disagreement
 from convnet_galaxies.study.unknown_report import EYES, HOW_MANY, MISSED, TOP, TRUST, unknown_report
 from convnet_galaxies.study.unknown_run import KNOWN, RANKED, read_unknown
 
-SHOWN = 24
+BEST_SHOWN = 24
 
 
 def unknown_page(folder: Path, *, pack: Path | None = None) -> Page:
@@ -71,7 +71,7 @@ def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
 
 
 def _best_gallery(images: ImageSet | None, ranked: pd.DataFrame, *, differs: bool) -> Block | None:
-    best = ranked.head(SHOWN)
+    best = ranked.head(BEST_SHOWN)
     captions = []
     for _, row in best.iterrows():
         words = [f"{int(row['rank'])}. {row['id']}"]

@@ -22,7 +22,7 @@ from convnet_galaxies.simulate.sky_population import SkyObject, draw_sky_objects
 from convnet_galaxies.simulate.structured import add_structured, is_structured
 
 # Objects this far beyond the edge still shine into the field.
-MARGIN_PX = 24
+FIELD_MARGIN_PX = 24
 FAINTEST_HOST_R_MAG = 22.0
 SKY_OFFSET_MEAN, SKY_OFFSET_SIGMA = -0.08, 0.035  # in units of the sky noise
 SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "irregular": 1.0, "star": 0.5}
@@ -68,10 +68,10 @@ def draw_pointing(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> 
     """A field without a painted lens. The same generator state gives the same field."""
     camera = draw_camera(rng)
     density = float(np.exp(0.2 * rng.normal()))
-    side = size_px + 2 * MARGIN_PX
+    side = size_px + 2 * FIELD_MARGIN_PX
     objects = draw_sky_objects(rng, (side, side), density=density)
     trails = draw_trails((size_px, size_px), rng)
-    return Pointing((*(o.moved(-MARGIN_PX, -MARGIN_PX) for o in objects), *trails), camera, size_px)
+    return Pointing((*(o.moved(-FIELD_MARGIN_PX, -FIELD_MARGIN_PX) for o in objects), *trails), camera, size_px)
 
 
 def draw_field(pointing: Pointing, rng: np.random.Generator) -> np.ndarray:
@@ -79,9 +79,9 @@ def draw_field(pointing: Pointing, rng: np.random.Generator) -> np.ndarray:
     subtracted, with noise and artifacts. The same arguments give the same bytes."""
     trails = [o for o in pointing.objects if o.kind == TRAIL]
     objects = [o for o in pointing.objects if o.kind != TRAIL]
-    side = pointing.size_px + 2 * MARGIN_PX
-    light = render_objects([o.moved(MARGIN_PX, MARGIN_PX) for o in objects], (side, side), pointing.camera)
-    inner = np.ascontiguousarray(light[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+    side = pointing.size_px + 2 * FIELD_MARGIN_PX
+    light = render_objects([o.moved(FIELD_MARGIN_PX, FIELD_MARGIN_PX) for o in objects], (side, side), pointing.camera)
+    inner = np.ascontiguousarray(light[:, FIELD_MARGIN_PX:-FIELD_MARGIN_PX, FIELD_MARGIN_PX:-FIELD_MARGIN_PX])
     gri = expose(inner, objects, pointing.camera, rng)
     add_artifacts(gri, pointing.camera, trails, rng)
     return gri

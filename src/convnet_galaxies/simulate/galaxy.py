@@ -12,7 +12,6 @@ import numpy as np
 
 from convnet_galaxies.simulate.morphology import RADII_PER_SCALE, Galaxy
 
-BANDS = ("g", "r", "i")
 DUST_CURVE = np.array([1.20, 0.87, 0.65])
 """Extinction in g, r, i relative to V, rounded from Cardelli, Clayton & Mathis 1989 for R_V = 3.1."""
 

@@ -21,7 +21,7 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.simulate.galaxy import render_galaxy
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.morphology import draw_galaxy
-from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose
+from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose_sdss
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
 from convnet_galaxies.simulate.votes import vote
 from convnet_galaxies.workers import worker_pool
@@ -68,7 +68,7 @@ def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
     around = draw_surroundings(rng, side_arcmin=observation.side_px * observation.pixel_arcsec / 60)
     light = render_galaxy(galaxy, observation.scene_px, observation.pixel_arcsec, rng)
     around = add_objects(light.array, galaxy, around, observation, rng)
-    image = add_flaws(expose(light, observation, rng), around, observation, rng)
+    image = add_flaws(expose_sdss(light, observation, rng), around, observation, rng)
     fractions, seen, volunteers = vote(galaxy, observation, around, rng)
     truth = {
         **asdict(galaxy),

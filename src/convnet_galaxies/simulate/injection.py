@@ -35,13 +35,13 @@ from convnet_galaxies.simulate.camera import (
     linear_to_composite,
 )
 from convnet_galaxies.simulate.field import as_host
-from convnet_galaxies.simulate.lens import FLAVORS, paint_lens
+from convnet_galaxies.simulate.lens import LENS_FLAVORS, paint_lens
 from convnet_galaxies.simulate.lens_population import draw_lens
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.red_galaxies import find_red_galaxies
 
 TRUTH_NAME = "truth.csv"
-IMAGES_NAME = "images"
+PAINTED_FOLDER = "images"
 MASKS_NAME = "truth_masks"
 SMALLEST_FIELD_PX = 64
 SCALE_TOLERANCE = 0.03
@@ -150,12 +150,12 @@ def inject(
     files, remarks = usable_fields(fields)
     rows: list[Truth] = []
     with new_folder(output, force=force, is_ours=lambda path: (path / TRUTH_NAME).is_file()) as folder:
-        (folder / IMAGES_NAME).mkdir()
+        (folder / PAINTED_FOLDER).mkdir()
         barren: set[ImageFile] = set()
         attempt = 0
         while len(rows) < number:
             file = files[attempt % len(files)]
-            flavor = FLAVORS[len(rows) % len(FLAVORS)]
+            flavor = LENS_FLAVORS[len(rows) % len(LENS_FLAVORS)]
             truth = None if file in barren else _inject_file(file, folder, len(rows), [seed, attempt], flavor)
             attempt += 1
             if truth is None:
@@ -271,7 +271,7 @@ def _inject_file(file: ImageFile, folder: Path, number: int, seed: list[int], fl
             return None
         pixels, mask, truth = injected
         alpha = np.where(mask, PAINTED, NOT_PAINTED).astype(np.uint8)
-        Image.fromarray(np.dstack([pixels, alpha])).save(folder / IMAGES_NAME / f"{name}.png")
+        Image.fromarray(np.dstack([pixels, alpha])).save(folder / PAINTED_FOLDER / f"{name}.png")
         return {"id": name, "image": f"{name}.png", "field": file.name, **truth}
     sigma = 1.4826 * np.median(np.abs(field.gri), axis=(1, 2))
     camera = Camera(sky_sigma_counts=tuple(np.maximum(sigma, 1e-6).tolist()))
@@ -279,7 +279,7 @@ def _inject_file(file: ImageFile, folder: Path, number: int, seed: list[int], fl
     if found is None:
         return None
     painted, mask, truth = found
-    _write_fits(field, painted, folder / IMAGES_NAME / f"{name}.fits")
+    _write_fits(field, painted, folder / PAINTED_FOLDER / f"{name}.fits")
     (folder / MASKS_NAME).mkdir(exist_ok=True)
     fits.PrimaryHDU(mask.astype(np.uint8)).writeto(folder / MASKS_NAME / f"{name}.fits")
     return {"id": name, "image": f"{name}.fits", "field": file.name, **truth}

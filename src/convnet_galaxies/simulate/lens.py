@@ -13,14 +13,14 @@ import numpy as np
 
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC, Camera, add_photon_noise, convolve
 from convnet_galaxies.simulate.distances import angular_distance_mpc, critical_density_msun_mpc3, distance_ratio
-from convnet_galaxies.simulate.lens_source import Source
+from convnet_galaxies.simulate.lens_source import LensedSource
 from convnet_galaxies.simulate.libraries import load_caustics
 from convnet_galaxies.simulate.profiles import add_point
 
 if TYPE_CHECKING:
     import torch
 
-FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
+LENS_FLAVORS = ("lensed galaxy", "lensed quasar", "lensing cluster")
 SUPERSAMPLING = 2
 GRID_RAYS = 128
 # A pixel shows a painted feature when the light, in all bands together, is this many sigma of the sky.
@@ -72,7 +72,7 @@ class LensSystem:
     galaxies: tuple[Isothermal, ...]
     dark_halo: DarkHalo | None
     shear: tuple[float, float]
-    source: Source
+    source: LensedSource
     images: tuple[tuple[float, float, float], ...]
     magnification: float
     einstein_radius_arcsec: float

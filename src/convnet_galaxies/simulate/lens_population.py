@@ -11,7 +11,7 @@ from convnet_galaxies.errors import UsageError
 from convnet_galaxies.simulate.camera import PIXEL_SCALE_ARCSEC
 from convnet_galaxies.simulate.distances import comoving_distance_mpc
 from convnet_galaxies.simulate.lens import (
-    FLAVORS,
+    LENS_FLAVORS,
     DarkHalo,
     Isothermal,
     LensSystem,
@@ -19,7 +19,7 @@ from convnet_galaxies.simulate.lens import (
     trace,
     with_images,
 )
-from convnet_galaxies.simulate.lens_source import Source, draw_galaxy, draw_quasar
+from convnet_galaxies.simulate.lens_source import LensedSource, draw_quasar, draw_source
 
 GALAXY_RADIUS_ARCSEC = (1.2, 5.0)
 GROUP_RADIUS_ARCSEC = (2.0, 9.0)
@@ -74,11 +74,11 @@ def draw_lens(
     (groups); the second-brightest image of the source's centre is brighter than 23 mag in r.
     Raises UsageError for another flavor.
     """
-    if flavor not in FLAVORS:
-        raise UsageError(f"flavor: found {flavor!r}, expected one of {', '.join(FLAVORS)}", "choose one of them")
+    if flavor not in LENS_FLAVORS:
+        raise UsageError(f"flavor: found {flavor!r}, expected one of {', '.join(LENS_FLAVORS)}", "choose one of them")
     host = host or draw_host(rng)
     while True:
-        source = draw_quasar(rng) if flavor == "lensed quasar" else draw_galaxy(rng)
+        source = draw_quasar(rng) if flavor == "lensed quasar" else draw_source(rng)
         mass = _draw_group if flavor == "lensing cluster" else _draw_galaxy
         system = mass(rng, flavor, host, members, source)
         placed = _place_source(rng, system)
@@ -87,7 +87,7 @@ def draw_lens(
 
 
 def _draw_galaxy(
-    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source
+    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: LensedSource
 ) -> LensSystem:
     low, high = GALAXY_RADIUS_ARCSEC
     expected = einstein_radius_of(host.r_mag, host.redshift, source.redshift) * math.exp(0.15 * rng.normal())
@@ -96,7 +96,7 @@ def _draw_galaxy(
 
 
 def _draw_group(
-    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: Source
+    rng: np.random.Generator, flavor: str, host: Host, members: tuple[Host, ...], source: LensedSource
 ) -> LensSystem:
     low, high = GROUP_RADIUS_ARCSEC
     radius = float(low + min(rng.gamma(2.0, 1.0), high - low))
@@ -109,7 +109,9 @@ def _draw_group(
     return _system(flavor, host, source, radius, tuple(galaxies), halo, rng)
 
 
-def _halo_for(radius: float, central: float, redshift: float, source: Source, rng: np.random.Generator) -> DarkHalo:
+def _halo_for(
+    radius: float, central: float, redshift: float, source: LensedSource, rng: np.random.Generator
+) -> DarkHalo:
     """The halo whose deflection and the central galaxy's add up to the Einstein radius at the Einstein radius."""
     scatter = math.exp(0.2 * rng.normal())
     low, high = 11.0, 16.5
@@ -133,7 +135,7 @@ def _isothermal(rng: np.random.Generator, host: Host, galaxy: Host, radius: floa
 def _system(
     flavor: str,
     host: Host,
-    source: Source,
+    source: LensedSource,
     radius: float,
     galaxies: tuple[Isothermal, ...],
     halo: DarkHalo | None,

@@ -46,7 +46,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Source:
+class LensedSource:
     """The light behind a lens. counts everywhere: as it would be without a lens, in g, r, i.
 
     x_arcsec, y_arcsec: centre. blobs: extended light. point_counts: a quasar's, else None.
@@ -86,29 +86,29 @@ class Source:
                 out[band][near] += profile * np.float32(blob.peak_per_count * blob.counts[band])
         return out
 
-    def brightened(self, r_mag: float) -> Source:
+    def brightened(self, r_mag: float) -> LensedSource:
         """The same source with another magnitude."""
         factor = 10 ** (0.4 * (self.r_mag - r_mag))
         blobs = tuple(replace(b, counts=_times(factor, b.counts)) for b in self.blobs)
         points = None if self.point_counts is None else _times(factor, self.point_counts)
         return replace(self, r_mag=r_mag, blobs=blobs, point_counts=points)
 
-    def moved(self, x_arcsec: float, y_arcsec: float) -> Source:
+    def moved(self, x_arcsec: float, y_arcsec: float) -> LensedSource:
         """The same source with its centre elsewhere."""
         dx, dy = x_arcsec - self.x_arcsec, y_arcsec - self.y_arcsec
         blobs = tuple(replace(b, x_arcsec=b.x_arcsec + dx, y_arcsec=b.y_arcsec + dy) for b in self.blobs)
         return replace(self, x_arcsec=x_arcsec, y_arcsec=y_arcsec, blobs=blobs)
 
 
-def draw_quasar(rng: np.random.Generator) -> Source:
+def draw_quasar(rng: np.random.Generator) -> LensedSource:
     """A point of 22 mag at z 1 to 5.9, to be moved and brightened; above z 3.3 the Lyman break reddens g - r."""
     redshift = _truncated(lambda: 1 + rng.gamma(2.2, 0.65), 5.9)
     g_r = rng.normal(0.15, 0.1) + 1.1 * max(0.0, redshift - 3.3)
     r_i = rng.normal(0.1, 0.1) + 1.2 * max(0.0, redshift - 4.7)
-    return Source(0.0, 0.0, redshift, 22.0, (), _counts(22.0, g_r, r_i))
+    return LensedSource(0.0, 0.0, redshift, 22.0, (), _counts(22.0, g_r, r_i))
 
 
-def draw_galaxy(rng: np.random.Generator) -> Source:
+def draw_source(rng: np.random.Generator) -> LensedSource:
     """A star-forming galaxy of 24 mag at z 1 to 4, to be moved and brightened.
 
     A disk, in two of three with knots along arms and sometimes a bulge, which lensing shows as structure of the arcs.
@@ -141,7 +141,7 @@ def draw_galaxy(rng: np.random.Generator) -> Source:
         colours = (g_r - 0.1 + rng.normal(0, 0.05), r_i - 0.05 + rng.normal(0, 0.05))
         counts = _counts(24.0, *colours, float(to_counts(24.0)) * knot_share * float(weight))
         blobs.append(Blob(x, y, size, float(rng.uniform(0.6, 1)), float(rng.uniform(0, math.pi)), 0.5, counts))
-    return Source(0.0, 0.0, redshift, 24.0, tuple(blobs))
+    return LensedSource(0.0, 0.0, redshift, 24.0, tuple(blobs))
 
 
 def _counts(r_mag: float, g_r: float, r_i: float, r_counts: float | None = None) -> tuple[float, float, float]:

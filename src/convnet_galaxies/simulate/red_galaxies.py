@@ -21,11 +21,15 @@ APERTURE_PX = 7
 # Variance of the light relative to a star's; cores that were cut look wider than they are.
 EXTENDED, EXTENDED_WHEN_CUT = 1.3, 1.9
 GROUP_ARCSEC, GROUP_COLOUR_MAG = 25.0, 0.25
-MARGIN_PX = 16
+DETECTION_MARGIN_PX = 16
 
 
 def find_red_galaxies(
-    gri: np.ndarray, sky_sigma_counts: np.ndarray, *, cut_bands: np.ndarray | None = None, margin_px: int = MARGIN_PX
+    gri: np.ndarray,
+    sky_sigma_counts: np.ndarray,
+    *,
+    cut_bands: np.ndarray | None = None,
+    margin_px: int = DETECTION_MARGIN_PX,
 ) -> list[SkyObject]:
     """Red, extended objects of float32 [3, h, w] counts (g, r, i), strongest possible lens first.
 

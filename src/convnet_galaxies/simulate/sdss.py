@@ -22,10 +22,10 @@ CAMERA_PIXEL_ARCSEC = 0.396
 SKY_NOISE = np.array([0.0165, 0.0235, 0.034])
 """Standard deviation of the sky in g, r, i, nanomaggies a camera pixel."""
 ELECTRONS_PER_NANOMAGGY = np.array([850.0, 950.0, 800.0])
-COMPOSITE_SCALES = np.array([1.44, 1.0, 0.89])
+SDSS_COMPOSITE_SCALES = np.array([1.44, 1.0, 0.89])
 """Weights of g, r, i in the composite, so that a galaxy of mean colour is nearly grey."""
 SLOPE, SOFTENING = 1.75, 6.0
-MARGIN_PX = 12
+SDSS_MARGIN_PX = 12
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Observation:
     @property
     def scene_px(self) -> int:
         """Side of the scene that is rendered: the cutout and a margin, so that light may come from outside."""
-        return scipy.fft.next_fast_len(self.side_px + 2 * MARGIN_PX, real=True)
+        return scipy.fft.next_fast_len(self.side_px + 2 * SDSS_MARGIN_PX, real=True)
 
     @property
     def sky_noise(self) -> np.ndarray:
@@ -69,7 +69,7 @@ def draw_observation(r90_arcsec: float, rng: np.random.Generator) -> Observation
     )
 
 
-def expose(light: Light, observation: Observation, rng: np.random.Generator | None) -> np.ndarray:
+def expose_sdss(light: Light, observation: Observation, rng: np.random.Generator | None) -> np.ndarray:
     """What the camera records of a scene, float32 [3, side_px, side_px] in nanomaggies a pixel, sky subtracted.
 
     The scene is multiplied by the PSF in Fourier space. rng None leaves the noise out.
@@ -115,7 +115,7 @@ def _in_galsim(spheroid: Spheroid) -> Any:
 def compose(image: np.ndarray, pixel_arcsec: float) -> np.ndarray:
     """Nanomaggies a pixel, [3, n, n] in g, r, i, to uint8 [n, n, 3] with i, r, g as red, green, blue."""
     camera = np.float32((CAMERA_PIXEL_ARCSEC / pixel_arcsec) ** 2)
-    bands = image * (COMPOSITE_SCALES.astype(np.float32)[:, None, None] * camera)
+    bands = image * (SDSS_COMPOSITE_SCALES.astype(np.float32)[:, None, None] * camera)
     mean = np.maximum(bands.mean(axis=0), 1e-4)
     factor = np.arcsinh(SOFTENING * SLOPE * mean) / (SOFTENING * mean)
     rgb = np.moveaxis(bands[::-1] * factor, 0, -1)

@@ -31,14 +31,14 @@ from convnet_galaxies.simulate.space_warps_field import (
     leaves_field,
     save_image,
 )
-from convnet_galaxies.simulate.space_warps_showings import Pools, Showing, choose_rows, gather, plan_rows
+from convnet_galaxies.simulate.space_warps_showings import Pools, Showing, choose_showings, gather, plan_rows
 from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
-from convnet_galaxies.workers import Run, worker_pool
+from convnet_galaxies.workers import RunInWorkers, worker_pool
 
 MARKERS_NAME = "markers.csv"
 TRUTH_NAME = "truth.csv"
 SEALED_NAME = "sealed/test_truth.csv"
-IMAGES_NAME = "fields"
+FIELDS_FOLDER = "fields"
 
 README = """A simulated Space Warps: everything in it is drawn, nothing is of the sky.
 
@@ -96,12 +96,12 @@ def simulate_space_warps(
         new_folder(Path(output), force=force, is_ours=_is_ours) as folder,
         worker_pool(workers, modules=["torch", __name__]) as run,
     ):
-        (folder / IMAGES_NAME).mkdir()
+        (folder / FIELDS_FOLDER).mkdir()
         counted = _counted(run, progress, expected=round(0.9 * number))
         showings, verdicts = gather(Pools(seed, counted), wanted)
         cells = [cell for showing in showings for cell in showing.cells]
         centres = np.concatenate([showing.subject.clusters for showing in showings])
-        taken = choose_rows(np.random.default_rng([seed, 1 << 23]), cells, leaves_field(centres), wanted)
+        taken = choose_showings(np.random.default_rng([seed, 1 << 23]), cells, leaves_field(centres), wanted)
         table = _list_showings(seed, showings, taken, verdicts)
         clicks = _list_clicks(table, verdicts)
         catalog = _cut(folder, seed, table, clicks, counted)
@@ -110,7 +110,7 @@ def simulate_space_warps(
     return SpaceWarpsSummary(Path(output), len(catalog), table["location"].nunique(), len(clicks))
 
 
-def _counted(run: Run, progress: Callable[[int, int], None] | None, expected: int) -> Run:
+def _counted(run: RunInWorkers, progress: Callable[[int, int], None] | None, expected: int) -> RunInWorkers:
     """The same map, which reports each result."""
     done = 0
 
@@ -141,7 +141,7 @@ def _list_showings(
                 {
                     "ID": hex_name(seed, subject.pool, subject.index, f"ID {showing.recycled}"),
                     "ZooID": names[showing.key],
-                    "location": f"{IMAGES_NAME}/{subject.image}",
+                    "location": f"{FIELDS_FOLDER}/{subject.image}",
                     "mean_probability": probability,
                     "category": "test" if showing.kind == "test" else "training",
                     "kind": showing.kind,
@@ -178,7 +178,7 @@ def _list_clicks(table: pd.DataFrame, verdicts: dict[int, Verdicts]) -> pd.DataF
     return clicks.assign(volunteer=clicks["volunteer"].map("volunteer-{:04d}".format))
 
 
-def _cut(folder: Path, seed: int, table: pd.DataFrame, clicks: pd.DataFrame, run: Run) -> pd.DataFrame:
+def _cut(folder: Path, seed: int, table: pd.DataFrame, clicks: pd.DataFrame, run: RunInWorkers) -> pd.DataFrame:
     """Write fields and stamps, and return the catalogue with column shows_lens, which is sealed for test cutouts."""
     (folder / CUTOUTS_NAME).mkdir()
     ends = np.cumsum([int(chosen.sum()) for chosen in table["chosen"]])
@@ -213,7 +213,7 @@ class _Cut:
 def _cut_image(folder: Path, seed: int, cuts: list[_Cut]) -> list[tuple[int, pd.DataFrame]]:
     """Draw and save one field, and cut the stamps of all its showings; rows of the table with rows of the catalogue."""
     pixels = draw_image(seed, cuts[0].subject)
-    save_image(folder / IMAGES_NAME, cuts[0].subject, pixels)
+    save_image(folder / FIELDS_FOLDER, cuts[0].subject, pixels)
     found = []
     for cut in cuts:
         clusters = measure_clusters(cut.clicks, cut.subject.labels)[cut.chosen].reset_index(drop=True)

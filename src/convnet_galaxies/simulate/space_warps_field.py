@@ -26,13 +26,13 @@ from convnet_galaxies.simulate.crowd import (
     observe,
 )
 from convnet_galaxies.simulate.field import Pointing, as_host, draw_field, draw_pointing
-from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, PaintedLight, draw_light
+from convnet_galaxies.simulate.lens import LENS_FLAVORS, LensSystem, PaintedLight, draw_light
 from convnet_galaxies.simulate.lens_population import draw_lens
 from convnet_galaxies.simulate.sky_population import SkyObject
 
 # A pool is a series of fields of one sort, numbered from 0.
-POOLS = (*FLAVORS, "dud", "test", "test lens")
-FIRST_STAGE = {**dict.fromkeys((*FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
+POOLS = (*LENS_FLAVORS, "dud", "test", "test lens")
+FIRST_STAGE = {**dict.fromkeys((*LENS_FLAVORS, "dud"), 1), "test": 2, "test lens": 2}
 
 # Mean number of looks at a field, and how eager all are, chosen so that the clusters per field come near those of the
 # real project: 2.8 per sim and 1.9 per dud in stage 1; 4.9, 5.6 and 2.5 per sim, dud and test field in stage 2 (the
@@ -79,7 +79,7 @@ class Subject:
 
 def kind_of(pool: str) -> str:
     """sim, dud or test."""
-    return "sim" if pool in FLAVORS else pool.split()[0]
+    return "sim" if pool in LENS_FLAVORS else pool.split()[0]
 
 
 def draw_subject(seed: int, pool: str, index: int) -> Subject:
@@ -94,7 +94,7 @@ def draw_subject(seed: int, pool: str, index: int) -> Subject:
         pointing = draw_pointing(rng)
         scene = _scene(rng, pointing)
         lens, light, truth = None, None, None
-        if pool in FLAVORS or pool == "test lens":
+        if pool in LENS_FLAVORS or pool == "test lens":
             lens = _draw_lens(rng, pointing, pool)
             light = _light(seed, pool, index, attempt, pointing, lens)
             scene = _with_lens(rng, scene, pointing, lens[0], light)
@@ -199,7 +199,7 @@ def _draw_lens(rng: np.random.Generator, pointing: Pointing, pool: str) -> tuple
     real = pool == "test lens"
     flavor = pool
     if pool == "test lens":
-        flavor = str(rng.choice(FLAVORS, p=(0.55, 0.1, 0.35) if real else (1 / 3, 1 / 3, 1 / 3)))
+        flavor = str(rng.choice(LENS_FLAVORS, p=(0.55, 0.1, 0.35) if real else (1 / 3, 1 / 3, 1 / 3)))
     host = _choose_host(rng, pointing, flavor)
     if host is None:  # a field without a red galaxy: the lens galaxy is too faint or too far to be seen
         x_px, y_px = rng.uniform(RIM_PX, pointing.size_px - RIM_PX, 2)

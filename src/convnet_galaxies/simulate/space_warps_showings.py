@@ -12,10 +12,10 @@ from itertools import count, cycle, islice
 import numpy as np
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.simulate.lens import FLAVORS
+from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, leaves_field, show_again
-from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, judge
-from convnet_galaxies.workers import Run
+from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, update_beliefs
+from convnet_galaxies.workers import RunInWorkers
 
 # Rows of the published catalogue by stage, sort and alpha; "sim" are the cutouts of fields with a painted lens.
 PUBLISHED_ROWS = {
@@ -27,26 +27,26 @@ PUBLISHED_ROWS = {
     (2, "sim", 1): 151,
     (2, "test", 0): 9030,
 }
-PUBLISHED_FLAVORS = dict(zip(FLAVORS, (5983, 5271, 5308), strict=True))
+PUBLISHED_FLAVORS = dict(zip(LENS_FLAVORS, (5983, 5271, 5308), strict=True))
 # Share of the cutouts whose stamp leaves the field; about what clicks anywhere in a field give.
 PADDED_SHARE = 0.25
 # Below this, a sort of cutout would be missing.
-FEWEST = 24
+FEWEST_ROWS = 24
 
-Cell = tuple[int, str, int]
+Sort = tuple[int, str, int]
 """Stage, flavor as in the catalogue, and whether the cutout shows a lens."""
 
 
-def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Cell, int]:
+def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Sort, int]:
     """Rows of each cell, adding to ``number``, in the proportions of the published catalogue.
 
     unknown_prevalence: share of the test cutouts that show a lens.
-    Raises InputError for fewer rows than FEWEST, or a prevalence outside 0..1.
+    Raises InputError for fewer rows than FEWEST_ROWS, or a prevalence outside 0..1.
     """
-    if number < FEWEST:
+    if number < FEWEST_ROWS:
         raise InputError(
-            f"simulate space-warps: found number {number}, expected at least {FEWEST} cutouts",
-            f"pass --number {FEWEST} or more",
+            f"simulate space-warps: found number {number}, expected at least {FEWEST_ROWS} cutouts",
+            f"pass --number {FEWEST_ROWS} or more",
         )
     if not 0 <= unknown_prevalence <= 1:
         raise InputError(
@@ -58,7 +58,7 @@ def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Cell, int]:
     sims = [cell for cell in sorts if cell[1] == "sim"]
     # Flavors are dealt cell by cell from what is left of their totals, so that both add up.
     left = share_out(sum(sorts[cell] for cell in sims), list(PUBLISHED_FLAVORS.values()))
-    rows: dict[Cell, int] = {}
+    rows: dict[Sort, int] = {}
     for stage, sort, shows in sorts:
         if sort != "sim":
             rows[stage, sort, shows] = sorts[stage, sort, shows]
@@ -103,8 +103,8 @@ def count_lacking(count: int, padded: np.ndarray) -> tuple[int, int, int]:
     return max(count - len(padded), 0), max(fewest - at_edge, 0), max(count - most - (len(padded) - at_edge), 0)
 
 
-def choose_rows(
-    rng: np.random.Generator, cells: Sequence[Cell], padded: np.ndarray, wanted: Mapping[Cell, int]
+def choose_showings(
+    rng: np.random.Generator, cells: Sequence[Sort], padded: np.ndarray, wanted: Mapping[Sort, int]
 ) -> np.ndarray:
     """Which cutouts are taken, bool [n]: of each cell as many as wanted, and PADDED_SHARE of them padded where enough
     are found, else as near as those found allow.
@@ -112,7 +112,7 @@ def choose_rows(
     cells: of each cutout. padded: bool [n], the stamp leaves its field.
     """
     taken = np.zeros(len(padded), bool)
-    members: dict[Cell, list[int]] = {}
+    members: dict[Sort, list[int]] = {}
     for row, cell in enumerate(cells):
         members.setdefault(cell, []).append(row)
     for cell, number in wanted.items():
@@ -163,7 +163,7 @@ class Showing:
         return (self.subject.pool, self.subject.index, self.recycled)
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Sort]:
         """The cell of each cluster."""
         return [(self.stage, self.flavor, int(shows)) for shows in self.subject.shows_lens]
 
@@ -179,7 +179,7 @@ class Pools:
     """
 
     seed: int
-    run: Run
+    run: RunInWorkers
     drawn: dict[str, int] = dataclass_field(default_factory=dict)
 
     def draw(self, pool: str, number: int) -> list[Subject]:
@@ -226,16 +226,16 @@ class Pools:
         return draw
 
 
-def gather(pools: Pools, wanted: dict[Cell, int]) -> tuple[list[Showing], dict[int, Verdicts]]:
+def gather(pools: Pools, wanted: dict[Sort, int]) -> tuple[list[Showing], dict[int, Verdicts]]:
     """All showings of both stages, and SWAP's verdicts on each stage's, which number them in their order."""
     rng = np.random.default_rng([pools.seed, 1 << 21])
     first: list[Showing] = []
-    for pool in (*FLAVORS, "dud"):
+    for pool in (*LENS_FLAVORS, "dud"):
         first += _fill(wanted, (1, pool), EXPECTED[1, kind_of(pool)], pools.first(pool, 1))
     verdicts = {1: judge_showings(first, pools.seed)}
     detected = verdicts[1].probability > DETECTED_ABOVE
     second: list[Showing] = []
-    for pool in FLAVORS:
+    for pool in LENS_FLAVORS:
         kept = [
             showing.subject for showing, found in zip(first, detected, strict=True) if found and showing.flavor == pool
         ]
@@ -265,12 +265,12 @@ def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
     )
     order = np.random.default_rng([seed, 1 << 22]).permutation(len(volunteer))
     start = crowd_average(field, said, truth)
-    verdicts = judge(volunteer[order], field[order], said[order], truth, start=start)
+    verdicts = update_beliefs(volunteer[order], field[order], said[order], truth, start=start)
     back = np.argsort(order)
     return Verdicts(verdicts.probability, verdicts.pl[back], verdicts.pd[back])
 
 
-def _fill(wanted: dict[Cell, int], sort: tuple[int, str], expected: tuple[float, float], draw: Draw) -> list[Showing]:
+def _fill(wanted: dict[Sort, int], sort: tuple[int, str], expected: tuple[float, float], draw: Draw) -> list[Showing]:
     """Showings until both cells of a sort (stage, flavor) have as many clusters as wanted, padded ones and others.
 
     expected: clusters a field in each cell, by which the first batch is sized; later ones go by what was found.

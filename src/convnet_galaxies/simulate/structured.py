@@ -14,7 +14,7 @@ from convnet_galaxies.simulate.profiles import SOFTENING_PX, add_profiles, add_s
 from convnet_galaxies.simulate.sky_population import SkyObject
 
 FAINTEST_R_MAG = 22.0
-KINDS = ("spiral", "ring", "merger", "irregular")
+STRUCTURED_KINDS = ("spiral", "ring", "merger", "irregular")
 R90_PER_HALF_LIGHT_RADIUS = 2.35
 LARGEST_HALF_PX = 150
 COUNTS_PER_NANOMAGGY = float(to_counts(22.5))
@@ -22,7 +22,7 @@ COUNTS_PER_NANOMAGGY = float(to_counts(22.5))
 
 def is_structured(o: SkyObject) -> bool:
     """Whether the object is bright enough for its structure to be seen."""
-    return o.kind in KINDS and o.r_mag < FAINTEST_R_MAG
+    return o.kind in STRUCTURED_KINDS and o.r_mag < FAINTEST_R_MAG
 
 
 def add_structured(canvas: np.ndarray, o: SkyObject) -> None:

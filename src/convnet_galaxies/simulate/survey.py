@@ -24,7 +24,7 @@ from convnet_galaxies.simulate.camera import (
     draw_camera,
 )
 from convnet_galaxies.simulate.field import as_host, expose, render_objects
-from convnet_galaxies.simulate.lens import FLAVORS, LensSystem, render_light
+from convnet_galaxies.simulate.lens import LENS_FLAVORS, LensSystem, render_light
 from convnet_galaxies.simulate.lens_population import draw_lens
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.profiles import add_stamp
@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SurveyPlan:
     """What a survey is drawn from; every tile follows from it alone.
 
     height_px, width_px: of the mosaic. lenses: how many each tile holds, int [rows, columns] as nested tuples.
@@ -82,7 +82,7 @@ def simulate_survey(
         raise InputError(
             f"size: found {height} x {width} px, expected {SMALLEST_PX} or more", "ask for a larger mosaic"
         )
-    plan = make_plan(number, seed, height, width)
+    plan = plan_survey(number, seed, height, width)
     wcs = survey_wcs(height, width)
     require_space(output, 12 * height * width)
     with new_folder(output, force=force, is_ours=lambda path: (path / TRUTH_NAME).is_file()) as folder:
@@ -108,14 +108,14 @@ def simulate_survey(
     return table
 
 
-def make_plan(number: int, seed: int, height_px: int, width_px: int, *, tile_px: int = TILE_PX) -> Plan:
+def plan_survey(number: int, seed: int, height_px: int, width_px: int, *, tile_px: int = TILE_PX) -> SurveyPlan:
     """Deal the lenses out to the tiles, each by its area."""
     rng = np.random.default_rng([seed, 0])
     heights = np.minimum(tile_px, height_px - np.arange(0, height_px, tile_px))
     widths = np.minimum(tile_px, width_px - np.arange(0, width_px, tile_px))
     area = np.outer(heights, widths).astype(float)
     dealt = rng.multinomial(number, (area / area.sum()).ravel()).reshape(area.shape)
-    return Plan(seed, height_px, width_px, tuple(map(tuple, dealt.tolist())), draw_camera(rng), tile_px)
+    return SurveyPlan(seed, height_px, width_px, tuple(map(tuple, dealt.tolist())), draw_camera(rng), tile_px)
 
 
 def survey_wcs(height_px: int, width_px: int) -> WCS:
@@ -131,7 +131,7 @@ def survey_wcs(height_px: int, width_px: int) -> WCS:
 
 @lru_cache(maxsize=32)
 def tile_contents(
-    plan: Plan, row: int, column: int
+    plan: SurveyPlan, row: int, column: int
 ) -> tuple[tuple[SkyObject, ...], tuple[tuple[LensSystem, float, float], ...]]:
     """Objects and lenses (system, x_px, y_px) of one tile, in pixels of the mosaic; none beyond its border."""
     if not (0 <= row < len(plan.lenses) and 0 <= column < len(plan.lenses[0])):
@@ -142,7 +142,7 @@ def tile_contents(
     objects = draw_sky_objects(rng, shape)
     lenses: list[tuple[LensSystem, float, float]] = []
     for _ in range(plan.lenses[row][column]):
-        flavor = str(rng.choice(FLAVORS))
+        flavor = str(rng.choice(LENS_FLAVORS))
         host, members = _choose_host(
             rng, objects, shape, [(x, y) for _, x, y in lenses], cluster=flavor == "lensing cluster"
         )
@@ -154,7 +154,7 @@ def tile_contents(
     return placed, tuple((system, x + left, y + top) for system, x, y in lenses)
 
 
-def draw_tile(plan: Plan, row: int, column: int) -> np.ndarray:
+def draw_tile(plan: SurveyPlan, row: int, column: int) -> np.ndarray:
     """Pixels of one tile, float32 [3, h, w] counts, with the light of its neighbours' objects."""
     top, left = row * plan.tile_px, column * plan.tile_px
     shape = (min(plan.tile_px, plan.height_px - top), min(plan.tile_px, plan.width_px - left))
@@ -166,7 +166,7 @@ def draw_tile(plan: Plan, row: int, column: int) -> np.ndarray:
     return gri
 
 
-def tile_light(plan: Plan, top: int, left: int, shape: tuple[int, int]) -> tuple[np.ndarray, list[SkyObject]]:
+def tile_light(plan: SurveyPlan, top: int, left: int, shape: tuple[int, int]) -> tuple[np.ndarray, list[SkyObject]]:
     """Noiseless light of any window of the mosaic, float32 [3, h, w], and the objects near it in its pixels."""
     low_row, low_column = (top - REACH_PX) // plan.tile_px, (left - REACH_PX) // plan.tile_px
     high_row = (top + shape[0] + REACH_PX) // plan.tile_px

@@ -41,7 +41,7 @@ def update(probability: float, pl: float, pd: float, *, said_lens: bool) -> floa
     return if_lens * probability / (if_lens * probability + if_not * (1 - probability))
 
 
-def judge(
+def update_beliefs(
     volunteer: np.ndarray,
     field: np.ndarray,
     said_lens: np.ndarray,

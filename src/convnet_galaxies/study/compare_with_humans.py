@@ -19,7 +19,7 @@ from convnet_galaxies.measure.agreement import (
     gather_subjects,
     list_missed,
 )
-from convnet_galaxies.measure.cutout_morphology import KINDS, measure_morphology
+from convnet_galaxies.measure.cutout_morphology import MORPHOLOGY_KINDS, measure_morphology
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.human_grades import HIGHEST_GRADE, HumanGrades, name_subjects
@@ -206,7 +206,7 @@ def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[Kin
             auroc(lens & (kind == one), other),
             auroc(lens, other & (kind == one)),
         )
-        for one in KINDS
+        for one in MORPHOLOGY_KINDS
         if ((lens | other) & (kind == one)).any()
     )
 

@@ -34,7 +34,7 @@ from convnet_galaxies.training.fit import fit
 
 DEMO_NAME, FIRST_LOOK_NAME = "demo.json", "first-look"
 
-Progress = Callable[[int, int, str], None]
+StepProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def run_demo(
     seed: int = 0,
     device: Device = "auto",
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     on_first_look: Callable[[FirstLook], None] = lambda look: None,
     on_step: Callable[[str, float], None] = lambda name, seconds: None,
 ) -> DemoResult:
@@ -225,7 +225,7 @@ def _pack(records: Records, path: Path) -> Path:
 class _Steps:
     """Times the steps of the demo and passes their progress on."""
 
-    def __init__(self, result: DemoResult, progress: Progress, on_step: Callable[[str, float], None]) -> None:
+    def __init__(self, result: DemoResult, progress: StepProgress, on_step: Callable[[str, float], None]) -> None:
         self.result, self.progress, self.on_step = result, progress, on_step
         self.name, self.started = "", 0.0
 

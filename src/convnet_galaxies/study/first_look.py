@@ -27,7 +27,7 @@ GALAXIES, CUTOUTS = 48, 60
 # Away from the seeds of what is trained on, whose fields would be the same.
 SEED_STEP = 1_000_003
 LENS_NET, VOTE_NET = "builtin:lens", "builtin:zoo"
-SHOWN = 5
+BEST_LISTED = 5
 TITLE = "What the built-in weights see"
 NOTE = (
     "So few images give wide intervals. Both nets learned from real images, and the cutouts are centred on volunteers' "
@@ -113,7 +113,7 @@ def first_look_report(look: FirstLook) -> Page:
     of_lenses, of_votes = f"{lenses.n_lenses} lenses among {lenses.n_images}", f"{votes.n_images} galaxies"
     shown = [(LENS_NET, of_lenses, "auroc", lenses.overall["auroc"])]
     shown += [(VOTE_NET, of_votes, name, estimate) for name, estimate in votes.overall.items()]
-    best = np.argsort(-look.lens, kind="stable")[:SHOWN]
+    best = np.argsort(-look.lens, kind="stable")[:BEST_LISTED]
     table = look.cutouts.table
     found = tuple(
         (str(row["id"]), f"{look.lens[place]:.3f}", "lens" if row["lens"] == 1 else "no lens")

@@ -48,7 +48,7 @@ class GradedEstimate:
     remarks: tuple[str, ...] = ()
 
 
-def make_plan(ids: Sequence[str], top: TopRanked, lens: np.ndarray, n: int, *, seed: int) -> pd.DataFrame:
+def plan_grading(ids: Sequence[str], top: TopRanked, lens: np.ndarray, n: int, *, seed: int) -> pd.DataFrame:
     """Return the table of the n unknown images to grade, best first, with an empty column grade.
 
     ids: of the m unknown images; lens: float [m], the network's probability. Raises UsageError for a wrong n.

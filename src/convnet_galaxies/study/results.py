@@ -134,7 +134,7 @@ def summarize_study(
                 figures,
             )
         )
-    remarks += remark_on_labels(strategies)
+    remarks += remark_on_few_labels(strategies)
     for number, (question, fraction) in enumerate(asked):
         _tell(progress, len(tasks) + number, len(tasks) + len(asked))
         if not {(question.strategy, fraction), (question.other, fraction)} <= set(seeds_of.index):
@@ -151,7 +151,7 @@ def summarize_study(
     )
 
 
-def remark_on_labels(strategies: Sequence[StrategyScores]) -> list[str]:
+def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
     """What was learned from fewer than FEW_LENSES lenses: the intervals do not know of another draw of these."""
     found: dict[tuple[float, int, int], list[str]] = {}
     for one in strategies:

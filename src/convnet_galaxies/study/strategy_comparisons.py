@@ -11,7 +11,7 @@ import pandas as pd
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.comparisons import compare_lenses
-from convnet_galaxies.measure.intervals import FEW, Estimate
+from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import count_rarer_groups
 from convnet_galaxies.study.strategies import STUDY_QUESTIONS, StudyQuestion
@@ -43,7 +43,7 @@ def compare_strategies(
     if a.shape != b.shape or (truth != other_truth).any():
         raise InputError(f"{question.text}: the strategies predicted different images or seeds", "run `study` again")
     differences = compare_lenses(truth, a, b, groups, seed=seed, level=level, n_resamples=n_resamples)
-    if count_rarer_groups(truth, groups) < FEW:
+    if count_rarer_groups(truth, groups) < FEW_GROUPS:
         # A bootstrap of so few lenses claims too much: no pairing, but exact intervals of both strategies.
         strategies = [
             score_seeds(truth, one, groups, seed=seed, level=level, n_resamples=n_resamples) for one in (a, b)

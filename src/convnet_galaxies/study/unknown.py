@@ -16,7 +16,7 @@ from convnet_galaxies.measure.calibration import (
     fit_temperature,
     measure_reliability,
 )
-from convnet_galaxies.measure.intervals import FEW, Estimate
+from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
@@ -26,7 +26,7 @@ from convnet_galaxies.study.grading_plan import GradedEstimate, TopFigure
 
 
 @dataclass(frozen=True)
-class Scored:
+class PredictedImages:
     """What a run says of a set of images.
 
     table: one row an image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
@@ -61,12 +61,12 @@ def choose_known(
         of_rows = images.table["stage"].to_numpy(float)[rows]
         own = float(unknown["stage"].iloc[0])
         same = rows[of_rows == own]
-        if _count_least(images.table.iloc[same]) >= FEW:
+        if _count_least(images.table.iloc[same]) >= FEW_GROUPS:
             rows = same
         elif (of_rows != own).any():
             remarks.append(
-                f"Fewer than {FEW} groups of held-out lenses or others are of stage {own:g}, that of the unknown "
-                "images: the known images are of all stages, which may differ from it."
+                f"Fewer than {FEW_GROUPS} groups of held-out lenses or others are of stage {own:g}, that of the "
+                "unknown images: the known images are of all stages, which may differ from it."
             )
     labels = images.table["lens"].to_numpy(float)[rows]
     if not len(rows) or labels.all() or not labels.any():
@@ -165,8 +165,8 @@ class UnknownResult:
 
 
 def answer_unknown(
-    known: Scored,
-    unknown: Scored,
+    known: PredictedImages,
+    unknown: PredictedImages,
     *,
     seed: int,
     level: float = 0.9,
@@ -222,7 +222,9 @@ def answer_unknown(
     return result, top
 
 
-def _count_flavors(known: Scored, unknown: Scored, *, seed: int, level: float, notes: list[str]) -> Prevalence | None:
+def _count_flavors(
+    known: PredictedImages, unknown: PredictedImages, *, seed: int, level: float, notes: list[str]
+) -> Prevalence | None:
     if known.flavor is None or unknown.flavor is None:
         return None
     if "flavor_label" not in known.table:

@@ -20,7 +20,7 @@ HOW_MANY, GRADES, TRUST, TOP = (
     "What to expect of the best-ranked",
 )
 EYES, MISSED = "Against other eyes", "What was missed, both ways"
-METHODS = {
+METHOD_TITLES = {
     "mixture": "Bayesian mixture",
     "emq": "expectation maximization (EMQ)",
     "pacc": "adjusted classify and count (PACC)",
@@ -111,7 +111,7 @@ def _prevalence_table(title: str, found: Prevalence) -> Table:
     estimates = [by_class[name] for by_class in found.by_method.values() for name in names]
     return Table(
         title,
-        ("", f"number among {found.n_unknown:,}", *(METHODS.get(name, name) for name in found.by_method)),
+        ("", f"number among {found.n_unknown:,}", *(METHOD_TITLES.get(name, name) for name in found.by_method)),
         tuple(
             (name, f"{found.count[name]:,.0f}", *(f"{by_class[name]:%}" for by_class in found.by_method.values()))
             for name in names

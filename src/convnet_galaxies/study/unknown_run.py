@@ -15,6 +15,7 @@ from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.measure.confusion import NO_LENS
 from convnet_galaxies.measure.graded_sample import check_plan
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.paths import StrPath
@@ -22,13 +23,12 @@ from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import read_split_of, was_trained_on
 from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
-from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, make_plan
+from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, plan_grading
 from convnet_galaxies.study.human_grades import HumanGrades, join_grades, name_subjects
-from convnet_galaxies.study.unknown import Scored, UnknownResult, answer_unknown, choose_known, shown_top
+from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, choose_known, shown_top
 from convnet_galaxies.study.unknown_report import unknown_report
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
-NO_LENS = "dud"
 NO_PLAN = (
     "{} holds no inclusion probabilities of a plan: its grades are compared with the network, but do not estimate the "
     "number of lenses."
@@ -129,7 +129,7 @@ def study_unknown(
     ids = unknown_table["id"].astype("str").tolist()
     if plans:
         result = replace(result, graded=estimate_from_grades(plans, ids, top, shown_top(len(ids))))
-    to_grade = None if plan is None else make_plan(ids, top, unknown_scored.lens, plan, seed=seed)
+    to_grade = None if plan is None else plan_grading(ids, top, unknown_scored.lens, plan, seed=seed)
     if eyes is not None:
         tell("comparing with other eyes")
         seen = compare_with_humans(
@@ -151,7 +151,7 @@ def study_unknown(
     return result
 
 
-def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> Scored:
+def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> PredictedImages:
     """Predict the given rows of a set. Raises InputError when the run has neither a lens nor a flavor head."""
     classes = predictor.classes
     if not {"lens", "flavor"} & set(classes):
@@ -173,10 +173,10 @@ def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> 
         raise InputError(
             f"the run's flavors are {', '.join(names)}, expected '{NO_LENS}' among them", "train on lenses"
         )
-    return Scored(images.table.iloc[rows].reset_index(drop=True), lens, predicted.features, flavor, names)
+    return PredictedImages(images.table.iloc[rows].reset_index(drop=True), lens, predicted.features, flavor, names)
 
 
-def rank_images(unknown: Scored, top: TopRanked, eyes: HumanGrades | None) -> pd.DataFrame:
+def rank_images(unknown: PredictedImages, top: TopRanked, eyes: HumanGrades | None) -> pd.DataFrame:
     """One row an unknown image, best first.
 
     lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and

@@ -21,7 +21,7 @@ from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.runs.card import ModelCard
 from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
-from convnet_galaxies.runs.weights import fingerprint, load_net
+from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify_settings
 
 
@@ -125,7 +125,7 @@ def set_up_training(
     split = pd.DataFrame({"id": images.table["id"], "part": parts, "used": known, "keys": keys, "origin": "this run"})
     ancestry: tuple[dict[str, Any], ...] = ()
     if parent is not None and card is not None:
-        weights = fingerprint(run_path(parent) / "weights.safetensors")
+        weights = fingerprint_file(run_path(parent) / "weights.safetensors")
         ancestry = (*card.ancestry, {"run": str(parent), "tasks": list(card.classes), "weights_sha256": weights})
         # Only what the ancestors used matters further on; the rest of their images was never looked at.
         if inherited is not None:
