@@ -70,7 +70,7 @@ class Point:
 def measure(images: ImageSet, net: str, epochs: int) -> Point:
     """Train one net from scratch and score it on the validation part."""
     settings = load_settings(None, [*NETS[net][1], f"train.epochs={epochs}", f"train.validate_every={epochs}"])
-    parts = images.split(settings.split.shares, seed=settings.seed)
+    parts = images.split(settings.split.fractions, seed=settings.seed)
     with tempfile.TemporaryDirectory() as folder:
         run = fit(images, settings, Path(folder) / "run", tasks=("votes",), parts=parts)
         seconds = float(pd.read_csv(run.metrics)["train_seconds"].iloc[-1])

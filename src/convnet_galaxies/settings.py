@@ -13,7 +13,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import StrPath
 
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class SettingsSection(BaseModel):
@@ -116,7 +116,7 @@ class AugmentSettings(SettingsSection):
 
     rotate: bool = True
     flip: bool = True
-    shift_fraction: Share = 0.05
+    shift_fraction: Fraction = 0.05
     zoom: Annotated[float, Field(ge=1)] = 1.35
     stretch: Annotated[float, Field(ge=1)] = 1.1
     brightness: Annotated[float, Field(ge=0)] = 0.15
@@ -144,7 +144,7 @@ class TrainSettings(SettingsSection):
     batch: Annotated[int, Field(gt=0)] = 128
     learning_rate: Positive = 0.004
     weight_decay: Annotated[float, Field(ge=0)] = 0.03
-    warmup: Share = 0.05
+    warmup: Fraction = 0.05
     average: Annotated[float, Field(gt=0, lt=1)] | None = 0.03
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     frozen_stages: Annotated[int, Field(ge=0)] = 0
@@ -165,9 +165,9 @@ class TrainSettings(SettingsSection):
 class SplitSettings(SettingsSection):
     """Fractions of the images in each part; whole groups only."""
 
-    train: Share = 0.8
-    validation: Share = 0.1
-    test: Share = 0.1
+    train: Fraction = 0.8
+    validation: Fraction = 0.1
+    test: Fraction = 0.1
 
     @model_validator(mode="after")
     def _adds_to_one(self) -> SplitSettings:
@@ -179,7 +179,7 @@ class SplitSettings(SettingsSection):
         return self
 
     @property
-    def shares(self) -> tuple[float, float, float]:
+    def fractions(self) -> tuple[float, float, float]:
         """Fractions of train, validation and test."""
         return self.train, self.validation, self.test
 

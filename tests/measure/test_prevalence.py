@@ -208,8 +208,8 @@ def test_every_reason_for_caution_is_told(monkeypatch: pytest.MonkeyPatch):
     assert answer.remarks == ("only 1 labelled group of class lens",)
     many = make_certain(20, 10)
     settled, cells = draw_mixture(many, seed=0)
-    for mixing, warning in ((1.1, None), (1.25, "the draws have not settled (R-hat 1.25)")):
-        drawn = replace(settled, mixing=mixing), cells
+    for rhat, warning in ((1.1, None), (1.25, "the draws have not settled (R-hat 1.25)")):
+        drawn = replace(settled, rhat=rhat), cells
         monkeypatch.setattr(prevalence, "draw_mixture", lambda images, *, seed, drawn=drawn: drawn)
         assert quantify(many, seed=0, methods=("mixture",)).fraction["lens"].warning == warning
 
@@ -242,7 +242,7 @@ def test_repeating_every_image_within_its_group_does_not_narrow_the_interval():
 def test_mixture_draws_settle_and_repeat():
     first, again = (draw_mixture(make(6, 0.03)[0], seed=1)[0] for _ in range(2))
     assert first is not again
-    assert first.mixing < 1.05
+    assert first.rhat < 1.05
     np.testing.assert_array_equal(first.fractions, again.fractions)
 
 

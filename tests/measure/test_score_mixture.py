@@ -105,8 +105,8 @@ def test_mixing_is_the_r_hat_of_gelman_and_rubin_over_steps_and_chains():
         within = np.mean([np.var(logs[:, chain, k], ddof=1) for chain in range(6)])
         between = 100 * np.var([np.mean(logs[:, chain, k]) for chain in range(6)], ddof=1)
         expected.append(np.sqrt((99 / 100 * within + between / 100) / within))
-    assert draws.mixing == pytest.approx(max(expected))
-    assert draws.mixing > 1.2
+    assert draws.rhat == pytest.approx(max(expected))
+    assert draws.rhat > 1.2
     longer = sample_mixture(labelled, unknown, rng=np.random.default_rng(0), n_chains=6, most_steps=800)
     assert len(longer.fractions) == 2 * len(draws.fractions)  # every second of the last 400 steps
-    assert longer.mixing < draws.mixing
+    assert longer.rhat < draws.rhat

@@ -13,7 +13,7 @@ from small_sets import make_lens_set, make_vote_set, tiny
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.study import study as module
 from convnet_galaxies.study.results import FLAVOR_STRATEGY, LEAKING_SPLIT, REFERENCE_STRATEGY, summarize_study
-from convnet_galaxies.study.strategies import STRATEGIES, keep_share, study_parts
+from convnet_galaxies.study.strategies import STRATEGIES, keep_fraction, study_parts
 from convnet_galaxies.study.study import StudyPlan, run_study, study_jobs
 
 SETTINGS = tiny("split.train=0.5", "split.validation=0.1", "split.test=0.4")
@@ -55,7 +55,7 @@ def test_a_study_goes_on_where_it_was_cut_off(finished: tuple[Path, list[str]]) 
 
 def test_every_arm_predicts_the_same_held_out_images_but_the_leaking_one(finished: tuple[Path, list[str]]) -> None:
     table = pd.read_parquet(finished[0] / "predictions.parquet")
-    parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
+    parts = study_parts(make_lens_set(160), SETTINGS.split.fractions, seed=module.SPLIT_SEED)
     images = make_lens_set(160).table
     held_out = set(images["id"][(parts != "train") & images["lens"].notna().to_numpy()])
     for (strategy, _, _), rows in table.groupby(["strategy", "seed", "fraction"]):
@@ -121,7 +121,7 @@ def few_of_stage_2() -> pd.DataFrame:
 def test_a_smaller_share_of_the_labels_is_within_the_larger_one() -> None:
     table = few_of_stage_2()
     parts = np.where(np.arange(200) % 4 < 3, "train", "test").astype(object)
-    few, many, all_of_them = (keep_share(parts, table, share, seed=0) == "train" for share in (0.1, 0.5, 1.0))
+    few, many, all_of_them = (keep_fraction(parts, table, share, seed=0) == "train" for share in (0.1, 0.5, 1.0))
     assert np.array_equal(all_of_them, parts == "train")
     assert not (few & ~many).any()
     known = table["lens"].notna().to_numpy()
@@ -133,7 +133,7 @@ def test_a_smaller_share_of_the_labels_is_within_the_larger_one() -> None:
 def test_the_smallest_share_keeps_lenses_and_others_of_both_stages() -> None:
     table = few_of_stage_2()
     parts = np.full(200, "train", dtype=object)
-    kept = table[keep_share(parts, table, 0.02, seed=3) == "train"]
+    kept = table[keep_fraction(parts, table, 0.02, seed=3) == "train"]
     assert kept.dropna().groupby(["stage", "lens"]).size().to_dict() == {(1, 0): 2, (1, 1): 1, (2, 0): 1, (2, 1): 1}
 
 
@@ -141,13 +141,13 @@ def test_a_share_of_stage_2_without_others_is_refused() -> None:
     table = few_of_stage_2()
     table.loc[(table["stage"] == 2) & (table["lens"] == 0), "lens"] = np.nan
     with pytest.raises(InputError, match="stage 2 has 1 lens among 1 known cutouts in the part 'train'"):
-        keep_share(np.full(200, "train", dtype=object), table, 0.5, seed=0)
+        keep_fraction(np.full(200, "train", dtype=object), table, 0.5, seed=0)
 
 
 def test_labels_are_counted_and_few_lenses_are_remarked_on(finished: tuple[Path, list[str]]) -> None:
     results = summarize_study(finished[0], n_resamples=50)
     images = make_lens_set(160).table
-    parts = study_parts(make_lens_set(160), SETTINGS.split.shares, seed=module.SPLIT_SEED)
+    parts = study_parts(make_lens_set(160), SETTINGS.split.fractions, seed=module.SPLIT_SEED)
     learned = images[(parts == "train") & (images["stage"] == 1).to_numpy()]["lens"].dropna()
     (one,) = (
         strategy

@@ -185,17 +185,19 @@ def measure_effects(images: ScoredImages) -> tuple[np.ndarray, float]:
     return np.array(by_class), measure_design_effect(images.unknown_posteriors, images.unknown_groups)
 
 
-Answer = tuple[np.ndarray, np.ndarray, np.ndarray, str | None]
+MethodEstimate = tuple[np.ndarray, np.ndarray, np.ndarray, str | None]
 """Draws of the fractions [draws, k], their best value [k], draws of the counts [draws, k], and a warning."""
 
 
-def _by_mixture(images: ScoredImages, seed: int, n_resamples: int) -> Answer:
+def _by_mixture(images: ScoredImages, seed: int, n_resamples: int) -> MethodEstimate:
     draws, _ = draw_mixture(images, seed=seed)
-    fault = f"the draws have not settled (R-hat {draws.mixing:.2f})" if draws.mixing > MIXED else None
+    fault = f"the draws have not settled (R-hat {draws.rhat:.2f})" if draws.rhat > MIXED else None
     return draws.fractions, np.median(draws.fractions, axis=0), draws.counts, fault
 
 
-def _by_bootstrap(estimate: Callable[..., np.ndarray], images: ScoredImages, seed: int, n_resamples: int) -> Answer:
+def _by_bootstrap(
+    estimate: Callable[..., np.ndarray], images: ScoredImages, seed: int, n_resamples: int
+) -> MethodEstimate:
     rng = np.random.default_rng(seed)
     codes, n_groups = encode_groups(images.groups)
     unknown_codes, n_unknown_groups = encode_groups(images.unknown_groups)
@@ -253,7 +255,7 @@ def _estimate_pacc(posteriors: np.ndarray, truth: np.ndarray, unknown: np.ndarra
     return fractions / fractions.sum()
 
 
-_METHODS: dict[str, Callable[[ScoredImages, int, int], Answer]] = {
+_METHODS: dict[str, Callable[[ScoredImages, int, int], MethodEstimate]] = {
     "mixture": _by_mixture,
     "emq": partial(_by_bootstrap, _estimate_emq),
     "pacc": partial(_by_bootstrap, _estimate_pacc),

@@ -34,13 +34,13 @@ class MixtureDraws:
     """Draws from the posterior.
 
     fractions: float [draws, k], of the population; counts: int [draws, k], among the unknown images at hand;
-    weights: float [draws, k, cells], theta; mixing: Gelman & Rubin's R-hat of the fractions, the largest (1 is best).
+    weights: float [draws, k, cells], theta; rhat: Gelman & Rubin's R-hat of the fractions, the largest (1 is best).
     """
 
     fractions: np.ndarray
     counts: np.ndarray
     weights: np.ndarray
-    mixing: float
+    rhat: float
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def sample_mixture(
     theta = _draw_dirichlet(np.broadcast_to(known, (n_chains, n_classes, n_cells)), rng)
     pi = _draw_dirichlet(np.ones((n_chains, n_classes)), rng)
     steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    wanted, mixing = 200, np.inf
-    while mixing > SETTLED and wanted <= most_steps:
+    wanted, rhat = 200, np.inf
+    while rhat > SETTLED and wanted <= most_steps:
         while len(steps) < wanted:
             joint = pi[:, :, None] * theta
             members = _allocate(unknown_cells, joint / joint.sum(axis=1, keepdims=True), rng)
@@ -121,11 +121,11 @@ def sample_mixture(
             pi = _draw_dirichlet(by_class / unknown_effect + prior, rng)
             theta = _draw_dirichlet(known + members / unknown_effect, rng)
             steps.append((pi, by_class, theta))
-        mixing = _measure_mixing(np.log([step[0] for step in steps[wanted // 2 :]]))
+        rhat = _measure_rhat(np.log([step[0] for step in steps[wanted // 2 :]]))
         wanted *= 2
     kept = steps[len(steps) // 2 :: max(1, len(steps) // (2 * KEPT_STEPS))]
     fractions, counts, weights = (np.concatenate([step[part] for step in kept]) for part in range(3))
-    return MixtureDraws(fractions, counts.astype(int), weights, mixing)
+    return MixtureDraws(fractions, counts.astype(int), weights, rhat)
 
 
 def _score(posteriors: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def _allocate(cells: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -
     return members
 
 
-def _measure_mixing(chains: np.ndarray) -> float:
+def _measure_rhat(chains: np.ndarray) -> float:
     """R-hat of [steps, chains, k] (Gelman & Rubin 1992, Statistical Science 7, 457), the largest over k."""
     steps = len(chains)
     within = chains.var(axis=0, ddof=1).mean(axis=0)

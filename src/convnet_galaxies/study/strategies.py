@@ -69,7 +69,7 @@ STUDY_QUESTIONS: tuple[StudyQuestion, ...] = (
 )
 
 
-def study_parts(images: ImageSet, shares: Sequence[float], *, seed: int) -> np.ndarray:
+def study_parts(images: ImageSet, fractions: Sequence[float], *, seed: int) -> np.ndarray:
     """Part of each image (str [n]) for all strategies: whole groups across both stages, each kind of group split apart.
 
     Raises InputError when the training or the held-out part of a stage lacks lenses or others.
@@ -78,30 +78,30 @@ def study_parts(images: ImageSet, shares: Sequence[float], *, seed: int) -> np.n
     parts = np.empty(len(groups), object)
     for one in np.unique(kind):
         rows = kind == one
-        parts[rows] = split_groups(groups[rows], shares, seed=seed)
+        parts[rows] = split_groups(groups[rows], fractions, seed=seed)
     for part in ("train", "test"):
         _require_both(images.table, parts, part, "give a larger catalogue, or another seed or split")
     return parts
 
 
-def keep_share(parts: np.ndarray, table: pd.DataFrame, share: float, *, seed: int) -> np.ndarray:
-    """The parts with only a share of the training groups kept, of each kind at least one.
+def keep_fraction(parts: np.ndarray, table: pd.DataFrame, fraction: float, *, seed: int) -> np.ndarray:
+    """The parts with only a fraction of the training groups kept, of each kind at least one.
 
-    table: that of the images, columns group, lens and stage. The smaller shares are within the larger ones.
+    table: that of the images, columns group, lens and stage. The smaller fractions are within the larger ones.
     Raises InputError when a stage is left without lenses or without others.
     """
-    if not 0 < share <= 1:
+    if not 0 < fraction <= 1:
         raise UsageError(
-            f"--label-fractions: found {share:g}, expected numbers above 0 and at most 1", "use e.g. 0.05 0.2 1"
+            f"--label-fractions: found {fraction:g}, expected numbers above 0 and at most 1", "use e.g. 0.05 0.2 1"
         )
     groups, kind = table["group"].to_numpy(), kind_of_groups(table)
     kept: list[np.ndarray] = []
     for one in np.unique(kind):
         names = np.unique(groups[(parts == "train") & (kind == one)])
         order = np.random.default_rng(seed).permutation(len(names))
-        kept.append(names[order[: max(1, round(share * len(names)))]])
+        kept.append(names[order[: max(1, round(fraction * len(names)))]])
     left = np.where((parts == "train") & ~np.isin(groups, np.concatenate(kept)), "", parts).astype(object)
-    _require_both(table, left, "train", f"give a larger catalogue, or larger --label-fractions than {share:g}")
+    _require_both(table, left, "train", f"give a larger catalogue, or larger --label-fractions than {fraction:g}")
     return left
 
 

@@ -17,7 +17,7 @@ from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.settings import Settings, identify_settings
-from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, Strategy, keep_share, study_parts
+from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, Strategy, keep_fraction, study_parts
 from convnet_galaxies.training.fit import fit
 
 SPLIT_SEED = 0
@@ -95,8 +95,10 @@ def run_study(
             raise InputError(
                 f"pack: found no column '{column}'", "give --zoo a Galaxy Zoo pack, --space-warps a catalogue's"
             )
-    parts = study_parts(lenses, settings.split.shares, seed=SPLIT_SEED)
-    kept = {share: keep_share(parts, lenses.table, share, seed=SPLIT_SEED) for share in (*plan.fractions, 1.0)}
+    parts = study_parts(lenses, settings.split.fractions, seed=SPLIT_SEED)
+    kept = {
+        fraction: keep_fraction(parts, lenses.table, fraction, seed=SPLIT_SEED) for fraction in (*plan.fractions, 1.0)
+    }
     _require_same_study(output, plan, settings, zoo, lenses, parts)
     jobs = study_jobs(plan)
     for number, job in enumerate(jobs):
@@ -137,10 +139,8 @@ def _train_and_predict(  # one net, and the held-out cutouts
         return
     if job.name == "leaking random split":
         draw = np.random.default_rng(job.seed).random(len(lenses))
-        shares = settings.split.shares
-        parts = np.select([draw < shares[0], draw < shares[0] + shares[1]], ["train", "validation"], "test").astype(
-            object
-        )
+        train, validation, _ = settings.split.fractions
+        parts = np.select([draw < train, draw < train + validation], ["train", "validation"], "test").astype(object)
     task = "flavor" if job.name == "flavors" else "lens"
     parent = None
     if job.strategy.parent is not None:

@@ -87,7 +87,7 @@ SHOWN_TOP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationCheck:
     """Temperature and bias of the lens log odds fitted on the known images, and reliability before and after.
 
     after: of probabilities that were calibrated by other groups; None when there are too few groups for that.
@@ -115,7 +115,7 @@ class UnknownResult:
     n_unknown: int
     n_known: int
     n_known_lenses: int
-    calibration: Calibration
+    calibration: CalibrationCheck
     prevalence: Prevalence
     flavors: Prevalence | None
     top: tuple[TopFigure, ...]
@@ -246,13 +246,13 @@ def _count_flavors(
     return quantify(images, classes=known.flavor_names, seed=seed, level=level, methods=("mixture", "emq"))
 
 
-def _calibrate(images: ScoredImages, *, seed: int) -> Calibration:
+def _calibrate(images: ScoredImages, *, seed: int) -> CalibrationCheck:
     lens, groups = images.posteriors[:, 1], images.groups
     scaling = fit_temperature(images.posteriors, images.truth, bias=True)
     before = measure_reliability(images.truth == 1, lens, groups, seed=seed)
     calibrated = calibrate_held_out(images.posteriors, images.truth, groups, seed=seed)
     after = None if calibrated is None else measure_reliability(images.truth == 1, calibrated[:, 1], groups, seed=seed)
-    return Calibration(scaling.temperature, scaling.bias[1], before, after)
+    return CalibrationCheck(scaling.temperature, scaling.bias[1], before, after)
 
 
 def shown_top(n_unknown: int) -> tuple[int, ...]:

@@ -92,7 +92,7 @@ def set_up_training(
     keys = link_keys(images.table, images.link_columns)
     if parts is None:
         parts = assign_parts(
-            images.table["group"].to_numpy(), keys, settings.split.shares, inherited, seed=settings.seed
+            images.table["group"].to_numpy(), keys, settings.split.fractions, inherited, seed=settings.seed
         )
     elif inherited is not None:
         _check_held_out(images, parts, inherited)
@@ -145,7 +145,7 @@ def set_up_training(
 def assign_parts(
     groups: np.ndarray,
     keys: Sequence[Sequence[str]],
-    shares: Sequence[float],
+    fractions: Sequence[float],
     inherited: pd.DataFrame | None,
     *,
     seed: int,
@@ -153,9 +153,9 @@ def assign_parts(
     """Return the part of each image (str [n]), whole groups only; what an ancestor trained on is never held out.
 
     A group that an ancestor used keeps its part there (train before validation before test, if it had several);
-    the others are assigned by the shares.
+    the others are assigned by the fractions.
     """
-    parts = split_groups(groups, shares, seed=seed)
+    parts = split_groups(groups, fractions, seed=seed)
     if inherited is None:
         return parts
     known: dict[str, int] = {}
