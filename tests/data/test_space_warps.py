@@ -226,6 +226,11 @@ def test_field_is_taken_from_the_cutouts_name_when_nothing_else_tells_it(small: 
     records = read_space_warps(small)
     assert records.table["ZooID"].tolist() == SMALL["ZooID"].tolist()
     assert records.table["group"].nunique() == 4
+    names = ["7_ASW0001a2z.png", "asw09_7.png", "ASW1.png", "a_ASW2_b.png", "x_ASW3.fits", "4_ASW4.jpg"]
+    path = _edit(small, lambda table: table.assign(cutoutname=names))
+    assert read_catalog(path)["ZooID"].tolist() == ["ASW0001a2z", "asw09", "ASW1", "ASW2", "ASW3", "ASW4"]
+    path = _edit(small, lambda table: table.assign(cutoutname=["7_BASW1.png", *names[1:]]))
+    assert "ZooID" not in read_catalog(path)  # one name without a field
 
 
 def test_capitals_spaces_and_floats_in_values_do_not_matter(small: Path) -> None:

@@ -119,6 +119,8 @@ def test_bins_of_the_reliability_hold_equally_many_images_however_uneven_the_pro
     truth = np.arange(100) % 4 == 0
     curve = measure_reliability(truth, probability[::-1], np.arange(100), seed=0, bins=10)
     assert curve.counts == (10,) * 10
+    assert [figure.name for figure in curve.observed] == [f"bin {number}" for number in range(1, 11)]
+    assert measure_reliability(truth, probability[::-1], np.arange(100), seed=0, bins=10) == curve
     assert curve.predicted == pytest.approx(probability.reshape(10, 10).mean(axis=1))
     observed = truth[::-1].reshape(10, 10).mean(axis=1)
     assert [figure.value for figure in curve.observed] == pytest.approx(observed)
@@ -232,6 +234,16 @@ def test_calibration_by_other_groups_mends_certain_scores_and_does_not_use_an_im
     assert again is not None
     np.testing.assert_array_equal(again[:2], mended[:2])
     assert np.abs(again - mended).max() > 0
+
+
+def test_calibration_by_other_groups_takes_off_an_offset():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(-1, 2, 2000)
+    truth = (rng.random(2000) < expit(logits)).astype(int)
+    mended = calibrate_held_out(stack_binary(expit(logits + 3)), truth, np.arange(2000), seed=0)
+    assert mended is not None
+    assert np.abs(logit(mended[:, 1]) - logits).mean() < 0.25
+    np.testing.assert_allclose(mended.sum(axis=1), 1)
 
 
 def test_calibration_by_other_groups_is_left_out_when_they_lack_a_class():

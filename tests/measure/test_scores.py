@@ -134,6 +134,16 @@ def test_paired_difference_of_equal_scores_is_exactly_zero():
         assert (figure.value, figure.low, figure.high) == (0, 0, 0)
 
 
+def test_differences_are_cut_to_what_is_possible_and_few_groups_are_warned_of():
+    truth = np.arange(60) < 4
+    right, wrong = np.where(truth, 0.9, 0.1), np.where(truth, 0.1, 0.9)
+    found = compare_lenses(truth, [right, right], [wrong, right], np.arange(60), seed=0, n_resamples=40)
+    # Differences of 1 and 0 over two seeds: Student's t reaches 6 either way.
+    assert (found["auroc"].low, found["auroc"].value, found["auroc"].high) == (-1, 0.5, 1)
+    assert found["log_loss"].high > 2
+    assert {figure.warning for figure in found.values()} == {"only 4 groups of the rarer class: the interval is rough"}
+
+
 def test_pairing_makes_the_interval_of_a_difference_narrower_than_its_parts():
     truth, probability, groups = make_lenses(5)
     better = np.clip(probability + 0.02 * truth, 0, 1)
