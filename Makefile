@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --no-compile --disable-pip-version-c
 ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles bench frontier docs weights clean
+.PHONY: help setup demo test check oracles mutants bench frontier docs weights clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,14 @@ oracles: $(READY) ## compare with timm and lenstronomy, in an environment of the
 	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(VENV)-oracles/bin/python -m pytest -m oracle
 
+# Which mutants, e.g. MUTANTS='convnet_galaxies.measure.intervals*'; all of them without.
+MUTANTS ?=
+mutants: $(READY) ## test the tests with mutmut, in an environment of their own; an hour or two on 2 cores
+	$(PYTHON) -m venv $(VENV)-mutants
+	$(VENV)-mutants/bin/pip install --quiet --disable-pip-version-check -r requirements.lock mutmut==3.8.1
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)-mutants/bin/mutmut run $(MUTANTS)
+	@$(VENV)-mutants/bin/mutmut results --all true | sed -E 's/\.x[^.]*__mutmut_[0-9]+:/:/' | sort | uniq -c
+
 bench: $(READY) ## run all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	$(BIN)/python benchmarks/table.py && $(BIN)/python benchmarks/table.py README.md
@@ -77,4 +85,4 @@ weights: $(READY) ## train the weights that ship with the package again, from re
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-oracles demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oracles $(VENV)-mutants mutants demo-output .pytest_cache .mypy_cache .ruff_cache

@@ -137,11 +137,26 @@ def test_paired_difference_of_equal_scores_is_exactly_zero():
 def test_differences_are_cut_to_what_is_possible_and_few_groups_are_warned_of():
     truth = np.arange(60) < 4
     right, wrong = np.where(truth, 0.9, 0.1), np.where(truth, 0.1, 0.9)
-    found = compare_lenses(truth, [right, right], [wrong, right], np.arange(60), seed=0, n_resamples=40)
+    arms = truth, [right, right], [wrong, right], np.arange(60)
+    found = compare_lenses(*arms, seed=0, level=0.9, n_resamples=40)
+    assert set(found) == set(scores_of("lens")) - {"always_no_accuracy"}
+    assert {figure.level for figure in found.values()} == {0.9}
+    assert compare_lenses(*arms, seed=0, level=0.9, n_resamples=40) == found
     # Differences of 1 and 0 over two seeds: Student's t reaches 6 either way.
     assert (found["auroc"].low, found["auroc"].value, found["auroc"].high) == (-1, 0.5, 1)
     assert found["log_loss"].high > 2
     assert {figure.warning for figure in found.values()} == {"only 4 groups of the rarer class: the interval is rough"}
+
+
+def test_a_comparison_takes_its_level_and_its_resamples_from_the_caller():
+    truth, probability, groups = make_lenses(6)
+    better = np.clip(probability + 0.02 * truth, 0, 1)
+    first, wide, fewer = (
+        compare_lenses(truth, better, probability, groups, seed=0, level=level, n_resamples=n)["log_loss"]
+        for level, n in ((0.5, 40), (0.99, 40), (0.5, 10))
+    )
+    assert wide.low < first.low < first.high < wide.high
+    assert (fewer.value, fewer.low != first.low) == (first.value, True)
 
 
 def test_pairing_makes_the_interval_of_a_difference_narrower_than_its_parts():
