@@ -12,6 +12,7 @@ import pytest
 from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study, make_zoo_pack
 
 from convnet_galaxies.blocks import Page, Table, Text, write_cell
+from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.data.pack import read_pack, write_set
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.predict.evaluation import evaluate
@@ -195,11 +196,19 @@ def test_report_of_unknown_images_says_how_many_and_whether_to_believe_it(made: 
     assert result.trust.sentence in page.text
     assert "holds no inclusion probabilities of a plan" in page.text
     assert "plan.csv lists the 10 images to grade" in page.text
-    assert "Against other eyes" in page.text
+    assert "Comparison with human grades" in page.text
     assert_shown(unknown_report(result), page)
     assert (made / "unknown" / "unknown.txt").read_text("utf-8") == unknown_report(result).text() + "\n"
     pictures = [image for image in page.images if "Best first" in (image["alt"] or "")]
     assert len(pictures) == min(24, result.n_unknown)
+
+
+def test_a_result_with_the_former_name_of_the_human_comparison_is_read(made: Path, tmp_path: Path) -> None:
+    (text,) = (path.read_text("utf-8") for path in (made / "unknown").glob("*.json"))
+    assert text.count('"human_comparison": {') == 1
+    (path,) = (tmp_path / path.name for path in (made / "unknown").glob("*.json"))
+    path.write_text(text.replace('"human_comparison": {', '"eyes": {'), "utf-8")
+    assert as_plain(read_unknown(tmp_path)) == as_plain(read_unknown(made / "unknown"))
 
 
 def test_a_plan_that_was_graded_leads_the_report_and_is_never_overwritten(made: Path, tmp_path: Path) -> None:
@@ -214,7 +223,7 @@ def test_a_plan_that_was_graded_leads_the_report_and_is_never_overwritten(made: 
     assert result.graded is not None
     assert result.graded.n_graded == 10
     assert result.graded.top
-    assert result.eyes is None
+    assert result.human_comparison is None
     write_report(tmp_path / "again", tmp_path / "page.html")
     page = read_page(tmp_path / "page.html")
     assert "by grades of 10 of them that were drawn by a plan" in page.text

@@ -23,30 +23,30 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_published_formats_are_read_as_they_are() -> None:
-    eyes = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt", GOLDEN / "crowd_retired.txt"])
-    assert eyes.ids.tolist() == [f"ASW00000{end}" for end in ("a1", "a2", "a3", "a4", "a5", "b1", "b2")]
+    grades = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt", GOLDEN / "crowd_retired.txt"])
+    assert grades.ids.tolist() == [f"ASW00000{end}" for end in ("a1", "a2", "a3", "a4", "a5", "b1", "b2")]
     # a2 was graded twice: its grade is the mean; a4 has none; the crowd dismissed b1 and b2.
-    np.testing.assert_allclose(eyes.grade, [3.0, 1.3, 0.0, np.nan, np.nan, np.nan, np.nan])
-    np.testing.assert_allclose(eyes.crowd, [0.9999999, 0.25, 0.9, 0.1, 0.9752075, 0.0, 0.0])
+    np.testing.assert_allclose(grades.grade, [3.0, 1.3, 0.0, np.nan, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(grades.crowd, [0.9999999, 0.25, 0.9, 0.1, 0.9752075, 0.0, 0.0])
 
 
 def test_candidates_of_one_field_keep_their_own_grades_where_their_images_are_there() -> None:
-    eyes = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt"])
+    grades = join_grades([GOLDEN / "grades.csv"], [GOLDEN / "crowd_catalog.txt"])
     images = pd.DataFrame({"id": ["CFHTLSJ010100-010000_ASW00000a2", "CFHTLSJ010100-010030_ASW00000a2"]})
-    own = eyes.choose(images)
+    own = grades.choose(images)
     two = np.isin(own.ids, images["id"])
     assert own.grade[two].tolist() == [2.3, 0.3]
     assert own.crowd[two].tolist() == [0.25, 0.25]
     assert own.groups[two].tolist() == ["ASW00000a2", "ASW00000a2"]
-    assert eyes.choose(pd.DataFrame({"id": ["17_ASW00000a2"]})) is eyes
+    assert grades.choose(pd.DataFrame({"id": ["17_ASW00000a2"]})) is grades
 
 
 def test_our_own_export_of_grades_is_read(tmp_path: Path) -> None:
     path = tmp_path / "grades.csv"
     path.write_text("id,grader,grade,comment,time_utc\n007,ann,3,,2024-01-01\n007,bob,2,nice,2024-01-02\n")
-    eyes = join_grades([path], [])
-    assert eyes.ids.tolist() == ["007"]
-    assert eyes.grade.tolist() == [2.5]
+    grades = join_grades([path], [])
+    assert grades.ids.tolist() == ["007"]
+    assert grades.grade.tolist() == [2.5]
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     kind = of_subject[table["id"].str.extract(r"ASW(\d+)")[0].astype(int)]
     # The net likes what comes first but the patches best of all: it ranks the red lenses below all patches.
     first = np.where(kind == PATCH, 1.0, np.where(kind == RED, 0.05, probability))
-    eyes, asked = join_grades([path], []), []
+    grades, asked = join_grades([path], []), []
 
     def kinds_of(rows: np.ndarray) -> np.ndarray:
         asked.append(len(rows))
         return kind[rows]
 
-    report = compare_with_humans(table, first, eyes, kinds_of=kinds_of, seed=0)
+    report = compare_with_humans(table, first, grades, kinds_of=kinds_of, seed=0)
     assert asked == [60]  # the best cutout of each subject, though there are more cutouts
     assert judges_of(report.kinds) == ["net", "crowd"]
     found = {one.kind: one for one in report.kinds}
@@ -150,7 +150,7 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     assert found[PATCH].others_auroc["net"].value < 0.01
     assert found[PATCH].lenses_auroc == {}
     assert found[RED].lenses_auroc["crowd"].value == 1
-    assert compare_with_humans(table, first, eyes, seed=0).kinds == ()
+    assert compare_with_humans(table, first, grades, seed=0).kinds == ()
 
 
 def test_pixels_without_a_scale_or_a_colour_have_no_kind() -> None:
@@ -189,9 +189,9 @@ def test_grades_without_a_single_number_are_refused(tmp_path: Path) -> None:
 
 def test_the_crowds_auroc_on_the_real_candidates_is_the_measured_one(shared_data: Path) -> None:
     folder = shared_data / "space-warps"
-    eyes = join_grades([folder / "candidates.csv"], [])
+    grades = join_grades([folder / "candidates.csv"], [])
     table = pd.DataFrame({"id": pd.read_csv(folder / "candidates.csv")["file"].str.removesuffix(".png")})
-    found = compare_with_humans(table, np.linspace(0.9, 0.1, len(table)), eyes, seed=0).agreement[GRADED]
+    found = compare_with_humans(table, np.linspace(0.9, 0.1, len(table)), grades, seed=0).agreement[GRADED]
     # 43 candidates of grade 2 or more and 129 below 1; 15 fields have more than one.
     assert (found.n_subjects, found.n_lenses, found.n_others) == (217, 43, 129)
     assert found.judges["crowd"]["auroc"].value == pytest.approx(0.833, abs=0.001)

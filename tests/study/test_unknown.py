@@ -75,7 +75,7 @@ def test_the_answer_has_no_null_but_what_was_not_asked(
     answered: tuple[UnknownResult, TopRanked, PredictedImages],
 ) -> None:
     result, _, _ = answered
-    text = json.dumps(as_plain(result) | {"eyes": "", "graded": ""})
+    text = json.dumps(as_plain(result) | {"human_comparison": "", "graded": ""})
     assert "null" not in re.sub('"(warning|candidates|seen|seen_factor)": null', "", text)
     assert result.sentence in unknown_report(result).text()
 

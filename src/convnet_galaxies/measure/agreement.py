@@ -1,4 +1,4 @@
-"""The net against other eyes: expert grades and the crowd's probabilities, subject by subject.
+"""Compare the net with human grades: expert grades and the crowd's probabilities, subject by subject.
 
 Experts graded only what the crowd liked, so that the crowd's figures among all subjects are flattered; everything
 here is among graded subjects alone. A subject's score is that of its best cutout. Differences are paired.

@@ -1,4 +1,4 @@
-"""Drawings about images of unknown truth: scores, prevalence, the top of the list, other eyes."""
+"""Drawings about images of unknown truth: scores, prevalence, the top of the list, human grades."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
     )
 
 
-def plot_eyes(agreement: Agreement, name: str) -> Plot:
+def plot_agreement(agreement: Agreement, name: str) -> Plot:
     """AUROC, average precision and rank correlation of each judge."""
     names = ("auroc", "average_precision", "spearman")
     rows = [

@@ -15,9 +15,9 @@ from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.show.figures import plot_reliability
 from convnet_galaxies.show.galleries import make_gallery, show_probability
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
-from convnet_galaxies.show.unknown_figures import plot_eyes, plot_prevalence, plot_scores, plot_top
+from convnet_galaxies.show.unknown_figures import plot_agreement, plot_prevalence, plot_scores, plot_top
 from convnet_galaxies.study.compare_with_humans import Disagreement
-from convnet_galaxies.study.unknown_report import EYES, HOW_MANY, MISSED, TOP, TRUST, unknown_report
+from convnet_galaxies.study.unknown_report import HOW_MANY, HUMANS, MISSED, TOP, TRUST, unknown_report
 from convnet_galaxies.study.unknown_run import KNOWN, RANKED, read_unknown
 
 BEST_SHOWN = 24
@@ -61,11 +61,11 @@ def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
             _best_gallery(images, ranked, differs=result.differs),
         ],
     }
-    if result.eyes is not None:
-        pictures[EYES] = [plot_eyes(found, name) for name, found in result.eyes.agreement.items()]
+    if result.human_comparison is not None:
+        pictures[HUMANS] = [plot_agreement(found, name) for name, found in result.human_comparison.agreement.items()]
         pictures[MISSED] = [
-            _missed_gallery("Graded as lenses, ranked low by the net", images, result.eyes.missed[:12]),
-            _missed_gallery("Graded as none, ranked high by the net", images, result.eyes.overrated[:12]),
+            _missed_gallery("Graded as lenses, ranked low by the net", images, result.human_comparison.missed[:12]),
+            _missed_gallery("Graded as none, ranked high by the net", images, result.human_comparison.overrated[:12]),
         ]
     return unknown_report(result).illustrate(pictures)
 

@@ -63,7 +63,7 @@ class HumanComparison:
 def compare_with_humans(
     table: pd.DataFrame,
     probability: np.ndarray,
-    eyes: HumanGrades,
+    grades: HumanGrades,
     *,
     kinds_of: Callable[[np.ndarray], np.ndarray | None] | None = None,
     seed: int,
@@ -76,15 +76,15 @@ def compare_with_humans(
     Experts graded only what the crowd liked, so that the crowd's figures are flattered among all subjects: both
     sets are reported. Raises InputError when no id matches; a set in which a class is missing gives a remark.
     """
-    eyes = eyes.choose(table)
-    subjects = name_subjects(table, eyes.ids)
-    graded = np.isfinite(eyes.grade)
-    shown = np.isin(eyes.ids, subjects)
+    grades = grades.choose(table)
+    subjects = name_subjects(table, grades.ids)
+    graded = np.isfinite(grades.grade)
+    shown = np.isin(grades.ids, subjects)
     remarks = [
-        f"{int(shown.sum()):,} of the {len(eyes.ids):,} subjects given are among the images; "
-        f"{len(np.unique(subjects[np.isin(subjects, eyes.ids)])):,} subjects are compared."
+        f"{int(shown.sum()):,} of the {len(grades.ids):,} subjects given are among the images; "
+        f"{len(np.unique(subjects[np.isin(subjects, grades.ids)])):,} subjects are compared."
     ]
-    if shown.any() and not np.isfinite(np.r_[eyes.grade[shown], eyes.crowd[shown]]).any():
+    if shown.any() and not np.isfinite(np.r_[grades.grade[shown], grades.crowd[shown]]).any():
         raise InputError(
             f"grades: found neither a grade nor a probability of the {int(shown.sum()):,} subjects that are among the "
             "images, expected numbers",
@@ -92,18 +92,18 @@ def compare_with_humans(
         )
     seen = graded & shown
     if seen.any():
-        lenses = int((eyes.grade[seen] >= LENS_GRADE).sum())
+        lenses = int((grades.grade[seen] >= LENS_GRADE).sum())
         remarks.append(
             f"Of the {int(seen.sum()):,} graded subjects among them {lenses:,} ({lenses / seen.sum() * 100:.1f} %) "
             f"have grade {LENS_GRADE:g} or more."
         )
     sets: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
     if graded.any():
-        sets[GRADED] = graded, eyes.grade, eyes.crowd
+        sets[GRADED] = graded, grades.grade, grades.crowd
         if (~graded & shown).any():
-            sets[EVERYONE] = np.ones(len(graded), bool), np.where(graded, eyes.grade, 0.0), eyes.crowd
+            sets[EVERYONE] = np.ones(len(graded), bool), np.where(graded, grades.grade, 0.0), grades.crowd
     else:
-        sets[CROWD_ALONE] = np.ones(len(graded), bool), HIGHEST_GRADE * eyes.crowd, np.full(len(graded), np.nan)
+        sets[CROWD_ALONE] = np.ones(len(graded), bool), HIGHEST_GRADE * grades.crowd, np.full(len(graded), np.nan)
     agreement: dict[str, Agreement] = {}
     missed: tuple[Disagreement, ...] = ()
     overrated: tuple[Disagreement, ...] = ()
@@ -111,7 +111,7 @@ def compare_with_humans(
     for name, (rows, grade, crowd) in sets.items():
         try:
             joined = gather_subjects(
-                subjects, probability, eyes.ids[rows], grade[rows], crowd=crowd[rows], groups=eyes.groups[rows]
+                subjects, probability, grades.ids[rows], grade[rows], crowd=crowd[rows], groups=grades.groups[rows]
             )
             if not agreement:
                 best = _best_cutouts(subjects, probability)

@@ -1,4 +1,4 @@
-"""Reads what other eyes said: expert grades and the crowd's probabilities by subject, as Space Warps publishes them."""
+"""Read human grades: expert grades and the crowd's probabilities by subject, as Space Warps publishes them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""Images of unknown truth: how many lenses, which ones, whether to believe it, and what other eyes say."""
+"""Images of unknown truth: how many lenses, which ones, whether to believe it, and how human grades compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import AliasChoices, Field
 
 from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
@@ -106,7 +108,7 @@ class UnknownResult:
     flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
     trust: whether known and unknown images are alike, as far as that can be checked.
     graded: from grades of images drawn by a plan; None without them.
-    eyes: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
+    human_comparison: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
     """
 
     run: str
@@ -122,7 +124,9 @@ class UnknownResult:
     trust: Trust
     bounds: PrevalenceBounds
     graded: GradedEstimate | None = None
-    eyes: HumanComparison | None = None
+    human_comparison: Annotated[
+        HumanComparison | None, Field(validation_alias=AliasChoices("human_comparison", "eyes"))
+    ] = None
     remarks: tuple[str, ...] = field(default=())
 
     @property
@@ -176,7 +180,7 @@ def answer_unknown(
     remarks: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> tuple[UnknownResult, TopRanked]:
-    """All but the other eyes, and the expectations for every k.
+    """All but the comparison with human grades, and the expectations for every k.
 
     known.table has lens (0 or 1), and flavor_label where flavors are to be counted. names: of run, pack and known pack.
     Raises InputError for no unknown images or known ones of one kind only.

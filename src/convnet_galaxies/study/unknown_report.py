@@ -19,7 +19,7 @@ HOW_MANY, GRADES, TRUST, TOP = (
     "Whether to believe it",
     "What to expect of the best-ranked",
 )
-EYES, MISSED = "Against other eyes", "What was missed, both ways"
+HUMANS, MISSED = "Comparison with human grades", "What was missed, both ways"
 METHOD_TITLES = {
     "mixture": "Bayesian mixture",
     "emq": "expectation maximization (EMQ)",
@@ -34,7 +34,7 @@ SHOWN_MISSED = 10
 
 
 def unknown_report(result: UnknownResult) -> Page:
-    """Return how many, whether to believe it, what to expect of the top, and the comparison with other eyes."""
+    """Return how many, whether to believe it, what to expect of the top, and the comparison with human grades."""
     lead = (
         result.sentence,
         result.trust.sentence,
@@ -61,11 +61,11 @@ def unknown_report(result: UnknownResult) -> Page:
             ],
         ),
     ]
-    if result.eyes is not None:
-        eyes = result.eyes
-        agreement = [_agreement_table(name, one) for name, one in eyes.agreement.items()]
-        found.append(section(EYES, [*agreement, *(Text(remark) for remark in eyes.remarks)]))
-        found.append(section(MISSED, _missed_blocks(eyes)))
+    if result.human_comparison is not None:
+        comparison = result.human_comparison
+        agreement = [_agreement_table(name, one) for name, one in comparison.agreement.items()]
+        found.append(section(HUMANS, [*agreement, *(Text(remark) for remark in comparison.remarks)]))
+        found.append(section(MISSED, _missed_blocks(comparison)))
     return Page("Lenses among images of unknown truth", lead, _cards_of(result), sections_of(found))
 
 
@@ -227,11 +227,11 @@ def _agreement_table(name: str, found: Agreement) -> Table:
     )
 
 
-def _missed_blocks(eyes: HumanComparison) -> list[Block | None]:
+def _missed_blocks(comparison: HumanComparison) -> list[Block | None]:
     return [
-        _kinds_table(eyes.kinds),
-        _missed_table("Missed: graded as lenses, ranked low by the net", eyes.missed),
-        _missed_table("Graded as none, ranked high by the net", eyes.overrated),
+        _kinds_table(comparison.kinds),
+        _missed_table("Missed: graded as lenses, ranked low by the net", comparison.missed),
+        _missed_table("Graded as none, ranked high by the net", comparison.overrated),
     ]
 
 

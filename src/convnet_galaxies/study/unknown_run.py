@@ -83,7 +83,7 @@ def study_unknown(
     run, tell = predictor.run, progress or (lambda text: None)
     plans = [path for path in grades if is_plan(path)]
     others = [path for path in grades if path not in plans]
-    eyes = join_grades(others, crowd) if others or crowd else None
+    human_grades = join_grades(others, crowd) if others or crowd else None
     images = read_pack(pack)
     labelled = images if known is None else read_pack(known)
     for one, path in ((images, pack), (labelled, known or pack)):
@@ -98,9 +98,9 @@ def study_unknown(
     if plan is not None:
         check_plan(plan, len(rows))
     unknown_table = table.iloc[rows].reset_index(drop=True)
-    if eyes is not None:
-        eyes = eyes.choose(unknown_table)
-        name_subjects(unknown_table, eyes.ids)  # before the nets work, since it may be the wrong file
+    if human_grades is not None:
+        human_grades = human_grades.choose(unknown_table)
+        name_subjects(unknown_table, human_grades.ids)  # before the nets work, since it may be the wrong file
     held_out, _ = held_out_rows(labelled, run, "heldout")
     known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)
     remarks += _remark_on_pack(images, labelled, rows, run)
@@ -130,18 +130,18 @@ def study_unknown(
     if plans:
         result = replace(result, graded=estimate_from_grades(plans, ids, top, shown_top(len(ids))))
     to_grade = None if plan is None else plan_grading(ids, top, unknown_scored.lens, plan, seed=seed)
-    if eyes is not None:
-        tell("comparing with other eyes")
+    if human_grades is not None:
+        tell("comparing with human grades")
         seen = compare_with_humans(
             unknown_table,
             unknown_scored.lens,
-            eyes,
+            human_grades,
             kinds_of=lambda chosen: find_kinds(images.images[rows[chosen]], images.preprocess),
             seed=seed,
         )
-        result = replace(result, eyes=seen)
+        result = replace(result, human_comparison=seen)
     with new_folder(output, force=force, is_ours=is_unknown) as folder:
-        write_table(folder / RANKED, rank_images(unknown_scored, top, eyes))
+        write_table(folder / RANKED, rank_images(unknown_scored, top, human_grades))
         columns = [name for name in ("id", "group", "stage", "lens", "flavor_label") if name in known_scored.table]
         write_table(folder / KNOWN, known_scored.table[columns].assign(lens_probability=known_scored.lens))
         if to_grade is not None:
@@ -176,7 +176,7 @@ def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> 
     return PredictedImages(images.table.iloc[rows].reset_index(drop=True), lens, predicted.features, flavor, names)
 
 
-def rank_images(unknown: PredictedImages, top: TopRanked, eyes: HumanGrades | None) -> pd.DataFrame:
+def rank_images(unknown: PredictedImages, top: TopRanked, human_grades: HumanGrades | None) -> pd.DataFrame:
     """One row an unknown image, best first.
 
     lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and
@@ -200,9 +200,9 @@ def rank_images(unknown: PredictedImages, top: TopRanked, eyes: HumanGrades | No
         ranked[name] = getattr(top, name)
     if unknown.flavor is not None:
         ranked["flavor"] = np.array(unknown.flavor_names)[1 + unknown.flavor[order, 1:].argmax(axis=1)]
-    if eyes is not None:
-        of_image = pd.DataFrame({"grade": eyes.grade, "crowd": eyes.crowd}, index=eyes.ids)
-        seen = of_image.reindex(name_subjects(unknown.table, eyes.ids)[order])
+    if human_grades is not None:
+        of_image = pd.DataFrame({"grade": human_grades.grade, "crowd": human_grades.crowd}, index=human_grades.ids)
+        seen = of_image.reindex(name_subjects(unknown.table, human_grades.ids)[order])
         ranked["expert_grade"], ranked["crowd_probability"] = seen["grade"].to_numpy(), seen["crowd"].to_numpy()
     return ranked
 

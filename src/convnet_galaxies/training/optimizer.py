@@ -1,4 +1,4 @@
-"""Who moves, how fast, and when: parameter groups, optimizers, the schedule."""
+"""Parameter groups, optimizers and the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def make_schedules(
     steps: of the whole training. warmup: fraction of them in which the rate rises. done: steps of an earlier process,
     whose optimizers were restored.
     """
-    rise = max(1, round(warmup * steps))
+    warmup_steps = max(1, round(warmup * steps))
 
     def fraction(step: int) -> float:
-        return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        return min(1.0, (step + 1) / warmup_steps) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
     return [LambdaLR(optimizer, fraction, last_epoch=done - 1) for optimizer in optimizers]
 
