@@ -75,7 +75,7 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
     assert list(table) == ["id", "lens_probability", "familiarity"]
     strange = table["id"][table["familiarity"] < 0.001].tolist()
     assert strange[0] == "a_photo"
-    count = f"Warning: {len(strange)} of 7 images are unlike anything that the run knows (familiarity below 0.001): "
+    count = f"Warning: {len(strange)} of 7 images are unlike all known images of the run (familiarity below 0.001): "
     assert found.err.startswith(f"{count}a_photo")
     assert run("predict", "builtin:lens", images, "-o", tmp_path / "q.csv", "--quiet").err == ""
     trained = run("evaluate", "builtin:lens", world / "lens.pack", "--part", "heldout")
@@ -92,7 +92,7 @@ def test_errors_are_two_lines_and_leave_nothing(run, world, other_pack, shipped,
         (("ensemble", world / "lens", world / "zoo", "-o", out), 1, "zoo: found classes"),
         (("ensemble", world / "lens", tmp_path / "none", "-o", out), 1, "none: no such folder"),
         (("calibrate", world / "lens", other_pack, "-o", out, "--prevalence", 3), 2, "--prevalence: found 3"),
-        (("calibrate", world / "zoo", other_pack, "-o", out), 1, "answers votes, expected lens"),
+        (("calibrate", world / "zoo", other_pack, "-o", out), 1, "predicts votes, expected lens"),
         (("familiarity", "builtin:lens", other_pack), 1, "ships with the package and is not changed"),
         (("familiarity", world / "lens", world / "small.pack"), 1, "size_px 16 instead of 32"),
         (("predict", "builtin:cats", world / "lens_images", "-o", out), 1, "no such built-in weights"),
@@ -101,7 +101,7 @@ def test_errors_are_two_lines_and_leave_nothing(run, world, other_pack, shipped,
             1,
             "of unknown scale",
         ),
-        (("mine", world / "zoo", world / "lens_images", "-o", out), 1, "answers votes, expected lens"),
+        (("mine", world / "zoo", world / "lens_images", "-o", out), 1, "predicts votes, expected lens"),
     ):
         result = run(*command)
         assert result.code == code, (command, result.err)

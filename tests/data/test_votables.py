@@ -137,5 +137,5 @@ def test_answers_of_servers_tell_failure_and_overflow(tmp_path: Path) -> None:
     (tmp_path / "t.vot").write_text(XML.format(ROW, status.format("OVERFLOW", "")))
     assert "the server cut the table off" in table_remarks(read_table(tmp_path / "t.vot"))[0]
     (tmp_path / "t.vot").write_text(f"<VOTABLE><RESOURCE>{status.format('ERROR', 'no column z')}</RESOURCE></VOTABLE>")
-    with pytest.raises(InputError, match="the answer of a server that failed: no column z"):
+    with pytest.raises(InputError, match="the error message of a server: no column z"):
         read_table(tmp_path / "t.vot")

@@ -77,7 +77,7 @@ def test_a_run_predicts_arrays_files_and_packs_alike(zoo, tmp_path) -> None:
 
 def test_what_is_amiss_with_images_becomes_a_warning(zoo) -> None:
     pixels = np.zeros((2, 32, 32, 3), np.uint8)
-    with pytest.warns(cg.InputWarning, match="of one value everywhere"):
+    with pytest.warns(cg.InputWarning, match="of a single value"):
         zoo.predict(pixels)
 
 

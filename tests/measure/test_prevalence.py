@@ -249,11 +249,11 @@ def test_mixture_draws_settle_and_repeat():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unknown_probability": np.empty(0), "unknown_groups": np.empty(0)}, "found no images of unknown truth"),
+        ({"unknown_probability": np.empty(0), "unknown_groups": np.empty(0)}, "found no unlabelled images"),
         ({"truth": np.zeros(4)}, "found no labelled image of class 1"),
         ({"probability": np.array([0.1, np.nan, 0.2, 0.3])}, "found 1 rows among the labelled images"),
-        ({"unknown_probability": np.array([0.1, 1.4])}, "found 1 rows among the images of unknown truth"),
-        ({"groups": np.arange(3)}, "expected one truth and one group an image"),
+        ({"unknown_probability": np.array([0.1, 1.4])}, "found 1 rows among the unlabelled images"),
+        ({"groups": np.arange(3)}, "expected one truth and one group per image"),
     ],
 )
 def test_unfit_images_are_refused(change: dict, message: str):

@@ -86,7 +86,7 @@ def test_a_sure_but_small_difference_is_called_little():
     assert check.p_value == 1 / 40
     assert 0.5 < check.auroc.value < 0.6
     assert check.verdict == "differ a little"
-    assert check.sentence.endswith("but hardly: take the interval as too narrow.")
+    assert check.sentence.endswith("differ slightly: the true uncertainty is larger than this interval.")
 
 
 def test_known_images_are_weighted_to_the_fractions_of_their_classes():
@@ -197,7 +197,9 @@ def test_ends_of_the_range_are_rogan_and_gladens_estimates_at_the_ends_of_the_ra
 
 def test_a_net_that_flags_no_more_lenses_than_others_bounds_nothing():
     bounds = bound_prevalence(make_rates(0.3, 0.2, 0.2), seed=0)
-    assert bounds.as_measured.warning == "the net flags no more lenses than non-lenses: the data say nothing"
+    assert (
+        bounds.as_measured.warning == "the network flags no more lenses than non-lenses: the data do not constrain it"
+    )
     assert (bounds.as_measured.value, bounds.high) == (1, 1)
     assert bound_prevalence(make_rates(0.1, 0.8, 0.2), completeness_ratio=(1, 1), seed=0).high == 0  # fewer than none
 

@@ -60,7 +60,7 @@ def test_few_candidates_cannot_be_checked_and_the_sentence_claims_nothing():
     assert trust.candidates is None
     assert trust.verdict == "cannot be checked"
     assert "It cannot be checked" in trust.sentence
-    assert "Take the range" in trust.sentence
+    assert "Use the range" in trust.sentence
 
 
 @pytest.mark.trials
@@ -73,7 +73,7 @@ def test_a_hidden_shift_is_never_called_alike():
 def test_lenses_far_from_all_others_are_alike_where_every_shift_that_matters_is_seen():
     trust = check(*make(0.2, apart=10.0, n=4000))
     assert trust.verdict == "alike"
-    assert "The smallest shift of the lens scores that would be seen is" in trust.sentence
+    assert "The smallest detectable shift of the lens scores is" in trust.sentence
 
 
 @pytest.mark.parametrize(

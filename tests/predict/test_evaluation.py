@@ -161,7 +161,7 @@ def test_nothing_held_out_is_one_message(world, vote_set) -> None:
 
 
 def test_a_pack_without_the_runs_labels_or_without_known_ones_is_refused(world, vote_set, lens_set) -> None:
-    with pytest.raises(InputError, match=r"the pack has no labels for what .* answers \(votes\)"):
+    with pytest.raises(InputError, match=r"the pack has no labels for the predictions of .* \(votes\)"):
         evaluate(make(world, "zoo"), lens_set)
     unknown = replace(lens_set, table=lens_set.table.assign(lens=np.nan))
     with pytest.raises(InputError, match="held-out images has a known label"):

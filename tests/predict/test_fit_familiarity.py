@@ -118,7 +118,7 @@ def test_predictions_get_a_column_and_one_sentence_with_the_first_names(run, tmp
     assert list(table) == ["id", "lens_probability", "familiarity"]
     assert set(table["id"][table["familiarity"] < STRANGE]) == {f"a_photo{number}" for number in range(5)}
     assert summary.warnings == (
-        "5 of 35 images are unlike anything that the run knows (familiarity below 0.001): "
+        "5 of 35 images are unlike all known images of the run (familiarity below 0.001): "
         "a_photo0, a_photo1, a_photo2 and 2 more.",
     )
 

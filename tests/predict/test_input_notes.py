@@ -55,10 +55,10 @@ def test_each_kind_is_one_sentence_with_its_count_and_none_for_good_images(predi
     table, warnings = predict(predictor, good, tmp_path)
     assert len(table) == 20
     assert warnings == (
-        "5 of 20 images are smaller than the 32 px that the net sees and were padded with zeros: b_small0, b_small1, "
-        "b_small2 and 2 more.",
-        "2 of 20 images are without colour, which the net expects: c_grey, d_grey.",
-        "1 of 20 images are of one value everywhere, so their predictions mean nothing: e_black.",
+        "5 of 20 images are smaller than the 32 px of the network input and were padded with zeros: b_small0, "
+        "b_small1, b_small2 and 2 more.",
+        "2 of 20 images are without colour, which the network expects: c_grey, d_grey.",
+        "1 of 20 images are of a single value, so their predictions are meaningless: e_black.",
     )
 
 

@@ -193,7 +193,7 @@ def test_what_the_run_was_not_made_for_is_remarked_on_once_a_kind(run, predictor
 
 
 def test_bad_input_is_one_message_and_leaves_nothing(run, world, predictor, fields, tmp_path) -> None:
-    with pytest.raises(InputError, match="zoo: answers votes, expected lens"):
+    with pytest.raises(InputError, match="zoo: predicts votes, expected lens"):
         mine(Predictor(world / "zoo", device="cpu"), fields, tmp_path / "mined")
     with pytest.raises(UsageError, match="--min-probability: found 1, expected"):
         mine(predictor, fields, tmp_path / "mined", above=1.0)

@@ -59,7 +59,7 @@ def test_faults_are_told_before_any_prediction(zoo, world, tmp_path) -> None:
         submit(zoo, nowhere, tmp_path / "s.parquet")
     with pytest.raises(InputError, match=r"bad\.csv, header: found no GalaxyID"):
         submit(zoo, nowhere, tmp_path / "s.csv", sample=tmp_path / "bad.csv")
-    with pytest.raises(InputError, match="the run answers lens, expected votes"):
+    with pytest.raises(InputError, match="the run predicts lens, expected votes"):
         submit(Predictor(world / "lens", device="cpu"), nowhere, tmp_path / "s.csv")
 
 

@@ -231,7 +231,7 @@ def test_a_plan_that_was_graded_leads_the_report_and_is_never_overwritten(made: 
     assert read_unknown(tmp_path / "again").graded == result.graded
     with pytest.raises(UsageError, match=r"found 1,000,000 images to grade of \d+"):
         study_unknown(predictor, pack, tmp_path / "more", plan=1_000_000)
-    with pytest.raises(InputError, match="found grades, expected none in a folder that is written anew"):
+    with pytest.raises(InputError, match="found grades, expected none in a folder that is replaced"):
         study_unknown(predictor, pack, filled.parent, grades=[filled], force=True)
 
 
@@ -244,7 +244,7 @@ def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
     assert re.search(
         r"on stage 1 the AUROC changes by \+0\.\d+ \(.* to .*\) at 100 % .*of the labels: better at 100 %", page.text
     )
-    assert "What a leaking split flatters" in summary.sections
+    assert "Bias of a leaking split" in summary.sections
     assert "published: CNN from scratch" in page.text
     assert "notebook that first trained networks on these Space Warps cutouts" in page.text
     assert "give --pack" in page.text

@@ -152,13 +152,13 @@ def test_its_report_is_one_page_with_every_step(demo: tuple[Path, DemoResult], t
     text = page.path.read_text("utf-8")
     assert page.path.stat().st_size < 10e6
     for words in (
-        "What the built-in weights see",
+        "Predictions of the built-in weights",
         "Size tiny, on a test: 60 galaxies",
         "Galaxy Zoo",
         "stage 1, from scratch",
         "stage 1, from zoo",
-        "unknown truth",
-        "make it again",
+        "unlabelled images",
+        "commands to reproduce",
     ):
         assert words.lower() in text.lower()
     assert "nan" not in [word.strip("().,") for word in text.split()]

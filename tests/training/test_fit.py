@@ -152,7 +152,7 @@ def unfinished(vote_set, tmp_path) -> RunFolder:
 
 
 def test_resuming_refuses_other_settings_finished_runs_and_damage(unfinished, finished, vote_set, tmp_path) -> None:
-    with pytest.raises(InputError, match="was begun with other settings, images or parent"):
+    with pytest.raises(InputError, match="was started with other settings, images or parent"):
         fit(vote_set, tiny(*CHANGES, "train.learning_rate=0.5"), unfinished.path, tasks=("votes",), resume=True)
     with pytest.raises(UsageError, match="this run is finished"):
         fit(vote_set, tiny(*CHANGES), finished.path, tasks=("votes",), resume=True)

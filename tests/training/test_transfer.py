@@ -71,7 +71,7 @@ def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_si
         assert (made.input_px, made.view_px, made.patch_px) == (input_px, view_px, 2)
     convnext = replace(read_card(zoo.path), net=NetSettings(backbone="convnext_atto", input_px=64))
     small = Settings(net=NetSettings(patch_px=4, input_px=16))
-    with pytest.raises(InputError, match=r"net\.input_px is 16, which the net of the parent run cannot take"):
+    with pytest.raises(InputError, match=r"net\.input_px is 16, which does not fit the network of the parent run"):
         _like_parent(small, convnext, lens_set)
 
 

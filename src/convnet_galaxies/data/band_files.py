@@ -156,7 +156,7 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
     for part, image in zip(science, images, strict=True):
         if len(image.planes) != 1:
             raise BadImageError(
-                f"{part}: found {len(image.planes)} bands, expected one, as its name tells ({part.band})",
+                f"{part}: found {len(image.planes)} bands, expected one, according to the file name ({part.band})",
                 "rename files that belong to different images, or choose a plane by --hdu",
             )
         plane = image.planes[0]

@@ -46,15 +46,15 @@ class InputNotes:
         """Take in a block: uint8 [n, h, w, bands], what the images were before (None: unknown), familiarity [n]."""
         self.images += len(ids)
         constant = is_constant(pixels)
-        self._count("constant", "of one value everywhere, so their predictions mean nothing", ids, constant)
+        self._count("constant", "of a single value, so their predictions are meaningless", ids, constant)
         if pixels.shape[3] > 1:
             grey = is_grey(pixels) & ~constant
-            self._count("grey", "without colour, which the net expects", ids, grey)
+            self._count("grey", "without colour, which the network expects", ids, grey)
         for name, info in zip(ids, infos, strict=True):
             if info is not None:
                 self._add_info(name, info)
         if familiarity is not None:
-            text = f"unlike anything that the run knows (familiarity below {self.strange:g})"
+            text = f"unlike all known images of the run (familiarity below {self.strange:g})"
             self._count("strange", text, ids, familiarity < self.strange)
 
     def warnings(self) -> list[str]:
@@ -69,7 +69,7 @@ class InputNotes:
         window = self.window_px(info.pixel_scale_arcsec) if self.window_px is not None else None
         if window is not None and info.side_px < window:
             self._count_one(
-                "small", f"smaller than the {window:.0f} px that the net sees and were padded with zeros", name
+                "small", f"smaller than the {window:.0f} px of the network input and were padded with zeros", name
             )
         if info.unit == "guessed":
             text = "linear without a zero point, so their brightness was guessed from their noise (--zero-point)"

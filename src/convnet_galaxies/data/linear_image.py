@@ -93,7 +93,7 @@ def choose_planes(
         example = ",".join(str(k) for k in range(min(number, len(planes)), 0, -1))
         raise BadImageError(
             f"{name}, {faulty.label}: {faulty.band_fault}",
-            f"correct the header, or tell the planes by --bands, with their names or with numbers such as {example}",
+            f"correct the header, or name the planes with --bands, by band or by number, such as {example}",
         )
     elif len(planes) > number > 1:
         by_name = {fold(plane.band): plane for plane in planes if plane.band is not None}

@@ -85,7 +85,9 @@ def write_pack(
     if records.files is None:
         raise InputError("the table was read without its images", "give the folder or zip of images as well")
     if not len(records):
-        raise InputError("the source: found no image, expected at least one", "check what was given")
+        raise InputError(
+            "the source: found no image, expected at least one", "give a folder or zip that contains images"
+        )
     if pack_is_current(records, preprocess, output, skip_bad=skip_bad, reading=reading):
         return _summarise(output, _read_description(output), unchanged=True)
     if output.exists() and not force:

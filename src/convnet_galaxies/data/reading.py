@@ -80,7 +80,7 @@ def read_bands_option(text: str | None, number: int) -> tuple[str, ...] | None:
     if parts is None or len(parts) in (1, number):
         return parts
     raise UsageError(
-        f"--bands: found {text}, expected {number} names of bands or numbers of planes, as the net sees, or one",
+        f"--bands: found {text}, expected {number} names of bands or numbers of planes for the network input, or one",
         f"give e.g. --bands {','.join(_example(number))}",
     )
 

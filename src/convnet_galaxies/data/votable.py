@@ -57,12 +57,12 @@ def parse_votable(
     scan = _scan(data)
     if scan.entities:
         raise InputError(
-            f"{name}: declares XML entities, which may pull in other files and are not read", "export the table anew"
+            f"{name}: declares XML entities, which may pull in other files and are not read", "export the table again"
         )
     if scan.status == "ERROR":
         raise InputError(
-            f"{name}: holds the answer of a server that failed: {scan.status_text or 'no reason given'}",
-            "mend the query and fetch the table again",
+            f"{name}: holds the error message of a server: {scan.status_text or 'no reason given'}",
+            "correct the query and fetch the table again",
         )
     if scan.fits_inside and not scan.streams:
         raise InputError(

@@ -164,8 +164,8 @@ def write_submission(
         extra = table["GalaxyID"][~table["GalaxyID"].isin(order)]
         if len(absent) or len(extra):
             raise InputError(
-                f"{sample}: asks for {len(order):,} galaxies; found {len(absent):,} of them without a prediction "
-                f"({name_some(absent.astype(str).tolist())}) and {len(extra):,} predictions that it does not ask for "
+                f"{sample}: lists {len(order):,} galaxies; found {len(absent):,} of them without a prediction "
+                f"({name_some(absent.astype(str).tolist())}) and {len(extra):,} predictions beyond the list "
                 f"({name_some(extra.astype(str).tolist())})",
                 "predict for exactly the test images of the competition",
             )

@@ -90,7 +90,7 @@ def join_scores(
     known, unknown = stack(probability), stack(unknown_probability)
     truth = np.asarray(truth, int)
     _check_posteriors(known, "labelled images")
-    _check_posteriors(unknown, "images of unknown truth")
+    _check_posteriors(unknown, "unlabelled images")
     if (
         known.shape != (len(truth), unknown.shape[1])
         or len(groups) != len(truth)
@@ -98,7 +98,7 @@ def join_scores(
     ):
         raise InputError(
             f"prevalence: found posteriors {known.shape} and {unknown.shape} for {len(truth)} truths, {len(groups)} "
-            f"and {len(unknown_groups)} groups, expected one truth and one group an image, and the same classes",
+            f"and {len(unknown_groups)} groups, expected one truth and one group per image, and the same classes",
             "predict the same images that the table lists",
         )
     for k in range(known.shape[1]):

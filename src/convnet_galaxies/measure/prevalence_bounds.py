@@ -91,7 +91,9 @@ def bound_prevalence(
 
     value = float(_solve(*(np.array([rate]) for rate in best))[0])
     low, high = interval(1, 1)
-    warning = None if best[1] > best[2] else "the net flags no more lenses than non-lenses: the data say nothing"
+    warning = (
+        None if best[1] > best[2] else "the network flags no more lenses than non-lenses: the data do not constrain it"
+    )
     total = span(completeness_ratio, false_positive_ratio)
     return PrevalenceBounds(
         completeness_ratio=completeness_ratio,

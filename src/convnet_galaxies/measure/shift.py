@@ -32,10 +32,10 @@ NOTABLE_SHARE = 0.2
 prior-shift estimate, however sure the test is."""
 
 SENTENCES = {
-    "alike": "Known and unknown images could not be told apart: nothing speaks against the estimated prevalence.",
-    "differ a little": "Known and unknown images can be told apart, but hardly: take the interval as too narrow.",
-    "differ": "Known and unknown images can be told apart: the estimated prevalence rests on an assumption that does "
-    "not hold; take the range under stated assumptions instead.",
+    "alike": "Known and unknown images could not be distinguished: no evidence against the estimated prevalence.",
+    "differ a little": "Known and unknown images differ slightly: the true uncertainty is larger than this interval.",
+    "differ": "Known and unknown images differ: the assumption behind the estimated prevalence does not hold; use the "
+    "range under stated assumptions instead.",
 }
 
 

@@ -119,34 +119,32 @@ def _describe(verdict: Verdict, scores: ScoreFit, alpha: float) -> str:
         if scores.p_value < alpha:
             return (
                 "The scores of the unknown images are no mixture of those of known lenses and non-lenses "
-                f"(p {scores.p_value:.2g}): the estimated number rests on an assumption that does not hold; take the "
-                "range under stated assumptions instead."
+                f"(p {scores.p_value:.2g}): the assumption behind the estimated number does not hold; use the range "
+                "under stated assumptions instead."
             )
         return (
-            "Known and unknown images can be told apart: the estimated number rests on an assumption that does not "
-            "hold; take the range under stated assumptions instead."
+            "Known and unknown images differ: the assumption behind the estimated number does not hold; use the range "
+            "under stated assumptions instead."
         )
     if verdict == "differ a little":
         return (
-            "Known and unknown images can be told apart, but hardly: the estimated number may be far off; take the "
-            "range under stated assumptions instead."
+            "Known and unknown images differ slightly: the estimated number may be far off; use the range under "
+            "stated assumptions instead."
         )
     if scores.seen is None:
         return (
-            "It cannot be checked whether the unknown lenses are like the known ones: the images are not told apart, "
-            f"but a shift of the lens scores by {SHIFTS[-1]:g} (natural log odds) would not be either "
-            f"({percent} power). Take the range under stated assumptions."
+            "It cannot be checked whether the unknown lenses are like the known ones: no difference was found, but "
+            f"neither would a shift of the lens scores by {SHIFTS[-1]:g} (natural log odds) be detected "
+            f"({percent} power). Use the range under stated assumptions."
         )
-    seen = (
-        f"The smallest shift of the lens scores that would be seen is {scores.seen:g} (natural log odds, {percent} "
-        "power)"
-    )
+    seen = f"The smallest detectable shift of the lens scores is {scores.seen:g} (natural log odds, {percent} power)"
     if verdict == "alike":
         return (
-            f"Known and unknown images are not told apart. {seen}; a smaller one keeps the number within its interval."
+            f"No difference between known and unknown images was found. {seen}; with a smaller one the number stays "
+            "within its interval."
         )
     return (
-        "It cannot be checked well enough whether the unknown lenses are like the known ones: the images are not told "
-        f"apart, but {seen[0].lower()}{seen[1:]}; up to it there may be {scores.seen_factor:.2g} times the estimated "
-        "number. Take the range under stated assumptions."
+        "It cannot be checked well enough whether the unknown lenses are like the known ones: no difference was found, "
+        f"but {seen[0].lower()}{seen[1:]}; up to it there may be {scores.seen_factor:.2g} times the estimated number. "
+        "Use the range under stated assumptions."
     )

@@ -69,7 +69,7 @@ def calibrate(
         raise UsageError(f"--prevalence: found {prevalence:g}, expected a share between 0 and 1", "give e.g. 0.001")
     if "lens" not in predictor.classes:
         raise InputError(
-            f"{run}: answers {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
+            f"{run}: predicts {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"
         )
     predictor.require_pixels(images)
     if "lens" not in images.table:

@@ -110,7 +110,7 @@ def evaluate(
     targets = {task: target for task in predictor.classes if (target := _target(predictor, task, table)) is not None}
     if not targets:
         raise InputError(
-            f"the pack has no labels for what {predictor.run} answers ({', '.join(predictor.classes)})",
+            f"the pack has no labels for the predictions of {predictor.run} ({', '.join(predictor.classes)})",
             "pack it with its table of labels, or use `predict`",
         )
     targets = {task: target for task, target in targets.items() if target.known.any()}

@@ -89,7 +89,7 @@ def mine(
     output = Path(output)
     if "lens" not in predictor.classes:
         raise InputError(
-            f"{predictor.run}: answers {', '.join(predictor.classes)}, expected lens",
+            f"{predictor.run}: predicts {', '.join(predictor.classes)}, expected lens",
             "give a run that was trained on lenses",
         )
     if not 0 <= above < 1:
@@ -154,7 +154,9 @@ def widen(preprocess: Preprocess, context_px: int, pixel_scale_arcsec: float | N
     crop_px, size_px = preprocess.crop_px, preprocess.size_px
     own_crop_px = preprocess.crop_of(pixel_scale_arcsec)
     if crop_px is None or own_crop_px is None:
-        raise InputError("--margin-px: the run sees whole images, which have no margin", "leave out --margin-px")
+        raise InputError(
+            "--margin-px: the network input is the whole image, which has no margin", "leave out --margin-px"
+        )
     wide_px = crop_px + 2 * round(context_px * crop_px / own_crop_px)
     return preprocess.model_copy(update={"crop_px": wide_px, "size_px": round(wide_px * size_px / crop_px)})
 

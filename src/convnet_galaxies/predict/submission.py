@@ -35,7 +35,7 @@ def submit(
     output = Path(output)
     if "votes" not in predictor.classes:
         have = ", ".join(predictor.classes)
-        raise InputError(f"the run answers {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")
+        raise InputError(f"the run predicts {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")
     if table_format(output) != "CSV":
         raise InputError(f"{output}: found another ending, expected .csv, which Kaggle takes", "rename the output")
     if output.exists() and not force:

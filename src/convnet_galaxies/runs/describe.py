@@ -32,8 +32,8 @@ def describe_run(source: str | Path) -> Description:
         each = ", each" if card.members > 1 and not card.member_nets else ":"
         lines.append(f"{kind}{each} a {'; a '.join(members if card.member_nets else members[:1])}")
         square = card.net.view_px_of(card.preprocess.size_px)
-        shown = "" if square == card.net.input_px else f", the central {square:g} px shown at {card.net.input_px}"
-        lines.append(f"answers {', '.join(card.classes)}; sees {square:g} px of {card.preprocess}{shown}")
+        shown = "" if square == card.net.input_px else f", resampled to {card.net.input_px} px"
+        lines.append(f"predicts {', '.join(card.classes)}; input {square:g} px of {card.preprocess}{shown}")
         lines += [
             f"{'has the member' if 'member' in one else 'descends from'} {one['run']} ({', '.join(one['tasks'])})"
             for one in card.ancestry
@@ -44,7 +44,7 @@ def describe_run(source: str | Path) -> Description:
             for task, one in card.calibration.items()
         ]
         if run.familiarity.is_file():
-            lines.append("knows what its images look like, and says of others how familiar they are")
+            lines.append("familiarity (an out-of-distribution score) is fitted")
     elif run.checkpoint.is_file():
         lines.append("an unfinished run; continue it with the same `train` command and --resume")
     else:

@@ -137,8 +137,8 @@ def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, foun
         if ours != theirs:
             raise InputError(
                 f"{run}: found {name} {theirs}, expected {ours} as in {first}",
-                "join runs of the same images and tasks whose nets see the same; train this one again with the others' "
-                "settings",
+                "join runs of the same images and tasks with the same input square; train this run again with the "
+                "settings of the others",
             )
 
 

@@ -65,7 +65,7 @@ def demo_page(
         *votes_sections(votes),
         *lens_sections(nets, survey=survey or Survey(), lens_table=lens_table, seed=seed),
         flavor_section(flavors.scores, flavors.fault, survey=survey) if flavors else None,
-        section("On the images of unknown truth, opened", [sealed]),
+        section("Unlabelled images, scored by their sealed truth", [sealed]),
     ]
     cards = []
     if isinstance(votes.scores, VoteScores):
@@ -88,7 +88,7 @@ def demo_page(
             ],
         ),
         section(
-            "Data, settings, versions, how to make it again",
+            "Data, settings, versions, commands to reproduce",
             [
                 count_images(zoo, "Simulated galaxies"),
                 count_images(lenses, "Simulated cutouts"),
@@ -99,9 +99,9 @@ def demo_page(
         ),
     ]
     lead = (
-        "The whole line on simulated data: galaxies with votes and cutouts with lenses are drawn, packed, learned from "
-        "scratch and by transfer, fine-tuned, and judged on fields that no net was trained on.",
-        "Everything here is simulated: the figures show that the line works, not how well it does on the sky.",
+        "The full pipeline on simulated data: simulate galaxies with votes and cutouts with lenses, pack them, train "
+        "from scratch and by transfer learning, fine-tune, and score on fields without training images.",
+        "All data are simulated: the figures show that the pipeline works, not its accuracy on real images.",
         *_size_sentences(folder),
     )
     return Page("Demo", lead, tuple(cards), tuple(one for one in sections if one))
@@ -134,5 +134,5 @@ def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> B
         f"UNKNOWN cutouts by their sealed truth: {scores.n_lenses:,} lenses among {scores.n_images:,}",
         ("", *(score.label for score in shown.values())),
         tuple(rows),
-        ("Only a simulation has this truth; no net was trained on it.",),
+        ("This truth exists only in a simulation; no network was trained on it.",),
     )

@@ -27,14 +27,14 @@ def first_look_page(first_look: FirstLook) -> Page:
     galleries = [
         make_gallery(
             f"Most like a lens to {LENS_NET}",
-            "Highest probability first; what each is stands below.",
+            "Highest probability first, with the true class below.",
             first_look.cutouts.images[..., :3],
             order[:EXAMPLES],
             captions,
         ),
         make_gallery(
             f"Galaxies, with an answer of {VOTE_NET}",
-            "The first ones, with the answer that differs most from the votes.",
+            "The first galaxies, each with the answer whose predicted fraction differs most from the votes.",
             first_look.galaxies.images,
             np.arange(len(told)),
             told,

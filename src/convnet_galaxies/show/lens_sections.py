@@ -79,7 +79,7 @@ def lens_sections(
             ],
         ),
         section(
-            "Whether the probabilities mean what they say",
+            "Calibration of the probabilities",
             [plot_reliability(reliability), conformal_table(last_name, truth, probability, groups, seed=seed)],
         ),
         section(

@@ -80,8 +80,8 @@ def conformal_table(name: str, truth: np.ndarray, probability: np.ndarray, group
             )
         )
     return Table(
-        f"{name}: sets that hold the truth in {100 * COVERAGE:.0f} % of the images of each class",
-        ("", "images", "certainly a lens", "certainly none", "undecided", "held the truth"),
+        f"{name}: sets that contain the truth in {100 * COVERAGE:.0f} % of the images of each class",
+        ("", "images", "certainly a lens", "certainly no lens", "undecided", "contain the truth"),
         tuple(rows),
         ("Conformal sets, calibrated on half of the held-out groups and counted on the other half.",),
     )

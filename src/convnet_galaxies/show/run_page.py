@@ -73,7 +73,7 @@ def run_page(
         sections += task_sections(one, Context(folder.name, survey or Survey(), lens_table, seed))
     metrics = RunFolder(folder).metrics
     kinds = " and ".join(dict.fromkeys(net.backbone for net in card.nets))
-    size = f"{kinds} net, answers {', '.join(card.classes)}, sees {card.net.input_px} px"
+    size = f"{kinds} network, predicts {', '.join(card.classes)}, input {card.net.input_px} px"
     descent = [f"It descends from {one['run']} ({', '.join(one['tasks'])})." for one in card.ancestry]
     sections += [
         section("Training", [plot_learning({folder.name: pd.read_csv(metrics)})] if metrics.is_file() else []),
@@ -87,7 +87,7 @@ def run_page(
             ],
         ),
         section(
-            "How to make it again",
+            "Commands to reproduce",
             [
                 list_commands(
                     [
@@ -173,12 +173,13 @@ def _say(scored: list[ScoredTask]) -> list[str]:
             auroc = one.scores.overall["auroc"].text(".3f", star=False)
             sentences.append(
                 f"On {one.scores.n_images:,} held-out images ({PART_TITLES[one.part]}) with "
-                f"{one.scores.n_lenses:,} lenses its AUROC is {auroc}; no field or image file of theirs was trained on."
+                f"{one.scores.n_lenses:,} lenses its AUROC is {auroc}; none of their fields or image files is in the "
+                "training set."
             )
         elif isinstance(one.scores, VoteScores):
             rmse, baseline = (one.scores.overall[name].text(".4f", star=False) for name in ("rmse", "mean_votes_rmse"))
             sentences.append(
                 f"On {one.scores.n_images:,} held-out galaxies ({PART_TITLES[one.part]}) the RMSE of the 37 votes is "
-                f"{rmse}; always answering the mean votes gives {baseline}."
+                f"{rmse}; the mean votes give {baseline}."
             )
     return sentences

@@ -67,7 +67,7 @@ def _plot_strategies(results: StudyResults, table: pd.DataFrame, most: float) ->
 
 def _galleries(images: ImageSet | None, table: pd.DataFrame, most: float) -> list[Block | None]:
     if images is None:
-        return [Text("The galleries need the pixels: give --pack, the pack of the cutouts.")]
+        return [Text("The galleries need the images: pass --pack, the pack of the cutouts.")]
     try:
         truth, probability, _ = stack_seeds(table, GALLERY_STRATEGY, most, GALLERY_STAGE)
     except InputError as error:
@@ -96,9 +96,11 @@ def _provenance(
     zoo, lenses = plan["images"]
     n_nets = math.prod((settings["seeds"], 6, len(settings["fractions"]))) + 3 * settings["seeds"]
     return section(
-        "Data, settings, versions, how to make it again",
+        "Data, settings, versions, commands to reproduce",
         [
-            Text(f"{zoo:,} galaxies and {lenses:,} cutouts; {n_nets} nets, each in its own folder in {folder.name}."),
+            Text(
+                f"{zoo:,} galaxies and {lenses:,} cutouts; {n_nets} networks, each in its own folder in {folder.name}."
+            ),
             count_images(images, f"Images of {source}") if images is not None else None,
             Verbatim("Plan", json.dumps(settings, indent=2), True),
             Verbatim("settings.toml", plan["settings"].rstrip(), True),
@@ -113,5 +115,5 @@ def _require_same(images: ImageSet, table: pd.DataFrame, source: Path) -> None:
     if missing.any():
         raise InputError(
             f"{source}: found no image {table.loc[missing, 'id'].iloc[0]}, expected those that the study predicted",
-            "give the pack that the study was made from",
+            "give the pack of the study",
         )

@@ -26,7 +26,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
     odds = {name: _log_odds(values.to_numpy(float)) for name, values in sides.items()}
     everything = np.concatenate(list(odds.values()))
     edges = np.linspace(everything.min() - 1e-3, everything.max() + 1e-3, 31)
-    with draw("lens probability of the net", "share of the images") as drawing:
+    with draw("lens probability of the network", "fraction of the images") as drawing:
         for number, (name, values) in enumerate(odds.items()):
             shares = np.histogram(values, edges)[0] / len(values)
             drawing.axes.stairs(shares, edges, label=f"{name} ({len(values):,})", **line_style(number))
@@ -39,7 +39,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
     words = "; ".join(f"{name}: median probability {np.median(values):.3g}" for name, values in sides.items())
     return drawing.plot(
         f"Distribution of lens probabilities. {words}",
-        "Scores on a logit axis. The estimate asks in which mix the two known distributions make the unknown one.",
+        "Scores on a logit axis. The estimate fits the unknown distribution as a mixture of the two known ones.",
     )
 
 
@@ -61,11 +61,11 @@ def plot_prevalence(result: UnknownResult) -> Plot:
     return plot_intervals(
         [(name, _in_percent(figure)) for name, figure in rows],
         "lenses among the unknown, %",
-        "Estimates of the share of lenses.",
-        f"Share of lenses by method, {100 * middle.level:.0f} % intervals. The last line is the range if the net "
-        f"finds {low:g} to {high:g} times as many of the real lenses as of the known ones, and "
+        "Estimates of the fraction of lenses.",
+        f"Fraction of lenses by method, {100 * middle.level:.0f} % intervals. The last line is the range if the "
+        f"network finds {low:g} to {high:g} times as many of the real lenses as of the known ones, and "
         f"{bounds.false_positive_ratio[0]:g} to {bounds.false_positive_ratio[1]:g} times as many false positives"
-        + ("; since known and unknown differ, all that is flagged may be false." if result.differs else "."),
+        + ("; since known and unknown differ, every flagged image may be a false positive." if result.differs else "."),
     )
 
 
@@ -86,7 +86,7 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
     words = ", ".join(f"purity {ranked['purity'].iloc[k - 1]:.2f} for k = {k}" for k in (10, 50, 200) if k <= n)
     return drawing.plot(
         f"Expected purity and completeness of the top k. {words}",
-        f"What to expect of the k best; bands: {100 * level:.0f} % intervals, of what is found among these images.",
+        f"Expected purity and completeness of the k best; bands: {100 * level:.0f} % intervals for these images.",
     )
 
 
@@ -99,7 +99,7 @@ def plot_agreement(agreement: Agreement, name: str) -> Plot:
     return plot_intervals(
         rows,
         "value",
-        f"Net, crowd and both against {name}.",
+        f"Network, crowd and both against {name}.",
         f"Against {name}: {agreement.n_lenses} of grade 2 or more, {agreement.n_others} below 1; 95 % intervals.",
     )
 

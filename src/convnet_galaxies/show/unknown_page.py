@@ -28,7 +28,7 @@ def unknown_page(folder: Path, *, pack: Path | None = None) -> Page:
     result = read_unknown(folder)
     source = pack or Path(result.pack)
     provenance = section(
-        "Data, versions, how to make it again",
+        "Data, versions, commands to reproduce",
         [
             count_images(read_pack(source), f"Images of {source}") if is_pack(source) else None,
             list_versions(Path(result.run)),
@@ -50,7 +50,7 @@ def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
     result, ranked, known = read_unknown(folder), read_table(folder / RANKED), read_table(folder / KNOWN)
     source = pack or Path(result.pack)
     images = read_pack(source) if pack or is_pack(source) else None
-    reliability = {"as the net says": result.calibration.before}
+    reliability = {"uncalibrated": result.calibration.before}
     if result.calibration.after is not None:
         reliability["calibrated"] = result.calibration.after
     pictures: dict[str, Sequence[Block | None]] = {
@@ -83,7 +83,7 @@ def _best_gallery(images: ImageSet | None, ranked: pd.DataFrame, *, differs: boo
         if np.isfinite(row.get("expert_grade", np.nan)):
             words.append(f"grade {row['expert_grade']:.1f}")
         captions.append("\n".join(words))
-    note = "Net: as the net says; calibrated: for the estimated share of lenses."
+    note = "Net: raw probability; calibrated: for the estimated fraction of lenses."
     return _gallery("Best first", note, images, best["id"].tolist(), captions)
 
 
@@ -100,7 +100,7 @@ def _gallery(
     title: str, note: str, images: ImageSet | None, ids: Sequence[str], captions: Sequence[str]
 ) -> Gallery | Text:
     if images is None:
-        return Text(f"{title}: the pixels are not shown, since the pack is not there; give --pack.")
+        return Text(f"{title}: images are not shown, since the pack was not found; pass --pack.")
     where = pd.Series(np.arange(len(images)), index=images.table["id"]).reindex(ids)
     if not len(ids) or where.isna().any():
         return Text(f"{title}: none to show.")

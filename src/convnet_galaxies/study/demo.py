@@ -72,8 +72,8 @@ def describe_size(size: DemoSize, machine: str) -> list[str]:
     ]
     if size.cutouts < full.cutouts:
         told.append(
-            f"The full size has {full.galaxies:,} galaxies and {full.cutouts:,} cutouts: with fewer lenses nets "
-            "learn less and intervals are wider."
+            f"The full size has {full.galaxies:,} galaxies and {full.cutouts:,} cutouts: with fewer lenses "
+            "the networks are less accurate and the intervals wider."
         )
     return told
 

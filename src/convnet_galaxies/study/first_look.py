@@ -28,10 +28,11 @@ GALAXIES, CUTOUTS = 48, 60
 SEED_STEP = 1_000_003
 LENS_NET, VOTE_NET = "builtin:lens", "builtin:zoo"
 BEST_LISTED = 5
-TITLE = "What the built-in weights see"
+TITLE = "Predictions of the built-in weights"
 NOTE = (
-    "So few images give wide intervals. Both nets learned from real images, and the cutouts are centred on volunteers' "
-    "clicks, which need not lie on the lens. Each was asked about one view of an image; `predict` takes eight."
+    "So few images give wide intervals. Both networks were trained on real images, and the cutouts are centred on "
+    "clicks of volunteers, which need not lie on the lens. Each image was predicted in one view; `predict` "
+    "averages eight."
 )
 
 
@@ -129,7 +130,7 @@ def first_look_report(look: FirstLook) -> Page:
         ),
         Table("Most like a lens", ("image", "probability", "truth"), found),
     ]
-    lead = ("What the built-in weights see in a handful of simulated images.", NOTE)
+    lead = ("Predictions of the built-in weights for a few simulated images.", NOTE)
     return Page("First look", lead, tuple(cards), sections_of([section(TITLE, blocks)]))
 
 

@@ -101,8 +101,8 @@ def estimate_from_grades(
     if rows.isna().any() or sizes.sum() != m:
         raise InputError(
             f"{where}: found a plan for {int(sizes.sum()):,} images, {int(rows.isna().sum()):,} of them not among the "
-            f"{m:,} of unknown truth, expected a plan for these",
-            "give the pack that the plan was made from",
+            f"{m:,} unlabelled ones, expected a plan for these",
+            "give the pack for which the plan was made",
         )
     graded = np.isfinite(plan["grade"].to_numpy())
     if not graded.any():

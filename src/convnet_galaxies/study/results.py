@@ -161,8 +161,8 @@ def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
                 names.append(one.strategy)
     return [
         f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {count_lenses(lenses)} "
-        f"among {labels} cutouts; others of the kind might have taught something else, "
-        "which no interval here knows"
+        f"among {labels} cutouts; another draw of so few lenses may give another result; "
+        "the intervals do not include this"
         for (fraction, lenses, labels), names in found.items()
     ]
 
@@ -173,7 +173,7 @@ def read_predictions(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(
             f"{folder}: found no {PREDICTIONS}, expected that of a finished study",
-            "let `study` finish: the same command goes on where it was",
+            "repeat the `study` command; it continues where it stopped",
         )
     table = read_table(path).rename(columns=FORMER_KEYS)
     columns = (

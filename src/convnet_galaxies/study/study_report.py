@@ -13,13 +13,13 @@ from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
 from convnet_galaxies.study.results import RESULTS, TEXT, StrategyScores, StudyResults
 from convnet_galaxies.study.strategies import count_lenses
 
-ANSWERS, STRATEGY_SCORES, LEAKAGE = "Answers", "Scores of every training strategy", "What a leaking split flatters"
+ANSWERS, STRATEGY_SCORES, LEAKAGE = "Comparisons", "Scores of every training strategy", "Bias of a leaking split"
 FIRST_CARDS = (("scratch, stage 1", 1), ("zoo, stage 1", 1), ("zoo, stage 1, stage 2", 2))
 """Arms whose AUROC comes first, each on one stage."""
 
 PUBLISHED = (
     ("published: CNN from scratch", "0.975", "0.132"),
-    ("published: CNN from a Galaxy Zoo net", "0.971", "0.070"),
+    ("published: CNN from a Galaxy Zoo network", "0.971", "0.070"),
 )
 """Validation accuracy and log loss, on cutouts of stage 1 of the published Space Warps catalogue."""
 PUBLISHED_NOTE = (
@@ -35,7 +35,7 @@ def study_report(results: StudyResults) -> Page:
     seeds = max((one.seeds for one in results.strategies), default=0)
     lead = (
         *filter(None, [results.sentence]),
-        f"{seeds} training seed{'s' * (seeds != 1)} of every strategy on one split that keeps whole fields and image "
+        f"{seeds} training seed{'s' * (seeds != 1)} per strategy on one split that keeps whole fields and image "
         "files together across both stages; differences are paired by image and seed.",
     )
     cards = tuple(
@@ -106,8 +106,8 @@ def _strategy_table(rows: list[StrategyScores], stage: int) -> Table:
             for one in rows
         ),
         (
-            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: share, labelled images of the "
-            "last training step, and lenses among them.",
+            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: fraction, labelled images of "
+            "the last training step, and lenses among them.",
             *star_notes(estimate for one in rows for estimate in one.figures.values()),
         ),
     )
@@ -140,7 +140,8 @@ def _leakage_table(results: StudyResults) -> Table | None:
             if name in found.difference
         ),
         (
-            "Cutouts of one field on both sides show a net the answer; only the right-hand figures are honest.",
+            "With cutouts of one field on both sides, the network is tested on training data; only the right-hand "
+            "figures are unbiased.",
             *star_notes(found.difference.values()),
         ),
     )

@@ -52,8 +52,8 @@ def choose_known(
     """
     if "lens" not in images.table:
         raise InputError(
-            "known images: found a pack without labels, expected held-out images whose truth is known",
-            "give --known PACK, the pack that the run was trained from",
+            "known images: found a pack without labels, expected labelled held-out images",
+            "give --known PACK, the pack on which the run was trained (its held-out images are used)",
         )
     rows = rows[images.table["lens"].notna().to_numpy()[rows]]
     remarks: list[str] = []
@@ -75,7 +75,7 @@ def choose_known(
         raise InputError(
             f"known images: found {int(labels.sum())} lenses among {len(rows)} held-out images, expected lenses and "
             "others that the run was not trained on",
-            "give --known PACK with more labelled images, leave out --stage, or train with a larger held-out share",
+            "give --known PACK with more labelled images, leave out --stage, or train with a larger held-out fraction",
         )
     return rows, remarks
 
@@ -138,14 +138,15 @@ class UnknownResult:
     def sentence(self) -> str:
         """How many lenses, in one sentence: from grades if there are any, else the number if it can be trusted, else
         the range under the stated assumptions."""
-        among = f"lenses among the {self.n_unknown:,} images of unknown truth"
+        among = f"lenses among the {self.n_unknown:,} unlabelled images"
         percent = f"{100 * self.prevalence.count['lens'].level:.0f} % interval"
         count = self.prevalence.count["lens"]
         if self.graded is not None:
             number = self.graded.number
             return (
                 f"There are about {number.value:,.0f} {among} ({number.span(',.0f')}, {percent}), by grades of "
-                f"{self.graded.n_graded:,} of them that were drawn by a plan. This holds whatever the network did."
+                f"{self.graded.n_graded:,} of them that were drawn by a plan. This estimate does not depend on the "
+                "network."
             )
         if self.trust.holds:
             return f"There are about {count.value:,.0f} {among} ({count.span(',.0f')}, {percent})."

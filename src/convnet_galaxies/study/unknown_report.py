@@ -16,8 +16,8 @@ from convnet_galaxies.study.unknown import UnknownResult
 HOW_MANY, GRADES, TRUST, TOP = (
     "How many lenses",
     "From graded images",
-    "Whether to believe it",
-    "What to expect of the best-ranked",
+    "Test for domain shift",
+    "Expected purity and completeness of the k best",
 )
 HUMANS, MISSED = "Comparison with human grades", "What was missed, both ways"
 METHOD_TITLES = {
@@ -26,10 +26,10 @@ METHOD_TITLES = {
     "pacc": "adjusted classify and count (PACC)",
 }
 NOTHING_BOUNDS = (
-    "Since the images differ, nothing bounds the false positives: all that the net flags may be false, and the lower "
-    "end of the range is then 0."
+    "Since the images differ, the false positive rate is not bounded: every flagged image may be a false positive, and "
+    "the lower end of the range is then 0."
 )
-ONLY_IF_ALIKE = "These expectations hold only if the unknown images look like the known ones."
+ONLY_IF_ALIKE = "These estimates hold only if unlabelled and labelled images look alike."
 SHOWN_MISSED = 10
 
 
@@ -38,8 +38,8 @@ def unknown_report(result: UnknownResult) -> Page:
     lead = (
         result.sentence,
         result.trust.sentence,
-        f"Measured against {result.n_known_lenses:,} lenses among {result.n_known:,} images of known truth that the "
-        "run was not trained on.",
+        f"Calibrated on {result.n_known_lenses:,} lenses among {result.n_known:,} labelled images on which the run was "
+        "not trained.",
     )
     top = tuple((f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in result.top)
     found = [
@@ -91,7 +91,7 @@ def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
         Card(
             "known and unknown images",
             result.trust.verdict,
-            "no shift would be seen" if scores.seen is None else f"a shift by {scores.seen:g} would be seen",
+            "no shift is detectable" if scores.seen is None else f"a shift by {scores.seen:g} is detectable",
         ),
         Card(
             f"purity of the top {at.k:,}" + (if_alike if tops is result.top else ", graded"),
@@ -117,7 +117,7 @@ def _prevalence_table(title: str, found: Prevalence) -> Table:
             for name in names
         ),
         (
-            f"{100 * estimates[0].level:.0f} % intervals, which hold the uncertainty of the labelled images.",
+            f"{100 * estimates[0].level:.0f} % intervals, which include the uncertainty from the labelled images.",
             *star_notes(estimates),
         ),
     )
@@ -132,8 +132,8 @@ def _graded_blocks(result: UnknownResult) -> list[Block | None]:
     top = tuple((f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in graded.top)
     return [
         Table(
-            "Lenses among all images of unknown truth",
-            ("", "number", "share"),
+            "Lenses among all unlabelled images",
+            ("", "number", "fraction"),
             (
                 ("from the grades", f"{number:,.0f}", f"{share:%}"),
                 ("by the network's scores", f"{result.prevalence.count['lens']:,.0f}", ""),
@@ -141,8 +141,8 @@ def _graded_blocks(result: UnknownResult) -> list[Block | None]:
             (
                 f"{graded.n_graded:,} of {graded.n_planned:,} images of the plan have a grade, {graded.n_lenses:,} of "
                 f"them of {LENS_GRADE:g} or more, which counts as a lens. {100 * number.level:.0f} % intervals.",
-                "The images were drawn at random with known probabilities: the estimate is unbiased for these graders, "
-                "whatever the network did.",
+                "The images were drawn at random with known probabilities: for these graders, the estimate is unbiased "
+                "and does not depend on the network.",
             ),
         ),
         Table("The k best, measured by the grades", ("k", "purity", "completeness"), top) if top else None,
@@ -162,26 +162,26 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
     return [
         Text(trust.sentence, not trust.holds),
         Table(
-            "Can known and unknown images be told apart? (AUROC 0.5: no)",
+            "Domain shift: AUROC of known against unknown images (0.5: indistinguishable)",
             ("", "AUROC", "p", "verdict"),
             tuple(rows),
             (
                 "Classifier two-sample test on the network's features, cross-validated by group; candidates have at "
                 "least the median lens probability of the known lenses"
-                + ("." if trust.candidates else ", and are too few to be tested."),
+                + ("." if trust.candidates else ", and are too few for the test."),
                 *star_notes(one.auroc for one in checks.values()),
             ),
         ),
         Table(
-            "Which shift of the lens scores would be seen, and how many lenses it would hide",
-            ("lower by (natural log odds)", "seen in", "true number over estimated"),
+            "Detectable shift of the lens scores, and the number of lenses that it would hide",
+            ("lower by (natural log odds)", "detected in", "true number over estimated"),
             tuple(
                 (f"{shift:g}", f"{power:.0%}", f"{factor:.2f}" if factor < 10 else "over 10")
                 for shift, power, factor in zip(
                     trust.scores.shifts, trust.scores.power, trust.scores.missed_factor, strict=True
                 )
             ),
-            ("The known lenses are moved, and the test is repeated on draws that give the estimated number.",),
+            ("The known lenses are shifted, and the test is repeated on draws that give the estimated number.",),
         ),
         _range_table(result.bounds),
         Text(NOTHING_BOUNDS, True) if result.differs else None,
@@ -197,7 +197,7 @@ def _range_table(bounds: PrevalenceBounds) -> Table:
     )
     (c_low, c_high), (f_low, f_high) = bounds.completeness_ratio, bounds.false_positive_ratio
     return Table(
-        "Share of lenses under stated assumptions",
+        "Fraction of lenses under stated assumptions",
         ("", "from", "to"),
         tuple((name, f"{100 * low:.2f} %", f"{100 * high:.2f} %") for name, low, high in widened),
         (
@@ -220,7 +220,8 @@ def _agreement_table(name: str, found: Agreement) -> Table:
             for key in next(iter(found.judges.values()))
         ),
         (
-            "A subject's score is that of its best cutout. Differences are paired; 'both' is net and crowd, held out.",
+            "The score of a subject is that of its best cutout. Differences are paired; 'both' is network and crowd, "
+            "held out.",
             *star_notes(estimate for one in columns.values() for estimate in one.values()),
             *found.remarks,
         ),
@@ -244,13 +245,14 @@ def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
         return (f"{number:,}", *(f"{by_judge[name]:.2f}" if name in by_judge else "" for name in judges))
 
     return Table(
-        "AUROC by what the cutouts show: lenses of one kind against all others, all lenses against others of one kind",
+        "AUROC by class of cutout: lenses of one class against all others, all lenses against others of one class",
         ("", "lenses", *judges, "others", *judges),
         tuple((one.kind, *cells(one.lenses, one.lenses_auroc), *cells(one.others, one.others_auroc)) for one in kinds),
         (
-            "Lenses: grade 2 or more, others: below 1. A low figure on the left is a kind of lens that is overlooked, "
-            "a low figure on the right a kind of thing that is taken for a lens. Kinds come from the brightest thing "
-            "beside the central galaxy: its distance, colour and shape (docs/science.md).",
+            "Lenses: grade 2 or more, others: below 1. A low value on the left means that lenses of this class are "
+            "missed; a low value on the right, that non-lenses of this class are mistaken for lenses. Classes are "
+            "defined by the brightest feature beside the central galaxy: its distance, colour and shape "
+            "(docs/science.md).",
             *star_notes(e for one in kinds for part in (one.lenses_auroc, one.others_auroc) for e in part.values()),
         ),
     )

@@ -77,7 +77,7 @@ def study_unknown(
         raise OutputExistsError(output)
     if is_filled(output / PLAN):
         raise InputError(
-            f"{output / PLAN}: found grades, expected none in a folder that is written anew",
+            f"{output / PLAN}: found grades, expected none in a folder that is replaced",
             "give another folder to --output, or move the plan elsewhere first",
         )
     run, tell = predictor.run, progress or (lambda text: None)
@@ -92,7 +92,7 @@ def study_unknown(
     rows = np.flatnonzero(table["lens"].isna()) if "lens" in table else np.arange(len(images))
     if not len(rows):
         raise InputError(
-            f"{pack}: found no image of unknown truth, all {len(images):,} have a label",
+            f"{pack}: found no unlabelled image, all {len(images):,} have a label",
             "give a pack with UNKNOWN images, or without labels",
         )
     if plan is not None:
@@ -229,6 +229,6 @@ def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run:
         if shared:
             remarks.append(
                 "Unknown images that share a field or image file with images that the run was trained on: "
-                f"{shared:,}. It may know them."
+                f"{shared:,}. Their scores may be too confident."
             )
     return remarks

@@ -79,8 +79,8 @@ def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:
         raise InputError(f"{run.checkpoint}: cannot be read ({error})", "start the run again with --force") from None
     if state["identity"] != identity:
         raise InputError(
-            f"{run.path}: was begun with other settings, images or parent than these",
-            "give the same command as at the beginning plus --resume",
+            f"{run.path}: was started with other settings, images or parent",
+            "repeat the original command with --resume",
         )
     return Checkpoint(state)
 

@@ -194,7 +194,7 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
         net = NetSettings.model_validate({**wanted, **fixed, "encoder_weights": None})
     except ValueError:
         raise InputError(
-            f"settings: net.input_px is {settings.net.input_px}, which the net of the parent run cannot take",
+            f"settings: net.input_px is {settings.net.input_px}, which does not fit the network of the parent run",
             f"pass --set net.input_px={card.net.input_px}, as the parent has",
         ) from None
     return settings.model_copy(update={"net": net})
