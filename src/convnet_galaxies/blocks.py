@@ -1,4 +1,4 @@
-"""What texts and pages consist of. A result becomes one Page; its text and its HTML are made from the same blocks."""
+"""Blocks of texts and pages. Each result becomes one Page; its text and its HTML are made from the same blocks."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ VOTE_COLUMNS: tuple[str, ...] = tuple(column for question in QUESTIONS for colum
 
 _starts = (0, *accumulate(len(question.answers) for question in QUESTIONS))
 QUESTION_SLICES: tuple[slice, ...] = tuple(slice(a, b) for a, b in pairwise(_starts))
-"""Where the answers of each question stand among the 37 columns."""
+"""Columns of the answers to each question, among the 37."""
 
 PARENT_INDEX: tuple[int | None, ...] = tuple(
     None if question.parent is None else VOTE_COLUMNS.index(question.parent) for question in QUESTIONS

@@ -43,7 +43,7 @@ READ_FORMATS: dict[str, str] = {
 
 
 def require_path(path: Path) -> Path:
-    """The path itself when it exists; else an InputError that says what the nearest folder holds."""
+    """Return the path itself when it exists; else an InputError that says what the nearest folder holds."""
     if path.exists():
         return path
     if any(sign in path.name for sign in "*?["):
@@ -63,12 +63,12 @@ def require_path(path: Path) -> Path:
 
 
 def visible_names(folder: Path) -> list[str]:
-    """Sorted names in a folder without those that begin with a dot and ``__MACOSX``."""
+    """Return sorted names in a folder without those that begin with a dot and ``__MACOSX``."""
     return sorted(entry.name for entry in folder.iterdir() if not is_hidden(entry.name))
 
 
 def name_some(names: Sequence[str], limit: int = 5) -> str:
-    """``a, b, c and 12 more``; ``nothing`` for no names."""
+    """Return ``a, b, c and 12 more``; ``nothing`` for no names."""
     if not names:
         return "nothing"
     rest = len(names) - limit
@@ -86,7 +86,7 @@ def table_format(path: Path) -> str:
 
 
 def find_ending(name: str, formats: dict[str, str]) -> str | None:
-    """The ending that tells the format; tables that are only read may be compressed under any of them."""
+    """Find the ending that tells the format; tables that are only read may be compressed under any of them."""
     packed = ("", ".gz", ".bz2") if formats is READ_FORMATS else ("",)
     return next((one for one in formats if name.lower().endswith(tuple(one + more for more in packed))), None)
 

@@ -147,7 +147,7 @@ def test_hdu_and_missing_are_options_of_predict_mine_and_pack(run, ask, tmp_path
     ("cards", "options", "warning"),
     [
         ({"BANDS": "zrg"}, ("--blue-first",), "are read as z, r, g as their files tell, against --blue-first"),
-        ({}, ("--pixel-scale", "0.25"), 'are of 0.186"/px as their headers tell, but were taken at 0.25"/px'),
+        ({}, ("--pixel-scale", "0.25"), 'are of 0.186"/px according to their headers, but were read as 0.25"/px'),
         ({}, ("--zero-point", "25"), "are of another zero point by their headers (MAGZERO = 30) than --zero-point 25"),
     ],
 )

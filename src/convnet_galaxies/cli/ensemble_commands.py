@@ -30,7 +30,7 @@ from convnet_galaxies.runs.folder import BUILTIN
 
 
 class MethodChoice(StrEnum):
-    """What is fitted to the probabilities."""
+    """Kinds of calibration."""
 
     LOGISTIC = "logistic"
     ISOTONIC = "isotonic"

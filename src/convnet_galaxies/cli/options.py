@@ -17,7 +17,7 @@ from convnet_galaxies.errors import UsageError
 
 
 class DeviceChoice(StrEnum):
-    """Which processor computes."""
+    """Devices for computing."""
 
     AUTO = "auto"
     CPU = "cpu"

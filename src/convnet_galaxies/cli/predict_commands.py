@@ -40,7 +40,7 @@ from convnet_galaxies.cli.options import (
 
 
 class BreakdownChoice(StrEnum):
-    """What figures can be broken down by."""
+    """Columns by which figures can be broken down."""
 
     QUESTION = "question"
     FLAVOR = "flavor"
@@ -48,7 +48,7 @@ class BreakdownChoice(StrEnum):
 
 
 class WindowChoice(StrEnum):
-    """Where windows are centred."""
+    """Centres of windows."""
 
     GRID = "grid"
     OBJECTS = "objects"

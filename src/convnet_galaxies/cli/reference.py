@@ -64,7 +64,7 @@ def _describe_settings() -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, SettingsSection):
             first, _, rest = str(inspect.getdoc(field.annotation)).partition("\n\n")
             yield f"### `[{name}]`\n\n{first}\n"
-            entries = re.sub(r"\n(?![a-z_, ]+: )", " ", rest)  # one line an entry
+            entries = re.sub(r"\n(?![a-z_, ]+: )", " ", rest)  # one line per entry
             yield "\n".join(f"- {line.strip()}" for line in entries.splitlines() if line.strip()) + "\n"
 
 

@@ -37,7 +37,7 @@ Pair = tuple[float, float]
 
 
 class SizeChoice(StrEnum):
-    """How large the demo is."""
+    """Sizes of the demo."""
 
     AUTO = "auto"
     FULL = "full"

@@ -16,7 +16,7 @@ from convnet_galaxies.errors import InputError
 
 
 def to_frame(table: Table) -> pd.DataFrame:
-    """The table with its units; a vector column gives a column each, a position one for each coordinate."""
+    """Return the table with its units; a vector column gives a column each, a position one for each coordinate."""
     if table.has_mixin_columns:
         table = represent_mixins_as_columns(table)
     arrays = [(name, np.ma.asarray(table[name])) for name in table.colnames]
@@ -25,7 +25,8 @@ def to_frame(table: Table) -> pd.DataFrame:
 
 
 def frame_of_arrays(arrays: Sequence[tuple[str, np.ma.MaskedArray]], units: Mapping[str, str]) -> pd.DataFrame:
-    """Columns from masked arrays [n] or [n, ...]; of the latter, each element gives a column ``name_1``, ``name_2``.
+    """Return columns from masked arrays [n] or [n, ...]; of the latter, each element gives a column ``name_1``,
+    ``name_2``.
 
     Equal names stay equal.
     """
@@ -47,7 +48,7 @@ def frame_of_arrays(arrays: Sequence[tuple[str, np.ma.MaskedArray]], units: Mapp
 
 
 def encode_table(frame: pd.DataFrame, form: str, path: Path) -> bytes:
-    """The bytes of a tidy table as FITS or VOTable. path: for messages.
+    """Return the bytes of a tidy table as FITS or VOTable. path: for messages.
 
     Raises InputError for what FITS cannot hold: text beyond ASCII, names of columns that differ by case alone.
     """
@@ -102,7 +103,7 @@ def _to_cell(item: object) -> object:
 
 
 def decode_bytes(item: bytes) -> str:
-    """Text of bytes in UTF-8, or else in Latin-1."""
+    """Decode bytes as UTF-8, or else as Latin-1."""
     try:
         return item.decode("utf-8").rstrip("\0 ")
     except UnicodeDecodeError:
@@ -110,7 +111,8 @@ def decode_bytes(item: bytes) -> str:
 
 
 def _astropy_column(values: pd.Series, form: str) -> np.ndarray | MaskedColumn | list[str]:
-    """The column as astropy writes it; where the format has no such whole number it is a text of the same digits."""
+    """Return the column as astropy writes it; where the format has no such whole number it is a text of the same
+    digits."""
     missing = values.isna().to_numpy()
     is_unsigned = pd.api.types.is_unsigned_integer_dtype(values.dtype)
     if is_unsigned and (form == "VOTable" or missing.any()):

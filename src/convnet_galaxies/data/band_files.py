@@ -36,7 +36,7 @@ _Name = tuple[str, list[list[str]], list[str]]
 
 
 def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], tuple[str, ...]]:
-    """FITS files whose names differ in nothing but band and role become one image; all others stay as they are.
+    """Join FITS files whose names differ only in band and role into one image; keep all others.
 
     The name, or the folder, of each file must tell its band: ``J0243_g.fits`` and ``J0243_r.fits``, ``J0243/g.fits``,
     ``Band1/sdss_R-12.fits``; and for masks and weights their role: ``KiDS_43_r_wei.fits``. A letter is no band where
@@ -104,7 +104,7 @@ def join_band_files(files: Sequence[ImageFile]) -> tuple[tuple[ImageFile, ...], 
 def join_by_table(
     frame: pd.DataFrame, files: Sequence[ImageFile], name_columns: Sequence[str]
 ) -> tuple[list[str], dict[str, ImageFile]] | None:
-    """Images whose bands a table names in a column each, such as ``g_file`` and ``r_file``.
+    """Return images whose bands a table names in a column each, such as ``g_file`` and ``r_file``.
 
     Returns the key of each row, and the joined files by key; None where the table has no such columns.
 
@@ -140,7 +140,7 @@ def join_by_table(
 
 
 def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str] | None = None) -> LinearImage:
-    """The image of a FITS file, or of a file per band; see read_fits.
+    """Read the image of a FITS file, or of a file per band; see read_fits.
 
     data: the bytes of a file of its own, where they were read already.
     Raises BadImageError for files of different shape or sky, for headers that contradict the names, and for planes
@@ -195,7 +195,7 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
 
 
 def _parse_name(name: _Name) -> tuple[tuple[str, ...], Band | None, Role | None, tuple[str, ...]]:
-    """What names the image without its band and role, the band, the role (None: the sky itself), and the band's slot.
+    """Return the name without band and role, the band, the role (None: the sky itself), and the slot of the band.
 
     The slot is the whole name with a star in place of the band.
     """
@@ -261,7 +261,7 @@ def _folder(file: ImageFile) -> Path:
 
 
 def _name_of(key: tuple[str, ...], first: ImageFile) -> str:
-    """The stem without band and role, or the folder where nothing else names the image."""
+    """Return the stem without band and role, or the folder where nothing else names the image."""
     words = key[key.index("/") + 1 :]
     if not words:
         has_folder = key.index("/") > 1

@@ -45,7 +45,8 @@ class Band:
 
 
 def parse_band(text: str, *, infrared_telescope: bool = False) -> Band | None:
-    """The band that a text names, e.g. ``g``, ``SDSS_R``, ``i.MP9701``, ``HSC-Z``, ``F814W`` or ``NIR_Y``; or None.
+    """Return the band that a text names, e.g. ``g``, ``SDSS_R``, ``i.MP9701``, ``HSC-Z``, ``F814W`` or ``NIR_Y``; or
+    None.
 
     The text is a filter's name as headers and extensions give it: one of its words is the band, the others name
     survey, camera or serial number. None where no word, or words of several bands, are found.
@@ -59,17 +60,17 @@ def parse_band(text: str, *, infrared_telescope: bool = False) -> Band | None:
 
 
 def split_words(stem: str) -> list[str]:
-    """The words of a file name without folders and ending, e.g. ``KiDS``, ``43``, ``r``, ``sci``."""
+    """Return the words of a file name without folders and ending, e.g. ``KiDS``, ``43``, ``r``, ``sci``."""
     return re.findall(r"[A-Za-z0-9]+", stem)
 
 
 def band_of_word(word: str) -> Band | None:
-    """The band that one word of a file name stands for, or None: ``g``, ``R``, ``VIS``, ``F814W``, ``Ks``."""
+    """Return the band that one word of a file name stands for, or None: ``g``, ``R``, ``VIS``, ``F814W``, ``Ks``."""
     return _parse_word(word, False)
 
 
 def split_bands(text: str, number: int) -> tuple[Band, ...] | None:
-    """The bands of a list such as ``grz``, ``g,r,z`` or ``g r i z y``, where it has so many; else None."""
+    """Return the bands of a list such as ``grz``, ``g,r,z`` or ``g r i z y``, where it has so many; else None."""
     parts = re.split(r"[\s,;|/+-]+", text.strip())
     if len(parts) == 1 and len(parts[0]) == number:
         parts = list(parts[0])
@@ -78,7 +79,7 @@ def split_bands(text: str, number: int) -> tuple[Band, ...] | None:
 
 
 def name_bands(bands: Sequence[object]) -> str:
-    """``i, r, g``; a question mark for each that is None."""
+    """Return ``i, r, g``; a question mark for each that is None."""
     return ", ".join("?" if band is None else str(band) for band in bands)
 
 

@@ -25,7 +25,7 @@ _SPELLINGS = {"true": "1", "false": "0", "1.0": "1", "0.0": "0", "2.0": "2"}
 
 
 def read_values(frame: pd.DataFrame, column: str, where: object) -> pd.Series:
-    """One column in the spelling of VALUES (text [n], missing where it is); its name may be in any case.
+    """Read one column in the spelling of VALUES (text [n], missing where it is); its name may be in any case.
 
     Raises InputError naming the first row whose value is none of the words.
     """
@@ -47,7 +47,7 @@ def read_values(frame: pd.DataFrame, column: str, where: object) -> pd.Series:
 
 
 def count_tables(table: pd.DataFrame, where: object = "catalogue") -> dict[str, pd.DataFrame]:
-    """The tables that tell what a catalogue holds.
+    """Return the tables that tell what a catalogue holds.
 
     table: with some of the columns of VALUES, as read_space_warps or read_table give it.
     Returns, as far as the columns are there:

@@ -54,7 +54,8 @@ CATALOG_COLUMNS = FIELD_COLUMNS + CLUSTER_COLUMNS
 
 
 def expected_information_bits(pl: np.ndarray, pd_: np.ndarray) -> np.ndarray:
-    """Skill of volunteers: information (bits, float of the inputs' shape) expected from one of their answers.
+    """Return the skill of volunteers: information (bits, float of the inputs' shape) expected from one of their
+    answers.
 
     pl: probability of "lens" for a lens; pd_: of "not" for a dud; both for a subject of prior 1/2. Zero for guessing,
     one for perfection (Marshall et al. 2016, arXiv:1504.06148, section 4).
@@ -82,7 +83,7 @@ def cluster_clicks(x_px: np.ndarray, y_px: np.ndarray, volunteer: np.ndarray) ->
 
 
 def measure_clusters(clicks: pd.DataFrame, labels: np.ndarray | None = None) -> pd.DataFrame:
-    """One row a cluster of one field's clicks (columns volunteer, x, y and skill in bits).
+    """Measure one row per cluster of the clicks of one field (columns volunteer, x, y and skill in bits).
 
     labels: what cluster_clicks gave for these clicks, where that is known.
 
@@ -113,7 +114,8 @@ def measure_clusters(clicks: pd.DataFrame, labels: np.ndarray | None = None) -> 
 
 
 def cut_stamp(field: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
-    """The 96 x 96 px (uint8 [96, 96, bands]) of a field (uint8 [h, w, bands]) round (x_px, y_px), 0-based from the
+    """Return the 96 x 96 px (uint8 [96, 96, bands]) of a field (uint8 [h, w, bands]) round (x_px, y_px), 0-based from
+    the
     top left; zeros (alpha too) where the stamp leaves the field."""
     x, y = (int(np.floor(centre - STAMP_PX / 2)) for centre in (x_px, y_px))
     stamp = np.zeros((STAMP_PX, STAMP_PX, field.shape[2]), field.dtype)
@@ -124,7 +126,8 @@ def cut_stamp(field: np.ndarray, x_px: float, y_px: float) -> np.ndarray:
 
 
 def shows_painted(stamp: np.ndarray) -> int:
-    """1 if any pixel of a stamp (uint8 [h, w, bands]) is opaque in the alpha channel; 0 if none, or no such channel."""
+    """Return 1 if any pixel of a stamp (uint8 [h, w, bands]) is opaque in the alpha channel; 0 if none, or no such
+    channel."""
     return int(stamp.shape[2] == 4 and bool((stamp[..., 3] == 255).any()))
 
 

@@ -24,7 +24,7 @@ _EXACT_IN_FLOAT64 = 2**53
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with columns of the kinds above; no value is changed."""
+    """Return the table with columns of the kinds above; no value is changed."""
     columns = {str(name): _tidy_column(frame[name]) for name in frame}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
 
@@ -37,7 +37,7 @@ def require_single_names(names: Sequence[str], where: object) -> None:
 
 
 def whole_column(values: Sequence[int], missing: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray | None:
-    """Python's whole numbers as a column, or None where no kind of 64 bits holds them all.
+    """Return Python's whole numbers as a column, or None where no kind of 64 bits holds them all.
 
     values: of the rows that are not missing (bool [n]).
     """
@@ -54,7 +54,7 @@ def whole_column(values: Sequence[int], missing: np.ndarray) -> np.ndarray | pd.
 
 
 def infer_column(texts: Sequence[str]) -> pd.Series:
-    """Texts as a column of numbers or truth values when each that is not missing reads as one, else as text.
+    """Return texts as a column of numbers or truth values when each that is not missing reads as one, else as text.
 
     Numbers with leading zeros are names, and whole numbers of more than 64 bits stay text; texts keep the words of
     missing values, all but empty ones.
@@ -75,12 +75,12 @@ def infer_column(texts: Sequence[str]) -> pd.Series:
 
 
 def text_column(texts: Sequence[str]) -> pd.Series:
-    """Texts, and nothing where they are empty."""
+    """Return texts, and nothing where they are empty."""
     return pd.Series(pd.array([text or None for text in texts], dtype=pd.StringDtype(na_value=np.nan)))
 
 
 def read_whole_numbers(values: pd.Series) -> list[int | None]:
-    """Each value as an exact whole number, or None where it is missing, no number or not whole."""
+    """Read each value as an exact whole number, or None where it is missing, no number or not whole."""
     if pd.api.types.is_integer_dtype(values.dtype):
         return [None if pd.isna(value) else int(value) for value in values]
     return [_read_whole(value) for value in values]
@@ -119,7 +119,7 @@ def _infer_truth(texts: list[str], missing: np.ndarray) -> np.ndarray | None:
 def _infer_numbers(
     texts: list[str], read: np.ndarray, missing: np.ndarray
 ) -> np.ndarray | pd.api.extensions.ExtensionArray | None:
-    """The present numbers, spread over all rows; None where a whole number has more than 64 bits."""
+    """Return the present numbers, spread over all rows; None where a whole number has more than 64 bits."""
     if all(map(_WHOLE.fullmatch, texts)):
         return whole_column([int(text) for text in texts], missing)
     if (np.abs(read) > _EXACT_IN_FLOAT64).any() and all(

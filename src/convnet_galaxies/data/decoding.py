@@ -80,7 +80,7 @@ def _start_pool(workers: int, *, processes: bool) -> Iterator[RunInWorkers]:
 
 
 def count_processors() -> int:
-    """Processors that this process may use (a job on a cluster often has fewer than the machine)."""
+    """Return processors that this process may use (a job on a cluster often has fewer than the machine)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -135,7 +135,8 @@ def decode_to_npy(
 def _decode_rows(
     preprocess: Preprocess, reading: ReadOptions | None, task: tuple[int, Sequence[ImageFile]], *, stop_at_first: bool
 ) -> tuple[np.ndarray, np.ndarray, list[ImageInfo], list[BadImageError]]:
-    """The kept row numbers, their pixels and infos, and the failures; task: the first row number and the files."""
+    """Return the kept row numbers, their pixels and infos, and the failures; task: the first row number and the
+    files."""
     first, files = task
     pixels = preprocess.new_array(len(files))
     kept: list[int] = []

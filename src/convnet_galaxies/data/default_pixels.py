@@ -1,4 +1,4 @@
-"""How the images of each kind of data set are made into pixels, unless the user wants otherwise.
+"""Default preprocessing of the images of each kind of data set.
 
 The command line shows these numbers in its help, so nothing heavy is loaded with them.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convnet_galaxies.data.records import Records
 
 ZOO_CROP_PX, ZOO_SIZE_PX = 288, 108
-"""Of 424 px; a net sees 213 px of them (see NetSettings), the rest is room for rotation, shift and zoom."""
+"""Of 424 px. The network input covers 213 px (see NetSettings); the rest is room for rotation, shift and zoom."""
 
 STAMP_PX, STAMP_SCALE_ARCSEC = 96, 0.186
 """Of a Space Warps cutout."""

@@ -31,7 +31,7 @@ from convnet_galaxies.paths import name_some, require_path, visible_names
 
 @dataclass(frozen=True)
 class Description:
-    """What was found.
+    """Result of describing a source.
 
     title: the sources; kind: ``pack``, ``galaxy-zoo``, ``space-warps``, ``images`` or ``table``.
     lines: facts, one sentence each; tables: counts; problems: what is not sound, one sentence each.
@@ -44,7 +44,7 @@ class Description:
     problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, texts and numbers, ready for JSON."""
+        """Return plain lists, texts and numbers, ready for JSON."""
         return asdict(self)
 
 
@@ -74,7 +74,7 @@ def describe(*sources: Path) -> Description:
 
 
 def render_description(description: Description) -> str:
-    """The description as plain text, tables in aligned columns."""
+    """Render the description as plain text, tables in aligned columns."""
     blocks = [f"{description.title}: {description.kind}", "\n".join(f"  {line}" for line in description.lines)]
     blocks += ["\n".join(table.lines()) for table in description.tables]
     if description.problems:

@@ -23,7 +23,7 @@ class Cards(Mapping[str, Any]):
                 self._cards.setdefault(card.keyword, card)  # of cards that stand twice the first counts, as in astropy
 
     def rename(self, keyword_of: Callable[[str], str | None]) -> Cards:
-        """The same cards under other keywords, without those for which None is given."""
+        """Return the same cards under other keywords, without those for which None is given."""
         renamed = Cards.__new__(Cards)
         renamed._cards = {}
         for keyword, card in self._cards.items():
@@ -36,7 +36,7 @@ class Cards(Mapping[str, Any]):
         return self._cards[keyword].value
 
     def comment(self, keyword: str) -> str:
-        """The comment beside a card; nothing where it is absent."""
+        """Return the comment beside a card; nothing where it is absent."""
         card = self._cards.get(keyword)
         return "" if card is None else str(card.comment)
 
@@ -48,13 +48,13 @@ class Cards(Mapping[str, Any]):
 
 
 def text_of(header: Cards, key: str) -> str:
-    """The text of a card, or an empty one where it is absent or holds something else."""
+    """Return the text of a card, or an empty one where it is absent or holds something else."""
     value = header.get(key)
     return value.strip() if isinstance(value, str) else ""
 
 
 def number_of(header: Cards, key: str, *, or_text: bool = False) -> float | None:
-    """The finite number of a card, or None without one. or_text: also one that is written as a text."""
+    """Return the finite number of a card, or None without one. or_text: also one that is written as a text."""
     value = header.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float | str if or_text else int | float):
         return None

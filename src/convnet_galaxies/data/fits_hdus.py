@@ -88,7 +88,7 @@ def _has_band(header: Cards) -> bool:
 def choose_science(
     images: list[Hdu], wanted: Sequence[str] | None, opened: Sequence[Any], name: str, file_role: Role | None
 ) -> list[Hdu]:
-    """The science planes among the images of a file, or those that are wanted (names or numbers from 0).
+    """Choose the science planes among the images of a file, or those that are wanted (names or numbers from 0).
 
     Raises BadImageError that lists what there is.
     """
@@ -123,7 +123,7 @@ def choose_science(
 
 
 def require_one_place(science: list[Hdu], name: str) -> None:
-    """Raises BadImageError that names planes of another shape or part of the sky than the first."""
+    """Raise BadImageError that names planes of another shape or part of the sky than the first."""
     first = science[0]
     for other in science[1:]:
         if other.shape[-2:] != first.shape[-2:]:
@@ -139,7 +139,8 @@ def require_one_place(science: list[Hdu], name: str) -> None:
 
 
 def owner_of(other: Hdu, science: list[Hdu]) -> Hdu | None:
-    """The science plane that a mask or weight belongs to: of the same words or version, or the nearest before it."""
+    """Return the science plane that a mask or weight belongs to: of the same words or version, or the nearest before
+    it."""
     if len(science) == 1:
         return science[0]
     own = _content_words(other.label)
@@ -159,7 +160,7 @@ def _content_words(label: str) -> frozenset[str]:
 
 
 def squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without axes of length 1 before the last two."""
+    """Remove axes of length 1 before the last two."""
     return (*(length for length in shape[:-2] if length != 1), *shape[-2:])
 
 

@@ -1,4 +1,4 @@
-"""What FITS headers tell of a plane: its role, its band and the way its rows run."""
+"""Read role, band and row order of a plane from FITS headers."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ _FLUX = r"\(?(adu|dn|counts?|electrons?|e-?|photons?|n?mgy|(nano)?magg(y|ies)|[m
 
 
 def role_of_text(text: str) -> Role | None:
-    """The role that an extension's name, or a card's value, tells, e.g. ``mask`` for ``MSK`` or ``DES_R_MASK``."""
+    """Return the role that an extension's name, or a card's value, tells, e.g. ``mask`` for ``MSK`` or
+    ``DES_R_MASK``."""
     words = {word.lower() for word in re.findall(r"[A-Za-z]+", text)}
     return next((role for role, known in _ROLE_WORDS if words & known), None)
 
 
 def role_of_file(words: list[str], *, sure: bool = False) -> Role | None:
-    """The role that the words of a file's name tell, e.g. ``weight`` for ``c4d 140818 oow z``; None without one.
+    """Return the role that the words of a file's name tell, e.g. ``weight`` for ``c4d 140818 oow z``; None without one.
 
     Words that name objects as well count among the last three only, and not at all if ``sure``.
     """
@@ -75,7 +76,7 @@ def role_of_file(words: list[str], *, sure: bool = False) -> Role | None:
 
 
 def role_of_header(header: Cards) -> Role | None:
-    """The role that the cards of a plane's own header tell; None where they tell none."""
+    """Return the role that the cards of a plane's own header tell; None where they tell none."""
     for card in _ROLE_CARDS:
         value = header.get(card)
         role = role_of_text(value) if isinstance(value, str) else None
@@ -88,17 +89,18 @@ def role_of_header(header: Cards) -> Role | None:
 
 
 def role_of_product(primary: Cards) -> Role | None:
-    """The role that the first header gives to all planes of its file, e.g. ``mask`` for PRODTYPE = dqmask."""
+    """Return the role that the first header gives to all planes of its file, e.g. ``mask`` for PRODTYPE = dqmask."""
     return next((role for card in _PRODUCT_CARDS if (role := role_of_text(text_of(primary, card))) is not None), None)
 
 
 def has_name(header: Cards) -> bool:
-    """Whether an extension has a name of its own, and not one that programs give to any."""
+    """Return whether an extension has a name of its own, and not one that programs give to any."""
     return text_of(header, "EXTNAME").upper() not in _UNNAMED
 
 
 def is_named_science(header: Cards) -> bool:
-    """Whether a plane without another role is told to be science: by EXTNAME (SCI, a band), EXTTYPE or HDUCLAS2."""
+    """Return whether a plane without another role is told to be science: by EXTNAME (SCI, a band), EXTTYPE or
+    HDUCLAS2."""
     name = text_of(header, "EXTNAME")
     if not has_name(header):
         return False
@@ -113,7 +115,8 @@ _BAND_CARDS = ("BAND", "FILTER", "FILT_ID", "FILTNAM1", "FILTNAM", "FILTNAME", "
 
 
 def bands_of(header: Cards, number: int) -> tuple[tuple[Band, ...], str] | None:
-    """The bands of a cube of so many planes, or of one plane, and the card that tells them; None without such a card.
+    """Return the bands of a cube of so many planes, or of one plane, and the card that tells them; None without such a
+    card.
 
     Cubes: ``BANDS = 'grz'``, or numbered cards from 0 or 1 (``BAND0``, ``FILTER1``), as cutout services write them; one
     card for a single band holds for all planes, which are images in that band.
@@ -171,7 +174,8 @@ def _bands_of_plane(header: Cards) -> list[tuple[Band, str]]:
 
 
 def _band_of_name(header: Cards) -> tuple[Band | None, bool]:
-    """The band that EXTNAME tells, and whether it is one for sure: the name of a detector may be B, or H, as well."""
+    """Return the band that EXTNAME tells, and whether it is one for sure: the name of a detector may be B, or H, as
+    well."""
     name = text_of(header, "EXTNAME")
     return parse_band(name, infrared_telescope=_is_webb(header)), len(name) > 1 or name.lower() in tuple("ugrizy")
 
@@ -181,12 +185,13 @@ def _is_webb(header: Cards) -> bool:
 
 
 def fold(band: Band) -> str:
-    """The name under which two spellings of a band are one: ``HSC-R`` and ``r``."""
+    """Return the name under which two spellings of a band are one: ``HSC-R`` and ``r``."""
     return band.name.lower()
 
 
 def first_row_is_top(header: Cards) -> bool:
-    """Whether the rows run from top to bottom (ROWORDER of SiriL and others); else from the bottom, as FITS does."""
+    """Return whether the rows run from top to bottom (ROWORDER of SiriL and others); else from the bottom, as FITS
+    does."""
     return "TOP" in text_of(header, "ROWORDER").upper().split("-")[0]
 
 

@@ -55,9 +55,10 @@ def read_fits(
     band: Band | None = None,
     file_role: Role | None = None,
 ) -> LinearImage:
-    """Bytes of a FITS file (plain, fpack, gzip or bzip2) to its science planes; the first row is the top of the sky.
+    """Read bytes of a FITS file (plain, fpack, gzip or bzip2) to its science planes; the first row is the top of the
+    sky.
 
-    A cube [bands, h, w] gives its planes; image extensions that show the same sky give a band each.
+    A cube [bands, h, w] gives its planes; image extensions of the same sky give one band each.
     hdus: names or numbers (from 0) of the HDUs that are science planes, instead of what the headers tell.
     band, file_role: what the file's name tells of a file of one band.
     Raises BadImageError for a broken file; for none or several possible images, listing the extensions; for planes of
@@ -75,7 +76,7 @@ def read_fits(
 
 
 def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
-    """A mask or weight in a file of its own: its numbers [h, w] as they are, the top row first, and its header."""
+    """Read a mask or weight in a file of its own: its numbers [h, w] as they are, the top row first, and its header."""
     try:
         plain = unpack(data)
         with _open(plain) as opened:
@@ -91,19 +92,19 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
 
 
 def is_fits(data: bytes, name: str) -> bool:
-    """Whether the bytes, or the name they go by, are those of a FITS file."""
+    """Return whether the bytes, or the name they go by, are those of a FITS file."""
     return data[:9] == b"SIMPLE  =" or name.lower().endswith(FITS_ENDINGS)
 
 
 def unpack(data: bytes) -> bytes:
-    """The bytes of a FITS file that may be packed by gzip or bzip2."""
+    """Return the bytes of a FITS file that may be packed by gzip or bzip2."""
     if data[:2] == b"\x1f\x8b":
         return gzip.decompress(data)
     return bz2.decompress(data) if data[:3] == b"BZh" else data
 
 
 def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
-    """What a FITS file holds, in order: ``image``, ``table`` or ``empty`` for each HDU; raises BadImageError."""
+    """List the HDUs of a FITS file in order: ``image``, ``table`` or ``empty`` for each HDU; raises BadImageError."""
     try:
         with _open(unpack(data)) as opened:
             return tuple(
@@ -198,7 +199,7 @@ def _read(
 
 
 def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
-    """The data as [planes, h, w], as stored."""
+    """Return the data as [planes, h, w], as stored."""
     values = _find_stored(one, data)
     if values is None:
         values = one.hdu.data
@@ -217,7 +218,8 @@ def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
 
 
 def _find_stored(one: Hdu, data: bytes) -> np.ndarray | None:
-    """The data of an image whose numbers stand in the file as they are, which are not copied; None for any other."""
+    """Return the data of an image whose numbers stand in the file as they are, which are not copied; None for any
+    other."""
     from astropy.io import fits
 
     header = one.header

@@ -1,4 +1,4 @@
-"""Where the pixels of a FITS image are on the sky: its pixel scale, and whether two planes show the same part."""
+"""Read the pixel scale of a FITS image, and compare the sky positions of two planes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _SCALE_CARDS = ("PIXSCALE", "PIXSCAL1", "SECPIX", "SECPIX1", "PSCALE")
 
 
 def read_pixel_scale(header: Cards) -> float | None:
-    """Arcsec per pixel, from the world coordinate system in any notation (CD; PC or CROTA2 with CDELT), or from a card.
+    """Read arcsec per pixel, from the world coordinate system in any notation (CD; PC or CROTA2 with CDELT), or from a
+    card.
 
     The geometric mean of both axes; None where neither is there.
     """
@@ -72,7 +73,7 @@ def make_wcs(header: Cards):  # type: ignore[no-untyped-def]
 
 
 def same_sky(first: Cards, second: Cards, shape: tuple[int, int]) -> bool:
-    """Whether the corners of two planes [h, w] lie at the same positions, as far as both headers tell them."""
+    """Return whether the corners of two planes [h, w] lie at the same positions, as far as both headers tell them."""
     keys = (*_WCS_CARDS, *_PLACE_CARDS)
     if all(first.get(key) == second.get(key) for key in keys):
         return True

@@ -17,7 +17,7 @@ from convnet_galaxies.paths import name_some
 
 
 def find_fits_tables(data: bytes) -> list[TableInfo]:
-    """The tables of a FITS file (its bytes, not compressed); place is the number of the extension.
+    """Find the tables of a FITS file (its bytes, not compressed); place is the number of the extension.
 
     Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
     """
@@ -28,7 +28,7 @@ def find_fits_tables(data: bytes) -> list[TableInfo]:
 def parse_fits(
     data: bytes, name: str, wanted: Sequence[Sequence[str]] = (), extension: int | None = None
 ) -> pd.DataFrame:
-    """The table of a FITS file with the wanted columns (see choose_table), or that of an extension.
+    """Return the table of a FITS file with the wanted columns (see choose_table), or that of an extension.
 
     name: the source, for messages. Raises InputError for a column that stands twice, ValueError when there is no
     table, and what astropy raises for broken files.

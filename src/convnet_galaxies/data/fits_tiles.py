@@ -91,7 +91,7 @@ class TiledImage:
 
 
 def find_tiles(hdu: Any, data: bytes) -> TiledImage | None:
-    """The compressed image that a table of a FITS file holds; None where astropy is to read it itself.
+    """Find the compressed image that a table of a FITS file holds; None where astropy is to read it itself.
 
     data: the bytes of the whole file.
     """
@@ -127,7 +127,7 @@ def _find_tiles(hdu: Any, data: bytes) -> TiledImage | None:
 
 
 def _card_of_image(keyword: str) -> str | None:
-    """The keyword under which an image has a card of its table; None for one that tells of the table alone."""
+    """Return the keyword under which an image has a card of its table; None for one that tells of the table alone."""
     if _OF_THE_IMAGE.fullmatch(keyword):
         return keyword[1:]
     return None if _OF_THE_TABLE.fullmatch(keyword) else keyword

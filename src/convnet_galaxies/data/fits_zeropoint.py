@@ -51,7 +51,7 @@ _VEGA = {"PHOTSYS": ("VEGA",), "TELESCOP": ("WISE", "2MASS"), "INSTRUME": ("WFCA
 
 
 def read_zeropoint(header: Cards, primary: Cards) -> ZeroPoint | None:
-    """The zero point that a plane's own header tells, or else the first header of its file; None without one.
+    """Read the zero point that a plane's own header tells, or else the first header of its file; None without one.
 
     Raises ValueError that names two cards which contradict each other by more than 0.1 mag.
     """
@@ -123,7 +123,7 @@ def _from_unit(unit: str, header: Cards, primary: Cards) -> ZeroPoint | None:
 
 @lru_cache(maxsize=64)
 def _unit_in_maggies(text: str) -> tuple[float | None, bool]:
-    """What a unit of flux is in maggies, or of brightness in maggies per steradian (True); None for counts."""
+    """Return a unit of flux in maggies, or of brightness in maggies per steradian (True); None for counts."""
     from astropy import units as u
 
     plain = re.sub(r"\s*(/|per)\s*(pixel|pix)\b", "", text.strip(), flags=re.IGNORECASE)

@@ -27,7 +27,7 @@ SOLUTIONS = re.compile(r"training_solutions(_rev\d+)?(\.csv)?(\.zip)?$", re.IGNO
 
 @dataclass(frozen=True)
 class Sources:
-    """What a folder holds of the challenge: where the images are, the solutions if any, and remarks."""
+    """Files of the challenge in a folder: images, solutions if any, and remarks."""
 
     images: Path
     solutions: Path | None
@@ -68,7 +68,7 @@ def read_galaxy_zoo(images: StrPath, solutions: StrPath | None = None, *, skip_b
 
 
 def find_sources(images: StrPath, solutions: StrPath | None = None) -> Sources:
-    """Where the images and the solutions are, given either them or a folder that holds both.
+    """Find images and solutions, given either them or a folder that holds both.
 
     Of a zip and its unzipped folder the zip is taken, since an unzipping may have been cut off; of training and
     test images the training ones, unless there are no solutions. Raises InputError when no images are found.
@@ -117,7 +117,7 @@ def _choose(folder: Path, names: list[str], remarks: list[str]) -> Path | None:
 
 
 def _solves(folder: Path) -> Path | None:
-    """The solutions in a folder that unzipping made round them."""
+    """Return the solutions in a folder that unzipping made round them."""
     if not folder.is_dir() or not SOLUTIONS.match(folder.name):
         return None
     inside = [name for name in visible_names(folder) if name.lower().endswith(".csv")]

@@ -1,4 +1,4 @@
-"""Where the bytes of one image are: a file, a member of a zip, or a file per band."""
+"""Locate the bytes of one image: a file, a member of a zip, or a file per band."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convnet_galaxies.errors import BadImageError
 
 @dataclass(frozen=True)
 class ImageFile:
-    """Where the bytes of one image are: a file, or a member of a zip, with further files where each holds one band.
+    """Location of the bytes of one image: a file, or a member of a zip, with further files if each holds one band.
 
     band, role: what the name of a FITS file tells of its plane (see band_files); None where it tells nothing.
     others: the files of further bands, and of masks and weights, of the same image.
@@ -29,7 +29,7 @@ class ImageFile:
     joined_name: str | None = None
 
     def read(self) -> bytes:
-        """The bytes of the (first) file as they are. Raises BadImageError when they cannot be had."""
+        """Return the bytes of the (first) file as they are. Raises BadImageError when they cannot be had."""
         try:
             if self.member is None:
                 return self.path.read_bytes()

@@ -35,7 +35,7 @@ ARCHIVE_ENDINGS = (".tar", ".tgz", ".tbz", ".txz", ".tar.gz", ".tar.bz2", ".tar.
 
 
 def find_images(source: StrPath | Sequence[StrPath]) -> Listing:
-    """Image files (by IMAGE_ENDINGS) of a folder, a zip, one image, or a list of them, and what was passed over.
+    """Find image files (by IMAGE_ENDINGS) of a folder, a zip, one image, or a list of them, and what was passed over.
 
     Folders and zips are searched to any depth; ``__MACOSX`` and names that begin with a dot are passed over. Members of
     a zip may have any name, since nothing is written where it points to. FITS files of one band each are joined.
@@ -54,23 +54,24 @@ def find_images(source: StrPath | Sequence[StrPath]) -> Listing:
 
 
 def list_images(source: StrPath | Sequence[StrPath]) -> tuple[ImageFile, ...]:
-    """The files of find_images."""
+    """List the files of find_images."""
     return find_images(source).files
 
 
 def holds_images(source: Path) -> bool:
-    """Whether a folder or zip that exists holds at least one image."""
+    """Return whether a folder or zip that exists holds at least one image."""
     return next(_walk(source, Tally()), None) is not None
 
 
 def visible_members(path: Path) -> list[str]:
-    """Members of a zip that are files, without hidden ones and ``__MACOSX``. Raises InputError for no sound zip."""
+    """Return members of a zip that are files, without hidden ones and ``__MACOSX``. Raises InputError for no sound
+    zip."""
     names = (info.filename for info in list_members(path))
     return [name for name in names if not _is_hidden_member(name)]
 
 
 def is_image(name: str) -> bool:
-    """Whether the name is that of an image (a FITS file may be a table as well)."""
+    """Return whether the name is that of an image (a FITS file may be a table as well)."""
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
@@ -228,7 +229,7 @@ def match_images(
 
 
 def index_images(files: Sequence[ImageFile]) -> dict[str, ImageFile]:
-    """Files by their stem; of equal stems in several folders, each goes by ``folder/stem`` instead.
+    """Return files by their stem; of equal stems in several folders, each goes by ``folder/stem`` instead.
 
     Raises InputError when that does not tell them apart either.
     """

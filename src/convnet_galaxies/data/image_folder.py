@@ -132,7 +132,7 @@ def _match_rows(
 
 
 def _find_keys(names: pd.Series, files: dict[str, ImageFile]) -> list[str]:
-    """The key of each name among the files, or the name itself where there is none."""
+    """Return the key of each name among the files, or the name itself where there is none."""
     by_name = {file.name: key for key, file in files.items()}
     keys = []
     for name in names.astype("str").fillna("(no name)").str.strip().str.replace("\\", "/"):

@@ -23,7 +23,7 @@ SAMPLE = 64
 
 @dataclass(frozen=True)
 class ImageSample:
-    """What a sample of images is.
+    """Summary of a sample of images.
 
     looked_at, total: number of images looked at, and of all.
     forms: for each form, e.g. ``JPEG 424 x 424 px, RGB``, the number of images, most frequent first.
@@ -73,8 +73,8 @@ def sample_images(files: Sequence[ImageFile]) -> ImageSample:
 
 
 def probe_image(file: ImageFile) -> tuple[str, bool, tuple[str, ...], int]:
-    """Form of one image, e.g. ``PNG 96 x 96 px, RGBA`` (width first), whether it has an alpha channel, facts, and the
-    number of its missing pixels.
+    """Return the form of one image, e.g. ``PNG 96 x 96 px, RGBA`` (width first), whether it has an alpha channel,
+    facts, and the number of its missing pixels.
 
     Raises BadImageError when it cannot be decoded.
     """
@@ -96,7 +96,7 @@ def probe_image(file: ImageFile) -> tuple[str, bool, tuple[str, ...], int]:
 
 
 def find_scale(files: Sequence[ImageFile], *, hdus: Sequence[str] | None = None) -> float | None:
-    """Arcsec per pixel that the headers of some FITS files agree on, to four digits; None without one."""
+    """Find arcsec per pixel that the headers of some FITS files agree on, to four digits; None without one."""
     fits = [file for file in files if file.others or is_fits(b"", file.name)]
     chosen = (
         [fits[row] for row in np.unique(np.linspace(0, len(fits) - 1, min(4, len(fits))).astype(int))] if fits else []
@@ -112,7 +112,7 @@ def find_scale(files: Sequence[ImageFile], *, hdus: Sequence[str] | None = None)
 
 
 def _facts(image: LinearImage, name: str) -> tuple[str, ...]:
-    """How an image will be read, and what will be guessed. Raises BadImageError for an empty band."""
+    """Describe how an image will be read, and every guess. Raises BadImageError for an empty band."""
     facts = []
     planes = image.planes
     if any(plane.band for plane in planes):

@@ -1,4 +1,4 @@
-"""What to tell of images that were read: one sentence per kind of remark, never one per image."""
+"""Collect remarks about images that were read: one sentence per kind, never one per image."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FACTS = ("bands", "order", "scale")
 class InputNotes:
     """Counts by kind of remark and its text, and the first names of each.
 
-    window_px: gives the side of the square that the net sees, in source pixels of a scale (arcsec per pixel or None);
-        None where the whole image is shrunk to it.
-    strange: the familiarity below which an image is unlike those that the run knows.
+    window_px: gives the side of the input square, in source pixels of a scale (arcsec per pixel or None); None if the
+        whole image is resampled to it.
+    strange: the familiarity below which an image is unlike the known images of the run.
     earlier: warnings of the folder, zip or pack that the images come from; joined: on files of one band there, or how
         the images of a pack were read.
     """
@@ -58,11 +58,11 @@ class InputNotes:
             self._count("strange", text, ids, familiarity < self.strange)
 
     def warnings(self) -> list[str]:
-        """One sentence for each kind that calls for care, in a fixed order."""
+        """Return the warnings, one sentence per kind, in a fixed order."""
         return [*self.earlier, *self._sentences(facts=False)]
 
     def facts(self) -> list[str]:
-        """One sentence for each way in which images were read."""
+        """Return one sentence for each way in which images were read."""
         return [*self.joined, *self._sentences(facts=True)]
 
     def _add_info(self, name: str, info: ImageInfo) -> None:
@@ -109,7 +109,7 @@ class InputNotes:
 
 
 def require_scale(pixel_scale_arcsec: float | None, preprocess: Preprocess) -> None:
-    """Raises InputError unless images of this scale can be shown to a run; None passes."""
+    """Raise InputError unless images of this scale fit the run; None passes."""
     if pixel_scale_arcsec is None:
         return
     own = preprocess.pixel_scale_arcsec

@@ -40,7 +40,7 @@ _LABEL_NAMES = re.compile(
 
 
 def read_label(frame: pd.DataFrame, column: str, where: object) -> dict[str, object]:
-    """The label column as ``{"lens": float [n]}`` or ``{"flavor_label": text [n]}``; NaN or nothing where missing.
+    """Read the label column as ``{"lens": float [n]}`` or ``{"flavor_label": text [n]}``; NaN or nothing where missing.
 
     It is a lens label when every value is one of YES and NO, whatever its case, or a number that is 1 or 0; any
     other texts are flavors. Missing are the words of missing_values.py, UNKNOWN and SENTINELS.
@@ -73,7 +73,7 @@ def read_label(frame: pd.DataFrame, column: str, where: object) -> dict[str, obj
 
 
 def remark_on_labels(frame: pd.DataFrame, column: str, label: dict[str, object]) -> list[str]:
-    """How many rows have no label, and which words were taken for that."""
+    """Count the rows without a label, and list the words that were read as missing."""
     lacking = int(pd.isna(pd.Series(next(iter(label.values())))).sum())
     if not lacking:
         return []
@@ -98,12 +98,12 @@ def remark_on_unread_labels(frame: pd.DataFrame, where: object, taken: Collectio
 
 
 def label_option(column: str) -> str:
-    """What to type so that a column is learned."""
+    """Return the option that makes a column the label."""
     return f"--label {shlex.quote(column)}"
 
 
 def find_labels(frame: pd.DataFrame, taken: Collection[str] = ()) -> dict[str, str]:
-    """Columns that look like labels, by their names or else by values of yes and no, and what they hold."""
+    """Find columns that look like labels, by their names or else by values of yes and no, and what they hold."""
     by_name, by_value = {}, {}
     for column in frame:
         if column.lower() in NAME_COLUMNS or column in taken:

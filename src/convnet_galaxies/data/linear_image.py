@@ -79,7 +79,7 @@ def choose_planes(
     blue_first: bool = False,
     preferred: Sequence[str] = (),
 ) -> Choice:
-    """The planes of an image for a net of so many bands: known bands go from red to blue, others as in the file.
+    """Choose the planes of an image for a net of so many bands: known bands go from red to blue, others as in the file.
 
     wanted: names of bands or extensions, or numbers of planes from 1. blue_first: planes of unknown band go from blue
     to red. preferred: bands that are taken where more are known than the net has. One plane stands for all bands.
@@ -150,7 +150,8 @@ def choose_planes(
 def above_sky(
     planes: Sequence[Plane], kept: tuple[slice, slice], name: str, missing_share: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """The kept part of planes above their sky, float32 [bands, h, w], missing pixels 0; noise [bands]; share missing.
+    """Return the kept part of planes above their sky, float32 [bands, h, w], missing pixels 0; noise [bands]; share
+    missing.
 
     Raises BadImageError that names a band in which more than missing_share of the kept pixels are missing, or all
     pixels have one value.

@@ -21,7 +21,7 @@ MAX_PIXELS = 178_956_970
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""Of TIFF and BigTIFF, little-endian and big-endian."""
+"""First bytes of TIFF and BigTIFF, little-endian and big-endian."""
 
 TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 
@@ -56,12 +56,12 @@ class TiffPage:
 
 
 def is_deep_png(data: bytes) -> bool:
-    """Whether the bytes begin as those of a PNG of 16 bits."""
+    """Return whether the bytes begin as those of a PNG of 16 bits."""
     return data.startswith(PNG_START) and data[12:16] == b"IHDR" and data[24:25] == b"\x10"
 
 
 def decode_png(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Bytes of a PNG of 16 bits to uint16 [h, w, 1 or 3], and its alpha [h, w] if it has one; not turned.
+    """Decode bytes of a PNG of 16 bits to uint16 [h, w, 1 or 3], and its alpha [h, w] if it has one; not turned.
 
     Raises RuntimeError (of the decoder) or ValueError for damaged bytes, BadImageError for a picture too large.
     """
@@ -74,7 +74,7 @@ def decode_png(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def read_page(data: bytes, name: str) -> TiffPage:
-    """The one picture of a TIFF file; smaller copies and masks, which are marked as such, are no pictures.
+    """Read the one picture of a TIFF file; smaller copies and masks, which are marked as such, are no pictures.
 
     Raises BadImageError when there are several or the size is none that is decoded.
     """
@@ -110,7 +110,7 @@ def read_page(data: bytes, name: str) -> TiffPage:
 
 
 def decode_tiff(data: bytes, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
-    """Bytes of a TIFF file to the numbers of a plain page [h, w, bands], and its alpha [h, w] if it has one.
+    """Decode bytes of a TIFF file to the numbers of a plain page [h, w, bands], and its alpha [h, w] if it has one.
 
     Numbers are uint8, uint16, or float32 for any other kind. Raises RuntimeError (of the decoder) or ValueError for
     damaged bytes.
@@ -130,7 +130,7 @@ def decode_tiff(data: bytes, page: TiffPage) -> tuple[np.ndarray, np.ndarray | N
 
 
 def require_size(height: int, width: int, name: str, *, bands: int = 1) -> None:
-    """Raises BadImageError unless a picture of this size is one to decode; see MAX_PIXELS."""
+    """Raise BadImageError unless a picture of this size may be decoded; see MAX_PIXELS."""
     if not (height > 0 and width > 0 and bands > 0):
         raise BadImageError(f"{name}: found a picture of {width} x {height} px, expected some", "fetch the file again")
     if height * width * max(1, bands // 4) > MAX_PIXELS:

@@ -1,4 +1,4 @@
-"""What was found in folders and zips, and what was passed over there, by reason."""
+"""List the images of folders and zips, and count other files by reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_IMAGE_ENDINGS = re.compile(
     r"|cfg|conf|md|rst|tex|bib|html?|css|js|pdf|docx?|log|out|err|reg|head|hdr|par|sex|conv|nnw|psf|py|pyc|ipynb|sh|md5"
     r"|sha1|sha256|sum|asc|sig)(\.(gz|bz2|xz|zip))?"
 )
-"""Of tables, texts and what programs keep beside images: that they are no images needs no warning."""
+"""Endings of tables, texts and files that programs keep beside images; passing them over needs no warning."""
 
 NO_IMAGE_NAMES = frozenset(
     ("readme", "license", "licence", "copying", "makefile", "checksums", "manifest", "changelog")
@@ -67,7 +67,7 @@ class Listing:
         )
 
     def counts(self) -> str:
-        """``passed over: 2 .gif, 1 broken link``, what may be an image and the more frequent first."""
+        """Return ``passed over: 2 .gif, 1 broken link``, what may be an image and the more frequent first."""
         ordered = sorted(self.passed_over.items(), key=lambda item: (not _is_image(item[0]), -item[1][0], item[0]))
         texts = [f"{n:,} {_ONE.get(reason, reason) if n == 1 else reason}" for reason, (n, _) in ordered]
         return f"passed over: {', '.join(texts)}"
@@ -88,12 +88,12 @@ class Tally:
             names.append(name)
 
     def counted(self) -> dict[str, tuple[int, tuple[str, ...]]]:
-        """As Listing.passed_over."""
+        """See Listing.passed_over."""
         return {reason: (count, tuple(self._names[reason])) for reason, count in self._counts.items()}
 
 
 def name_reason(name: str, *, is_image: bool) -> str:
-    """Why a file of this name is passed over: SYSTEM, HIDDEN, TEXTS, NO_ENDING, or its ending in lower case.
+    """Return the reason to pass over a file of this name: SYSTEM, HIDDEN, TEXTS, NO_ENDING, or its lower-case ending.
 
     is_image: whether it ends as an image does, so that only its hidden name keeps it out.
     """
@@ -109,18 +109,18 @@ def name_reason(name: str, *, is_image: bool) -> str:
 
 
 def _is_image(reason: str) -> bool:
-    """Whether what was passed over for this reason may be an image."""
+    """Return whether what was passed over for this reason may be an image."""
     return reason not in (TEXTS, SYSTEM)
 
 
 def name_ending(name: str) -> str:
-    """``.gif``; of packed files the two endings, such as ``.fits.xz``; nothing where there is none."""
+    """Return ``.gif``; of packed files the two endings, such as ``.fits.xz``; nothing where there is none."""
     suffixes = PurePosixPath(name).suffixes
     return "".join(suffixes[-2:] if len(suffixes) > 1 and suffixes[-1].lower() in _PACKED else suffixes[-1:])
 
 
 def join_listings(listings: Iterable[Listing]) -> Listing:
-    """One listing of several, each file once."""
+    """Return one listing of several, each file once."""
     parts = list(listings)
     if len(parts) == 1:
         return parts[0]

@@ -26,7 +26,7 @@ _DEFAULTS = {**_LABELS, "mean_probability": np.nan, "state": "active", "status":
 
 
 def read_field(path: Path) -> np.ndarray:
-    """A field image as uint8 [h, w, 3], or [h, w, 4] when it has an alpha channel. Raises BadImageError."""
+    """Read a field image as uint8 [h, w, 3], or [h, w, 4] when it has an alpha channel. Raises BadImageError."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -53,12 +53,13 @@ def cut_markers(
     """Cluster the clicks of every field, cut the stamps and write the catalogue; returns the catalogue.
 
     fields_dir: folder of field images (PNG), named as in column ``location``, or ``<ZooID>.png``.
-    markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row a click: ``ZooID``, ``volunteer``, ``x``,
+    markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row per click: ``ZooID``, ``volunteer``, ``x``,
         ``y`` (pixels, 0-based from the top left corner); optional ``stage`` (1) and ``skill`` (bits; 1).
-    fields: table (or its file) of one row a field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``, ``stage``;
-        optional ``ID``, ``location``, ``mean_probability``, ``state``, ``status``, ``people_looking_at_field`` (else
-        those who clicked are counted). Without it ``fields.csv`` in fields_dir or beside the markers is taken; when
-        there is none all fields are test fields of unknown truth.
+    fields: table (or its file) of one row per field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``,
+        ``stage``; optional ``ID``, ``location``, ``mean_probability``, ``state``, ``status``,
+        ``people_looking_at_field`` (else those who clicked are counted).
+        Without it ``fields.csv`` in fields_dir or beside the markers is taken; when
+        there is none all fields are unlabelled test fields.
     output: new folder; holds ``cluster_catalog.csv`` and ``cutouts_good/<object_id>_<ZooID>.png``. Stamps keep the
         bands of their field: an alpha channel marks painted features and is part of the label, never an input.
     Raises InputError for columns, fields or images that are missing and clicks that lie outside their field.
@@ -89,12 +90,13 @@ def cut_markers(
 
 
 def holds_cutouts(folder: Path) -> bool:
-    """Whether a folder is an earlier output of this module, which --force may replace."""
+    """Return whether a folder is an earlier output of this module, which --force may replace."""
     return (folder / CATALOG_NAME).is_file() and (folder / CUTOUTS_NAME).is_dir()
 
 
 def read_markers(markers: pd.DataFrame | Path) -> tuple[pd.DataFrame, str]:
-    """Clicks with columns ZooID (str), stage (int), volunteer, x, y, skill (float), and the name of their source."""
+    """Read clicks with columns ZooID (str), stage (int), volunteer, x, y, skill (float), and the name of their
+    source."""
     table, source = _read_table(markers, "markers")
     _require_columns(table, ("ZooID", "volunteer", "x", "y"), source)
     table = table.assign(**{name: value for name, value in (("stage", 1), ("skill", 1.0)) if name not in table})
@@ -113,7 +115,7 @@ def read_markers(markers: pd.DataFrame | Path) -> tuple[pd.DataFrame, str]:
 def read_fields_table(
     fields: pd.DataFrame | Path | None, *, places: tuple[Path, ...], clicks: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a field and stage with FIELD_COLUMNS; without a table, the clicked fields as of unknown truth."""
+    """Read one row per field and stage with FIELD_COLUMNS; without a table, the clicked fields as unlabelled."""
     if fields is None:
         fields = next((place for place in places if place.is_file()), None)
     if fields is None:
@@ -126,7 +128,7 @@ def read_fields_table(
     twice = table.duplicated(["ZooID", "stage"])
     if twice.any():
         raise InputError(
-            f"{source}: found field {table.loc[twice, 'ZooID'].iloc[0]} twice in one stage, expected one row a field",
+            f"{source}: found field {table.loc[twice, 'ZooID'].iloc[0]} twice in one stage, expected one row per field",
             "remove the row, or give the stages different numbers",
         )
     names = table["ZooID"] + ".png"

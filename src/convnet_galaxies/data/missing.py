@@ -18,7 +18,7 @@ HUGE = 1e29
 """Values beyond are no measurement: pipelines write 1e30 and -1e30 where there is none."""
 
 LARGEST_SHARE = 0.1
-"""Of the pixels of a band so many may be missing, unless another share is asked for."""
+"""Default of the largest fraction of missing pixels per band."""
 
 NOTHING_MEASURED = ("NO_DATA", "NODATA", "BAD", "UNMASKEDNAN", "BLANK", "DETECTOR", "FLAT", "DARK", "DO_NOT_USE",
                     "MISSING", "BADPIX", "DEAD", "EMPTY")  # fmt: skip
@@ -33,7 +33,8 @@ _SMOOTH = 0.5
 
 
 def named_bits(header: Cards) -> int | None:
-    """The bits of a mask by which a pixel is missing, as one number; None where its header names none of its bits."""
+    """Return the bits of a mask by which a pixel is missing, as one number; None where its header names none of its
+    bits."""
     bits, has_names = 0, False
     for card in header:
         match = re.fullmatch(r"MP_(\w+)|MSKNAM(\d+)", card)
@@ -114,12 +115,12 @@ def mark_missing(plane: np.ndarray) -> None:
 
 
 def missing_share(planes: np.ndarray) -> np.ndarray:
-    """The share of missing pixels in each band of float32 [bands, h, w], float [bands]."""
+    """Return the share of missing pixels in each band of float32 [bands, h, w], float [bands]."""
     return np.array([np.count_nonzero(np.isnan(plane)) / plane.size for plane in planes])
 
 
 def sky_and_noise(plane: np.ndarray) -> tuple[float, float]:
-    """The sky (median) and its noise (1.4826 times the median absolute deviation) of float32 [h, w] with NaN.
+    """Return the sky (median) and its noise (1.4826 times the median absolute deviation) of float32 [h, w] with NaN.
 
     Of large images every n-th row is taken, at least SAMPLE_PX pixels: the median then has an error of less than a
     hundredth of the noise.
@@ -136,7 +137,7 @@ def sky_and_noise(plane: np.ndarray) -> tuple[float, float]:
 
 
 def _median(values: np.ndarray) -> float:
-    """Of float32 [n] without NaN, which it reorders; by a partition, several times as fast as numpy's median."""
+    """Return the median of float32 [n] without NaN, which is reordered; several times as fast as numpy's median."""
     middle = len(values) // 2
     values.partition(middle)  # a second place would cost ten times as much
     upper = float(values[middle])
@@ -144,7 +145,8 @@ def _median(values: np.ndarray) -> float:
 
 
 def _has_noise(inner: np.ndarray, padding: set[float]) -> bool:
-    """Whether the fainter half of float32 [h, w] differs from pixel to pixel as noise does, not as a smooth model."""
+    """Return whether the fainter half of float32 [h, w] differs from pixel to pixel as noise does, not as a smooth
+    model."""
     own = inner.copy()
     own[np.isin(inner, list(padding))] = np.nan
     own[~(own <= np.nanmedian(own))] = np.nan
@@ -157,7 +159,7 @@ def _has_noise(inner: np.ndarray, padding: set[float]) -> bool:
 
 
 def _padding(plane: np.ndarray) -> tuple[int, float | None]:
-    """How many of the first rows hold one and the same value, or NaN, everywhere; and the value (None without one)."""
+    """Count the first rows of a single value, or NaN, everywhere; also return the value (None without one)."""
     value = None
     for count, row in enumerate(plane):
         present = row[~np.isnan(row)]

@@ -57,13 +57,13 @@ An image may be called ``NA`` or ``None``, so that only empty cells are missing 
 
 
 def is_missing_word(text: str) -> bool:
-    """Whether the text of a cell stands for a missing value."""
+    """Return whether the text of a cell stands for a missing value."""
     word = text.strip().casefold()
     return word in MISSING_WORDS or MISSING_MARKS.issuperset(word)
 
 
 def find_missing(values: pd.Series) -> np.ndarray:
-    """Whether each value is missing (bool [n]): null, NaN, or a text that stands for a missing value."""
+    """Return whether each value is missing (bool [n]): null, NaN, or a text that stands for a missing value."""
     missing = values.isna().to_numpy(dtype=bool, copy=True)
     if is_text(values):
         texts = values.to_numpy(dtype=object)
@@ -73,11 +73,11 @@ def find_missing(values: pd.Series) -> np.ndarray:
 
 
 def blank_missing(values: pd.Series) -> pd.Series:
-    """The column with nothing where a value is missing (see find_missing)."""
+    """Return the column with nothing where a value is missing (see find_missing)."""
     missing = find_missing(values)
     return values if not (missing & values.notna().to_numpy()).any() else values.mask(missing)
 
 
 def is_text(values: pd.Series) -> bool:
-    """Whether the column may hold texts."""
+    """Return whether the column may hold texts."""
     return bool(pd.api.types.is_string_dtype(values.dtype) or pd.api.types.is_object_dtype(values.dtype))

@@ -19,7 +19,7 @@ _APPLICATION_OR_COMMENT = frozenset(bytes([marker]) for marker in (*range(0xE0, 
 
 
 def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """[h, w, bands] as it is to be shown: [h, w, bands], or [w, h, bands] for orientations 5 to 8.
+    """Return [h, w, bands] as it is to be shown: [h, w, bands], or [w, h, bands] for orientations 5 to 8.
 
     orientation: 1 to 8, where the first row and the first column of the file belong (TIFF 6.0, page 36); anything else
         is taken as 1, which is upright.
@@ -47,7 +47,7 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def read_jpeg_orientation(data: bytes) -> int:
-    """As read_orientation, of the bytes of a JPEG file: of its application segments, which come before all others."""
+    """Read the orientation from the bytes of a JPEG file: its application segments, which precede all others."""
     place = 2
     while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] in _APPLICATION_OR_COMMENT:
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")

@@ -21,7 +21,7 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
-    """Yields the temporary path to write; when the block ends well it becomes path, else nothing is left.
+    """Yield a temporary path to write; if the block succeeds it becomes path, else nothing is left.
 
     Raises OutputExistsError (unless force), and InputError when the place cannot be written or the disk is full.
     """
@@ -38,7 +38,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yields a temporary folder to fill; when the block ends well it becomes path, else nothing is left.
+    """Yield a temporary folder to fill; if the block succeeds it becomes path, else nothing is left.
 
     is_ours: tells whether an existing folder may be replaced under force; anything else is never removed.
     Raises OutputExistsError (unless force), and InputError when something else is there, the place cannot be
@@ -89,7 +89,7 @@ def claim_folder(folder: Path, name: str, facts: dict[str, Any], what: str, *, f
 
 
 def require_space(path: Path, size_bytes: int) -> None:
-    """Raises InputError when the disk that will hold path has less than size_bytes free."""
+    """Raise InputError if the disk of path has less than size_bytes free."""
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
@@ -131,7 +131,8 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _within(filename: object, folder: Path) -> bool:
-    """Whether an error's file is at or below folder, or folder lies below it (a file where a folder should be)."""
+    """Return whether an error's file is at or below folder, or folder lies below it (a file where a folder should
+    be)."""
     if not isinstance(filename, str | bytes | os.PathLike):
         return False
     at, place = Path(os.fsdecode(filename)).absolute(), folder.absolute()

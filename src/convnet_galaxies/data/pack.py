@@ -1,6 +1,6 @@
 """Packs: images decoded once, then memory-mapped, with their table beside them.
 
-A pack is a folder: ``images.npy`` (uint8 [n, h, w, bands]), ``table.parquet`` (one row an image, in the same order)
+A pack is a folder: ``images.npy`` (uint8 [n, h, w, bands]), ``table.parquet`` (one row per image, in the same order)
 and ``pack.json`` (format and version, how the pixels were made, the fingerprint of the source, what was left out).
 """
 
@@ -41,7 +41,7 @@ READER = 2
 
 @dataclass(frozen=True)
 class PackSummary:
-    """What packing did.
+    """Result of packing.
 
     path: the pack; images: how many it holds; shape: (h, w, bands) of each.
     size_bytes: of images.npy.
@@ -172,7 +172,7 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
 
 
 def read_pack(path: StrPath) -> ImageSet:
-    """The images (memory-mapped, read-only) and table of a pack.
+    """Read the images (memory-mapped, read-only) and table of a pack.
 
     Raises InputError when path is no pack, was written by a newer version, or is damaged.
     """
@@ -196,13 +196,13 @@ def read_pack(path: StrPath) -> ImageSet:
 
 
 def summarise_pack(path: StrPath) -> PackSummary:
-    """What a pack says about itself, without opening its images. Raises InputError when path is no pack."""
+    """Describe a pack from its metadata, without opening its images. Raises InputError when path is no pack."""
     path = Path(path)
     return _summarise(path, _read_description(path), unchanged=True)
 
 
 def is_pack(path: Path) -> bool:
-    """Whether path is a folder that says it is a pack and holds nothing that a pack does not."""
+    """Return whether path is a folder that says it is a pack and holds nothing that a pack does not."""
     try:
         _read_description(path, any_version=True)
     except InputError:
@@ -213,7 +213,7 @@ def is_pack(path: Path) -> bool:
 def pack_is_current(
     records: Records, preprocess: Preprocess, path: Path, *, skip_bad: bool = False, reading: ReadOptions | None = None
 ) -> bool:
-    """Whether path is a pack of the same records by the same preprocessing.
+    """Return whether path is a pack of the same records by the same preprocessing.
 
     Sizes, times and checksums are compared, no image is read. A pack that leaves out undecodable images is current
     only under skip_bad.

@@ -26,7 +26,8 @@ _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 
 
 def parse_parquet(data: bytes) -> pd.DataFrame:
-    """The table of a Parquet file; an index with a name is a column. Raises pa.ArrowException for broken files."""
+    """Return the table of a Parquet file; an index with a name is a column. Raises pa.ArrowException for broken
+    files."""
     table = pq.read_table(pa.BufferReader(data))
     table = table.select([name for name in table.column_names if not _INDEX_OF_PANDAS.fullmatch(name)])
     frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True)
@@ -34,7 +35,7 @@ def parse_parquet(data: bytes) -> pd.DataFrame:
 
 
 def _read_units(metadata: dict[bytes, bytes]) -> dict[str, str]:
-    """The units that astropy writes into the metadata of a Parquet file."""
+    """Return the units that astropy writes into the metadata of a Parquet file."""
     header = metadata.get(b"table_meta_yaml")
     if header is None:
         return {}

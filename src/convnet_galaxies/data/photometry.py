@@ -1,4 +1,4 @@
-"""What pixel values are worth: zero points of planes, from headers or from the user, and whether they can be true."""
+"""Determine zero points of planes, from headers or from the user, and check that they are plausible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPOSITE_NM = (763.0, 622.0, 475.0)
 def find_flux_scale(
     planes: Sequence[Plane], noise: np.ndarray, name: str, zeropoint_mag: float | None
 ) -> tuple[np.ndarray | None, tuple[tuple[str, str], ...]]:
-    """What one unit of each plane is worth in counts of ZEROPOINT_MAG, float [planes]; None where nothing tells it.
+    """Return one unit of each plane in counts of ZEROPOINT_MAG, float [planes]; None if unknown.
 
     noise: of the sky, in units of the planes, float [planes]. zeropoint_mag: what the user tells, before headers.
     Also returns remarks (kind and text, see InputNotes). A failed calibration leaves numbers such as -99 in headers,
@@ -65,5 +65,5 @@ def find_flux_scale(
 
 
 def nearest_band(band: Band | None) -> int:
-    """Which of the composite's bands (0, 1, 2 for i, r, g) a single band is nearest to; r where it is unknown."""
+    """Return the band of the composite (0, 1, 2 for i, r, g) nearest to a single band; r if it is unknown."""
     return 1 if band is None else int(np.argmin([abs(band.wavelength_nm - nm) for nm in _COMPOSITE_NM]))

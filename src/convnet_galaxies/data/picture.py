@@ -46,14 +46,14 @@ PICTURE_FAULTS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What decoders raise for damaged bytes."""
+"""Exceptions of decoders for damaged bytes."""
 
 _WITH_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 _TO_RGB = ("CMYK", "YCbCr", "LAB", "HSV")
 
 
 def decode_picture(data: bytes, name: str) -> np.ndarray:
-    """Bytes of a picture to [h, w, bands], upright and without alpha.
+    """Decode bytes of a picture to [h, w, bands], upright and without alpha.
 
     uint8 for pictures of up to 8 bits, which are taken as they are; uint16, or float32 with its NaN, for linear values.
     Bands are 1 for grey and 3 for colours, palettes and inks; a TIFF file may have others.
@@ -63,7 +63,7 @@ def decode_picture(data: bytes, name: str) -> np.ndarray:
 
 
 def decode_with_alpha(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """As decode_picture, and the alpha channel [h, w], of the same kind of numbers, where the picture has one."""
+    """Decode as `decode_picture`; also return the alpha channel [h, w], of the same dtype, or None without one."""
     with _decoders(data, name):
         if is_deep_png(data):
             pixels, alpha = decode_png(data, name)
@@ -80,7 +80,7 @@ def decode_with_alpha(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | 
 def decode_jpeg(
     data: bytes, name: str, *, bands: int, crop_px: int | None = None, size_px: int | None = None
 ) -> tuple[np.ndarray, float]:
-    """JPEG bytes to uint8 [h, w, 1 or 3], upright, and by how much it was shrunk.
+    """Decode JPEG bytes to uint8 [h, w, 1 or 3], upright, and by how much it was shrunk.
 
     bands: 1 for grey, anything else for colour.
     crop_px, size_px: a central square of crop_px source pixels (None: of the shorter side) is wanted at size_px
@@ -111,7 +111,8 @@ def decode_jpeg(
 
 
 def name_form(data: bytes, name: str) -> tuple[str, str, bool]:
-    """Format of a picture, its mode (``RGB``, ``L, 16 bits``), and whether it has alpha; only its header is read.
+    """Return the format of a picture, its mode (``RGB``, ``L, 16 bits``), and whether it has alpha; only its header is
+    read.
 
     Raises BadImageError for bytes that are no picture.
     """

@@ -1,4 +1,4 @@
-"""Which columns of a table hold a position on the sky, by the names and units that catalogues give them."""
+"""Find the columns of sky positions in a table, by names and units of catalogues."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Axis:
 
 
 def find_pairs(columns: Sequence[str]) -> list[tuple[Axis, Axis]]:
-    """Pairs of right ascension and declination among the columns, the likeliest first."""
+    """Find pairs of right ascension and declination among the columns, the likeliest first."""
     axes = [(_read_axes(column, 0), _read_axes(column, 1)) for column in columns]
     pairs = [
         (ra, dec)
@@ -105,7 +105,7 @@ def find_pairs(columns: Sequence[str]) -> list[tuple[Axis, Axis]]:
 
 
 def find_lookalikes(columns: Sequence[str]) -> list[str]:
-    """Columns whose names look like a position on the sky, or like part of one."""
+    """Find columns whose names look like a position on the sky, or like part of one."""
     found = []
     for column in columns:
         name = _simplify(column)[0]
@@ -116,14 +116,14 @@ def find_lookalikes(columns: Sequence[str]) -> list[str]:
 
 
 def find_other_systems(columns: Sequence[str]) -> list[str]:
-    """Columns of galactic or ecliptic coordinates; ``l`` and ``b`` only together."""
+    """Find columns of galactic or ecliptic coordinates; ``l`` and ``b`` only together."""
     found = [column for column in columns if _OTHER_SYSTEMS.fullmatch(_simplify(column)[0])]
     single = {column.lower() for column in found if len(column) == 1}
     return [column for column in found if len(column) > 1 or single == {"l", "b"}]
 
 
 def unit_of_text(text: str) -> str | None:
-    """The unit that a declaration or a name's brackets mean (deg, rad, hourangle, sexagesimal), if any."""
+    """Return the unit that a declaration or a name's brackets mean (deg, rad, hourangle, sexagesimal), if any."""
     plain = re.sub(r"[\"'\[\]()]", "", text).strip().lower()
     return _UNITS.get(plain) or _UNITS.get(re.sub(r"[:\s]+", " ", plain)) or _UNITS.get(re.sub(r"[^a-z]", "", plain))
 
@@ -154,7 +154,7 @@ def _has_other_word(text: str) -> bool:
 
 
 def _simplify(column: str) -> tuple[str, str | None, str]:
-    """The name in lower case with ``_`` between words, without unit and frame, which are given beside it."""
+    """Return the name in lower case with ``_`` between words, without unit and frame, which are given beside it."""
     unit = None
     for inside in re.findall(r"[\[({]([^\])}]*)[\])}]", column):
         unit = unit or unit_of_text(inside)

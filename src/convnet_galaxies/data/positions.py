@@ -65,7 +65,7 @@ class _NotRecognisedError(Exception):
 
 
 def read_positions(frame: pd.DataFrame, where: object) -> tuple[Positions | None, list[str]]:
-    """The positions that a table holds, and remarks on columns that look like positions and are not used.
+    """Read the positions that a table holds, and remarks on columns that look like positions and are not used.
 
     where: the source, for messages. Raises InputError naming row and column of a coordinate that is out of range, or
     a text among angles that is none.
@@ -112,7 +112,7 @@ def _read_pair(frame: pd.DataFrame, ra: Axis, dec: Axis, where: object) -> Posit
 
 
 def _declared_unit(frame: pd.DataFrame, axis: Axis) -> str | u.UnitBase | None:
-    """The unit of a column's declaration, or else of its name; None where neither tells."""
+    """Return the unit of a column's declaration, or else of its name; None where neither tells."""
     text = table_units(frame).get(axis.column)
     if not text:
         return axis.unit
@@ -126,7 +126,7 @@ def _declared_unit(frame: pd.DataFrame, axis: Axis) -> str | u.UnitBase | None:
 
 
 def _read_numbers(values: pd.Series) -> np.ndarray | None:
-    """The column as float64 [n], NaN where missing; None when it holds texts that are no numbers."""
+    """Return the column as float64 [n], NaN where missing; None when it holds texts that are no numbers."""
     missing = find_missing(values)
     found = pd.to_numeric(values.where(~missing), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -208,7 +208,7 @@ def _settle_units(ra: _Coordinate, dec: _Coordinate, first: Axis, second: Axis) 
 
 
 def _fit_radians(ra: _Coordinate, dec: _Coordinate) -> bool:
-    """Whether all values are small enough to be radians."""
+    """Return whether all values are small enough to be radians."""
     highest = (2 * np.pi + 1e-6, np.pi / 2 + 1e-6)
     return all(
         bool((np.abs(one.values[np.isfinite(one.values) & ~_is_sentinel(one.values)]) <= high).all())
@@ -219,7 +219,7 @@ def _fit_radians(ra: _Coordinate, dec: _Coordinate) -> bool:
 def _to_degrees(
     frame: pd.DataFrame, axis: Axis, which: int, one: _Coordinate, other: _Coordinate, may_differ: bool, where: object
 ) -> np.ndarray:
-    """The coordinate in degrees, NaN where it is missing or stands for that; out of range it is an error."""
+    """Return the coordinate in degrees, NaN where it is missing or stands for that; out of range it is an error."""
     factor = float((1 * one.unit).to_value(u.deg))
     values, high = one.values.copy(), _HIGHEST_DEG[which]
     sentinel = _is_sentinel(values)
@@ -245,7 +245,7 @@ def _to_degrees(
 
 
 def _is_sentinel(values: np.ndarray) -> np.ndarray:
-    """Whether each value is written for a missing one: of nines alone, such as -99 and 999.9, or huge."""
+    """Return whether each value is written for a missing one: of nines alone, such as -99 and 999.9, or huge."""
     nines = {value for value in set(values[np.abs(values) >= 99]) if _NINES.fullmatch(f"{value:.10g}")}
     return np.isin(values, list(nines)) | (np.isfinite(values) & (np.abs(values) >= _FILL_VALUE))
 

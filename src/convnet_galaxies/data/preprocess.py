@@ -1,4 +1,4 @@
-"""The one path from an image file to the uint8 pixels that nets see: decode, stretch, crop, shrink.
+"""Preprocessing from an image file to the uint8 pixels of the network input: decode, stretch, crop, shrink.
 
 Training, prediction and scanning use the same Preprocess, and it travels with the weights.
 """
@@ -60,11 +60,11 @@ class Preprocess(BaseModel):
         return self
 
     def new_array(self, images: int) -> np.ndarray:
-        """Room for so many decoded images: uint8 [images, size_px, size_px, bands], not yet filled."""
+        """Return room for so many decoded images: uint8 [images, size_px, size_px, bands], not yet filled."""
         return np.empty((images, self.size_px, self.size_px, self.bands), np.uint8)
 
     def decode(self, data: bytes, name: str, reading: ReadOptions | None = None) -> np.ndarray:
-        """Bytes of an image file to uint8 [size_px, size_px, bands].
+        """Decode bytes of an image file to uint8 [size_px, size_px, bands].
 
         name: for error messages, and its ending tells FITS from the rest.
         Raises BadImageError when the bytes are no such image or the bands do not fit.
@@ -74,17 +74,17 @@ class Preprocess(BaseModel):
     def decode_measured(
         self, data: bytes, name: str, reading: ReadOptions | None = None
     ) -> tuple[np.ndarray, ImageInfo]:
-        """As decode, and what the image was before."""
+        """Decode as `decode`; also return the properties of the image before decoding."""
         return self._decode(data, name, reading or ReadOptions(), lambda: _read_bytes(data, name, reading))
 
     def decode_file(self, file: ImageFile, reading: ReadOptions | None = None) -> tuple[np.ndarray, ImageInfo]:
-        """As decode_measured, of a file or of a file per band."""
+        """Decode as `decode_measured`, from a file or from one file per band."""
         data = b"" if file.others else file.read()
         name = str(file)
         return self._decode(data, name, reading or ReadOptions(), lambda: _read_file(file, data, reading))
 
     def decode_whole(self, file: ImageFile, reading: ReadOptions | None = None) -> tuple[np.ndarray, ImageInfo]:
-        """As decode_file, uint8 [h, w, bands], but nothing cropped or shrunk."""
+        """Decode as `decode_file`, but without cropping or shrinking; uint8 [h, w, bands]."""
         reading = reading or ReadOptions()
         data = b"" if file.others else file.read()
         if data[:2] == b"\xff\xd8":
@@ -95,7 +95,7 @@ class Preprocess(BaseModel):
     def prepare(
         self, pixels: np.ndarray, name: str, reading: ReadOptions | None = None
     ) -> tuple[np.ndarray, ImageInfo]:
-        """As decode_measured, of an image in memory, [h, w] or [h, w, bands], the first row at the top.
+        """Decode as `decode_measured`, from an image in memory, [h, w] or [h, w, bands], the first row at the top.
 
         uint8 is a picture; other numbers are linear, as from FITS, NaN where they are missing.
         """
@@ -155,7 +155,7 @@ class Preprocess(BaseModel):
         told, found, own = reading.pixel_scale_arcsec, image.pixel_scale_arcsec, self.pixel_scale_arcsec
         if told is not None:
             if found is not None and abs(told / found - 1) > 0.01:
-                text = f'of {found:.3g}"/px as their headers tell, but were taken at {told:.3g}"/px (--pixel-scale)'
+                text = f'of {found:.3g}"/px according to their headers, but were read as {told:.3g}"/px (--pixel-scale)'
                 return told, (("contradicted", text),)
             return told, ()
         if found is None or own is None:
@@ -167,16 +167,17 @@ class Preprocess(BaseModel):
                 f'{name}: found {found:.3g}"/px in its header, {expected}',
                 "resample the image, or pass --pixel-scale to take its pixels at another scale",
             )
-        return found, (("scale", f'of {found:.3g}"/px as their headers tell, and were brought to {own:g}"/px'),)
+        return found, (("scale", f'of {found:.3g}"/px according to their headers, and were resampled to {own:g}"/px'),)
 
     def crop_of(self, pixel_scale_arcsec: float | None) -> int | None:
-        """crop_px in pixels of an image of another scale, such that it shows the same part of the sky."""
+        """Return crop_px in pixels of an image of another scale, such that it shows the same part of the sky."""
         if self.crop_px is None or pixel_scale_arcsec is None or self.pixel_scale_arcsec is None:
             return self.crop_px
         return max(1, round(self.crop_px * self.pixel_scale_arcsec / pixel_scale_arcsec))
 
     def fit(self, pixels: np.ndarray, *, crop_px: int | None = None) -> np.ndarray:
-        """uint8 [h, w, bands] to uint8 [size_px, size_px, bands]: the central crop (zero-padded), then averages."""
+        """Convert uint8 [h, w, bands] to uint8 [size_px, size_px, bands]: the central crop (zero-padded), then
+        averages."""
         side = crop_px or min(pixels.shape[:2])
         square = central_square(pixels, side)
         if side == self.size_px:
@@ -192,12 +193,12 @@ class Preprocess(BaseModel):
 
 
 def is_constant(pixels: np.ndarray) -> np.ndarray:
-    """Mask [n] of the images, uint8 [n, h, w, bands], in which every band has one value everywhere."""
+    """Return a mask [n] of the images, uint8 [n, h, w, bands], in which every band has one value everywhere."""
     return _all_images(pixels, lambda part: part == part[:, :1, :1])
 
 
 def is_grey(pixels: np.ndarray) -> np.ndarray:
-    """Mask [n] of the images, uint8 [n, h, w, bands], whose bands are all alike."""
+    """Return a mask [n] of the images, uint8 [n, h, w, bands], whose bands are all alike."""
     return _all_images(pixels, lambda part: part == part[..., :1])
 
 
@@ -216,14 +217,14 @@ def refuse_scale(found: float, own: float) -> str:
 
 
 def central_slices(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
-    """What central_square keeps of [h, w] before it pads."""
+    """Return the slices of [h, w] that central_square keeps before it pads."""
     h, w = shape
     y, x = (h - side) // 2, (w - side) // 2
     return slice(max(y, 0), max(y, 0) + min(h, side)), slice(max(x, 0), max(x, 0) + min(w, side))
 
 
 def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The central side x side pixels of [h, w, bands], padded with zeros where the image is smaller."""
+    """Return the central side x side pixels of [h, w, bands], padded with zeros where the image is smaller."""
     h, w = pixels.shape[:2]
     y, x = (h - side) // 2, (w - side) // 2
     if y >= 0 and x >= 0:

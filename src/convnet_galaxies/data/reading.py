@@ -1,4 +1,4 @@
-"""What a user tells of images beyond their files, and what reading found out about each."""
+"""Options that override the headers of images, and the properties found in each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Unit = Literal["picture", "known", "guessed", "any"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How images are to be read where their files tell too little, or something else.
+    """Properties given by the user, which override the headers of the files.
 
     pixel_scale_arcsec: arcsec per pixel, before what a header tells.
     blue_first: planes of unknown band go from blue to red (g, r, i), those of a picture from red to blue.
@@ -44,7 +44,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image was before it was decoded.
+    """Properties of an image before decoding.
 
     side_px: its shorter side, in source pixels.
     unit: ``picture`` for 8 bits per pixel, taken as they are. Of linear values ``known`` or ``guessed`` from the noise
@@ -64,7 +64,7 @@ class ImageInfo:
 
 
 def split_option(text: str | None) -> tuple[str, ...] | None:
-    """The parts of an option such as ``--bands i,r,g``; None for none."""
+    """Return the parts of an option such as ``--bands i,r,g``; None for none."""
     if text is None:
         return None
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -72,7 +72,7 @@ def split_option(text: str | None) -> tuple[str, ...] | None:
 
 
 def read_bands_option(text: str | None, number: int) -> tuple[str, ...] | None:
-    """The planes that ``--bands`` names for a net of so many bands, or one, which is shown grey.
+    """Read the planes that ``--bands`` names for a net of so many bands, or one, which is shown grey.
 
     Raises UsageError for another number of them.
     """

@@ -1,4 +1,4 @@
-"""What readers find (Records), what nets are fed (ImageSet), and splits that do not leak."""
+"""Tables with image locations (Records), pixels with their table (ImageSet), and splits without leaks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Records:
     """A data set as a reader found it: a table, and where its images are; nothing is decoded yet.
 
     kind: ``galaxy-zoo``, ``space-warps`` or ``images``.
-    table: one row an image, index 0..n-1, always with the string columns ``id`` (unique) and ``group``
+    table: one row per image, index 0..n-1, always with the string columns ``id`` (unique) and ``group``
         (images of one group never stand on both sides of a split); labels and everything else the source had.
-    files: one a row, in the same order; None for a table that was read without its images.
+    files: one per row, in the same order; None for a table that was read without its images.
     link_columns: columns of the table of which one shared value puts two images into one group.
     remarks: what the reader noticed and the user should know, one sentence each.
     skipped: what was left out because skip_bad allowed it, and why, one text each.
@@ -44,7 +44,7 @@ class Records:
         return len(self.table)
 
     def select(self, rows: np.ndarray) -> Records:
-        """The records at the given row numbers (int) or where a mask (bool, [n]) is true."""
+        """Return the records at the given row numbers (int) or where a mask (bool, [n]) is true."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         files = None if self.files is None else tuple(self.files[row] for row in rows)
         return replace(self, table=self.table.iloc[rows].reset_index(drop=True), files=files)
@@ -55,7 +55,7 @@ class ImageSet:
     """Images that went through one Preprocess, and their table.
 
     images: uint8 [n, h, w, bands]; may be memory-mapped.
-    table: one row an image, in the same order (see Records).
+    table: one row per image, in the same order (see Records).
     preprocess: how the pixels were made; predictions must make theirs the same way.
     link_columns: see Records.
     linear: whether some of the images had linear values, which preprocess.stretch made into pixels; it did nothing
@@ -75,7 +75,7 @@ class ImageSet:
         return len(self.table)
 
     def select(self, rows: np.ndarray) -> ImageSet:
-        """The images at the given row numbers (int) or where a mask (bool, [n]) is true.
+        """Return the images at the given row numbers (int) or where a mask (bool, [n]) is true.
 
         The pixels of the selected images are copied, unless all are selected in order.
         """
@@ -85,7 +85,7 @@ class ImageSet:
         return replace(self, images=images, table=self.table.iloc[rows].reset_index(drop=True))
 
     def split(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int) -> np.ndarray:
-        """Part of each image (str [n]: train, validation or test), whole groups only."""
+        """Return the part of each image (str [n]: train, validation or test), whole groups only."""
         return split_groups(self.table["group"].to_numpy(), fractions, seed=seed)
 
 
@@ -123,7 +123,7 @@ def connect(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
 
 
 def split_groups(groups: np.ndarray, fractions: Sequence[float], *, seed: int) -> np.ndarray:
-    """Part of each image (str [n]) such that no group stands in two parts.
+    """Return the part of each image (str [n]) such that no group stands in two parts.
 
     groups: str [n]; fractions: shares of train, validation and test, adding to 1. Groups are shuffled by the
     seed and dealt, largest deficit first, so that each part comes within one group of its share of images.
@@ -158,7 +158,7 @@ def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
 
 
 def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
-    """One set of several; groups are connected anew across them, since surveys share images across stages."""
+    """Return one set of several; groups are connected anew across them, since surveys share images across stages."""
     if len(sets) == 1:
         return sets[0]
     first = next((one for one in sets if one.linear), sets[0])  # its stretch has touched pixels

@@ -34,7 +34,8 @@ def group_by_sky(ra_deg: np.ndarray, dec_deg: np.ndarray, radius_arcmin: float =
 
 
 def name_cells(ra_deg: float, dec_deg: float, radius_arcmin: float = NEIGHBOUR_ARCMIN) -> list[str]:
-    """Four texts for a position; two positions within radius_arcmin share at least one, whatever set they stand in.
+    """Return four texts for a position; two positions within radius_arcmin share at least one, whatever set they stand
+    in.
 
     They name the cells, two radii wide, of four grids that are shifted against each other by half a cell; positions
     up to 2.8 radii apart (more beside the poles) may share one too.

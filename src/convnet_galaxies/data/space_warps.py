@@ -67,7 +67,7 @@ def read_space_warps(catalog: StrPath, cutouts: StrPath | None = None, *, skip_b
 
 
 def read_catalog(catalog: Path) -> pd.DataFrame:
-    """The catalogue with its labels (see read_space_warps), and ``cutout_file``, which names each row's image."""
+    """Read the catalogue with its labels (see read_space_warps), and ``cutout_file``, which names each row's image."""
     given = read_table(catalog, text_columns=_TEXT, wanted=(("truth",), ("alpha",), CUTOUT_COLUMNS))
     if not len(given):
         raise InputError(f"{catalog}: found a header and no rows, expected one row for each cutout", "fetch it again")
@@ -102,7 +102,7 @@ def read_catalog(catalog: Path) -> pd.DataFrame:
 def label_lenses(
     truth: pd.Series, alpha: pd.Series, flavor: pd.Series | None = None
 ) -> tuple[np.ndarray, pd.Series | None]:
-    """The label rule: lens (float [n]: 1, 0, NaN) and flavor_label (text [n] or None without flavors).
+    """Return the label rule: lens (float [n]: 1, 0, NaN) and flavor_label (text [n] or None without flavors).
 
     truth: LENS, NOT or UNKNOWN; alpha: "1", "0" or missing; flavor: as in VALUES.
     """
@@ -115,7 +115,7 @@ def label_lenses(
 
 
 def find_catalog(catalog: Path, cutouts: Path | None = None) -> tuple[Path, Path | None]:
-    """The catalogue's file and the images, when catalog may be a folder that holds both."""
+    """Find the catalogue's file and the images, when catalog may be a folder that holds both."""
     require_path(catalog)
     if cutouts is not None:
         require_path(cutouts)

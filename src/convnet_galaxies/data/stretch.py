@@ -37,7 +37,7 @@ class Stretch(BaseModel):
     soft_sigma: Annotated[float, Field(gt=0)] = 3.0
 
     def apply(self, excess: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Float32 [bands, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, bands].
+        """Convert float32 [bands, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, bands].
 
         The bands of the result lie one after the other in memory.
         """
@@ -80,7 +80,7 @@ class Composite(BaseModel):
     sky_sigma: Three = (1.62, 1.12, 0.66)
 
     def apply(self, excess: np.ndarray, noise: np.ndarray, counts: np.ndarray | None, band: int = 1) -> np.ndarray:
-        """Float32 [3 (red to blue) or 1, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, 3].
+        """Convert float32 [3 (red to blue) or 1, h, w] above the sky, and its noise, float [bands], to uint8 [h, w, 3].
 
         counts: what one unit of each band is worth in counts of ZEROPOINT_MAG, float [bands]; None: so much that the
         noise is sky_sigma (the geometric mean over the bands, so that colours survive).
@@ -99,7 +99,7 @@ class Composite(BaseModel):
         return self.compose(bands)
 
     def compose(self, bands: np.ndarray) -> np.ndarray:
-        """Counts, sky subtracted, float [3 (red to blue), h, w], to uint8 [h, w, 3]."""
+        """Convert counts, sky subtracted, float [3 (red to blue), h, w], to uint8 [h, w, 3]."""
         return self._stretch(bands.astype(np.float32, copy=False) * np.array(self.scales, np.float32)[:, None, None])
 
     def _stretch(self, scaled: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ class Composite(BaseModel):
 
 @lru_cache(maxsize=8)
 def _stretch_table(black_sigma: float, white_sigma: float, soft_sigma: float) -> np.ndarray:
-    """The stretch at _STEPS values from black to white, uint8: steps of a twentieth of a grey level or less."""
+    """Return the stretch at _STEPS values from black to white, uint8: steps of a twentieth of a grey level or less."""
     low, high = np.arcsinh(black_sigma / soft_sigma), np.arcsinh(white_sigma / soft_sigma)
     scaled = (np.arcsinh(np.linspace(black_sigma, white_sigma, _STEPS) / soft_sigma) - low) / (high - low)
     table = (255 * scaled + 0.5).astype(np.uint8)
@@ -127,7 +127,8 @@ def _stretch_table(black_sigma: float, white_sigma: float, soft_sigma: float) ->
 
 
 def arcsinh(values: np.ndarray) -> np.ndarray:
-    """The inverse hyperbolic sine of float32 to an error of 4e-7, by the logarithm, which is vectorised everywhere.
+    """Return the inverse hyperbolic sine of float32 to an error of 4e-7, by the logarithm, which is vectorised
+    everywhere.
 
     numpy's own takes five times as long on processors without AVX-512.
     """

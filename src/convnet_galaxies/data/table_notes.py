@@ -1,4 +1,4 @@
-"""What a reader noticed about a table, beside its values: units, remarks, the tables of its file; kept in ``attrs``."""
+"""Keep notes of a reader in the ``attrs`` of a table: units, remarks, the tables of its file."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ class TableInfo(NamedTuple):
 
 
 def add_remarks(frame: pd.DataFrame, remarks: Iterable[str]) -> pd.DataFrame:
-    """The frame itself, with one sentence more for each thing that the user should know."""
+    """Return the frame itself, with one sentence more for each thing that the user should know."""
     frame.attrs["remarks"] = (*table_remarks(frame), *remarks)
     return frame
 
 
 def table_remarks(frame: pd.DataFrame) -> tuple[str, ...]:
-    """What the reader of this table noticed, one sentence each."""
+    """Return the remarks of the reader of this table, one sentence each."""
     return tuple(frame.attrs.get("remarks", ()))
 
 
 def add_units(frame: pd.DataFrame, units: Mapping[str, str]) -> pd.DataFrame:
-    """The frame itself, with the units that its file declares, by column."""
+    """Return the frame itself, with the units that its file declares, by column."""
     frame.attrs["units"] = {**frame.attrs.get("units", {}), **units}
     return frame
 
 
 def table_units(frame: pd.DataFrame) -> dict[str, str]:
-    """The units that the file declares, by column, as it writes them."""
+    """Return the units that the file declares, by column, as it writes them."""
     return dict(frame.attrs.get("units", {}))
 
 
 def missing_words(frame: pd.DataFrame, column: str) -> dict[str, int]:
-    """Which words of a text column were read as missing, and how often each."""
+    """Count the words of a text column that were read as missing."""
     return dict(frame.attrs.get("missing_words", {}).get(column, {}))
 
 
 def choose_table(tables: Sequence[TableInfo], wanted: Sequence[Sequence[str]]) -> TableInfo:
-    """The table with most of the wanted columns; of equals the one with most rows, then columns, then the first.
+    """Choose the table with most of the wanted columns; of equals the one with most rows, then columns, then the first.
 
     wanted: groups of lower-case names, of each of which one column is looked for.
     """
@@ -63,7 +63,7 @@ def choose_table(tables: Sequence[TableInfo], wanted: Sequence[Sequence[str]]) -
 
 
 def note_choice(frame: pd.DataFrame, tables: Sequence[TableInfo], chosen: TableInfo) -> pd.DataFrame:
-    """The frame itself, with the other tables of its file noted."""
+    """Return the frame itself, with the other tables of its file noted."""
     if len(tables) > 1:
         place, names = tables.index(chosen) + 1, ", ".join(table.name for table in tables)
         frame.attrs["table"] = f"{chosen.name}, table {place} of {len(tables)} ({names})"
@@ -72,5 +72,5 @@ def note_choice(frame: pd.DataFrame, tables: Sequence[TableInfo], chosen: TableI
 
 
 def name_table(frame: pd.DataFrame, path: object) -> str:
-    """The file, and which of its tables where it holds several, for messages."""
+    """Return the file, and which of its tables where it holds several, for messages."""
     return ", ".join(map(str, (path, frame.attrs["table"]) if "table" in frame.attrs else (path,)))

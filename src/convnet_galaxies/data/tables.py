@@ -73,7 +73,7 @@ _FAULTS = (
 def read_table(
     path: StrPath, *, text_columns: Sequence[str] = TEXT_COLUMNS, wanted: Sequence[Sequence[str]] = ()
 ) -> pd.DataFrame:
-    """The table in a text, Parquet, FITS or VOTable file, or in the one table of a zip.
+    """Read the table in a text, Parquet, FITS or VOTable file, or in the one table of a zip.
 
     text_columns: names, in lower case, of columns that stay text in a CSV ("007" does not become 7).
     wanted: groups of lower-case names, of each of which one column is looked for; of several tables in a file that
@@ -145,18 +145,19 @@ def write_table(path: StrPath, frame: pd.DataFrame, *, force: bool = False) -> N
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name is that of a table (a FITS file may be an image as well)."""
+    """Return whether the name is that of a table (a FITS file may be an image as well)."""
     return find_ending(path.name, READ_FORMATS) is not None
 
 
 def pick_tables(names: Iterable[str]) -> list[str]:
-    """The names that are tables; endings that notes may have as well, such as .txt, count where there is no other."""
+    """Return the names that are tables; endings that notes may have as well, such as .txt, count where there is no
+    other."""
     tables = [name for name in names if is_table(Path(name))]
     return [name for name in tables if not name.lower().endswith(_LOOSE)] or tables
 
 
 def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
-    """Name, number of rows and number of columns of each table in the bytes of a FITS file, compressed or not.
+    """List name, number of rows and number of columns of each table in the bytes of a FITS file, compressed or not.
 
     Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
     """
@@ -175,7 +176,7 @@ def numbers(
     high: float = np.inf,
     row_name: str | None = None,
 ) -> np.ndarray:
-    """One column as float64 [n].
+    """Return one column as float64 [n].
 
     where: the source, for error messages; row_name: the column that names a row in them.
     missing: whether NaN, empty values and the words for them may stand there.
@@ -198,7 +199,7 @@ def numbers(
 
 
 def name_row(frame: pd.DataFrame, row: int, column: str | None = None) -> str:
-    """``row 3 (GalaxyID 100008)``: rows count from 1 below the header."""
+    """Return ``row 3 (GalaxyID 100008)``: rows count from 1 below the header."""
     return f"row {row + 1}" + (f" ({column} {frame[column].iloc[row]})" if column else "")
 
 
@@ -223,7 +224,7 @@ def _unpack(data: bytes) -> bytes:
 
 
 def _blank_words(frame: pd.DataFrame) -> pd.DataFrame:
-    """The tidy table without the words of missing values, which are counted; names of images keep theirs."""
+    """Return the tidy table without the words of missing values, which are counted; names of images keep theirs."""
     out, counts = tidy(frame), {}
     for column in out:
         values = out[column]

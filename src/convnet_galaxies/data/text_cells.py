@@ -136,7 +136,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _choose_separator(lines: list[str]) -> str:
-    """The separator that the first line has, and by which most lines have as many cells as it."""
+    """Return the separator that the first line has, and by which most lines have as many cells as it."""
     best, best_rank = None, (0.0, 0)
     for separator in SEPARATORS:
         rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=separator != "\t") if row]
@@ -152,17 +152,17 @@ def _choose_separator(lines: list[str]) -> str:
 
 
 def _squeeze(line: str) -> str:
-    """The line for cells between spaces."""
+    """Return the line for cells between spaces."""
     return line.replace("\t", " ").strip()
 
 
 def _share_of_width(rows: list[list[str]]) -> float:
-    """Which share of the rows is as wide as the first."""
+    """Return the fraction of rows as wide as the first."""
     return sum(len(row) == len(rows[0]) for row in rows[1:]) / (len(rows) - 1) if len(rows) > 1 else 1.0
 
 
 def _find_header(comments: list[str], rows: list[list[str]], separator: str) -> list[str] | None:
-    """The names of the columns where a comment holds them (``#id,is_lens``), else None."""
+    """Return the names of the columns where a comment holds them (``#id,is_lens``), else None."""
     for comment in reversed(comments):
         for mark in dict.fromkeys((separator, ",", "\t", " ")):
             cells = next(
@@ -180,7 +180,7 @@ def _find_header(comments: list[str], rows: list[list[str]], separator: str) -> 
 
 
 def _names_columns(cells: list[str], rows: list[list[str]]) -> bool:
-    """Whether a comment of as many cells as the first row is the header, and the first row is not."""
+    """Return whether a comment of as many cells as the first row is the header, and the first row is not."""
     if not all(cells) or len(set(cells)) < len(cells) or any(map(_is_value, cells)):
         return False
     if any(map(_is_value, rows[0])):
@@ -192,7 +192,7 @@ def _names_columns(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    """Whether a cell is a number or missing, as no name of a column is."""
+    """Return whether a cell is a number or missing, as no name of a column is."""
     try:
         float(cell)
     except ValueError:
@@ -201,7 +201,8 @@ def _is_value(cell: str) -> bool:
 
 
 def _fit_rows(header: list[str], rows: list[tuple[int, list[str]]], separator: str, name: str) -> list[list[str]]:
-    """The cells of the rows, each as many as the header's; surplus empty cells at the end of a line are no cells."""
+    """Return the cells of the rows, each as many as the header's; surplus empty cells at the end of a line are no
+    cells."""
     width = len(header)
     fitted = [row if len(row) <= width or any(row[width:]) else row[:width] for _, row in rows]
     wrong = [place for place, row in enumerate(fitted) if len(row) != width]

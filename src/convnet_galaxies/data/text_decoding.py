@@ -25,7 +25,7 @@ _KINDS = (
 
 
 def decode_text(data: bytes) -> tuple[str, str | None]:
-    """The text, and a remark where the encoding had to be guessed.
+    """Return the text, and a remark if the encoding had to be guessed.
 
     UTF-8, UTF-16 and UTF-32 are told by their byte order marks or zeros; what is no UTF-8 is read as Latin-1 (in the
     variant of Windows). Raises ValueError for binary data.
@@ -47,7 +47,7 @@ def decode_text(data: bytes) -> tuple[str, str | None]:
 
 
 def name_content(data: bytes) -> str | None:
-    """What the bytes of a file are when it is plain to see, e.g. ``a web page``; None when it is not."""
+    """Name the content of a file if its bytes show it, e.g. ``a web page``; else return None."""
     if not data.strip():
         return "an empty file"
     start = data[:2048].lstrip(codecs.BOM_UTF8).lstrip()
@@ -60,7 +60,7 @@ def name_content(data: bytes) -> str | None:
 
 
 def advise_on_content(content: str | None, form: str) -> str:
-    """What to do with a file whose content (see name_content) is not of the form that its ending promises."""
+    """Return a fix for a file whose content (see name_content) does not match its ending."""
     ending = {"a FITS file": ".fits", "a Parquet file": ".parquet", "a VOTable": ".vot"}.get(content or "")
     if ending is not None and form.lower() not in (content or "").lower():
         return f"rename it so that it ends in {ending}"

@@ -24,7 +24,7 @@ _COMMA_NUMBER = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def parse_text(data: bytes, text_columns: Sequence[str], name: str) -> pd.DataFrame:
-    """The table in the bytes of a text file. text_columns: lower-case names of columns that stay text.
+    """Return the table in the bytes of a text file. text_columns: lower-case names of columns that stay text.
 
     Raises InputError naming the row for cells too many or too few, and for a name that stands twice in the header;
     ValueError for what is no text or no table.
@@ -58,7 +58,7 @@ def parse_text(data: bytes, text_columns: Sequence[str], name: str) -> pd.DataFr
 
 
 def _find_form(text: str) -> str | None:
-    """The format of astropy that reads this text, where its header is more than a line of names."""
+    """Return the format of astropy that reads this text, where its header is more than a line of names."""
     head = text[:100_000].splitlines()[:400]
     if head and re.match(r"#\s*%ECSV\s", head[0]):
         return "ascii.ecsv"

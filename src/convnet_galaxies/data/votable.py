@@ -35,7 +35,7 @@ class _Stream:
 
 @dataclass
 class _Scan:
-    """What an XML file declares, found without opening anything else."""
+    """Declarations of an XML file, read without opening any other file."""
 
     streams: list[_Stream] = field(default_factory=list)
     tables: int = 0
@@ -49,7 +49,7 @@ class _Scan:
 def parse_votable(
     data: bytes, wanted: Sequence[Sequence[str]], name: str, read_beside: Callable[[str], bytes | None]
 ) -> pd.DataFrame:
-    """The table of a VOTable with the wanted columns (see choose_table), in any serialisation.
+    """Return the table of a VOTable with the wanted columns (see choose_table), in any serialisation.
 
     read_beside: gives the bytes of a file in the VOTable's own folder, by its plain name, or None where there is none.
     Raises InputError for rows that stand anywhere else and for a file without rows; ValueError for what is no VOTable.
@@ -125,7 +125,7 @@ def _read_stream(scan: _Scan, name: str, read_beside: Callable[[str], bytes | No
 
 
 def _is_plain_name(name: str) -> bool:
-    """Whether a link is the name of a file of the same folder, on any system."""
+    """Return whether a link is the name of a file of the same folder, on any system."""
     return bool(name) and name not in (".", "..") and not any(sign in name for sign in "/\\:?#\0")
 
 

@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class TreeCheck:
-    """How well vote fractions keep the 11 sums of the tree.
+    """Deviations of vote fractions from the 11 sums of the tree.
 
     rows: number of rows checked.
     broken_rows: for each question, in how many rows its answers miss their sum by more than the tolerance.
@@ -41,7 +41,7 @@ class TreeCheck:
 
     @property
     def is_sound(self) -> bool:
-        """Whether no row breaks a sum."""
+        """Return whether no row breaks a sum."""
         return not self.broken_anywhere
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ def check_tree(votes: np.ndarray, tolerance: float = TOLERANCE) -> TreeCheck:
 
 
 def read_votes(path: Path) -> pd.DataFrame:
-    """Solutions or a submission as a table: GalaxyID (int64), then the 37 columns (float64) in the tree's order.
+    """Read solutions or a submission as a table: GalaxyID (int64), then the 37 columns (float64) in the tree's order.
 
     Raises InputError for a wrong header, a GalaxyID that is no whole number or stands twice, a vote that is no
     finite number or outside [0, 1]. The sums of the tree are not judged here: see check_tree.
@@ -108,7 +108,7 @@ def read_votes(path: Path) -> pd.DataFrame:
 
 
 def whole_numbers(frame: pd.DataFrame, column: str, where: object) -> np.ndarray:
-    """A column of unique ids as int64 [n], or uint64 where they lie above its range, exact to the last digit.
+    """Return a column of unique ids as int64 [n], or uint64 where they lie above its range, exact to the last digit.
 
     Raises InputError naming the row where one is no whole number of 64 bits, or a double.
     """

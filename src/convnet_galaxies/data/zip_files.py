@@ -15,7 +15,7 @@ from convnet_galaxies.errors import InputError
 OPEN_ARCHIVES = 8
 
 MEMBER_FAULTS = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile raises for a broken, missing, encrypted or strangely compressed member."""
+"""Exceptions of zipfile for a broken, missing, encrypted or strangely compressed member."""
 
 _Key = tuple[int, str, int, int]
 _archives: OrderedDict[_Key, zipfile.ZipFile] = OrderedDict()
@@ -23,7 +23,7 @@ _lock = threading.Lock()
 
 
 def read_member(path: Path, member: str) -> bytes:
-    """The bytes of one member, checked against its checksum. Raises any of MEMBER_FAULTS; safe in threads."""
+    """Read the bytes of one member, checked against its checksum. Raises any of MEMBER_FAULTS; safe in threads."""
     with _lock:  # a member that is open keeps its archive readable, even when another thread evicts it
         stream = _archive(path).open(member)
     with stream:
@@ -31,7 +31,7 @@ def read_member(path: Path, member: str) -> bytes:
 
 
 def list_members(path: Path) -> list[zipfile.ZipInfo]:
-    """All members that are files, in the archive's order. Raises InputError when path is no sound zip."""
+    """List all members that are files, in the archive's order. Raises InputError when path is no sound zip."""
     try:
         with _lock:
             return [info for info in _archive(path).infolist() if not info.is_dir()]
@@ -53,7 +53,7 @@ atexit.register(close_archives)
 
 
 def describe_bytes(path: Path) -> str:
-    """What a file that is not what its name says looks like, for error messages."""
+    """Describe the content of a file that does not match its name, for error messages."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

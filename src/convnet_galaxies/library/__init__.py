@@ -1,1 +1,1 @@
-"""What a notebook works with; ``import convnet_galaxies as cg`` offers every name of it."""
+"""Functions and classes for notebooks; ``import convnet_galaxies as cg`` offers every name."""

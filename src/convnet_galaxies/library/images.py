@@ -38,11 +38,11 @@ def pack(
 ) -> ImageSet:
     """Decode the images of records once into the folder output, and return them as an image set.
 
-    like: run, or ``builtin:NAME``, whose images these are made like; preprocess: other crop and size than those of the
+    like: run, or ``builtin:NAME``, whose preprocessing to use; preprocess: another crop and size than those of the
         kind of records (see default_preprocess).
-    skip_bad: leave out images that cannot be decoded. force: replace a pack that was made of something else.
+    skip_bad: leave out images that cannot be decoded. force: replace an existing pack of other records.
     workers: threads; None takes one per processor. reading: fields of ReadOptions, such as pixel_scale_arcsec.
-    What the reader noticed and what was left out become an InputWarning each.
+    Each remark of the reader and each image left out becomes an InputWarning.
     Raises OutputExistsError, InputError, and BadImageError for the first image that cannot be decoded.
     """
     options = ReadOptions(**reading)

@@ -1,4 +1,4 @@
-"""docs/api.md, made from the docstrings of what ``import convnet_galaxies`` offers; a check fails when it is stale.
+"""Generate docs/api.md from the docstrings of ``convnet_galaxies``; a check fails if it is out of date.
 
 ``python -m convnet_galaxies.library.reference docs/api.md`` writes it, ``--check`` compares it.
 """

@@ -68,12 +68,12 @@ class Run:
 
     @property
     def card(self) -> ModelCard:
-        """What the network needs besides its weights: input, tasks, calibration and ancestry."""
+        """Model card of the network: input, tasks, calibration and ancestry."""
         return read_card(self.name)
 
     @property
     def settings(self) -> Settings:
-        """The settings that the run was trained with. Raises InputError where they were not kept."""
+        """Training settings of the run. Raises InputError if they were not kept."""
         return load_settings(RunFolder(self.path).settings)
 
     @property
@@ -95,7 +95,7 @@ class Run:
         views: 1, 8 or 16 views of each image that are averaged (test-time augmentation); None takes the run's own.
         skip_bad: leave out images that cannot be used. reading: fields of ReadOptions, such as pixel_scale_arcsec.
         The columns are id, those of the tasks (the vote fractions, lens_probability, flavor_NAME), familiarity where
-        the run has it, and masked_fraction for linear images. What is amiss becomes an InputWarning each.
+        the run has it, and masked_fraction for linear images. Each problem becomes an InputWarning.
         Raises InputError for images that do not fit the run, BadImageError for one that cannot be used.
         """
         notes, skipped = InputNotes(), list[str]()
@@ -113,9 +113,9 @@ class Run:
         return table
 
     def embed(self, images: ImageSet, *, views: Views = 1) -> pd.DataFrame:
-        """Return what the network's heads work on, one row per image: float32 [n, features], indexed by id.
+        """Return the features (embeddings, input of the heads) by id, one row per image: float32 [n, features].
 
-        Raises InputError when the image set was not made as the run's images were.
+        Raises InputError if the image set was not preprocessed as the images of the run were.
         """
         found = self.predictor(views).predict_set(images)
         return pd.DataFrame(found.features, index=pd.Index(images.table["id"].astype(str), name="id"))
@@ -144,7 +144,7 @@ class Run:
     ) -> Run:
         """Write a copy of the run whose lens probabilities are calibrated on held-out images, and return it.
 
-        method: ``logistic`` or ``isotonic``. prevalence: fraction of lenses that the probabilities hold for; None takes
+        method: ``logistic`` or ``isotonic``. prevalence: fraction of lenses for which to calibrate; None takes
             that of the images. part: see `evaluate`.
         Raises InputError for too few held-out lenses or others.
         """
@@ -153,9 +153,9 @@ class Run:
         return load(output, device=self.device)
 
     def learn_familiarity(self, images: ImageSet, *, seed: int = 0, force: bool = False) -> Run:
-        """Fit how familiar images are to the run (an out-of-distribution score), write it into its folder.
+        """Fit the familiarity of images to the run (an out-of-distribution score), and write it into its folder.
 
-        images: all kinds that the run was trained on. Predictions then have the column familiarity.
+        images: all images on which the run was trained. Predictions then have the column familiarity.
         Raises InputError for too few images, or weights that ship with the package.
         """
         fit_familiarity(self.name, images, device=self.device, seed=seed, force=force)
@@ -191,7 +191,7 @@ class NotebookEvaluation(Evaluation):
 
 
 def report(source: StrPath, output: StrPath, **options: Any) -> ReportSummary:
-    """Write the HTML report of a run, a study, a demo, or what `estimate_lenses` wrote.
+    """Write the HTML report of a run, a study, a demo, or a result of `estimate_lenses`.
 
     source: a run, its folder, ``builtin:NAME``, or the folder of the others. output: the page.
     options: those of show.report.write_report; ``pack`` gives the scores and galleries of a run.

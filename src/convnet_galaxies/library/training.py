@@ -37,12 +37,12 @@ def train(
     """Train a network and return its run.
 
     images: an image set with labels, or several, which are joined. output: the folder of the run.
-    tasks: of ``votes``, ``lens``, ``flavor`` and ``types``, a head each; None takes the first that has labels.
-    start_from: run, its folder, or ``builtin:NAME``, whose weights are the start (fine-tuning, transfer learning).
+    tasks: of ``votes``, ``lens``, ``flavor`` and ``types``, one head each; None takes the first with labels.
+    start_from: run, its folder, or ``builtin:NAME``, from whose weights to start (fine-tuning, transfer learning).
     stage: train on images of this Space Warps stage alone.
     settings: all settings, or a TOML file of some; changes: on top of them, such as ``{"train.epochs": 12}``.
-    seed: overrides that of the settings. resume: go on with an unfinished run of the same settings.
-    force: replace a run that is there. quiet: show no progress bar.
+    seed: overrides that of the settings. resume: continue an unfinished run of the same settings.
+    force: replace an existing run. quiet: show no progress bar.
     Raises InputError and UsageError before anything is written. An interrupt leaves a run that resume continues.
     """
     base = settings if isinstance(settings, Settings) else None

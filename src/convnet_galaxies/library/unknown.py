@@ -1,4 +1,4 @@
-"""Estimate how many lenses an unlabelled sample holds, in a notebook."""
+"""Estimate the number of lenses in an unlabelled sample, in a notebook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convnet_galaxies.study.unknown_run import study_unknown
 
 @dataclass(frozen=True)
 class LensEstimate(UnknownResult):
-    """How many lenses an unlabelled sample holds; a notebook shows it as a page of tables."""
+    """Number of lenses in an unlabelled sample; a notebook shows it as a page of tables."""
 
     def page(self) -> Page:
         """Return the result in words and tables."""

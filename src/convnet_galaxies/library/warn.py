@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class InputWarning(UserWarning):
-    """Something about the images that the user should know, although they can be used."""
+    """Warning about images that can be used, but with care."""
 
 
 def warn_of(texts: Iterable[str]) -> None:

@@ -1,1 +1,1 @@
-"""Arrays to numbers: scores, intervals and the statistics of unknown truth. No torch, no files."""
+"""Arrays to numbers: scores, intervals and the statistics of unlabelled samples. No torch, no files."""

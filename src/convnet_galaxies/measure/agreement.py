@@ -72,7 +72,7 @@ def gather_subjects(
     crowd: np.ndarray | None = None,
     groups: np.ndarray | None = None,
 ) -> Subjects:
-    """Subjects that have both a cutout and a grade, each once.
+    """Return subjects that have both a cutout and a grade, each once.
 
     cutout_subjects: str [n], probability: float [n], one a cutout; the best counts. graded_subjects: str [g],
     grade: float [g], crowd: float [g], groups: [g] (the subject itself by default); a subject that was graded twice
@@ -119,7 +119,8 @@ def gather_subjects(
 def compare_eyes(
     subjects: Subjects, *, top: tuple[int, ...] = (10, 20, 50), seed: int, level: float = 0.95, n_resamples: int = 1000
 ) -> Agreement:
-    """Net, crowd and both against the experts, with paired differences. The crowd's part needs its probabilities.
+    """Return net, crowd and both against the experts, with paired differences. The crowd's part needs its
+    probabilities.
 
     Raises InputError unless there are subjects of grade >= 2 and of grade < 1.
     """
@@ -171,7 +172,8 @@ def compare_eyes(
 
 
 def combine_held_out(subjects: Subjects, *, seed: int) -> np.ndarray:
-    """Net and crowd as one score in 0..1, float [s]: logistic regression on their normal scores, each subject held out.
+    """Return the net and crowd as one score in 0..1, float [s]: logistic regression on their normal scores, each
+    subject held out.
 
     A normal score is the normal quantile of the rank among all subjects (van der Waerden 1952), for which no grade is
     needed. The crowd's probabilities saturate near 0 and 1, where their logits say more of rounding than of lenses.
@@ -200,7 +202,7 @@ def combine_held_out(subjects: Subjects, *, seed: int) -> np.ndarray:
 
 
 def list_missed(subjects: Subjects, *, number: int = 20) -> Missed:
-    """The best-graded subjects that rank lowest, the worst-graded that rank highest, by the net's score."""
+    """List the best-graded subjects that rank lowest, the worst-graded that rank highest, by the net's score."""
     rank = rankdata(-subjects.net) / len(subjects.net)
     grade_rank = rankdata(-subjects.grade) / len(subjects.net)
     lens, other = (np.flatnonzero(side) for side in (subjects.grade >= LENS_GRADE, subjects.grade < OTHER_GRADE))

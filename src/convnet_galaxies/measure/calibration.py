@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: temperature and isotonic scaling, reliability.
+"""Calibration of probabilities: temperature scaling, isotonic regression, reliability.
 
 All maps are fitted on images that the net was not trained on. Probabilities are [n, k], one column a class, each
 row adding to 1; a lens finder has k = 2, columns non-lens and lens (see stack_binary).
@@ -36,7 +36,7 @@ class TemperatureScaling:
     bias: tuple[float, ...]
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Float [n, k] to calibrated float64 [n, k]."""
+        """Convert float [n, k] to calibrated float64 [n, k]."""
         return softmax(_take_log(probability) / self.temperature + np.asarray(self.bias), axis=1)
 
 
@@ -52,7 +52,7 @@ class IsotonicScaling:
     calibrated: tuple[float, ...]
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Float [n, 2] to calibrated float64 [n, 2]."""
+        """Convert float [n, 2] to calibrated float64 [n, 2]."""
         return stack_binary(np.interp(probability[:, 1], self.probability, self.calibrated))
 
 
@@ -74,7 +74,7 @@ class Reliability:
 
 
 def stack_binary(lens_probability: np.ndarray) -> np.ndarray:
-    """Lens probability [n] to [n, 2], columns non-lens and lens."""
+    """Convert lens probability [n] to [n, 2], columns non-lens and lens."""
     lens_probability = np.asarray(lens_probability, float)
     return np.stack([1 - lens_probability, lens_probability], axis=1)
 
@@ -82,7 +82,7 @@ def stack_binary(lens_probability: np.ndarray) -> np.ndarray:
 def fit_temperature(
     probability: np.ndarray, truth: np.ndarray, *, bias: bool = False, weights: np.ndarray | None = None
 ) -> TemperatureScaling:
-    """The temperature (and bias by class) of least log loss; truth: int [n] in 0..k-1; weights: float [n].
+    """Fit the temperature (and bias by class) of least log loss; truth: int [n] in 0..k-1; weights: float [n].
 
     Raises InputError when a class is missing.
     """
@@ -111,7 +111,7 @@ def fit_temperature(
 
 
 def fit_isotonic(lens_probability: np.ndarray, truth: np.ndarray) -> IsotonicScaling:
-    """The rising function of least squared error, through scikit-learn; truth: bool [n]."""
+    """Fit the rising function of least squared error, through scikit-learn; truth: bool [n]."""
     truth = np.asarray(truth, int)
     _require_classes(truth, 2)
     model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(lens_probability, truth)
@@ -121,7 +121,7 @@ def fit_isotonic(lens_probability: np.ndarray, truth: np.ndarray) -> IsotonicSca
 def calibrate_held_out(
     probability: np.ndarray, truth: np.ndarray, groups: np.ndarray, *, seed: int
 ) -> np.ndarray | None:
-    """Probabilities [n, k] calibrated by temperature and bias, each fitted on the other groups only.
+    """Return probabilities [n, k] calibrated by temperature and bias, each fitted on the other groups only.
 
     None when some fold leaves a class without images to fit on.
     """
@@ -146,7 +146,7 @@ def measure_reliability(
     bins: int = 10,
     level: float = 0.95,
 ) -> Reliability:
-    """Reliability in bins of equal counts (fewer when probabilities tie), intervals over groups.
+    """Measure reliability in bins of equal counts (fewer when probabilities tie), intervals over groups.
 
     truth: bool [n]; lens_probability: float [n]; groups: [n].
     """

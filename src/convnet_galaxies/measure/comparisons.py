@@ -1,4 +1,4 @@
-"""Which of two nets is better on the same images, and how surely: paired by image, by resample and by training seed."""
+"""Compare two networks on the same images, paired by image, resample and training seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compare_lenses(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """Each lens score (but the baselines) of a minus that of b.
+    """Return each lens score (but the baselines) of a minus that of b.
 
     probabilities: float [n], or one row a training seed, [seeds, n], the same seeds in both.
     """

@@ -19,7 +19,7 @@ ROUNDING = 1e-8
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Which classes cannot be ruled out.
+    """Sets of classes that cannot be ruled out (conformal prediction).
 
     members: bool [n, k]; coverage: the promise; by_class: whether it holds within each class or only on average.
     """
@@ -37,7 +37,7 @@ def predict_sets(
     coverage: float = 0.9,
     by_class: bool = True,
 ) -> ConformalSets:
-    """Conformal sets for new images from known ones that the net was not trained on.
+    """Return conformal sets for new images from known ones that the net was not trained on.
 
     probabilities: [n, k] and [m, k]; truth_known: int [n] in 0..k-1. by_class calibrates each class on its own images:
     otherwise, among 2 % lenses, sets that miss every lens would keep a promise of 90 %. Images of one field are not

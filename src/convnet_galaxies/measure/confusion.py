@@ -1,4 +1,4 @@
-"""Which flavor of lens is taken for which."""
+"""Confusion matrix of lens flavors, with completeness and purity."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ def confuse_flavors(
     seed: int,
     level: float = 0.95,
 ) -> FlavorScores:
-    """Confusion matrix of flavors, both int [n], indices into names; a flavor without images has no completeness."""
+    """Return the confusion matrix of flavors, both int [n], indices into names; a flavor without images has no
+    completeness."""
     truth, predicted = np.asarray(truth, int), np.asarray(predicted, int)
     if not len(truth) == len(predicted) == len(groups):
         raise InputError(
             f"flavors: found {len(truth)} true flavors, {len(predicted)} predicted ones and {len(groups)} groups, "
-            "expected one of each an image",
+            "expected one of each per image",
             "predict the same images that the truth is given for",
         )
     counts = confusion_matrix(truth, predicted, labels=np.arange(len(names)))
@@ -92,7 +93,7 @@ def confuse_flavors(
 def expect_flavors(
     scores: FlavorScores, *, n_lenses: float, n_images: float, level: float = 0.95
 ) -> dict[str, tuple[Estimate, Estimate]]:
-    """By flavor of lens, false positives and purity in a survey of n_images with n_lenses lenses.
+    """Return false positives and purity by flavor of lens, in a survey of n_images with n_lenses lenses.
 
     ``false positives of f = sum over t other than f of N_t R_tf`` and ``purity = N_f R_ff / (N_f R_ff + these)``, with
     R_tf the part of the images of flavor t that are predicted as f, N of NO_LENS the images without a lens, and the

@@ -1,4 +1,4 @@
-"""What a cutout looks like in a few numbers: the galaxy in its middle, and the brightest thing beside it.
+"""Measure the morphology of a cutout: the central galaxy, and the brightest feature beside it.
 
 They explain what a net, a crowd or an expert sees or overlooks; none of them decides whether there is a lens.
 """
@@ -61,7 +61,7 @@ class Morphology:
 
 
 def measure_morphology(pixels: np.ndarray, pixel_scale_arcsec: float) -> Morphology:
-    """Numbers of a composite, uint8 [h, w, bands], bands from red to blue, its object in the middle.
+    """Measure the morphology of a composite, uint8 [h, w, bands], bands from red to blue, its object in the middle.
 
     The median of each ring round the centre is taken off, band by band, which leaves what is not round; the feature is
     the highest peak of what is left, added over the bands.

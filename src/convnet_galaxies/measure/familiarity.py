@@ -1,4 +1,4 @@
-"""How usual an image is among those that a net knows, from the features that the net makes of it.
+"""Familiarity of images: an out-of-distribution score from the features of a network.
 
 A net answers for any image, noise and photographs as well. The features of known images are described by a Gaussian of
 few directions and equal scatter in all others (probabilistic principal components: Tipping & Bishop 1999, Journal of
@@ -18,7 +18,7 @@ from convnet_galaxies.errors import InputError
 
 LARGEST_RANK = 64
 LEAST_VARIANCE = 1e-3
-"""Of a standardised feature: smaller ones would make any rounding look strange."""
+"""Smallest scale of a standardised feature; smaller ones would make any rounding look unfamiliar."""
 FEWEST_IMAGES = 50
 TAIL = 0.1
 """Share of the known images by which the power law is fitted."""
@@ -42,7 +42,7 @@ class FeatureDistribution:
     residual_variance: float
 
     def distance(self, features: np.ndarray) -> np.ndarray:
-        """Features float [n, f] to Mahalanobis distances, float64 [n]."""
+        """Convert features float [n, f] to Mahalanobis distances, float64 [n]."""
         z = (take_root(features) - self.mean) / self.scale
         along = z @ self.axes.astype(float)
         beside = np.maximum((z**2).sum(axis=1) - (along**2).sum(axis=1), 0)
@@ -60,7 +60,7 @@ class DistanceQuantiles:
     exponent: float
 
     def familiarity(self, distance: np.ndarray) -> np.ndarray:
-        """Share (0 to 1) of known images that lie at least as far out, float64 [n]."""
+        """Return the share (0 to 1) of known images that lie at least as far out, float64 [n]."""
         edge = float(self.quantiles[-1])
         inside = 1 - np.interp(distance, self.quantiles, LEVELS)
         beyond = TAIL * (np.maximum(distance, edge) / edge) ** -self.exponent
@@ -105,6 +105,6 @@ def fit_distances(distance: np.ndarray) -> DistanceQuantiles:
 
 
 def take_root(features: np.ndarray) -> np.ndarray:
-    """Signed square roots, float64."""
+    """Return signed square roots, float64."""
     features = np.asarray(features, float)
     return np.sign(features) * np.sqrt(np.abs(features))

@@ -1,4 +1,4 @@
-"""How many lenses there are, from grades of a random sample drawn by a plan (design-based inference).
+"""Estimate the number of lenses from grades of a random sample drawn by a plan (design-based inference).
 
 The images are cut by rank into strata, and of each stratum a number of images is drawn at random and graded. What is
 found in a stratum, multiplied by its size over the number of graded images, is unbiased whatever the network did
@@ -34,7 +34,7 @@ about the best-ranked images."""
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """Which of m images to grade.
+    """Sample of m images to be graded.
 
     stratum: int [m], 0 for the best-ranked; chosen: int [n], the images to grade, best first;
     inclusion: float [m], the probability with which each image was drawn.

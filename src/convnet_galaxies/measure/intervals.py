@@ -88,7 +88,7 @@ def star_notes(estimates: Iterable[Estimate]) -> tuple[str, ...]:
 
 
 def check_level(level: float) -> None:
-    """Raises UsageError unless 0 < level < 1."""
+    """Raise UsageError unless 0 < level < 1."""
     if not 0 < level < 1:
         raise UsageError(f"interval: found level {level}, expected a number between 0 and 1", "use e.g. 0.95")
 
@@ -100,7 +100,7 @@ def encode_groups(groups: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def draw_groups(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each group stands in each resample: float64 [n_resamples, n_groups]; each row adds to n_groups."""
+    """Count each group in each resample: float64 [n_resamples, n_groups]; each row adds to n_groups."""
     drawn = rng.integers(n_groups, size=(n_resamples, n_groups)) + np.arange(n_resamples)[:, None] * n_groups
     return np.bincount(drawn.ravel(), minlength=n_resamples * n_groups).reshape(n_resamples, n_groups).astype(float)
 
@@ -108,7 +108,7 @@ def draw_groups(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np
 def resample_statistic(
     statistic: Statistic, groups: np.ndarray, *, n_resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The statistic on the data as they are, [k], and on each resample, [n_resamples, k].
+    """Return the statistic on the data as they are, [k], and on each resample, [n_resamples, k].
 
     groups: str or int [n]. Equal seeds and equal groups give equal draws, so that two calls are paired.
     Raises InputError for fewer than two groups, from which no spread can be learned.
@@ -138,7 +138,7 @@ def bootstrap_groups(
     n_effective: int | Sequence[int] | None = None,
     proportion: bool | Sequence[bool] = False,
 ) -> dict[str, Estimate]:
-    """An Estimate for each of the k values of the statistic.
+    """Return an Estimate for each of the k values of the statistic.
 
     n_effective: number of groups that carry each value (for a rank statistic the groups of the rarer class);
         all groups by default. Below FEW_GROUPS the figure carries a warning.
@@ -170,7 +170,7 @@ def summarize(
     extra_error: float = 0.0,
     level: float = 0.95,
 ) -> Estimate:
-    """The Estimate of a value and its resampled values, float [n_resamples] (NaN where undefined).
+    """Return the Estimate of a value and its resampled values, float [n_resamples] (NaN where undefined).
 
     extra_error: standard error of a proportion that the resamples cannot show, added in quadrature.
     """
@@ -207,14 +207,14 @@ def compare_seeds(
     n_effective: int | None = None,
     most: float | Sequence[float] = np.inf,
 ) -> dict[str, Estimate]:
-    """Mean over seeds of statistic a minus statistic b (each [resamples, k], k names) on the same images.
+    """Return the mean over seeds of statistic a minus statistic b (each [resamples, k], k names) on the same images.
 
     statistics_a[s] and statistics_b[s] belong to the same training seed, so that they are paired by seed and by
     resample. Two intervals are joined, that over groups (bootstrap of the mean difference) and that over seeds
     (Student's t of the differences): ``low = value - sqrt((value - low_groups)^2 + (value - low_seeds)^2)``, the
     same for high (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). Resampling three to five seeds
     would make their part too narrow, since a bootstrap of S values knows only (S - 1) / S of their variance.
-    With one seed the interval says nothing about other seeds, and a warning says so.
+    With one seed the interval excludes the scatter of other seeds, and a warning is given.
 
     most: the largest difference there can be, 1 for proportions; Student's t of few seeds may reach beyond, and is cut.
     """
@@ -250,12 +250,13 @@ def compare_seeds(
 
 
 def cut_figure(figure: Estimate, least: float, most: float) -> Estimate:
-    """The figure with its interval cut to what is possible."""
+    """Return the figure with its interval cut to what is possible."""
     return replace(figure, low=max(least, figure.low), high=min(most, figure.high))
 
 
 def bound_proportion(successes: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a proportion (Clopper & Pearson 1934, Biometrika 26, 404): at least the coverage stated.
+    """Return the exact interval of a proportion (Clopper & Pearson 1934, Biometrika 26, 404): at least the coverage
+    stated.
 
     successes may be fractional (effective counts); no trial gives (0, 1).
     """

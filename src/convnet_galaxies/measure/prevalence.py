@@ -1,4 +1,4 @@
-"""How many lenses are among images of unknown truth: estimates under prior shift, with intervals.
+"""Estimate the number of lenses among unlabelled images under prior shift, with intervals (quantification).
 
 Assumed throughout: the images of each class look alike on both sides, only the mix differs (prior shift); the
 posteriors come from a net that was not trained on the labelled images given here. Whether to believe it is asked
@@ -44,7 +44,7 @@ EMQ_STEPS, EMQ_LEAST_STEPS = 1000, 10
 
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
-    """What the estimates are made of; equal only to itself.
+    """Input of the estimates; equal only to itself.
 
     posteriors: float [n, k], rows adding to 1, class 0 the non-lenses; truth: int [n] in 0..k-1; groups: [n].
     unknown_posteriors: float [m, k]; unknown_groups: [m].
@@ -59,7 +59,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class Prevalence:
-    """Fractions and numbers of each class among n_unknown images of unknown truth.
+    """Fractions and numbers of each class among n_unknown unlabelled images.
 
     method: that of the figures below; fraction: by class, of the population that the images were drawn from;
     count: by class, among the very images. With more than two classes both also hold "any lens".
@@ -81,7 +81,7 @@ def join_scores(
     unknown_probability: np.ndarray,
     unknown_groups: np.ndarray,
 ) -> ScoredImages:
-    """ScoredImages from lens probabilities [n], [m] or class posteriors [n, k], [m, k]. Raises InputError."""
+    """Return ScoredImages from lens probabilities [n], [m] or class posteriors [n, k], [m, k]. Raises InputError."""
 
     def stack(values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, float)
@@ -127,7 +127,7 @@ def quantify(
     methods: Sequence[str] = METHODS,
     n_resamples: int = 200,
 ) -> Prevalence:
-    """The prevalence by each of the methods; the first is the one of the figures. See the module's docstring.
+    """Return the prevalence by each of the methods; the first is the one of the figures. See the module's docstring.
 
     n_resamples: of the bootstrap of emq and pacc.
     """

@@ -1,4 +1,4 @@
-"""What range of prevalences remains when real lenses are harder than the known ones, or the non-lenses harder.
+"""Range of prevalences if unknown lenses or non-lenses are harder to classify than the known ones.
 
 When the trust check of shift.py tells known from unknown images, no single estimate is honest: the answer is a range
 under stated assumptions.
@@ -55,7 +55,7 @@ def bound_prevalence(
     level: float = 0.9,
     n_resamples: int = 500,
 ) -> PrevalenceBounds:
-    """The prevalence of lenses if the net is better or worse on the unknown images by stated factors.
+    """Return the prevalence of lenses if the net is better or worse on the unknown images by stated factors.
 
     With q the flagged fraction of the unknown images, C the completeness and F the false positive rate on the known
     ones, rho and phi the ratios: ``pi = (q - phi F) / (rho C - phi F)``, cut to 0..1 (Rogan & Gladen 1978, Am. J.

@@ -28,7 +28,7 @@ class Ranking:
         self.weights = None if weights is None else np.asarray(weights, float)[order]
 
     def accumulate(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """True and false positives above each cut, float [resamples, cuts], highest cut first.
+        """Return true and false positives above each cut, float [resamples, cuts], highest cut first.
 
         counts: float [resamples, groups], how often each group was drawn.
         """
@@ -42,21 +42,23 @@ class Ranking:
 
 
 def measure_auroc(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve [resamples] by trapezoids; ties count one half (Fawcett 2006, PRL 27, 861)."""
+    """Measure the area under the ROC curve [resamples] by trapezoids; ties count one half (Fawcett 2006, PRL 27,
+    861)."""
     before = np.concatenate([np.zeros((len(tp), 1)), tp[:, :-1]], axis=1)
     steps = np.diff(fp, axis=1, prepend=0)
     return _divide(np.einsum("rk,rk->r", steps, (tp + before) / 2), tp[:, -1] * fp[:, -1])
 
 
 def measure_average_precision(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """Mean of the precision at each lens [resamples], without interpolation; images of equal score share theirs."""
+    """Measure the mean of the precision at each lens [resamples], without interpolation; images of equal score share
+    theirs."""
     precision = tp / np.maximum(tp + fp, 1e-300)
     value = _divide(np.einsum("rk,rk->r", np.diff(tp, axis=1, prepend=0), precision), tp[:, -1])
     return np.where(fp[:, -1] > 0, value, np.nan)
 
 
 def measure_tpr(tp: np.ndarray, fp: np.ndarray, false_positives: int) -> np.ndarray:
-    """Completeness [resamples] before the given number of false positives is reached (Metcalf et al. 2019).
+    """Measure completeness [resamples] before the given number of false positives is reached (Metcalf et al. 2019).
 
     A lens that ties with the false positive in question is not counted: the cut must stand above both.
     """

@@ -1,4 +1,4 @@
-"""Whether scores of unknown images are a mixture of those of known lenses and others, and which shift would be seen.
+"""Test whether scores of unknown images are a mixture of those of known lenses and others, and its sensitivity.
 
 The estimates of prevalence.py assume such a mixture. Its fit to the counts of images in cells of the score is tested
 by the likelihood ratio against free counts, whose distribution is drawn from the fitted mixture (parametric bootstrap;

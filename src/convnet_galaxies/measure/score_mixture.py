@@ -1,4 +1,4 @@
-"""The fractions of classes among images of unknown truth, as a Bayesian mixture of binned scores.
+"""Fractions of classes among unlabelled images, by a Bayesian mixture of binned scores.
 
 The model of Ziegler & Czyz 2023 (arXiv:2302.09159): scores fall into cells; the images of class c fall into cell j
 with probability theta[c, j], known from labelled images and, since nothing else is assumed to have changed, from the
@@ -52,11 +52,11 @@ class ScoreCells:
 
     @property
     def number(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         return (len(self.edges) + 1) * max(1, self.n_classes - 1)
 
     def assign(self, posteriors: np.ndarray) -> np.ndarray:
-        """Cell of each image, int [n]."""
+        """Return the cell of each image, int [n]."""
         bins = np.searchsorted(self.edges, _score(posteriors), side="left")
         if self.n_classes == 2:
             return bins
@@ -78,7 +78,7 @@ def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) ->
 
 
 def measure_design_effect(values: np.ndarray, groups: np.ndarray) -> float:
-    """By how much grouping multiplies the variance of the mean of values, float [n, k]; at least 1."""
+    """Return the factor by which grouping raises the variance of the mean of values, float [n, k]; at least 1."""
     codes, n_groups = encode_groups(groups)
     centred = values - values.mean(axis=0)
     alone = float((centred**2).sum())
@@ -97,7 +97,7 @@ def sample_mixture(
     n_chains: int = 32,
     most_steps: int = 6400,
 ) -> MixtureDraws:
-    """Gibbs draws from many chains that start at fractions drawn at random.
+    """Return Gibbs draws from many chains that start at fractions drawn at random.
 
     The second half of the steps is kept; the steps are doubled until the chains agree (R-hat below SETTLED), since
     they move slowly when many images of unclear class face few labelled ones.

@@ -1,4 +1,4 @@
-"""How good votes and lens probabilities are, each figure with an interval over groups.
+"""Score votes and lens probabilities, each figure with an interval over groups.
 
 AUROC, average precision, log loss and accuracy are those of scikit-learn (the tests compare every one); TPR0 and TPR10
 (completeness before the first and the tenth false positive) are those of the lens-finding challenge (Metcalf et al.
@@ -34,7 +34,7 @@ The logarithm of the false positive rate at the highest non-lens scatters by sqr
 of non-lenses to the next, but only by 0.62 among resamples of one sample, which cannot hold a non-lens above its
 highest: 1.12 is missing. From the first to the tenth non-lens that logarithm grows by digamma(10) - digamma(1) = 2.83,
 which gives the slope. With 150 lenses a 95 % interval of TPR0 held the truth in 79 % of 400 simulations
-without it, and in 96 % of 300 with it (these with one to three cutouts a field).
+without it, and in 96 % of 300 with it (these with one to three cutouts per field).
 """
 CEILING, CEILING_FALSE_POSITIVES = "ceiling of tpr0", 4
 """TPR0 expected of such sets is at most the completeness before the fourth false positive.
@@ -93,7 +93,7 @@ def evaluate_votes(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> VoteScores:
-    """RMSE of predicted votes, float [n, 37], against true ones, [n, 37]; groups: [n]."""
+    """Compute RMSE of predicted votes, float [n, 37], against true ones, [n, 37]; groups: [n]."""
     found: dict[str, dict[str, Estimate]] = {}
     for score in scores_of("votes").values():
         statistic = make_vote_statistic(truth, predicted, groups, score)
@@ -115,7 +115,7 @@ def evaluate_lenses(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> LensScores:
-    """All lens figures, overall, by flavor and by stage.
+    """Compute all lens figures, overall, by flavor and by stage.
 
     truth: bool [n]; probability: float [n] in [0, 1]; groups: [n]; flavor: str [n], read only where truth is
     true; stage: [n]. Raises InputError when a class is missing overall; a flavor or stage with a missing class is
@@ -164,7 +164,7 @@ def score_lenses(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """The scores of one set of images by name; arguments as in evaluate_lenses."""
+    """Compute the scores of one set of images by name; arguments as in evaluate_lenses."""
     truth, probability = check_scores(truth, probability, groups)
     rarer = count_rarer_groups(truth, groups)
     everywhere = encode_groups(groups)[1]
@@ -178,7 +178,8 @@ def score_lenses(
 def summarize_lenses(
     columns: Sequence[str], values: np.ndarray, draws: np.ndarray, *, rarer: int, everywhere: int, level: float
 ) -> dict[str, Estimate]:
-    """All lens scores from values [k] and resamples [n_resamples, k] of make_lens_statistic (or means of several).
+    """Return all lens scores from values [k] and resamples [n_resamples, k] of make_lens_statistic (or means of
+    several).
 
     columns: k names, the lens scores and CEILING. rarer: groups of the rarer class, which carry what depends on the
     ranking; everywhere: all groups.
@@ -205,12 +206,12 @@ def summarize_lenses(
 
 
 def check_scores(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The truth as bool [n] and the probability as float64 [n]; raises InputError when they cannot be scored."""
+    """Return the truth as bool [n] and the probability as float64 [n]; raises InputError when they cannot be scored."""
     truth, probability = np.asarray(truth).astype(bool), np.asarray(probability, float)
     if not truth.shape == probability.shape == np.shape(groups) or truth.ndim != 1:
         raise InputError(
             f"scores: found {truth.shape} truths, {probability.shape} probabilities and {np.shape(groups)} groups, "
-            "expected one of each an image",
+            "expected one of each per image",
             "predict the same images that the truth is given for",
         )
     outside = int((~((probability >= 0) & (probability <= 1))).sum())
@@ -228,7 +229,7 @@ def check_scores(truth: np.ndarray, probability: np.ndarray, groups: np.ndarray)
 
 
 def count_rarer_groups(truth: np.ndarray, groups: np.ndarray) -> int:
-    """Number of groups that hold an image of the rarer class (rarer by groups)."""
+    """Count the groups with an image of the rarer class (rarer by groups)."""
     groups = np.asarray(groups)
     return min(encode_groups(groups[truth])[1], encode_groups(groups[~truth])[1])
 
@@ -236,7 +237,7 @@ def count_rarer_groups(truth: np.ndarray, groups: np.ndarray) -> int:
 def make_lens_statistic(
     truth: np.ndarray, probability: np.ndarray, groups: np.ndarray, columns: Sequence[str]
 ) -> Statistic:
-    """Counts of groups to the named lens scores (or CEILING), [resamples, len(columns)].
+    """Convert counts of groups to the named lens scores (or CEILING), [resamples, len(columns)].
 
     truth bool [n] and probability [n] are checked already.
     """
@@ -260,7 +261,8 @@ def make_lens_statistic(
 
 
 def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, score: Score) -> Statistic:
-    """Counts of groups to a score overall and by question, [resamples, 12]; raises InputError for unfit votes."""
+    """Convert counts of groups to a score overall and by question, [resamples, 12]; raises InputError for unfit
+    votes."""
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
     if truth.shape != predicted.shape or truth.shape != (len(groups), len(VOTE_COLUMNS)):
         raise InputError(

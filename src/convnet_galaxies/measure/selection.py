@@ -1,4 +1,4 @@
-"""What a finder selects: completeness by a property of the lens, and purity at the prevalence of a survey.
+"""Selection function of a lens finder: completeness by a property of the lens, purity in a survey.
 
 Intervals of completeness are exact binomial ones over groups (Clopper & Pearson 1934): a lens that shows in three
 cutouts of one field is one lens.
@@ -45,7 +45,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class SurveyCurve:
-    """What a cut at each completeness means in a survey of n_fields images with n_lenses lenses in them.
+    """False positives and purity at each completeness, in a survey of n_fields images with n_lenses lenses.
 
     Every array is float [cuts]; threshold: lens probability at and above which an image is selected;
     completeness: of that cut, at least the one asked for; false_positives: expected in the whole survey;
@@ -78,7 +78,7 @@ def measure_selection(
     bins: int | np.ndarray = 8,
     level: float = 0.95,
 ) -> Selection:
-    """Completeness of the lenses given, all of which are true, in bins of a property or by name.
+    """Measure completeness of the lenses given, all of which are true, in bins of a property or by name.
 
     name: of the property with its unit, e.g. ``einstein_radius_arcsec``. values: float [n] (NaN is left out) or str
     [n], e.g. flavors. bins: number of bins of equal counts, or their edges (the last bin holds its upper edge).
@@ -120,7 +120,7 @@ def expect_survey(
     level: float = 0.95,
     n_resamples: int = 500,
 ) -> SurveyCurve:
-    """Purity and number of false positives in a survey, at cuts of the given completenesses.
+    """Return purity and number of false positives in a survey, at cuts of the given completenesses.
 
     ``purity = N C / (N C + F)`` and ``F = (n_fields - N) * FPR``, with N the lenses in the survey, C
     the completeness and FPR the false positive rate of the cut on these images. The intervals join a bootstrap over

@@ -1,4 +1,4 @@
-"""Whether to believe a prevalence: can known and unknown images be told apart?
+"""Test for domain shift between known and unknown images, on which a prevalence depends.
 
 The estimates of prevalence.py assume that lenses look alike on both sides, and non-lenses too. A classifier two-sample
 test (Lopez-Paz & Oquab 2017, arXiv:1610.06545) asks the images. trust.py joins it with a test of the scores; what
@@ -71,7 +71,7 @@ def tell_apart(
     alpha: float = 0.05,
     attainable: float = 1.0,
 ) -> ShiftCheck:
-    """Cross-validated classifier two-sample test.
+    """Run a cross-validated classifier two-sample test.
 
     known: float [n, features]; unknown: [m, features]; features of the net, or its scores. known_weights: float [n],
     e.g. the ratio of estimated to known prevalence of each image's class: without it a mere difference of
@@ -121,7 +121,7 @@ def tell_apart(
 
 
 def weigh_known(truth: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """Weights float [n] that give known images, truth int [n], the class fractions [k] of the unknown ones."""
+    """Return weights float [n] that give known images, truth int [n], the class fractions [k] of the unknown ones."""
     fractions = np.asarray(fractions, float)
     shares = np.bincount(truth, minlength=len(fractions)) / len(truth)
     return np.divide(fractions, shares, out=np.zeros_like(fractions), where=shares > 0)[truth]

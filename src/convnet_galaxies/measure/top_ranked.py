@@ -1,4 +1,4 @@
-"""What to expect of the k best-ranked images of unknown truth: purity and completeness for every k.
+"""Expected purity and completeness of the k best-ranked unlabelled images, for every k.
 
 Made of the draws of the mixture (score_mixture.py), which assumes no form of the scores. A rank k cuts one cell of the
 mixture in two. Which share of the cell's lenses, and of its non-lenses, lies above the cut is drawn from the labelled
@@ -102,7 +102,7 @@ class _CutMixture:
         self.rng = np.random.default_rng(seed)
 
     def draw(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lenses among the k best and among all, int [KEPT] each."""
+        """Draw lenses among the k best and among all, int [KEPT] each."""
         j = int(self.cell[k - 1])
         above = k - int(self.sizes[j + 1 :].sum())
         below = int(self.sizes[j]) - above

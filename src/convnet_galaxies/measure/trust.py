@@ -1,4 +1,4 @@
-"""Whether to believe an estimate for images of unknown truth: the worst of three tests, and what they could not see.
+"""Trust in an estimate for unlabelled images: the worst of three tests for domain shift, and their sensitivity.
 
 All images (features), the candidates alone (features; rare lenses drown among all), and the fit of the mixture of
 scores (score_fit.py). That no test sees a difference is evidence only as far as one would have been seen: unless the
@@ -41,7 +41,7 @@ class Trust:
 
     @property
     def holds(self) -> bool:
-        """Whether the estimated number may lead; otherwise the range under stated assumptions must."""
+        """Return whether the estimated number may lead; otherwise the range under stated assumptions must."""
         return self.verdict == "alike"
 
 

@@ -24,7 +24,7 @@ PIXEL_MEAN, PIXEL_STD = 30.0, 45.0
 
 
 def draw_warps(count: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Random affine maps from output to input, float32 [count, 2, 3], in units of half the viewed square.
+    """Draw random affine maps from output to input, float32 [count, 2, 3], in units of half the viewed square.
 
     Rows give (x, y) of the input for (x, y, 1) of the output. shift_fraction counts in sides of the square.
     """
@@ -60,10 +60,10 @@ QUARTERS = 4
 
 
 def fixed_warps(views: int, *, zoom_in: bool = True) -> Tensor:
-    """Affine maps of the fixed views of prediction, float32 [views, 2, 3].
+    """Return affine maps of the fixed views of prediction, float32 [views, 2, 3].
 
-    1 view: as it is. 8 and 16: see ORBITS; their mean does not know quarter turns of the image.
-    zoom_in: False for a net that is to see the whole image, whose rim is lost to a view that is zoomed in.
+    1 view: as it is. 8 and 16: see ORBITS; their mean is invariant under quarter turns of the image.
+    zoom_in: False for networks trained on the whole image, whose edge a zoomed-in view would lose.
     """
     if views == 1:
         return torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
@@ -95,21 +95,22 @@ def warp_batch(pixels: Tensor, warps: Tensor, *, view_px: float, output_px: int)
 
 
 def draw_gains(count: int, bands: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Random gains of each image and of each band, float32 [count, bands, 1, 1]."""
+    """Draw random gains of each image and of each band, float32 [count, bands, 1, 1]."""
     brightness = torch.randn(count, 1, 1, 1, generator=generator) * settings.brightness
     colour = torch.randn(count, bands, 1, 1, generator=generator) * settings.colour
     return torch.exp(brightness + colour)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Pixels 0..255 to the numbers that nets see, in place."""
+    """Convert pixels 0..255 to the numbers that nets see, in place."""
     return images.sub_(PIXEL_MEAN).mul_(1 / PIXEL_STD)
 
 
 def random_views(
     pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, view_px: float, output_px: int
 ) -> Tensor:
-    """One random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px], channels last."""
+    """Return one random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px], channels
+    last."""
     warps = draw_warps(len(pixels), settings, generator)
     gains = draw_gains(len(pixels), pixels.shape[3], settings, generator)
     views = _new_views(pixels, output_px, torch.float32)
@@ -122,7 +123,7 @@ def random_views(
 def fixed_view(
     pixels: Tensor, warp: Tensor, *, view_px: float, output_px: int, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """The same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px], channels last.
+    """Return the same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px], channels last.
 
     warp: one of fixed_warps, float32 [2, 3]. Where the image as it is fits whole pixels it is copied, not resampled.
     """

@@ -1,4 +1,4 @@
-"""What every backbone is."""
+"""Interface of backbones."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def list_stages(self) -> list[nn.Module]:
-        """Its parts from the input on, for freezing; together they hold all its parameters."""
+        """List the parts of the backbone from the input on, for freezing; together they hold all its parameters."""

@@ -9,7 +9,7 @@ from convnet_galaxies.settings import NetSettings
 
 
 def build_backbone(settings: NetSettings, bands: int) -> Backbone:
-    """An untrained backbone, or one with the encoder weights that the settings name."""
+    """Return an untrained backbone, or one with the encoder weights that the settings name."""
     # Nets with timm's names live in files of their own and are loaded only when asked for.
     if settings.backbone in ("symmetric", "plain"):
         ours = SymmetricNet if settings.backbone == "symmetric" else PlainNet

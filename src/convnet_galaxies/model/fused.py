@@ -14,7 +14,8 @@ from convnet_galaxies.model.plain_net import PlainBlock, PlainNet
 
 
 def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether a device has the operators in a precision: a processor, with a torch that was built with oneDNN."""
+    """Return whether a device has the operators in a precision: a processor, with a torch that was built with
+    oneDNN."""
     has_operators = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
     if not (device.type == "cpu" and has_operators and torch.backends.mkldnn.is_available()):
         return False
@@ -46,7 +47,8 @@ class FusedPlainNet(Backbone):
 
 
 def gather_patches(images: Tensor, patch_px: int) -> Tensor:
-    """[n, c, h, w], channels last, to [n, p p c, h / p, w / p], channels last, in one copy of runs of p c numbers.
+    """Convert [n, c, h, w], channels last, to [n, p p c, h / p, w / p], channels last, in one copy of runs of p c
+    numbers.
 
     The channels of a square are (row, column, band), where torch's pixel_unshuffle has (band, row, column) and copies
     number by number, which takes three times as long; see in_patch_order.
@@ -58,7 +60,7 @@ def gather_patches(images: Tensor, patch_px: int) -> Tensor:
 
 
 def in_patch_order(kernels: Tensor, patch_px: int) -> Tensor:
-    """Kernels [o, c p p, h, w] over squares by pixel_unshuffle to those over squares by gather_patches."""
+    """Convert kernels [o, c p p, h, w] over squares by pixel_unshuffle to those over squares by gather_patches."""
     outputs, _, height, width = kernels.shape
     by_pixel = kernels.reshape(outputs, -1, patch_px, patch_px, height, width).permute(0, 2, 3, 1, 4, 5)
     return by_pixel.reshape(kernels.shape).contiguous(memory_format=torch.channels_last)
@@ -96,7 +98,7 @@ class FusedConvolution(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.shape, "relu", [], "")
 
     def add_to(self, other: Tensor, x: Tensor) -> Tensor:
-        """other + convolution(x), rectified, written over other."""
+        """Return other + convolution(x), rectified, written over other."""
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             other, x, self.weight, self.bias, *self.shape, "add", 1.0, "relu", [], ""
         )

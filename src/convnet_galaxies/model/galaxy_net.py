@@ -1,4 +1,4 @@
-"""A backbone and named heads: one net may answer several questions about the same image."""
+"""A backbone and named heads: one network predicts several tasks of the same image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NetType = TypeVar("NetType", bound=nn.Module)
 
 
 class GalaxyNet(nn.Module):
-    """Images float [n, bands, h, w] to answers by task.
+    """Images float [n, bands, h, w] to predictions by task.
 
     classes: for each task (see model/tasks.py) the names of its classes; empty for a task without classes.
     """
@@ -33,21 +33,21 @@ class GalaxyNet(nn.Module):
         )
 
     def features(self, images: Tensor) -> Tensor:
-        """What the heads see: float32 [n, features]."""
+        """Return the input of the heads: float32 [n, features]."""
         return self.backbone(images).float()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Votes as fractions [n, 37], lens as log odds [n], classes as log odds [n, k]."""
+        """Return votes as fractions [n, 37], lens as log odds [n], classes as log odds [n, k]."""
         return self.read(self.dropout(self.features(images)))
 
     def read(self, features: Tensor) -> dict[str, Tensor]:
-        """What the heads say of features, float32 [n, features]; see forward."""
+        """Apply the heads to features, float32 [n, features]; see forward."""
         with torch.autocast(features.device.type, enabled=False):  # heads are small; their outputs deserve float32
             return {task: head(features) for task, head in self.heads.items()}
 
 
 def to_channels_last(net: NetType) -> NetType:
-    """The net with its kernels laid out channels last, in which processors convolve fastest."""
+    """Return the net with its kernels laid out channels last, in which processors convolve fastest."""
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -1,4 +1,4 @@
-"""What a net answers: votes that obey the decision tree, lens or not, flavor, type."""
+"""Heads: votes that obey the decision tree, lens or not, flavor, type."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class VoteHead(nn.Module):
         return self.votes(self.linear(features))
 
     def votes(self, scores: Tensor) -> Tensor:
-        """Any real scores [n, 37] to vote fractions [n, 37], computed in float32."""
+        """Convert any real scores [n, 37] to vote fractions [n, 37], computed in float32."""
         scores = scores.float()
         padded = torch.cat([scores, scores.new_full((len(scores), 1), -torch.inf)], dim=1)
         shares = Entmax.apply(padded[:, self.slot])  # [n, 11, 7]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
-    """Mean squared error over the rows that have votes: the square of the challenge's score.
+    """Return the mean squared error over the rows that have votes: the square of the challenge's score.
 
     predicted, votes: float [n, 37]; a row of NaN has no votes.
     """
@@ -17,14 +17,14 @@ def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
 
 
 def lens_loss(log_odds: Tensor, lens: Tensor) -> Tensor:
-    """Binary cross-entropy in nats. log_odds: float [n]; lens: float [n], 1 lens, 0 none, NaN unknown."""
+    """Return binary cross-entropy in nats. log_odds: float [n]; lens: float [n], 1 lens, 0 none, NaN unknown."""
     known = ~lens.isnan()
     losses = F.binary_cross_entropy_with_logits(log_odds.float(), lens.nan_to_num(), reduction="none")
     return (losses * known).sum() / known.sum().clamp_min(1)
 
 
 def class_loss(log_odds: Tensor, classes: Tensor) -> Tensor:
-    """Cross-entropy in nats. log_odds: float [n, k]; classes: int64 [n], -1 unknown."""
+    """Return cross-entropy in nats. log_odds: float [n, k]; classes: int64 [n], -1 unknown."""
     known = classes >= 0
     losses = F.cross_entropy(log_odds.float(), classes.clamp_min(0), reduction="none")
     return (losses * known).sum() / known.sum().clamp_min(1)

@@ -12,7 +12,7 @@ from convnet_galaxies.model.backbone import Backbone
 
 @dataclass(frozen=True)
 class Layers:
-    """What a net is made of.
+    """Sizes and layers of a network.
 
     first: of (bands, patch_px, outputs), the convolution over squares of pixels. convolution: of (inputs, outputs,
     size, stride). norm: of channels. strided_size: of the kernels that halve the side.
@@ -79,7 +79,7 @@ class PlainNet(Backbone):
         return self.read(self.blocks(self.stem(images)))
 
     def read(self, x: Tensor) -> Tensor:
-        """The last channels [n, c, h, w] to features."""
+        """Convert the last channels [n, c, h, w] to features."""
         return x.float().mean((2, 3))
 
 

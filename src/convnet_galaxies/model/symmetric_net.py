@@ -1,4 +1,4 @@
-"""The plain net with kernels shared by the symmetries of a square: a turned or mirrored image has the same answers."""
+"""Equivariant network: the plain one with kernels shared by the symmetries of a square (group D4, p4m)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SharedConv(nn.Module):
         self.register_buffer("permutations", permutations, persistent=False)
 
     def kernels(self, dtype: torch.dtype) -> Tensor:
-        """All kernels, [8 o, inputs, size, size], channels last."""
+        """Return all kernels, [8 o, inputs, size, size], channels last."""
         _, inputs, size, _ = self.base.shape
         return (
             expand(as_matrix(self.base).to(dtype), self.permutations).view(-1, size, size, inputs).permute(0, 3, 1, 2)
@@ -40,7 +40,7 @@ class SharedConv(nn.Module):
         return F.conv2d(x, self.kernels(dtype), None, self.stride, self.padding)
 
     def expanded(self) -> nn.Conv2d:
-        """The same convolution as one of torch's."""
+        """Return the same convolution as one of torch's."""
         kernels = self.kernels(self.base.dtype).detach()
         outputs, inputs, size, _ = kernels.shape
         plain = nn.Conv2d(inputs, outputs, size, self.stride, self.padding, bias=False)
@@ -73,7 +73,7 @@ class SharedNorm(nn.Module):
         return mean.repeat(SYMMETRIES), var.repeat(SYMMETRIES)
 
     def expanded(self) -> nn.BatchNorm2d:
-        """The same norm as one of torch's, for prediction."""
+        """Return the same norm as one of torch's, for prediction."""
         plain = nn.BatchNorm2d(len(self.running_mean))
         plain.weight, plain.bias = (nn.Parameter(x.detach().repeat(SYMMETRIES)) for x in (self.weight, self.bias))
         plain.running_mean, plain.running_var = self._statistics()
@@ -81,7 +81,7 @@ class SharedNorm(nn.Module):
 
 
 class SymmetricNet(PlainNet):
-    """A PlainNet that does not know quarter turns and mirror images, with an eighth of its parameters.
+    """A PlainNet invariant under quarter turns and mirroring, with an eighth of its parameters.
 
     widths count all orientations, so they are multiples of 8, and the arithmetic is a PlainNet's. Sides must halve
     evenly at each stage after the first: 4 x 4 kernels then lie evenly on them, which 3 x 3 ones would not.

@@ -18,7 +18,7 @@ SYMMETRIES = 8
 
 
 def move(images: Tensor, symmetry: int) -> Tensor:
-    """The last two axes (a square) mirrored for symmetries 4 to 7, then turned by symmetry % 4 quarters."""
+    """Return the last two axes (a square) mirrored for symmetries 4 to 7, then turned by symmetry % 4 quarters."""
     return torch.rot90(images.flip(-1) if symmetry >= 4 else images, symmetry % 4, (-2, -1))
 
 
@@ -57,12 +57,12 @@ def patch_permutations(bands: int, patch_px: int, size: int) -> Tensor:
 
 
 def as_matrix(kernel: Tensor) -> Tensor:
-    """A kernel [o, i, h, w] as a matrix [o, h w i], without a copy where it is channels-last."""
+    """Return a kernel [o, i, h, w] as a matrix [o, h w i], without a copy where it is channels-last."""
     return kernel.permute(0, 2, 3, 1).reshape(len(kernel), -1)
 
 
 def expand(matrix: Tensor, permutations: Tensor) -> Tensor:
-    """All copies of a shared kernel: [o, columns] to [8 o, columns]. permutations: see kernel_permutations."""
+    """Return all copies of a shared kernel: [o, columns] to [8 o, columns]. permutations: see kernel_permutations."""
     return _Expand.apply(matrix, permutations)
 
 
@@ -89,14 +89,15 @@ class _Expand(torch.autograd.Function):
 
 @lru_cache(maxsize=256)  # there are as many as kernels, and a step asks three times for each
 def _rows_of_copies(count: int, permutations: Tensor) -> Tensor:
-    """Where each block of columns of all copies of count rows is from, long [8 count blocks], blocks row by row."""
+    """Return the source of each block of columns of all copies of count rows, long [8 count blocks], row by row."""
     rows = torch.arange(count, device=permutations.device) * permutations.shape[1]
     return (permutations[:, None, :] + rows[None, :, None]).flatten()
 
 
 @lru_cache(maxsize=256)
 def _rows_of_firsts(count: int, permutations: Tensor) -> Tensor:
-    """The way back: where in all copies the blocks of the first one went, long [8 count blocks], copy by copy."""
+    """Return the way back: where in all copies the blocks of the first one went, long [8 count blocks], copy by
+    copy."""
     own = torch.arange(SYMMETRIES, device=permutations.device)[:, None] * (count * permutations.shape[1])
     return (own + _rows_of_copies(count, permutations.argsort(1)).view(SYMMETRIES, -1)).flatten()
 
@@ -117,7 +118,8 @@ IRREPS = _find_irreps()
 
 
 def to_blocks(first: Tensor) -> tuple[Tensor, Tensor]:
-    """The diagonal blocks [4, o, o] and [1, 2 o, 2 o] of a matrix [8 o, 8 o] between orientations, from its first rows.
+    """Return the diagonal blocks [4, o, o] and [1, 2 o, 2 o] of a matrix [8 o, 8 o] between orientations, from its
+    first rows.
 
     first: [o, 8 o], the rest being its copies (expand with DIVISION_TABLE). The blocks of a product of two such
     matrices are the products of their blocks, those of a transpose the transposes: the Fourier transform of a
@@ -132,7 +134,7 @@ def to_blocks(first: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_blocks(ones: Tensor, two: Tensor) -> Tensor:
-    """The first rows [o, 8 o] of the matrix whose blocks these are."""
+    """Return the first rows [o, 8 o] of the matrix whose blocks these are."""
     o = ones.shape[1]
     twice = 2 * two.view(2, o, 2, o).transpose(0, 1).reshape(o, 4, o)  # for its dimension
     components = torch.cat([ones.transpose(0, 1), twice], dim=1)

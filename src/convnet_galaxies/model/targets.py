@@ -1,4 +1,4 @@
-"""What a net is to learn about each image, from the columns of the table."""
+"""Training targets of each image, from the columns of the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
 
 @dataclass(frozen=True)
 class Target:
-    """What one head is to learn.
+    """Target of one head.
 
     values: float32 [n, 37] for votes, float32 [n] for lens (NaN unknown), int64 [n] for classes (-1 unknown).
     known: bool [n], where the label is known.
@@ -60,13 +60,13 @@ def target_flavor(table: pd.DataFrame, classes: tuple[str, ...], centres: np.nda
     if len(strangers):
         raise InputError(
             f"pack: column 'flavor_label': found '{strangers.iloc[0]}', expected one of {', '.join(names)}",
-            "train the flavors anew, or correct the table",
+            "train the flavors again, or correct the table",
         )
     return Target(torch.from_numpy(numbers), numbers >= 0, names)
 
 
 def vote_columns(table: pd.DataFrame, task: str) -> np.ndarray:
-    """The votes as float64 [n, 37] in the order of VOTE_COLUMNS. Raises InputError when a column is missing."""
+    """Return the votes as float64 [n, 37] in the order of VOTE_COLUMNS. Raises InputError when a column is missing."""
     missing = [column for column in VOTE_COLUMNS if column not in table.columns]
     if missing:
         raise InputError(
@@ -82,7 +82,7 @@ def find_centres(table: pd.DataFrame, count: int, seed: int) -> np.ndarray:
 
 
 def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
-    """Centres of the morphology types, float64 [count, 37], commonest first: k-means of the votes [n, 37]."""
+    """Find centres of the morphology types, float64 [count, 37], commonest first: k-means of the votes [n, 37]."""
     votes = votes[~np.isnan(votes).any(axis=1)]
     if len(votes) < count:
         raise InputError(
@@ -96,7 +96,7 @@ def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
 
 
 def nearest_type(votes: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Number of the nearest centre, int64 [n]; -1 where votes are missing."""
+    """Return the number of the nearest centre, int64 [n]; -1 where votes are missing."""
     distance = ((votes[:, None, :] - centres[None]) ** 2).sum(axis=2)
     return np.where(np.isnan(votes).any(axis=1), -1, np.nan_to_num(distance).argmin(axis=1)).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""The table of tasks: what a net can learn, one entry each.
+"""Table of tasks that a network can learn, one entry each.
 
 The names can be read without loading torch, so that the command line offers them at once; what needs torch is loaded by
 the first use of ``Task.parts``. Scores of a task are in `predict/task_scores.py`, its section of a report in
@@ -49,7 +49,7 @@ class TaskParts:
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that a net can learn.
+    """One task that a network can learn.
 
     column: column of a pack's table; a pack that has it has labels for the task.
     columns: names of the classes (empty without classes) to the columns of a table of predictions.

@@ -1,4 +1,4 @@
-"""A lens probability that means what it says, at the prevalence of the images or at another one."""
+"""Calibrate a lens probability, at the prevalence of the images or at another one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEWEST_GROUPS: dict[Method, int] = {"logistic": 20, "isotonic": 100}
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """What was fitted, and the log loss before and after on folds of groups that the fit did not see (None: too few).
+    """The fit, and the held-out log loss before and after it, by folds of groups (None: too few).
 
     refused: images left out, since the run or an ancestor was trained on them or their neighbours.
     """
@@ -57,11 +57,11 @@ def calibrate(
     """Write a copy of a run whose lens probabilities are calibrated on held-out images of a set.
 
     method: a slope and an intercept of the log odds, or any rising function of the probability, which makes ties.
-    prevalence: share of lenses for which the probabilities shall hold; None takes that of the images. The log odds
+    prevalence: fraction of lenses for which to calibrate; None takes that of the images. The log odds
     move by the difference of the log odds of both prevalences (Saerens et al. 2002, Neural Computation 14, 21).
-    The images stand as ``validation`` in the copy's split, so that its test figures are taken on others.
-    Raises InputError when the run knows no lenses, or too few held-out lenses or others are left; UsageError for a
-    prevalence that is none.
+    In the copy, these images are marked ``validation``, so that its test figures come from other images.
+    Raises InputError if the run does not predict lenses, or if too few held-out lenses or others are left; UsageError
+    for a prevalence outside 0 to 1.
     """
     output = Path(output)
     run = predictor.run
@@ -104,10 +104,10 @@ def fit_calibration(
     method: Method = "logistic",
     prevalence: float | None,
 ) -> LensCalibration:
-    """Slope and intercept of least log loss, or the rising function of least squared error.
+    """Fit slope and intercept of least log loss, or the rising function of least squared error.
 
-    probability: float [n], truth: bool [n], groups: str [n]. Among n images of one kind the rising function says
-    1 / (n + 2) at least for the other kind (Platt 1999), since none of n seen does not make it impossible.
+    probability: float [n], truth: bool [n], groups: str [n]. Among n images of one kind the rising function gives
+    at least 1 / (n + 2) for the other kind (Platt 1999), since none among n images does not exclude it.
     """
     own = float(truth.mean())
     wanted = own if prevalence is None else prevalence

@@ -1,4 +1,4 @@
-"""Grouped cross-validation: every image is predicted once, by a net that never saw its group."""
+"""Grouped cross-validation: each image is predicted once, by the network not trained on its group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from convnet_galaxies.training.fit import TrainingProgress, fit
 class CrossValidation:
     """Scores over all folds at once.
 
-    predictions: file with id, fold and the prediction of each labelled image by the net that did not see it.
+    predictions: file with id, fold and the held-out prediction of each labelled image.
     """
 
     folds: int
@@ -41,7 +41,8 @@ class CrossValidation:
 
 
 def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
-    """Fold of each image (int [n]), whole groups only, the classes of labels spread evenly. Raises UsageError."""
+    """Return the fold of each image (int [n]), whole groups only, the classes of labels spread evenly. Raises
+    UsageError."""
     count = len(np.unique(groups))
     if not 2 <= folds <= count:
         raise UsageError(
@@ -66,10 +67,10 @@ def cross_validate(
     force: bool = False,
     progress: Callable[[int, TrainingProgress], None] | None = None,
 ) -> CrossValidation:
-    """Train a net a fold and score all held-out predictions together.
+    """Train one network per fold and score all held-out predictions together.
 
-    output: folder with a run per fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
-        are not trained again. ``crossval.json`` keeps the folds of one call from being mixed with those of another.
+    output: folder with one run per fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
+        are not trained again. ``crossval.json`` prevents mixing the folds of different calls.
     settings.split.validation is taken from the training folds.
     Raises InputError for images without labels, and UsageError for an impossible number of folds or an output of
     other settings, folds or images, unless force.

@@ -1,4 +1,4 @@
-"""Scores of a run on images that it was not trained on, with the predictions that they rest on."""
+"""Scores of a run on images on which it was not trained, with the underlying predictions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ScoredTask:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a run on a set of images, and the predictions that they rest on.
+    """Scores of a run on a set of images, and the underlying predictions.
 
     part: which held-out images. images: how many were scored; refused: how many were not, since the run or an
     ancestor was trained on them, their galaxy, field or image file.

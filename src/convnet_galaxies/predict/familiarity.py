@@ -1,4 +1,4 @@
-"""familiarity.safetensors beside the weights of a run: how usual an image is among those that the run knows."""
+"""familiarity.safetensors beside the weights of a run: an out-of-distribution score of images."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from convnet_galaxies.measure.familiarity import DistanceQuantiles, FeatureDistr
 from convnet_galaxies.runs.weights import fingerprint_file
 
 STRANGE = 0.001
-"""Below this familiarity an image looks unlike anything that a run knows: one known image of a thousand does."""
+"""Images below this familiarity are unlike all known images of a run; one in a thousand known images is below it."""
 
 
 @dataclass(frozen=True)
 class FamiliarityModel:
-    """The feature distribution of the images that a run knows, and the distances of others by number of views."""
+    """Feature distribution of the known images of a run, and distances of held-out images by number of views."""
 
     distribution: FeatureDistribution
     distances: Mapping[int, DistanceQuantiles]
 
     def familiarity(self, features: np.ndarray, views: int) -> np.ndarray:
-        """Features float [n, f], means over so many views, to float32 [n] in 0 to 1."""
+        """Convert features float [n, f], means over so many views, to float32 [n] in 0 to 1."""
         return self.distances[views].familiarity(self.distribution.distance(features)).astype(np.float32)
 
 
@@ -49,7 +49,7 @@ def write_familiarity(path: Path, model: FamiliarityModel, weights: Path, *, ima
 
 
 def read_familiarity(path: Path, weights: Path) -> FamiliarityModel | None:
-    """What write_familiarity wrote; None where there is no such file. Raises InputError when it is of other weights."""
+    """Read the file of write_familiarity; None if there is none. Raises InputError if it belongs to other weights."""
     if not path.is_file():
         return None
     try:

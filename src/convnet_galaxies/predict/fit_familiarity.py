@@ -1,4 +1,4 @@
-"""Fits what the images that a run knows look like to it."""
+"""Fit the familiarity of a run: the feature distribution of its known images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEWEST_HELD_OUT = 200
 
 @dataclass(frozen=True)
 class FamiliaritySummary:
-    """Numbers of images that were fitted, and of held-out images by which distances are judged.
+    """Numbers of images that were fitted, and of held-out images that calibrate the distances.
 
     are_unseen: whether the run was trained on none of the latter.
     """
@@ -46,9 +46,9 @@ def fit_familiarity(
 ) -> FamiliaritySummary:
     """Write familiarity.safetensors into a run's folder; images: all kinds that the run was trained on.
 
-    The distribution is fitted on training images, distances are judged on images that the run was not trained on;
-    where fewer than FEWEST_HELD_OUT of those are given, on training images of other groups, which look a little too
-    usual.
+    The distribution is fitted on training images, and distances are calibrated on images on which the run was not
+    trained. With fewer than FEWEST_HELD_OUT of those, training images of other groups are used, which look slightly
+    too familiar.
     Raises InputError for too few images, or weights that ship with the package.
     """
     if str(run).startswith(BUILTIN):

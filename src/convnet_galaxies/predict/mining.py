@@ -1,4 +1,4 @@
-"""Hard negatives: what a run takes for lenses in images that hold none, as a pack to train on."""
+"""Hard negative mining: windows without a lens that a run scores highest, as a pack for training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 
 PICTURE_FRAME, FITS_FRAME = "0-based from the top left", "0-based from the bottom left"
-"""Where x_px and y_px of a stamp count from: such that array[y, x] of the file's own rows is the centre."""
+"""Origin of x_px and y_px of a stamp: array[y, x] of the rows in the file is the centre."""
 
 SMOOTHING_PX, DETECTION_SIGMA = 2.0, 5.0
 
@@ -32,7 +32,7 @@ SMOOTHING_PX, DETECTION_SIGMA = 2.0, 5.0
 class MiningSummary:
     """The pack; how many stamps it holds, of how many windows in how many images were scored; skipped, one text each.
 
-    highest, lowest: lens probabilities of the stamps. remarks: what the run was not made for in these images.
+    highest, lowest: lens probabilities of the stamps. remarks: warnings about unsuitable images.
     """
 
     pack: Path
@@ -79,12 +79,13 @@ def mine(
     """Score windows of images without lenses and write the highest-scored ones as a pack of negatives.
 
     source: fields of any size, or cutouts (one window each, padded with zeros where they are smaller).
-    on: windows on a grid of stride_px (None: half of what the net sees, of which a stamp may be several times as
+    on: windows on a grid of stride_px (None: half of the network input; a stamp may be several times as
         wide), or on each peak of brightness.
     number, above: at most so many stamps, of at least this lens probability; stamps of one image overlap nowhere.
     context_px: image pixels added at each side of the stamps, for rotation without black corners; the packs that are
         trained on beside this one must be as large.
-    Raises InputError when the run knows no lenses or nothing is found, BadImageError for a bad image unless skip_bad.
+    Raises InputError if the run does not predict lenses or nothing is found, BadImageError for a bad image unless
+    skip_bad.
     """
     output = Path(output)
     if "lens" not in predictor.classes:
@@ -148,7 +149,8 @@ def mine(
 
 
 def widen(preprocess: Preprocess, context_px: int, pixel_scale_arcsec: float | None) -> Preprocess:
-    """The same pixels with so many image pixels more at each side. Raises InputError where the crop is not settled."""
+    """Return the same pixels with so many image pixels more at each side. Raises InputError where the crop is not
+    settled."""
     if not context_px:
         return preprocess
     crop_px, size_px = preprocess.crop_px, preprocess.size_px
@@ -162,7 +164,7 @@ def widen(preprocess: Preprocess, context_px: int, pixel_scale_arcsec: float | N
 
 
 def place_grid(height: int, width: int, window_px: int, stride_px: int) -> np.ndarray:
-    """Centres (y, x) of windows that cover an image, float [n, 2]; the last ones end at its edge."""
+    """Return centres (y, x) of windows that cover an image, float [n, 2]; the last ones end at its edge."""
 
     def along(length: int) -> np.ndarray:
         starts = np.arange(0, max(length - window_px, 0) + 1, stride_px)
@@ -175,7 +177,8 @@ def place_grid(height: int, width: int, window_px: int, stride_px: int) -> np.nd
 
 
 def find_objects(field: np.ndarray, window_px: int) -> np.ndarray:
-    """Peaks (y, x) of the smoothed brightness, float [n, 2], a quarter of a window apart and half of one from the edge.
+    """Find peaks (y, x) of the smoothed brightness, float [n, 2], a quarter of a window apart and half of one from the
+    edge.
 
     field: uint8 [h, w, bands]. A peak stands DETECTION_SIGMA above the median, in units of the median deviation.
     """
@@ -190,7 +193,7 @@ def find_objects(field: np.ndarray, window_px: int) -> np.ndarray:
 
 
 def suppress(centres: np.ndarray, probability: np.ndarray, window_px: int) -> list[int]:
-    """Numbers of the windows that are kept, best first: each lies beside all better ones that are kept."""
+    """Return numbers of the windows that are kept, best first: each lies beside all better ones that are kept."""
     kept: list[int] = []
     for k in np.argsort(-probability, kind="stable"):
         if all(np.abs(centres[k] - centres[other]).max() >= window_px for other in kept):
@@ -199,7 +202,8 @@ def suppress(centres: np.ndarray, probability: np.ndarray, window_px: int) -> li
 
 
 def cut(field: np.ndarray, centre: np.ndarray, preprocess: Preprocess, crop_px: int | None) -> np.ndarray:
-    """The stamp round a centre (y, x) as the preprocess makes it, uint8 [size_px, size_px, bands]; zeros outside."""
+    """Return the stamp round a centre (y, x) as the preprocess makes it, uint8 [size_px, size_px, bands]; zeros
+    outside."""
     side = crop_px or min(field.shape[:2])
     top, left = (int(np.floor(value - (side - 1) / 2)) for value in centre)
     square = np.zeros((side, side, field.shape[2]), field.dtype)

@@ -1,4 +1,4 @@
-"""Predictions as a table: columns, and files written a batch at a time."""
+"""Predictions as a table: columns, and files written batch by batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from convnet_galaxies.model.tasks import find_task
 
 
 def column_names(classes: Mapping[str, Sequence[str]]) -> list[str]:
-    """Columns of a prediction table for the tasks that a net answers, ``id`` first."""
+    """Return the columns of a prediction table for the tasks of a network, ``id`` first."""
     columns = ["id"]
     for task, names in classes.items():
         columns += find_task(task).columns(names)
@@ -24,7 +24,8 @@ def to_table(
     classes: Mapping[str, Sequence[str]],
     familiarity: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row an image, in input order; float32 columns as in column_names, then familiarity where it is known."""
+    """Return one row per image, in input order; float32 columns as in column_names, then familiarity where it is
+    known."""
     blocks = [np.asarray(answers[task]).reshape(len(ids), -1) for task in classes]
     values = np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
     table = pd.DataFrame(values.astype(np.float32), columns=column_names(classes)[1:])

@@ -1,4 +1,4 @@
-"""A run's nets, ready to predict packed pixels."""
+"""Networks of a run, ready to predict packed pixels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Views = Literal[1, 8, 16]
 def require_preprocess(where: object, images: ImageSet, expected: Preprocess, *, fix: str) -> None:
     """Raise InputError unless images were made as a run expects.
 
-    An unknown scale passes, and so does any stretch where there was nothing to stretch.
+    An unknown scale passes, as does any stretch for images that were not stretched.
     """
     found = images.preprocess
     scales = (found.pixel_scale_arcsec, expected.pixel_scale_arcsec)
@@ -48,7 +48,7 @@ def require_preprocess(where: object, images: ImageSet, expected: Preprocess, *,
 
 
 def packing_fix(images: ImageSet, run: str) -> str:
-    """Return how to pack the images of a set as a run needs them."""
+    """Return the command that packs the images of a set for a run."""
     return f"pack the images again as the run's were, with `pack {images.kind} --like {run}`"
 
 
@@ -69,11 +69,12 @@ class Prediction:
 
 
 class Predictor:
-    """Predict with a run's net or ensemble, averaged over its members and over fixed views of each image.
+    """Predict with the network or ensemble of a run, averaged over members and over fixed views of each image.
 
     run: a run folder or ``builtin:NAME``.
     views: 1, 8 (eighth turns, flips and zooms) or 16 (test-time augmentation): more views, smaller errors, more time.
-        None: the number in the card. A symmetric net gets one view of four, since quarter turns change nothing for it.
+        None: the number in the card. A symmetric network gets one view in four, since quarter turns
+        do not change its predictions.
     with_familiarity: whether predictions have a familiarity, where the run's folder has the file for it.
     """
 
@@ -110,12 +111,12 @@ class Predictor:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How pixels must be made for this net."""
+        """Preprocessing of the pixels of this network."""
         return self.card.preprocess
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
-        """The tasks of the net, and the names of their classes."""
+        """Tasks of the network, and the names of their classes."""
         return self.card.classes
 
     def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:

@@ -1,4 +1,4 @@
-"""What predictions are made of: packs, files, image sets and arrays, as blocks of pixels made as a run expects."""
+"""Sources of predictions: packs, files, image sets and arrays, as blocks of pixels preprocessed for a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 
 BLOCK_BYTES = 40_000_000
-"""Pixels that are decoded before the net sees them."""
+"""Pixels decoded ahead of the network."""
 
 Source: TypeAlias = StrPath | Sequence[StrPath] | ImageSet | np.ndarray
 
@@ -32,7 +32,7 @@ Blocks = Generator[tuple[list[str], np.ndarray, Sequence[ImageInfo | None], np.n
 """Names, pixels uint8 [n, h, w, bands], what the images were before (None: unknown), and the share of their pixels that
 was missing, float32 [n] (None where there are no linear images).
 
-The pixels hold until the next block is asked for, which is decoded into the same memory.
+The pixels are valid until the next block is requested, which is decoded into the same memory.
 """
 
 
@@ -72,7 +72,7 @@ def open_blocks(
 
 
 def name_source(source: Source) -> str:
-    """Return how messages call a source."""
+    """Return the name of a source for messages."""
     if isinstance(source, np.ndarray):
         return "the array"
     if isinstance(source, ImageSet):
@@ -89,7 +89,7 @@ def _cut(
     limit: int | None,
     notes: InputNotes,
 ) -> tuple[Blocks, int]:
-    """Blocks of pixels that are there already."""
+    """Yield blocks of existing pixels."""
     if reading != ReadOptions():
         raise InputError(
             f"{where}: is packed, and its pixels are settled, so --pixel-scale, --zero-point, --blue-first, "
@@ -116,7 +116,7 @@ def _prepare(
     skip_bad: bool,
     skipped: list[str] | None,
 ) -> tuple[Blocks, int]:
-    """Blocks of images in memory, of any size."""
+    """Yield blocks of images in memory, of any size."""
     if pixels.ndim not in (3, 4) or pixels.dtype.kind not in "uif":
         raise InputError(
             f"the array: found {pixels.dtype} of shape {list(pixels.shape)}, expected numbers of shape [n, h, w] or "

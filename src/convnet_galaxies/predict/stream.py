@@ -1,4 +1,4 @@
-"""Predictions of any source of images, a batch at a time: memory does not grow with their number."""
+"""Predictions of any source of images, batch by batch: memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.sources import Source, name_source, open_blocks
 
 BATCHES_A_TABLE = 4
-"""Batches of a net that are written at once: a table a batch would cost a tenth of the time."""
+"""Batches written at once: one table per batch would take a tenth of the time."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was predicted.
+    """Summary of predictions.
 
-    images: their number; skipped: those left out, one text each; warnings: sentences about those to be wary of;
-    facts: sentences on how linear images were read.
+    images: their number; skipped: images left out, one text each; warnings: sentences about unsuitable images;
+    facts: sentences on the reading of linear images.
     """
 
     images: int
@@ -57,8 +57,8 @@ def predict_file(
 ) -> Summary:
     """Predict a pack, folder, zip or single image into a CSV, Parquet or FITS file, by the ending of output.
 
-    One row an image, in input order. The file appears when it is whole. A CSV or Parquet file is written as the
-    predictions come; a FITS file at the end, from memory (about 200 bytes an image).
+    One row per image, in input order. The file appears when it is complete. A CSV or Parquet file is written as the
+    predictions come; a FITS file at the end, from memory (about 200 bytes per image).
     reading: how images are to be read. Linear images get a column masked_fraction. Raises InputError for bad sources,
     BadImageError for a bad image unless skip_bad.
     """
@@ -99,9 +99,10 @@ def predict_file(
 
 
 def csv_rows(table: pd.DataFrame) -> bytes:
-    """Rows of a CSV file without its header; numbers with the fewest digits that give them back, nothing for NaN.
+    """Return rows of a CSV file without its header; numbers with the fewest digits that give them back, nothing for
+    NaN.
 
-    By Arrow, nine times as fast as pandas, which took as long for 37 votes as the net did for the image.
+    Arrow writes nine times as fast as pandas, which took as long for 37 votes as the network for the image.
     """
     rows = pa.Table.from_pandas(table, preserve_index=False)
     try:
@@ -127,10 +128,10 @@ def predict_tables(
     notes: InputNotes | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[pd.DataFrame]:
-    """Tables of predictions (see predictions.to_table), a batch of images each.
+    """Yield tables of predictions (see predictions.to_table), one per batch of images.
 
     source: see open_blocks. skipped: a list that texts about images left out are added to.
-    notes: takes in what was passed over in the source and what the images are like.
+    notes: collects remarks about the source and its images.
     progress: called with (done, all).
     """
     reading = reading or ReadOptions()

@@ -29,8 +29,8 @@ def submit(
 ) -> int:
     """Write the 37 votes of all images in Kaggle's form; returns the number of galaxies.
 
-    notes: takes in what was passed over, and what the images are like.
-    Raises InputError when the run does not answer votes, an image is bad, or the ids are not those of the sample.
+    notes: collects remarks about the source and its images.
+    Raises InputError if the run does not predict votes, an image is bad, or the ids are not those of the sample.
     """
     output = Path(output)
     if "votes" not in predictor.classes:

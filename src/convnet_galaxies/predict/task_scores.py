@@ -1,4 +1,4 @@
-"""How each task of model/tasks.py is scored."""
+"""Scores of each task of model/tasks.py."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Scorer: TypeAlias = Callable[[Target, np.ndarray, pd.DataFrame, int], Scores]
 
 
 def score_task(task: str, target: Target, answer: np.ndarray, table: pd.DataFrame, *, seed: int) -> Scores:
-    """Return the scores of one task's predictions against its target; rows without a label are passed over."""
+    """Return the scores of the predictions of one task against its target; rows without a label are skipped."""
     known = target.known
     labelled = Target(target.values[known], target.known[known], target.classes)
     return SCORERS[task](labelled, answer[known], table[known], seed)

@@ -1,1 +1,1 @@
-"""What a run is: its folder, its weights, the ensemble of several runs, and its description."""
+"""Runs: folder, weights, ensembles of several runs, and their description."""

@@ -1,4 +1,4 @@
-"""The card of a run, model.json: all that is needed to use its weights."""
+"""Card of a run, model.json: everything needed to use its weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LensCalibration:
     """``log odds * slope + intercept`` of a probability, after the mean over members and views.
 
     images, positives, groups: on how many held-out images it was fitted. prevalence: the share of positives that the
-    calibrated probabilities hold for; that of these images unless another was asked for.
+    calibrated probabilities hold for; that of these images unless another was given.
     isotonic_knots: of a rising function of the probability that comes first, (probability, calibrated) each; empty for
         none. Formerly ``corners``.
     """
@@ -54,15 +54,15 @@ class LensCalibration:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a net needs besides its weights.
+    """Everything beside the weights that a network needs.
 
-    classes: names of the classes of each task that the net answers; empty for votes and lens.
-    members: nets whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
-    calibration: by task (only ``lens`` so far), what makes its probability mean what it says; none as trained.
-    ancestry: one entry a run that the weights went through before this one, oldest first.
-    type_centres: float [k, 37], the centres of the morphology types, if the net knows them.
-    views: of each image that `predict` takes when it is not told how many.
-    member_nets: of each member, where not all are as the first, ``net``; all see the same square in the same size.
+    classes: names of the classes of each task of the network; empty for votes and lens.
+    members: networks whose probabilities are averaged; their weights are named ``0.``, ``1.`` ...
+    calibration: calibration by task (only ``lens`` so far); empty as trained.
+    ancestry: one entry per earlier run of the weights, oldest first.
+    type_centres: float [k, 37], the centres of the morphology types, if the network predicts them.
+    views: default number of views per image of `predict`.
+    member_nets: of each member, if not all are as the first, ``net``; all have the same input square and size.
     """
 
     net: NetSettings
@@ -77,17 +77,17 @@ class ModelCard:
 
     @property
     def nets(self) -> tuple[NetSettings, ...]:
-        """The net of each member."""
+        """Network settings of each member."""
         return self.member_nets or (self.net,) * self.members
 
     def window_px(self, pixel_scale_arcsec: float | None = None) -> float | None:
-        """Side of the square that the net sees, in source pixels of a scale; None where that follows the image."""
+        """Return the side of the input square, in source pixels of a scale; None if it depends on the image."""
         crop_px = self.preprocess.crop_of(pixel_scale_arcsec)
         seen = self.net.view_px_of(self.preprocess.size_px) / self.preprocess.size_px
         return None if crop_px is None else min(1.0, seen) * crop_px
 
     def dumps(self) -> str:
-        """As JSON text."""
+        """Return the card as JSON text."""
         tree = asdict(self) | {
             "format": CARD_FORMAT,
             "net": self.net.model_dump(mode="json"),
@@ -98,7 +98,7 @@ class ModelCard:
 
     @staticmethod
     def loads(text: str, name: object) -> ModelCard:
-        """From JSON text. Raises InputError when it is no such card, or of a later format."""
+        """Read a card from JSON text. Raises InputError if it is no card, or of a later format."""
         try:
             tree = json.loads(text)
             if tree.pop("format") != CARD_FORMAT:
@@ -120,7 +120,7 @@ class ModelCard:
 
 
 def read_card(run: StrPath) -> ModelCard:
-    """The card of a run. Raises InputError."""
+    """Read the card of a run. Raises InputError."""
     path = run_path(run) / "model.json"
     try:
         text = path.read_text("utf-8")

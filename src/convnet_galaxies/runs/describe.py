@@ -1,4 +1,4 @@
-"""What a run folder holds, for ``describe``."""
+"""Describe a run folder for ``describe``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from convnet_galaxies.runs.split import read_split
 from convnet_galaxies.runs.weights import load_nets
 
 MODEL_CARD = "CARD.md"
-"""What a person should know before using weights that ship with the package."""
+"""Model card of the built-in weights."""
 
 
 def describe_run(source: str | Path) -> Description:
-    """Net, tasks, ancestry, split and last validation of a run or of built-in weights, and their model card.
+    """Return net, tasks, ancestry, split and last validation of a run or of built-in weights, and their model card.
 
     Raises InputError when files are damaged.
     """

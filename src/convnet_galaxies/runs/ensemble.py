@@ -1,4 +1,4 @@
-"""Several runs joined into one run, whose answer is the mean of theirs."""
+"""Ensembles (deep ensembles): several runs joined into one run that predicts the mean of their probabilities."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LARGEST_HALF = 65504.0
 
 @dataclass(frozen=True)
 class EnsembleSummary:
-    """What was joined: members, size of the weights in bytes, images of the united split by part."""
+    """Result of joining: members, size of the weights in bytes, images of the united split by part."""
 
     run: Path
     members: int
@@ -52,7 +52,7 @@ def join_runs(
     of images or of the runs' folders, for weights that are given away.
     The runs must agree in what their nets see, in preprocess, classes and types; the nets may differ. The united split
     holds out an image only where no member used it; calibration and familiarity are those of no member and must be
-    fitted anew.
+    fitted again.
     A single run keeps its calibration and familiarity, so that publishing comes last.
     Raises InputError when they do not agree or one cannot be read.
     """
@@ -103,7 +103,7 @@ def join_runs(
 
 
 def unite_splits(splits: Sequence[tuple[str, pd.DataFrame | None]]) -> pd.DataFrame:
-    """One split of several: each image once, in the strictest part that any member had used it in.
+    """Return one split of several: each image once, in the strictest part that any member had used it in.
 
     splits: name and split of each run; a run without one (built-in weights) adds nothing.
     An image that no member used keeps its part when all agree in it, else the strictest one.

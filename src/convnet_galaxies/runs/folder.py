@@ -100,7 +100,7 @@ class RunFolder:
         return (self.settings, self.weights, self.familiarity, self.card, *logs)
 
     def _look(self) -> tuple[list[Path], list[str]]:
-        """What unfinished writing left over, and names of what no run has."""
+        """Find leftovers of unfinished writing, and files that no run has."""
         left_over = [path for one in self._own for path in self.path.glob(f".{one.name}.unfinished-*")]
         return left_over, sorted(path.name for path in self.path.iterdir() if path not in (*self._own, *left_over))
 
@@ -143,18 +143,18 @@ class RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is a run, finished or not."""
+    """Return whether a folder is a run, finished or not."""
     run = RunFolder(path)
     return run.is_finished or (run.settings.is_file() and run.environment.is_file())
 
 
 def is_run_alone(path: Path) -> bool:
-    """Whether a folder is a run and holds nothing that a run does not."""
+    """Return whether a folder is a run and holds nothing that a run does not."""
     return is_run(path) and not RunFolder(path)._look()[1]
 
 
 def run_path(run: StrPath) -> Path:
-    """The folder of a run: a path, or ``builtin:NAME`` for weights that ship with the package."""
+    """Return the folder of a run: a path, or ``builtin:NAME`` for weights that ship with the package."""
     text = os.fspath(run)
     if text.startswith(BUILTIN):
         folder = Path(str(resources.files("convnet_galaxies"))) / "model" / "builtin"

@@ -51,13 +51,13 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def read_split_of(run: str | Path) -> pd.DataFrame | None:
-    """The split of a run; None for built-in weights that carry none."""
+    """Read the split of a run; None for built-in weights that carry none."""
     path = run_path(run) / "split.parquet"
     return read_split(path) if path.is_file() or not str(run).startswith(BUILTIN) else None
 
 
 def hash_key(key: str) -> str:
-    """``#`` and the first 8 bytes of the key's SHA-256 in hex: enough to recognise an image, not to name it.
+    """Return ``#`` and the first 8 bytes of the key's SHA-256 in hex: enough to recognise an image, not to name it.
 
     Weights that are given away carry these. Two keys agree by chance once in 10^19 comparisons. A key that is hashed
     already stays as it is.
@@ -66,7 +66,8 @@ def hash_key(key: str) -> str:
 
 
 def hash_split(split: pd.DataFrame) -> pd.DataFrame:
-    """A split without names: only what was used, its keys hashed, sorted by them; the origin is ``an ancestor``."""
+    """Return a split without names: only what was used, its keys hashed, sorted by them; the origin is ``an
+    ancestor``."""
     used = split[split["used"]].copy()
     used["keys"] = [sorted(hash_key(key) for key in keys) for keys in used["keys"]]
     used["id"] = [keys[0] for keys in used["keys"]]
@@ -75,18 +76,20 @@ def hash_split(split: pd.DataFrame) -> pd.DataFrame:
 
 
 def used_keys(split: pd.DataFrame, part: str) -> set[str]:
-    """Keys of all images that the run or an ancestor used in a part, ``train`` or ``validation``; some hashed."""
+    """Return keys of all images that the run or an ancestor used in a part, ``train`` or ``validation``; some
+    hashed."""
     rows = split[(split["part"] == part) & split["used"]]
     return {key for keys in rows["keys"] for key in keys}
 
 
 def was_trained_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame) -> np.ndarray:
-    """Mask [n] of the images whose group shares a galaxy, a field, an image file or an id with the training images."""
+    """Return a mask [n] of the images whose group shares a galaxy, a field, an image file or an id with the training
+    images."""
     return _shares_key(table, link_columns, split, "train")
 
 
 def was_validated_on(table: pd.DataFrame, link_columns: tuple[str, ...], split: pd.DataFrame) -> np.ndarray:
-    """The same mask for the images by which the run's or an ancestor's best weights were chosen."""
+    """Return the same mask for the images by which the run's or an ancestor's best weights were chosen."""
     return _shares_key(table, link_columns, split, "validation")
 
 

@@ -49,13 +49,13 @@ def load_nets(run: str | Path, *, draw: bool = False) -> tuple[tuple[GalaxyNet, 
 
 
 def load_net(run: str | Path, *, draw: bool = False) -> tuple[GalaxyNet, ModelCard]:
-    """The net of a run, or the first member of an ensemble, and the card. Raises InputError."""
+    """Return the net of a run, or the first member of an ensemble, and the card. Raises InputError."""
     nets, card = load_nets(run, draw=draw)
     return nets[0], card
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name, as they are stored. Raises InputError."""
+    """Read the tensors of a safetensors file by name, as they are stored. Raises InputError."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -63,7 +63,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def split_members(state: dict[str, Tensor], members: int, name: object) -> list[dict[str, Tensor]]:
-    """The tensors of each member under their plain names. Raises InputError when the file holds another number."""
+    """Return the tensors of each member under their plain names. Raises InputError when the file holds another
+    number."""
     if members == 1:
         return [state]
     found = {key.partition(".")[0] for key in state}
@@ -78,14 +79,15 @@ def split_members(state: dict[str, Tensor], members: int, name: object) -> list[
 
 
 def join_members(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The inverse of split_members."""
+    """Return the inverse of split_members."""
     if len(states) == 1:
         return dict(states[0])
     return {f"{number}.{key}": tensor for number, state in enumerate(states) for key, tensor in state.items()}
 
 
 def halve(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights as float16; the statistics of batch norms, whose range is not the weights', stay as they are."""
+    """Return the weights as float16; the statistics of batch norms, whose range is not the weights', stay as they
+    are."""
     keep = ("running_mean", "running_var", "num_batches_tracked")
     return {
         key: tensor if key.rpartition(".")[2] in keep or not tensor.is_floating_point() else tensor.half()
@@ -94,7 +96,7 @@ def halve(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fill(net: torch.nn.Module, state: dict[str, Tensor], name: object) -> None:
-    """Fill a net; every name and shape must agree, float16 becomes float32. Raises InputError."""
+    """Fill a network; every name and shape must agree, float16 becomes float32. Raises InputError."""
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -105,7 +107,7 @@ def fill(net: torch.nn.Module, state: dict[str, Tensor], name: object) -> None:
 
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write weights through a temporary name, so that a reader never sees half of them."""
+    """Write weights through a temporary name, so that a reader never finds a partial file."""
     with new_file(path, force=True) as temporary:
         temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
 

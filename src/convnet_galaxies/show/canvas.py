@@ -61,7 +61,7 @@ class Drawing:
             self.axes.legend(**options)
 
     def plot(self, alt: str, caption: str) -> Plot:
-        """The finished drawing with its words."""
+        """Return the finished drawing with its words."""
         return Plot(self.svg, alt, caption)
 
 
@@ -81,5 +81,5 @@ def draw(x_label: str, y_label: str, *, height_in: float = HEIGHT_IN) -> Iterato
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Colour and dashes of the curve of a number; they repeat after seven."""
+    """Return colour and dashes of the curve of a number; they repeat after seven."""
     return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}

@@ -36,14 +36,14 @@ LENS_RUNS = {
 
 
 def is_demo(folder: Path) -> bool:
-    """Whether a folder holds what `demo` writes."""
+    """Return whether a folder holds what `demo` writes."""
     return (folder / "runs").is_dir() and is_pack(folder / "lenses.pack") and is_pack(folder / "zoo.pack")
 
 
 def demo_page(
     folder: Path, *, views: Views = 8, device: Device = "auto", survey: Survey | None = None, seed: int = 0
 ) -> Page:
-    """The whole line on one page. Raises InputError when a run of the demo is not finished."""
+    """Return the full pipeline on one page. Raises InputError if a run of the demo is not finished."""
     runs = folder / "runs"
     for name in ("zoo", *LENS_RUNS):
         if not (is_run(runs / name) and RunFolder(runs / name).is_finished):
@@ -108,7 +108,7 @@ def demo_page(
 
 
 def _size_sentences(folder: Path) -> list[str]:
-    """How large this demo was, and why; nothing for a folder that does not tell."""
+    """Return size of this demo, and the reason; nothing for a folder that does not tell."""
     path = folder / DEMO_NAME
     if not path.is_file():
         return []

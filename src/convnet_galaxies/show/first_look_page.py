@@ -1,4 +1,4 @@
-"""The demo's first page: what the weights that ship see in a handful of simulated images."""
+"""First page of the demo: predictions of the built-in weights for a few simulated images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXAMPLES = 6
 
 
 def first_look_page(first_look: FirstLook) -> Page:
-    """Scores of both nets, and the cutouts and galaxies with their answers."""
+    """Return the scores of both networks, and the cutouts and galaxies with their predictions."""
     order, truth = np.argsort(-first_look.lens, kind="stable"), first_look.cutouts.table["lens"].to_numpy() == 1
     table = first_look.cutouts.table
     captions = [

@@ -16,7 +16,7 @@ GALLERY_SIZE = 12
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 [h, w, bands] to PNG: three bands as colour (the first three of more), else the first as grey."""
+    """Convert uint8 [h, w, bands] to PNG: three bands as colour (the first three of more), else the first as grey."""
     picture = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG", optimize=True)
@@ -26,7 +26,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
 def make_gallery(
     title: str, note: str, images: np.ndarray, rows: Sequence[int] | np.ndarray, captions: Sequence[str]
 ) -> Gallery | None:
-    """The images at the given rows of uint8 [n, h, w, bands], each with its caption; None without rows."""
+    """Return the images at the given rows of uint8 [n, h, w, bands], each with its caption; None without rows."""
     pictures = tuple(
         Picture(encode_png(np.asarray(images[int(row)])), caption, f"{title}: " + caption.replace("\n", ", "))
         for row, caption in zip(rows, captions, strict=True)
@@ -37,7 +37,7 @@ def make_gallery(
 def lens_galleries(
     images: np.ndarray, rows: np.ndarray, table: pd.DataFrame, truth: np.ndarray, probability: np.ndarray
 ) -> list[Gallery | None]:
-    """Lenses found best, false positives and missed lenses among held-out images.
+    """Return lenses found best, false positives and missed lenses among held-out images.
 
     rows: int [n], where each scored image is in images; table: one row each; truth: bool [n]; probability: float [n].
     """
@@ -59,7 +59,7 @@ def lens_galleries(
 def vote_galleries(
     images: np.ndarray, rows: np.ndarray, table: pd.DataFrame, truth: np.ndarray, predicted: np.ndarray
 ) -> list[Gallery | None]:
-    """Galaxies whose votes are predicted best and worst; truth and predicted: float [n, 37]."""
+    """Return galaxies whose votes are predicted best and worst; truth and predicted: float [n, 37]."""
     error = np.sqrt(((truth - predicted) ** 2).mean(axis=1))
     order = np.argsort(error, kind="stable")
 
@@ -81,7 +81,7 @@ def vote_galleries(
 
 
 def describe_lens(row: pd.Series, probability: float) -> str:
-    """Caption: id, flavor where it is known, probability."""
+    """Return caption: id, flavor where it is known, probability."""
     words = [str(row["id"])]
     flavor = row.get("flavor_label", row.get("flavor"))
     if isinstance(flavor, str) and flavor not in ("dud", "test"):
@@ -90,7 +90,7 @@ def describe_lens(row: pd.Series, probability: float) -> str:
 
 
 def show_probability(probability: float) -> str:
-    """Digits that tell probabilities near 0 and 1 apart."""
+    """Return digits that tell probabilities near 0 and 1 apart."""
     if probability > 1 - 1e-9:
         return "1"
     if probability > 0.9995:
@@ -99,7 +99,7 @@ def show_probability(probability: float) -> str:
 
 
 def describe_votes(truth: np.ndarray, predicted: np.ndarray) -> str:
-    """The question on which votes and prediction differ most, with both."""
+    """Return the question on which votes and prediction differ most, with both."""
     worst = int(np.argmax(np.abs(truth - predicted)))
     column = VOTE_COLUMNS[worst]
     question, answer = (int(part) for part in column.removeprefix("Class").split("."))

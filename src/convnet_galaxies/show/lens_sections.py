@@ -45,7 +45,8 @@ class Survey:
 def lens_sections(
     nets: Mapping[str, ScoredTask], *, survey: Survey, lens_table: pd.DataFrame | None = None, seed: int = 0
 ) -> list[Section | None]:
-    """Sections for one or several nets on held-out images; the galleries and the selection are those of the last.
+    """Return sections for one or several nets on held-out images; the galleries and the selection are those of the
+    last.
 
     nets: name to its answers for the task lens. lens_table: truth of the lenses by ZooID, with PROPERTIES.
     Raises UsageError for a prevalence of the survey outside 0 to 1.
@@ -91,12 +92,12 @@ def lens_sections(
 
 
 def truth_of(scored: ScoredTask) -> np.ndarray:
-    """Bool [n], whether each image shows a lens."""
+    """Return bool [n], whether each image shows a lens."""
     return scored.values == 1
 
 
 def survey_curve(scored: ScoredTask, survey: Survey, *, seed: int) -> SurveyCurve:
-    """Purity and false positives at the survey's prevalence."""
+    """Return purity and false positives at the survey's prevalence."""
     return expect_survey(
         truth_of(scored),
         scored.answer.astype(float),
@@ -108,7 +109,7 @@ def survey_curve(scored: ScoredTask, survey: Survey, *, seed: int) -> SurveyCurv
 
 
 def selection_blocks(scored: ScoredTask, lens_table: pd.DataFrame | None, threshold: float = 0.5) -> list[Block]:
-    """Completeness against what the truth table knows about the lenses."""
+    """Return completeness against the lens properties of the truth table."""
     if lens_table is None or "ZooID" not in lens_table or "ZooID" not in scored.table:
         return [Text("The selection function needs the truth of the lenses: a simulation's truth.csv, as --truth.")]
     lenses = np.flatnonzero(truth_of(scored))
@@ -134,7 +135,8 @@ def selection_blocks(scored: ScoredTask, lens_table: pd.DataFrame | None, thresh
 
 
 def flavor_section(scores: object, fault: str = "", *, survey: Survey | None = None) -> Section | None:
-    """Confusion of flavors, and what it means in a survey; scores that are not of flavors were not to be had."""
+    """Return the confusion of flavors, and what it means in a survey; scores that are not of flavors were not to be
+    had."""
     if not isinstance(scores, FlavorScores):
         return section(TITLES["flavor"], [Text(f"Not scored: {fault}.", True)]) if fault else None
     survey_blocks = [flavor_survey_table(scores, survey or Survey())]
@@ -142,7 +144,7 @@ def flavor_section(scores: object, fault: str = "", *, survey: Survey | None = N
 
 
 def flavor_survey_table(scores: FlavorScores, survey: Survey) -> Table | None:
-    """False positives and purity by flavor at the prevalence of a survey; None where it cannot be said."""
+    """Return false positives and purity by flavor at the prevalence of a survey; None where it cannot be said."""
     expected = expect_flavors(scores, n_lenses=survey.n_lenses, n_images=survey.n_fields)
     if not expected:
         return None

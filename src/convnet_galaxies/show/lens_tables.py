@@ -17,7 +17,7 @@ COVERAGE = 0.9
 
 
 def survey_table(name: str, curve: SurveyCurve) -> Table:
-    """False positives and purity at a few completenesses."""
+    """Return false positives and purity at a few completenesses."""
     rows = []
     for wanted, k in _cuts(curve):
         false, purity = (_estimate_at(curve, part, k) for part in ("false_positives", "purity"))
@@ -36,7 +36,7 @@ def _estimate_at(curve: SurveyCurve, part: str, k: int) -> Estimate:
 
 
 def survey_flavor_table(name: str, scored: ScoredTask, curve: SurveyCurve) -> Table | None:
-    """Completeness by flavor at the cuts of survey_table; None when the flavors are not known."""
+    """Return completeness by flavor at the cuts of survey_table; None when the flavors are not known."""
     lenses = np.flatnonzero(scored.values == 1)
     if "flavor" not in scored.table or scored.table["flavor"].iloc[lenses].isna().any():
         return None
@@ -51,13 +51,13 @@ def survey_flavor_table(name: str, scored: ScoredTask, curve: SurveyCurve) -> Ta
 
 
 def _cuts(curve: SurveyCurve) -> list[tuple[float, int]]:
-    """The COMPLETENESSES and the number of the curve's cut for each."""
+    """Return the COMPLETENESSES and the number of the curve's cut for each."""
     asked = np.linspace(0.02, 1, len(curve.purity))
     return [(wanted, int(np.argmin(np.abs(asked - wanted)))) for wanted in COMPLETENESSES]
 
 
 def conformal_table(name: str, truth: np.ndarray, probability: np.ndarray, groups: np.ndarray, *, seed: int) -> Block:
-    """Conformal sets calibrated on half of the groups and counted on the other half."""
+    """Return conformal sets calibrated on half of the groups and counted on the other half."""
     codes, n_groups = encode_groups(groups)
     half = np.random.default_rng(seed).permutation(np.arange(n_groups) % 2 == 0)[codes]
     both = stack_binary(probability)

@@ -11,7 +11,7 @@ from convnet_galaxies.blocks import Page
 
 
 def render_page(page: Page) -> str:
-    """The page as one HTML text that loads nothing from elsewhere."""
+    """Render the page as one HTML text that loads nothing from elsewhere."""
     environment = Environment(
         loader=PackageLoader("convnet_galaxies.show"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Where a report's figures come from: data counts, settings, versions, and the commands that make them again."""
+"""Provenance of a report: data counts, settings, versions, and commands to reproduce it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "quapy", "mapie", "matplotlib")
 
 
 def count_images(images: ImageSet, title: str) -> Table:
-    """Images of a pack by stage and label, or their number, with what was guessed when they were packed."""
+    """Return images of a pack by stage and label, or their number, with what was guessed when they were packed."""
     table = images.table
     notes = tuple(f"When packed: {text}" for text in images.warnings)
     if "lens" not in table:
@@ -40,7 +40,7 @@ def count_images(images: ImageSet, title: str) -> Table:
 
 
 def count_split(run: Path) -> Table | None:
-    """Labelled images of each part of a run's split; None for a run without one."""
+    """Return labelled images of each part of a run's split; None for a run without one."""
     path = RunFolder(run).split
     if not path.is_file():
         return None
@@ -60,7 +60,7 @@ def list_settings(run: Path) -> Verbatim | None:
 
 
 def list_versions(run: Path | None = None) -> Table:
-    """Versions with which the report was made and, where recorded, the run trained."""
+    """List versions with which the report was made and, where recorded, the run trained."""
     now = {"convnet-galaxies": __version__, "python": platform.python_version()}
     now |= {name: metadata.version(name) for name in LIBRARIES}
     then: Mapping[str, object] = {}
@@ -78,7 +78,7 @@ def list_commands(commands: Sequence[str]) -> Verbatim:
 
 
 def guess_training(run: Path, pack: object, images: ImageSet | None, tasks: Sequence[str]) -> str:
-    """The command that trained a run, as far as its folder tells."""
+    """Return the command that trained a run, as far as its folder records it."""
     words = ["convnet-galaxies train", str(pack)]
     card = RunFolder(run).card
     if card.is_file():
@@ -97,7 +97,7 @@ def guess_training(run: Path, pack: object, images: ImageSet | None, tasks: Sequ
 
 
 def used_stage(run: Path, images: ImageSet | None) -> int | None:
-    """The one stage that all training images of a run are of; None when it cannot be told."""
+    """Return the only stage of the training images of a run; None if it is unknown or not unique."""
     path = RunFolder(run).split
     if images is None or "stage" not in images.table or not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""From a run, a study, a demo or an answer about unknown images to one HTML file."""
+"""Reports: one HTML file about a run, a study, a demo or a result of `unknown`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What was written: the file, of what kind of source, its sections, and its size."""
+    """The written report: file, kind of source, sections, and size."""
 
     path: Path
     kind: str

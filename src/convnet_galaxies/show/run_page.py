@@ -37,7 +37,7 @@ from convnet_galaxies.show.votes_section import votes_sections
 
 @dataclass(frozen=True)
 class Context:
-    """What the sections of a run's report need besides its scores.
+    """Input of the sections of a run's report, besides its scores.
 
     name: of the run. lens_table: truth of the lenses by ZooID, if known.
     """
@@ -60,7 +60,7 @@ def run_page(
     lens_table: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Page:
-    """What a run learned and, with a pack, how well it does on held-out images. Raises InputError."""
+    """Make the page of a run: training and, with a pack, scores on held-out images. Raises InputError."""
     folder, card = run_path(run), read_card(run)
     images = None if pack is None else read_pack(pack)
     scored: list[ScoredTask] = []
@@ -127,7 +127,7 @@ def _flavor_sections(scored: ScoredTask, context: Context) -> Sequence[Section |
 
 
 def _plain_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
-    """The section of a task that has none of its own."""
+    """Return the section of a task that has none of its own."""
     title = scored.task.capitalize()
     if not isinstance(scored.scores, PlainScores):
         return [section(title, [Text(f"Not scored: {scored.fault}.", True)])]
@@ -139,7 +139,7 @@ SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] =
     "lens": _lens_sections,
     "flavor": _flavor_sections,
 }
-"""By task; the others get a table of their figures."""
+"""Sections by task; all other tasks get a table of their figures."""
 
 
 def task_sections(scored: ScoredTask, context: Context) -> Sequence[Section | None]:
@@ -148,7 +148,7 @@ def task_sections(scored: ScoredTask, context: Context) -> Sequence[Section | No
 
 
 def cards_of(scored: list[ScoredTask]) -> list[Card]:
-    """The headline scores of every task."""
+    """Return the headline scores of every task."""
     cards = []
     for one in scored:
         if isinstance(one.scores, FlavorScores):
@@ -162,7 +162,7 @@ def cards_of(scored: list[ScoredTask]) -> list[Card]:
 
 
 def card(label: str, estimate: Estimate) -> Card:
-    """A card of an estimate and its interval."""
+    """Return a card of an estimate and its interval."""
     return Card(label, f"{estimate.value:.4f}", estimate.span(".4f") + " *" * bool(estimate.warning))
 
 

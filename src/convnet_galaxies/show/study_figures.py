@@ -15,7 +15,7 @@ from convnet_galaxies.study.strategy_comparisons import Comparison
 
 
 def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None:
-    """AUROC on one stage against the number of labels, a curve a strategy; None without strategies on that stage."""
+    """Plot AUROC on one stage against the number of labels, one curve per strategy; None without any."""
     of_stage = [one for one in strategies if one.stage == stage]
     if not of_stage:
         return None
@@ -67,7 +67,8 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
 
 
 def plot_comparisons(comparisons: Sequence[Comparison], name: str = "auroc", label: str = "AUROC") -> Plot | None:
-    """Differences with their intervals, a line a question and share of the labels; None without comparisons."""
+    """Plot differences with their intervals, one line per question and fraction of the labels; None without
+    comparisons."""
     if not comparisons:
         return None
     questions = list(dict.fromkeys(comparison.question for comparison in comparisons))

@@ -27,7 +27,7 @@ GALLERY_STRATEGY, GALLERY_STAGE = "zoo, stage 1", 1
 
 
 def study_page(folder: Path, *, pack: Path | None = None) -> Page:
-    """What a study found. pack: that of the cutouts, for galleries; by default the one it was made from, if there."""
+    """Make the page of a study. pack: pack of the cutouts, for galleries; default: that of the study, if there."""
     results, table = read_results(folder), read_predictions(folder)
     source = pack or Path(results.sources.get("space_warps", ""))
     images = read_pack(source) if pack or (results.sources and is_pack(source)) else None

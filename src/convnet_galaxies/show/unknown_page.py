@@ -1,4 +1,4 @@
-"""The page about images of unknown truth: the report of study.unknown_report with its pictures."""
+"""The page about unlabelled images: the report of study.unknown_report with its pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BEST_SHOWN = 24
 
 
 def unknown_page(folder: Path, *, pack: Path | None = None) -> Page:
-    """How many lenses, which ones, whether to believe it. pack: of the images, by default the one it was made from."""
+    """Make the page of `unknown`: number of lenses, ranking, domain shift. pack: of the images; default: its own."""
     result = read_unknown(folder)
     source = pack or Path(result.pack)
     provenance = section(
@@ -46,7 +46,7 @@ def unknown_page(folder: Path, *, pack: Path | None = None) -> Page:
 
 
 def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
-    """The page without provenance."""
+    """Return the page without provenance."""
     result, ranked, known = read_unknown(folder), read_table(folder / RANKED), read_table(folder / KNOWN)
     source = pack or Path(result.pack)
     images = read_pack(source) if pack or is_pack(source) else None

@@ -12,7 +12,7 @@ from convnet_galaxies.show.galleries import vote_galleries
 
 
 def votes_sections(scored: ScoredTask) -> list[Section | None]:
-    """Scores overall and by question, and galleries."""
+    """Return scores overall and by question, and galleries."""
     scores = scored.scores
     if not isinstance(scores, VoteScores):
         return [section(TITLES["votes"], [Text(f"Not scored: {scored.fault}.", True)])]

@@ -1,4 +1,4 @@
-"""What is in an image but not in the sky: trails, cosmic rays, bad columns, noisy stripes, missing corners."""
+"""Simulate image artifacts: trails, cosmic rays, bad columns, noisy stripes, missing corners."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def vary_noise(noise: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def draw_trails(shape: tuple[int, int], rng: np.random.Generator) -> list[SkyObject]:
-    """The satellites' trails, at most one, that cross an area of shape (h, w) px; radius_px is half their length."""
+    """Draw the satellites' trails, at most one, that cross an area of shape (h, w) px; radius_px is half their
+    length."""
     if rng.random() >= SATELLITE_CHANCE:
         return []
     x, y = rng.random(2) * (shape[1], shape[0])

@@ -1,4 +1,4 @@
-"""What bright stars do to a camera: aureoles, diffraction spikes, ghosts of the pupil, saturation and bleeding.
+"""Simulate effects of bright stars: aureoles, diffraction spikes, ghosts of the pupil, saturation, bleeding.
 
 Levels and lengths are read off published fields of the survey; its spikes lie along rows and columns, the bands of
 one star differ in strength, and its ghosts are disks of some 45 px radius, strongest in g.

@@ -20,7 +20,7 @@ FIELD_SIZE_PX = 440
 
 # Median seeing of the wide survey's stacks (Gwyn 2012, AJ 143, 38; Erben et al. 2013, MNRAS 433, 2545).
 SEEING_FWHM_ARCSEC = (0.85, 0.75, 0.65)
-# Electrons that stand behind one count at ZEROPOINT_MAG: MegaCam zero points 26.46, 26.24, 25.72 (electrons a second)
+# Electrons that stand behind one count at ZEROPOINT_MAG: MegaCam zero points 26.46, 26.24, 25.72 (electrons per second)
 # times the exposure of a stack, 2500, 2000, 4305 s.
 ELECTRONS_PER_COUNT = (96.0, 63.0, 83.0)
 FULL_WELL_COUNTS = (6000.0, 6000.0, 6000.0)
@@ -29,7 +29,7 @@ SKY_SIGMA_COUNTS = (0.66, 1.12, 1.62)
 # Stacks are resampled with a Lanczos kernel, which correlates neighbouring pixels by about 0.08 (measured as well).
 NEIGHBOUR_CORRELATION = 0.08
 
-# Of a pixel grid, in cycles a pixel, along its diagonal; and how finely the PSF's transform is tabulated up to it.
+# Of a pixel grid, in cycles per pixel, along its diagonal; and how finely the PSF's transform is tabulated up to it.
 HIGHEST_FREQUENCY, FREQUENCIES = 0.5**0.5, 1 << 13
 
 COMPOSITE = Composite(sky_sigma=SKY_SIGMA_COUNTS[::-1])
@@ -55,7 +55,7 @@ class Camera:
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
-    """Conditions that vary from pointing to pointing: seeing by 12 %, sky by 15 %, all bands partly together."""
+    """Draw conditions that vary from pointing to pointing: seeing by 12 %, sky by 15 %, all bands partly together."""
     shared = rng.normal()
     seeing = np.array(SEEING_FWHM_ARCSEC) * np.exp(0.07 * shared + 0.07 * rng.normal(size=3))
     sky = np.array(SKY_SIGMA_COUNTS) * np.exp(0.1 * rng.normal() + np.array([0.12, 0.1, 0.16]) * rng.normal(size=3))
@@ -64,12 +64,12 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def to_counts(mag: np.ndarray | float) -> np.ndarray:
-    """AB magnitudes to counts at ZEROPOINT_MAG."""
+    """Convert AB magnitudes to counts at ZEROPOINT_MAG."""
     return 10 ** (0.4 * (ZEROPOINT_MAG - np.asarray(mag, float)))
 
 
 def to_mag(counts: np.ndarray | float) -> np.ndarray:
-    """Counts to AB magnitudes; fluxes of zero or less give 99."""
+    """Convert counts to AB magnitudes; fluxes of zero or less give 99."""
     counts = np.asarray(counts, float)
     return np.where(counts > 0, ZEROPOINT_MAG - 2.5 * np.log10(np.where(counts > 0, counts, 1)), 99.0)
 
@@ -78,7 +78,7 @@ def to_mag(counts: np.ndarray | float) -> np.ndarray:
 def psf_transform(
     camera: Camera, shape: tuple[int, int], oversampling: int = 1, softening_px: float = 0.0
 ) -> np.ndarray:
-    """Fourier transform of the PSF, float32 [3, h, w // 2 + 1] at the frequencies of rfft2; 1 at frequency 0.
+    """Return the transform of the PSF, float32 [3, h, w // 2 + 1] at the frequencies of rfft2; 1 at frequency 0.
 
     The transform of a Moffat profile of core a is 2 (t / 2)^(beta - 1) K_(beta - 1)(t) / Gamma(beta - 1) with
     t = 2 pi a k (Bessel's K; Trujillo et al. 2001, MNRAS 328, 977). It is round, so a table over k is enough.
@@ -128,7 +128,7 @@ def convolve(gri: np.ndarray, camera: Camera, *, oversampling: int = 1, softenin
 
 
 def add_photon_noise(gri: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """Poisson noise of the light itself, float [3, h, w] counts; the sky's is in draw_sky."""
+    """Return Poisson noise of the light itself, float [3, h, w] counts; the sky's is in draw_sky."""
     gain = np.array(camera.electrons_per_count, np.float32)[:, None, None]
     electrons = np.maximum(gri, 0) * gain
     # Above some hundred electrons a Gaussian is the same and much faster.
@@ -140,7 +140,7 @@ def add_photon_noise(gri: np.ndarray, camera: Camera, rng: np.random.Generator) 
 
 
 def draw_sky(camera: Camera, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Noise of the blank sky, float32 [3, h, w] counts, correlated between neighbours as in a resampled stack."""
+    """Draw noise of the blank sky, float32 [3, h, w] counts, correlated between neighbours as in a resampled stack."""
     # One of 65,536 equally likely values is five times as fast as a Gaussian draw; none exceeds 4.3 sigma.
     noise = _quantiles()[rng.integers(1 << 16, size=(3, shape[0] + 2, shape[1] + 2), dtype=np.uint16)]
     side = np.float32(NEIGHBOUR_CORRELATION / 2)
@@ -164,12 +164,13 @@ def _quantiles() -> np.ndarray:
 
 
 def linear_to_composite(gri: np.ndarray) -> np.ndarray:
-    """Linear float [3 (g, r, i), h, w] to the uint8 [h, w, 3] (red is i, green r, blue g) that volunteers saw."""
+    """Convert linear float [3 (g, r, i), h, w] to the uint8 [h, w, 3] (red is i, green r, blue g) that volunteers
+    saw."""
     return COMPOSITE.compose(gri[::-1])
 
 
 def composite_to_linear(rgb: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """uint8 [h, w, 3] back to linear float32 [3 (g, r, i), h, w]: exact to the rounding where nothing was cut.
+    """Convert uint8 [h, w, 3] back to linear float32 [3 (g, r, i), h, w]: exact to the rounding where nothing was cut.
 
     Values that were cut at 255 come out as lower limits. Those cut at 0, half of the sky, come out as 0 without an
     rng, and with it as the negative half of a noise of the same width as the positive half.

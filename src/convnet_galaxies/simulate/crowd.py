@@ -49,7 +49,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a field offers to the eye.
+    """Objects of a field that a volunteer may notice.
 
     x_px, y_px: float64 [n], centres of things that are no lens; size_px: float64 [n], how far clicks on them spread.
     appeal: float64 [n], chance that a typical volunteer marks it.
@@ -69,7 +69,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Looks:
-    """Who looked at a field and where they clicked.
+    """Volunteers of a field, and their clicks.
 
     lookers: int [looks], volunteers, each once. saw_lens: bool [looks], they marked the lensed light.
     volunteer: int [clicks]; x_px, y_px: float64 [clicks], 0-based from the top left.
@@ -88,14 +88,14 @@ class Looks:
 
 
 def draw_crowd(rng: np.random.Generator, number: int = VOLUNTEERS) -> Crowd:
-    """Volunteers: most see nine plain lenses of ten, some few; eagerness varies by a factor of two either way."""
+    """Draw volunteers: most see nine plain lenses of ten, some few; eagerness varies by a factor of two either way."""
     eye = np.where(rng.random(number) < 0.93, rng.beta(14, 1.6, number), rng.beta(2, 2, number))
     eagerness = np.exp(0.7 * rng.normal(size=number) - 0.245)
     return Crowd(eye, eagerness, 1.2 * rng.normal(size=number))
 
 
 def lens_visibility(light_sigma: np.ndarray, einstein_radius_arcsec: float) -> float:
-    """Chance that a perfect eye marks lensed light.
+    """Return the chance that a perfect eye marks lensed light.
 
     light_sigma: float [3, h, w], the light in sigmas of the sky, band by band. What counts is the signal to noise
     over the pixels that stand out, and that the images part from the lens galaxy (a PSF is 0.7 arcsec wide).
@@ -108,7 +108,7 @@ def lens_visibility(light_sigma: np.ndarray, einstein_radius_arcsec: float) -> f
 
 
 def lens_spots(rng: np.random.Generator, light_sigma: np.ndarray) -> np.ndarray:
-    """Where people click on lensed light: float64 [SPOTS, 2] of x, y; brighter pixels more often.
+    """Draw clicks on lensed light: float64 [SPOTS, 2] of x, y; brighter pixels more often.
 
     light_sigma: see lens_visibility. Empty when no pixel stands out of the noise.
     """

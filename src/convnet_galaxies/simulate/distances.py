@@ -18,22 +18,22 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def comoving_distance_mpc(redshift: np.ndarray | float) -> np.ndarray:
-    """Comoving distance in Mpc, to 1e-4."""
+    """Return the comoving distance in Mpc, to 1e-4."""
     redshifts, distance, _ = _table()
     return np.interp(redshift, redshifts, distance)
 
 
 def angular_distance_mpc(redshift: float) -> float:
-    """Angular diameter distance in Mpc."""
+    """Return the angular diameter distance in Mpc."""
     return float(comoving_distance_mpc(redshift)) / (1 + redshift)
 
 
 def distance_ratio(lens_redshift: float, source_redshift: float) -> float:
-    """D_ls / D_s, by which a physical deflection becomes a reduced one."""
+    """Return D_ls / D_s, by which a physical deflection becomes a reduced one."""
     return float(1 - comoving_distance_mpc(lens_redshift) / comoving_distance_mpc(source_redshift))
 
 
 def critical_density_msun_mpc3(redshift: float) -> float:
-    """Critical density of the universe at a redshift."""
+    """Return the critical density of the universe at a redshift."""
     redshifts, _, density = _table()
     return float(np.interp(redshift, redshifts, density))

@@ -30,7 +30,7 @@ SERSIC_INDEX = {"elliptical": 4.0, "spiral": 1.0, "ring": 1.0, "merger": 1.0, "i
 
 @dataclass(frozen=True)
 class Pointing:
-    """What the camera is pointed at, and how it sees it, before anything is drawn.
+    """Content of a field and properties of the camera, before any pixel is drawn.
 
     objects: what is in the field; positions may lie a little outside. camera: the conditions. size_px: of the field,
     which is square.
@@ -41,7 +41,7 @@ class Pointing:
     size_px: int = FIELD_SIZE_PX
 
     def hosts(self, *, margin_px: int = 20) -> list[SkyObject]:
-        """Red galaxies that could lens, strongest first."""
+        """Return red galaxies that could lens, strongest first."""
         end = self.size_px - margin_px
         found = [
             o
@@ -55,17 +55,17 @@ class Pointing:
         return sorted(found, key=lambda o: -o.einstein_radius_arcsec)
 
     def members_of(self, host: SkyObject) -> list[SkyObject]:
-        """Other galaxies of the host's group; none without a group."""
+        """Return other galaxies of the host's group; none without a group."""
         return [o for o in self.objects if o.group == host.group != -1 and o is not host]
 
 
 def as_host(galaxy: SkyObject) -> Host:
-    """The galaxy in the words of draw_lens."""
+    """Return the galaxy in the words of draw_lens."""
     return Host(galaxy.x_px, galaxy.y_px, galaxy.r_mag, galaxy.redshift, galaxy.axis_ratio, galaxy.angle_rad)
 
 
 def draw_pointing(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> Pointing:
-    """A field without a painted lens. The same generator state gives the same field."""
+    """Draw a field without a painted lens. The same generator state gives the same field."""
     camera = draw_camera(rng)
     density = float(np.exp(0.2 * rng.normal()))
     side = size_px + 2 * FIELD_MARGIN_PX
@@ -75,7 +75,7 @@ def draw_pointing(rng: np.random.Generator, *, size_px: int = FIELD_SIZE_PX) -> 
 
 
 def draw_field(pointing: Pointing, rng: np.random.Generator) -> np.ndarray:
-    """What the camera records, float32 [3, h, w] in g, r, i: counts with AB zero point 30 (camera.ZEROPOINT_MAG), sky
+    """Draw the recorded image, float32 [3, h, w] in g, r, i: counts with AB zero point 30 (camera.ZEROPOINT_MAG), sky
     subtracted, with noise and artifacts. The same arguments give the same bytes."""
     trails = [o for o in pointing.objects if o.kind == TRAIL]
     objects = [o for o in pointing.objects if o.kind != TRAIL]
@@ -88,7 +88,7 @@ def draw_field(pointing: Pointing, rng: np.random.Generator) -> np.ndarray:
 
 
 def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """Light as the stacked exposures show it: Poisson noise, sky noise, saturation. float32 [3, h, w] counts."""
+    """Return light as the stacked exposures show it: Poisson noise, sky noise, saturation. float32 [3, h, w] counts."""
     shape = light.shape[1:]
     sigma, gain = (
         np.array(three, np.float32)[:, None, None] for three in (camera.sky_sigma_counts, camera.electrons_per_count)
@@ -110,7 +110,7 @@ def expose(light: np.ndarray, objects: list[SkyObject], camera: Camera, rng: np.
 
 
 def render_objects(objects: list[SkyObject], shape: tuple[int, int], camera: Camera) -> np.ndarray:
-    """Noiseless light through the PSF, float32 [3, h, w] counts."""
+    """Render noiseless light through the PSF, float32 [3, h, w] counts."""
     canvas = np.zeros((3, *shape), np.float32)
     structured = [o for o in objects if is_structured(o)]
     smooth = [o for o in objects if not is_structured(o)]

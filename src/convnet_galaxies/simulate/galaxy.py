@@ -34,7 +34,7 @@ class Spheroid:
 
 @dataclass(frozen=True)
 class Light:
-    """The light of a scene before the telescope, in nanomaggies a pixel.
+    """The light of a scene before the telescope, in nanomaggies per pixel.
 
     array: float32 [3, n, n], bands g, r, i. profiles: spheroids, each with its flux in the three bands (float [3]).
     """
@@ -44,12 +44,12 @@ class Light:
 
 
 def nanomaggies(mag_r: float, g_r: float, r_i: float) -> np.ndarray:
-    """Flux in g, r, i (float [3]): 1 nanomaggy is magnitude 22.5 (AB)."""
+    """Return the flux in g, r, i (float [3]): 1 nanomaggy is magnitude 22.5 (AB)."""
     return 10 ** (-0.4 * (np.array([mag_r + g_r, mag_r, mag_r - r_i]) - 22.5))
 
 
 def render_galaxy(galaxy: Galaxy, side_px: int, pixel_arcsec: float, rng: np.random.Generator) -> Light:
-    """The galaxy on pixel side_px // 2 of a square of side_px pixels (row y, column x).
+    """Render the galaxy on pixel side_px // 2 of a square of side_px pixels (row y, column x).
 
     Its r flux is that of mag_r; bulge and companion redden or blue its mean colours a little.
     """
@@ -213,7 +213,7 @@ def _lanes(galaxy: Galaxy, canvas: _Canvas) -> np.ndarray:
 
 
 def _bar(galaxy: Galaxy, canvas: _Canvas) -> tuple[np.ndarray, np.ndarray]:
-    """The bar's light, and where the disk is emptied beside it (0 to 1)."""
+    """Return the bar's light, and where the disk is emptied beside it (0 to 1)."""
     cosine, sine = np.float32(np.cos(galaxy.bar_angle_rad)), np.float32(np.sin(galaxy.bar_angle_rad))
     along = (canvas.u * cosine + canvas.v * sine) / np.float32(galaxy.bar_length)
     across = (canvas.v * cosine - canvas.u * sine) / np.float32(galaxy.bar_length * 0.27)

@@ -53,7 +53,7 @@ class SimulatedGalaxy:
 
 @dataclass(frozen=True)
 class ZooSummary:
-    """What was written: the folder, and how many images of each kind."""
+    """The written folder, and the number of images of each kind."""
 
     output: Path
     training: int
@@ -61,7 +61,7 @@ class ZooSummary:
 
 
 def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
-    """Galaxy number index (from 0) of a simulation; depends on index and seed only."""
+    """Simulate Galaxy number index (from 0) of a simulation; depends on index and seed only."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     galaxy = draw_galaxy(rng)
     observation = draw_observation(galaxy.r90_arcsec, rng)

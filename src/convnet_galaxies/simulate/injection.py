@@ -60,7 +60,7 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True)
 class Injection:
-    """What was painted: the truth table; the fields that were used; remarks on those that were not, and on guesses."""
+    """Result of an injection: truth table, fields used, remarks on other fields and on guesses."""
 
     table: pd.DataFrame
     fields: tuple[str, ...]
@@ -99,7 +99,7 @@ def inject_lens_gri(
 def inject_lens(
     rgb: np.ndarray, rng: np.random.Generator, flavor: str, *, margin_px: int = 16
 ) -> tuple[np.ndarray, np.ndarray, Truth] | None:
-    """The same on a composite, uint8 [h, w, 3], as Space Warps made them.
+    """Return the same on a composite, uint8 [h, w, 3], as Space Warps made them.
 
     The composite is taken apart into g, r, i (see camera.composite_to_linear), painted, and put together again;
     pixels that the light does not reach keep their values. Returns (uint8 [h, w, 3], mask bool [h, w], truth), or
@@ -121,7 +121,7 @@ def inject_lens(
 
 
 def camera_of(rgb: np.ndarray) -> Camera:
-    """The average camera with the sky noise that a composite, uint8 [h, w, 3], shows."""
+    """Return the average camera with the sky noise that a composite, uint8 [h, w, 3], shows."""
     # Three quarters of the sky lie beneath 0.674 sigma, and faint levels are stretched linearly.
     level = np.maximum(np.quantile(rgb.reshape(-1, 3), 0.75, axis=0), 1.0) / 255 / 0.674
     sigma = [float(level[2 - k]) / (COMPOSITE_SCALES[band] * COMPOSITE.alpha) for k, band in enumerate("gri")]
@@ -177,7 +177,8 @@ def inject(
 
 
 def usable_fields(folder: Path) -> tuple[list[ImageFile], list[str]]:
-    """Pictures and FITS files of a folder that can hold a lens, by name, and a remark for each reason against others.
+    """Return pictures and FITS files of a folder that can hold a lens, by name, and a remark for each reason against
+    others.
 
     Raises InputError when there is none.
     """

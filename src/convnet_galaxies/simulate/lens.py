@@ -80,7 +80,7 @@ class LensSystem:
     lens_r_mag: float
 
     def truth(self, x_px: float, y_px: float) -> dict[str, float | str | int]:
-        """The row of the truth table for this lens at (x_px, y_px) of its field."""
+        """Return the row of the truth table for this lens at (x_px, y_px) of its field."""
         return {
             "flavor": self.flavor,
             "x_px": x_px,
@@ -96,7 +96,7 @@ class LensSystem:
 
 
 def deflect(system: LensSystem, x_arcsec: np.ndarray, y_arcsec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reduced deflection in arcsec at the given positions (any shape, float32 or float64, which is kept)."""
+    """Return the reduced deflection in arcsec at the given positions (any shape, float32 or float64, which is kept)."""
     import torch
 
     x, y = torch.from_numpy(np.ascontiguousarray(x_arcsec)), torch.from_numpy(np.ascontiguousarray(y_arcsec))
@@ -135,7 +135,8 @@ def _deflect(system: LensSystem, x: torch.Tensor, y: torch.Tensor) -> tuple[torc
 
 
 def trace(system: LensSystem, half_width_arcsec: float, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rays on a grid: axis float32 [size] in arcsec, and where they meet the source plane, x and y [size, size]."""
+    """Return rays on a grid: axis float32 [size] in arcsec, and where they meet the source plane, x and y [size,
+    size]."""
     axis = ((np.arange(size) + 0.5) / size * 2 - 1) * half_width_arcsec
     axis = axis.astype(np.float32)
     x, y = np.meshgrid(axis, axis)
@@ -144,7 +145,7 @@ def trace(system: LensSystem, half_width_arcsec: float, size: int) -> tuple[np.n
 
 
 def solve_images(system: LensSystem, x_arcsec: float, y_arcsec: float) -> np.ndarray:
-    """Images of a point of the source plane: float64 [n, 3] of x, y in arcsec and the signed magnification.
+    """Return images of a point of the source plane: float64 [n, 3] of x, y in arcsec and the signed magnification.
 
     The triangles of a grid (GRID_RAYS a side, and a fine one round each member) that contain the point are found, then
     Newton's method makes the positions exact to 1e-8 arcsec. Brightest first; the demagnified image at a singular
@@ -213,7 +214,7 @@ def _map_points(system: LensSystem, position: np.ndarray) -> tuple[np.ndarray, n
 
 
 def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """Lensed light through the PSF, noiseless float32 [3, size, size] counts.
+    """Render lensed light through the PSF, noiseless float32 [3, size, size] counts.
 
     The centre of the lens is at pixel size // 2 of both axes, plus shift_px (x, y).
     """
@@ -241,7 +242,7 @@ def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, f
 
 @dataclass(frozen=True)
 class PaintedLight:
-    """What a lens adds to an image.
+    """Light that a lens adds to an image.
 
     top, left: first row and column that it reaches. counts: float32 [3, h, w], with the Poisson noise of the light
     itself. mask: bool [h, w], where the features stand out of the noise of the sky.
@@ -258,7 +259,7 @@ class PaintedLight:
         gri[:, self.top : self.top + h, self.left : self.left + w] += self.counts
 
     def whole_mask(self, shape: tuple[int, int]) -> np.ndarray:
-        """The mask of an image of shape (h, w), bool [h, w]."""
+        """Return the mask of an image of shape (h, w), bool [h, w]."""
         out = np.zeros(shape, bool)
         h, w = self.mask.shape
         out[self.top : self.top + h, self.left : self.left + w] = self.mask
@@ -268,7 +269,7 @@ class PaintedLight:
 def draw_light(
     system: LensSystem, x_px: float, y_px: float, shape: tuple[int, int], rng: np.random.Generator, camera: Camera
 ) -> PaintedLight:
-    """The light of a lens round (x_px, y_px), as far as it falls into an image of shape (h, w)."""
+    """Draw the light of a lens round (x_px, y_px), as far as it falls into an image of shape (h, w)."""
     column, row = round(x_px), round(y_px)
     light = render_light(system, camera, shift_px=(x_px - column, y_px - row))
     half = light.shape[1] // 2
@@ -284,7 +285,7 @@ def draw_light(
 def paint_lens(
     gri: np.ndarray, system: LensSystem, x_px: float, y_px: float, rng: np.random.Generator, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image with the lensed light added round (x_px, y_px), and where it shows.
+    """Return the image with the lensed light added round (x_px, y_px), and where it shows.
 
     gri: float32 [3, h, w] counts, unchanged. Returns a copy with the light, through the PSF and with its Poisson
     noise, and a mask, bool [h, w], of the pixels in which the features stand out of the noise of the sky.
@@ -297,6 +298,6 @@ def paint_lens(
 
 
 def with_images(system: LensSystem) -> LensSystem:
-    """The system with the images of its source's centre solved, and the magnification of a point."""
+    """Return the system with the images of its source's centre solved, and the magnification of a point."""
     images = solve_images(system, system.source.x_arcsec, system.source.y_arcsec)
     return replace(system, images=tuple(map(tuple, images.tolist())), magnification=float(np.abs(images[:, 2]).sum()))

@@ -40,12 +40,12 @@ class Host:
 
 
 def einstein_radius_of(r_mag: float, redshift: float, source_redshift: float = 2.0) -> float:
-    """Einstein radius in arcsec of an elliptical; see einstein_radii_of."""
+    """Return Einstein radius in arcsec of an elliptical; see einstein_radii_of."""
     return float(einstein_radii_of(np.array(r_mag), np.array(redshift), source_redshift))
 
 
 def einstein_radii_of(r_mag: np.ndarray, redshift: np.ndarray, source_redshift: float = 2.0) -> np.ndarray:
-    """Einstein radii in arcsec of ellipticals (float arrays of one shape), by the Faber-Jackson relation.
+    """Return Einstein radii in arcsec of ellipticals (float arrays of one shape), by the Faber-Jackson relation.
 
     sigma = 225 km/s (L / L*)^(1/4) with M*_r = -22.0 - 1.2 z, and theta = 4 pi (sigma / c)^2 D_ls / D_s.
     """
@@ -59,7 +59,7 @@ def einstein_radii_of(r_mag: np.ndarray, redshift: np.ndarray, source_redshift: 
 
 
 def draw_host(rng: np.random.Generator) -> Host:
-    """A lens galaxy for a cutout without a field: luminous, red, z 0.2 to 0.9."""
+    """Draw a lens galaxy for a cutout without a field: luminous, red, z 0.2 to 0.9."""
     redshift = float(np.clip(rng.normal(0.5, 0.15), 0.2, 0.9))
     r_mag = float(np.clip(17.2 + 5.2 * redshift + rng.normal(0, 0.4), 17, 22.5))
     return Host(0.0, 0.0, r_mag, redshift, float(rng.uniform(0.55, 0.97)), float(rng.uniform(0, math.pi)))
@@ -68,7 +68,7 @@ def draw_host(rng: np.random.Generator) -> Host:
 def draw_lens(
     rng: np.random.Generator, flavor: str, *, host: Host | None = None, members: tuple[Host, ...] = ()
 ) -> LensSystem:
-    """A lens of the flavor ("lensed galaxy", "lensed quasar", "lensing cluster") round a host, or round any.
+    """Draw a lens of the flavor ("lensed galaxy", "lensed quasar", "lensing cluster") round a host, or round any.
 
     members: galaxies of the same group, for a cluster. Einstein radii are 1.2 to 5 arcsec (galaxies) and 2 to 9
     (groups); the second-brightest image of the source's centre is brighter than 23 mag in r.

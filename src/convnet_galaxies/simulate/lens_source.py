@@ -1,4 +1,4 @@
-"""What stands behind a lens: galaxies with structure, and quasars."""
+"""Sources behind a lens: galaxies with structure, and quasars."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LensedSource:
         )
 
     def surface_brightness(self, x_arcsec: np.ndarray, y_arcsec: np.ndarray) -> np.ndarray:
-        """Counts per arcsec^2 of the extended light, float32 [3, ...] at source-plane positions of any shape."""
+        """Return counts per arcsec^2 of the extended light, float32 [3, ...] at source-plane positions of any shape."""
         out = np.zeros((3, *x_arcsec.shape), np.float32)
         for blob in self.blobs:
             cos, sin = math.cos(blob.angle_rad), math.sin(blob.angle_rad)

@@ -82,7 +82,7 @@ class Galaxy:
 
 
 def draw_galaxy(rng: np.random.Generator) -> Galaxy:
-    """One galaxy of the population."""
+    """Draw one galaxy of the population."""
     kind = str(rng.choice(list(KIND_SHARES), p=np.array(list(KIND_SHARES.values())) / sum(KIND_SHARES.values())))
     r90_arcsec = float(np.clip(np.exp(rng.normal(np.log(5.8), 0.5)), 2.8, 40))
     galaxy = DRAW[kind](rng, r90_arcsec, float(rng.uniform(0, np.pi)))
@@ -90,7 +90,8 @@ def draw_galaxy(rng: np.random.Generator) -> Galaxy:
 
 
 def magnitude_of(r90_arcsec: float, brightness: float, concentration: float) -> float:
-    """Total magnitude of a galaxy of this mean surface brightness (mag/arcsec^2) within its half-light radius.
+    """Return the total magnitude of a galaxy of this mean surface brightness (mag/arcsec^2) within its half-light
+    radius.
 
     concentration: radius of 90 % over radius of 50 % of the light.
     """
@@ -256,7 +257,7 @@ def _add_companion(galaxy: Galaxy, rng: np.random.Generator) -> Galaxy:
 
 
 def _add_oddities(galaxy: Galaxy, rng: np.random.Generator) -> Galaxy:
-    """The rare things that may happen to a galaxy of any kind."""
+    """Return the rare things that may happen to a galaxy of any kind."""
     chance = rng.random(4)
     if galaxy.kind in ("spiral", "lenticular", "irregular", "elliptical") and chance[0] < 0.03:
         galaxy = replace(galaxy, tail_strength=rng.uniform(0.2, 0.8), tail_angle_rad=rng.uniform(0, 2 * np.pi))

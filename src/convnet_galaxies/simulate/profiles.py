@@ -21,7 +21,8 @@ REACH_SIGMAS = 5.0  # beyond, a Gaussian has lost all but a hundred-thousandth
 
 @lru_cache(maxsize=16)
 def mixture(sersic_index: float) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of light (adding to 1) and variances (in half-light radii squared) of the Gaussians, float64 [k]."""
+    """Return shares of light (adding to 1) and variances (in half-light radii squared) of the Gaussians, float64
+    [k]."""
     n = sersic_index
     if n == 0.5:
         return np.ones(1), np.array([1 / (2 * np.log(2))])

@@ -31,7 +31,7 @@ def find_red_galaxies(
     cut_bands: np.ndarray | None = None,
     margin_px: int = DETECTION_MARGIN_PX,
 ) -> list[SkyObject]:
-    """Red, extended objects of float32 [3, h, w] counts (g, r, i), strongest possible lens first.
+    """Find red, extended objects of float32 [3, h, w] counts (g, r, i), strongest possible lens first.
 
     sky_sigma_counts: float [3]. Redshifts are read off the red sequence; galaxies of one colour within 25 arcsec share
     a group number. cut_bands: int [h, w], in how many bands a pixel is saturated; where all are, there is no telling a
@@ -54,7 +54,7 @@ def find_red_galaxies(
 
 
 def _measure(gri: np.ndarray, column: int, row: int, extended: float) -> SkyObject | None:
-    """The object round a peak, or None when it is not red, not extended, or not of the right brightness."""
+    """Return the object round a peak, or None when it is not red, not extended, or not of the right brightness."""
     half = 2 * APERTURE_PX
     stamp = gri[:, row - half : row + half + 1, column - half : column + half + 1]
     if stamp.shape[1:] != (2 * half + 1, 2 * half + 1):
@@ -102,7 +102,7 @@ def _measure(gri: np.ndarray, column: int, row: int, extended: float) -> SkyObje
 
 
 def _grouped(galaxies: list[SkyObject]) -> list[SkyObject]:
-    """The same galaxies with group numbers: each not yet taken gathers those of its colour around it."""
+    """Return the same galaxies with group numbers: each not yet taken gathers those of its colour around it."""
     group = [-1] * len(galaxies)
     for first, centre in enumerate(galaxies):
         if group[first] >= 0:

@@ -1,7 +1,7 @@
 """SDSS as Galaxy Zoo saw it: PSF, sky noise, the colour composite, and the cutout magnified to 424 px.
 
 The composite is that of Lupton et al. 2004 (PASP 116, 133) with i, r, g as red, green, blue. Cutouts have
-0.02 Petrosian radii a pixel, so that small galaxies are interpolated far beyond the camera's 0.396 arcsec.
+0.02 Petrosian radii per pixel, so that small galaxies are interpolated far beyond the camera's 0.396 arcsec.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SDSS_MARGIN_PX = 12
 
 @dataclass(frozen=True)
 class Observation:
-    """How one galaxy was observed.
+    """Observing conditions of one galaxy.
 
     side_px: camera pixels across the cutout; pixel_arcsec: their size. psf_fwhm_arcsec: in g, r, i.
     band_shift_arcsec: [3, 2] misregistration (x, y). noise: factor on the sky noise. sky: [3] residual, nanomaggies.
@@ -50,12 +50,12 @@ class Observation:
 
     @property
     def sky_noise(self) -> np.ndarray:
-        """Standard deviation in g, r, i, nanomaggies a pixel of this cutout, which may join several of the camera's."""
+        """Standard deviation in g, r, i, nanomaggies per pixel of this cutout, which may join several camera pixels."""
         return SKY_NOISE * self.noise * (self.pixel_arcsec / CAMERA_PIXEL_ARCSEC)
 
 
 def draw_observation(r90_arcsec: float, rng: np.random.Generator) -> Observation:
-    """The seeing, registration and sky of one cutout that shows 8.48 radii of 90 % of the light."""
+    """Draw the seeing, registration and sky of one cutout that shows 8.48 radii of 90 % of the light."""
     width_arcsec = 0.02 * r90_arcsec * CUTOUT_PX
     side_px = int(np.clip(round(width_arcsec / CAMERA_PIXEL_ARCSEC), 40, CUTOUT_PX))
     seeing = float(np.clip(np.exp(rng.normal(np.log(1.28), 0.11)), 0.9, 1.9))
@@ -95,7 +95,7 @@ def expose_sdss(light: Light, observation: Observation, rng: np.random.Generator
 
 
 def double_gaussian(fwhm_arcsec: float) -> Any:
-    """The SDSS PSF as a galsim.GSObject: a core, and a wing 2.6 times as wide with a twentieth of its peak.
+    """Return the SDSS PSF as a galsim.GSObject: a core, and a wing 2.6 times as wide with a twentieth of its peak.
 
     After Stoughton et al. 2002 (AJ 123, 485).
     """
@@ -113,7 +113,7 @@ def _in_galsim(spheroid: Spheroid) -> Any:
 
 
 def compose(image: np.ndarray, pixel_arcsec: float) -> np.ndarray:
-    """Nanomaggies a pixel, [3, n, n] in g, r, i, to uint8 [n, n, 3] with i, r, g as red, green, blue."""
+    """Convert nanomaggies per pixel, [3, n, n] in g, r, i, to uint8 [n, n, 3] with i, r, g as red, green, blue."""
     camera = np.float32((CAMERA_PIXEL_ARCSEC / pixel_arcsec) ** 2)
     bands = image * (SDSS_COMPOSITE_SCALES.astype(np.float32)[:, None, None] * camera)
     mean = np.maximum(bands.mean(axis=0), 1e-4)
@@ -124,7 +124,7 @@ def compose(image: np.ndarray, pixel_arcsec: float) -> np.ndarray:
 
 
 def encode_cutout(pixels: np.ndarray) -> bytes:
-    """uint8 [n, n, 3] at the camera's sampling to the bytes of a 424 px JPEG, compressed as Kaggle's are."""
+    """Convert uint8 [n, n, 3] at the camera's sampling to the bytes of a 424 px JPEG, compressed as Kaggle's are."""
     camera = Image.fromarray(pixels)
     store = io.BytesIO()
     camera.save(store, "JPEG", quality=85)  # the survey's image server cuts from frames that are JPEGs already

@@ -1,4 +1,4 @@
-"""What lies in a patch of sky: galaxies and stars with magnitudes, colours, sizes and redshifts.
+"""Draw the objects of a patch of sky: galaxies and stars with magnitudes, colours, sizes and redshifts.
 
 Counts and colours are round numbers from surveys of this depth (Ilbert et al. 2006, A&A 457, 841; Fukugita et al.
 1995, PASP 107, 945 for galaxy colours with redshift; Covey et al. 2007, AJ 134, 2398 for the stellar locus).
@@ -54,14 +54,14 @@ class SkyObject:
         return to_counts(np.array([self.r_mag + self.g_r, self.r_mag, self.r_mag - self.r_i]))
 
     def moved(self, dx_px: float, dy_px: float) -> SkyObject:
-        """The same object elsewhere."""
+        """Return the same object elsewhere."""
         copy = SkyObject.__new__(SkyObject)  # dataclasses.replace takes ten times as long, and fields have hundreds
         copy.__dict__.update(self.__dict__, x_px=self.x_px + dx_px, y_px=self.y_px + dy_px)
         return copy
 
 
 def draw_sky_objects(rng: np.random.Generator, shape: tuple[int, int], *, density: float = 1.0) -> list[SkyObject]:
-    """Objects over an area of shape (h, w) px, bright ones last. density: of galaxies, relative to the average."""
+    """Draw objects over an area of shape (h, w) px, bright ones last. density: of galaxies, relative to the average."""
     arcmin2 = shape[0] * shape[1] * (PIXEL_SCALE_ARCSEC / 60) ** 2
     objects: list[SkyObject] = []
     slope, bright, faint = 0.37, 16.0, 26.4
@@ -109,7 +109,7 @@ def _draw_galaxies(rng: np.random.Generator, r_mag: np.ndarray, x: np.ndarray, y
 def red_galaxies(
     rng: np.random.Generator, r_mag: np.ndarray, redshift: np.ndarray, x: np.ndarray, y: np.ndarray, group: int = -1
 ) -> list[SkyObject]:
-    """Ellipticals and lenticulars on the red sequence of their redshifts; all arrays float [n]."""
+    """Return ellipticals and lenticulars on the red sequence of their redshifts; all arrays float [n]."""
     number = len(r_mag)
     g_r = np.interp(redshift, REDSHIFTS, RED_G_R) + rng.normal(0, 0.06, number)
     r_i = np.interp(redshift, REDSHIFTS, RED_R_I) + rng.normal(0, 0.04, number)
@@ -124,7 +124,7 @@ def red_galaxies(
 
 
 def red_galaxy(rng: np.random.Generator, r_mag: float, redshift: float, x: float, y: float) -> SkyObject:
-    """One such galaxy."""
+    """Return one such galaxy."""
     columns = [np.array([float(value)]) for value in (r_mag, redshift, x, y)]
     return red_galaxies(rng, columns[0], columns[1], columns[2], columns[3], -1)[0]
 

@@ -42,11 +42,11 @@ FIELDS_FOLDER = "fields"
 
 README = """A simulated Space Warps: everything in it is drawn, nothing is of the sky.
 
-cluster_catalog.csv   one row a cutout, with the columns of the published catalogue
+cluster_catalog.csv   one row per cutout, with the columns of the published catalogue
 cutouts_good/         the cutouts, 96 px PNG, <object_id>_<ZooID>.png; zeros where they leave their field
 fields/               the fields, PNG: RGBA for training fields, where only the painted features are opaque (255) and
                       the rest a hair less (254); RGB for test fields
-fields.csv            one row a field and stage; column location names the image, which several fields may share
+fields.csv            one row per field and stage; column location names the image, which several fields may share
 markers.csv           the volunteers' clicks (pixels, 0-based from the top left); skill in bits
 truth.csv             the lenses of the sims
 sealed/               the truth of the test cutouts (truth UNKNOWN in the catalogue): open it to judge, never to train
@@ -60,7 +60,7 @@ The clicks made {found} clusters, of which {rows} are in the catalogue, chosen t
 
 @dataclass(frozen=True)
 class SpaceWarpsSummary:
-    """What was written: the folder, the rows of the catalogue, the field images, and the clicks."""
+    """The written folder, and the numbers of catalogue rows, field images and clicks."""
 
     output: Path
     cutouts: int
@@ -162,7 +162,7 @@ def _list_showings(
 
 
 def _list_clicks(table: pd.DataFrame, verdicts: dict[int, Verdicts]) -> pd.DataFrame:
-    """The clicks on all listed showings: row (of the table), stage, ZooID, volunteer, x, y, skill."""
+    """Return the clicks on all listed showings: row (of the table), stage, ZooID, volunteer, x, y, skill."""
     skill = {stage: expected_information_bits(one.pl, one.pd) for stage, one in verdicts.items()}
     parts = []
     for row, (showing, zoo_id, start) in enumerate(
@@ -199,7 +199,7 @@ def _cut(folder: Path, seed: int, table: pd.DataFrame, clicks: pd.DataFrame, run
 
 @dataclass(frozen=True)
 class _Cut:
-    """What is cut from one showing: its row in the table, its clicks, its columns of the catalogue, which of its
+    """Cutouts of one showing: its row in the table, its clicks, its columns of the catalogue, which of its
     clusters are taken (bool), and the number after that of its last cutout."""
 
     row: int

@@ -110,7 +110,7 @@ def draw_subject(seed: int, pool: str, index: int) -> Subject:
 
 
 def show_again(seed: int, subject: Subject, *, kind: str) -> Subject:
-    """The same field before the crowd of stage 2, as a sim that returns or as a test field that became a dud."""
+    """Return the same field before the crowd of stage 2, as a sim that returns or as a test field that became a dud."""
     rng = np.random.default_rng([seed, len(POOLS), POOLS.index(subject.pool), subject.index])
     which = (seed, subject.pool, subject.index, subject.attempt)
     light = None if subject.lens is None else _light(*which, draw_pointing(_generator(*which)), subject.lens)
@@ -118,7 +118,7 @@ def show_again(seed: int, subject: Subject, *, kind: str) -> Subject:
 
 
 def draw_image(seed: int, subject: Subject) -> np.ndarray:
-    """The image of a field, uint8 [h, w, 4] with the alpha channel of training fields."""
+    """Draw the image of a field, uint8 [h, w, 4] with the alpha channel of training fields."""
     which = (seed, subject.pool, subject.index, subject.attempt)
     pointing = draw_pointing(_generator(*which))
     gri = draw_field(pointing, _generator(*which, PIXELS))
@@ -137,7 +137,7 @@ def save_image(folder: Path, subject: Subject, pixels: np.ndarray) -> None:
 
 
 def leaves_field(centres_px: np.ndarray) -> np.ndarray:
-    """bool [n]: the stamp round the centre (float [n, 2]) is padded with zeros."""
+    """Return bool [n]: the stamp round the centre (float [n, 2]) is padded with zeros."""
     start = np.floor(centres_px - STAMP_PX / 2)
     return np.any((start < 0) | (start + STAMP_PX > FIELD_SIZE_PX), axis=1)
 
@@ -152,7 +152,7 @@ def _crowd(seed: int) -> Crowd:
 
 
 def _generator(seed: int, pool: str, index: int, attempt: int, part: int | None = None) -> np.random.Generator:
-    """Of what a field holds and how the crowd looks at it; part: of what is drawn later, in whatever order."""
+    """Return the generator for the content of a field and its crowd; part: for parts drawn later, in any order."""
     return np.random.default_rng([seed, POOLS.index(pool), index, attempt, *([] if part is None else [part])])
 
 
@@ -175,7 +175,7 @@ def _shown(
 def _light(
     seed: int, pool: str, index: int, attempt: int, pointing: Pointing, lens: tuple[LensSystem, float, float]
 ) -> PaintedLight:
-    """The light of a field's lens, the same whenever it is drawn."""
+    """Return the light of a field's lens, the same whenever it is drawn."""
     shape = (pointing.size_px, pointing.size_px)
     return draw_light(*lens, shape, _generator(seed, pool, index, attempt, LIGHT), pointing.camera)
 
@@ -183,7 +183,7 @@ def _light(
 def _with_lens(
     rng: np.random.Generator, scene: Scene, pointing: Pointing, lens: LensSystem, light: PaintedLight
 ) -> Scene:
-    """The scene with the lens in it."""
+    """Return the scene with the lens in it."""
     light_sigma = light.counts / np.array(pointing.camera.sky_sigma_counts)[:, None, None]
     spots = lens_spots(rng, light_sigma) + np.array([light.left, light.top])
     visibility = lens_visibility(light_sigma, lens.einstein_radius_arcsec)
@@ -227,7 +227,7 @@ def _choose_host(rng: np.random.Generator, pointing: Pointing, flavor: str) -> S
 
 
 def _scene(rng: np.random.Generator, pointing: Pointing) -> Scene:
-    """What may be mistaken for a lens, and how much each tempts, which people judge differently from any formula."""
+    """Objects that may be mistaken for a lens, and the probability of each."""
     end = pointing.size_px - RIM_PX
     inside = [o for o in pointing.objects if o.r_mag < 24 and RIM_PX <= o.x_px < end and RIM_PX <= o.y_px < end]
     whim = np.exp(1.2 * rng.normal(size=len(inside)))

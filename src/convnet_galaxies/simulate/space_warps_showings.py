@@ -1,4 +1,4 @@
-"""Which fields a simulated Space Warps shows: rows per sort of cutout, and fields until clicks made enough of each."""
+"""Fields shown by a simulated Space Warps: rows per kind of cutout, and fields until each kind has enough clicks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Sort, int]:
 
 
 def share_out(total: int, weights: Sequence[float], *, least: int = 0) -> list[int]:
-    """Whole numbers in proportion to the weights that add to total, by the largest remainders; each at least least."""
+    """Return whole numbers in proportion to the weights that add to total, by the largest remainders; each at least
+    least."""
     shares = np.asarray(weights, float) * total / max(float(np.sum(weights)), 1e-300)
     counts = np.floor(shares).astype(int)
     order = np.argsort(-(shares - counts), kind="stable")
@@ -83,7 +84,7 @@ def share_out(total: int, weights: Sequence[float], *, least: int = 0) -> list[i
 
 
 def padded_bounds(count: int) -> tuple[int, int]:
-    """Fewest and most padded stamps that ``count`` cutouts of one cell may have.
+    """Return the fewest and most padded stamps that ``count`` cutouts of one cell may have.
 
     The zeros where a stamp leaves its field must not tell the label, so all cells get PADDED_SHARE of them, to within
     half of the chance scatter of so many draws (a binomial's), which no net can make use of.
@@ -94,7 +95,7 @@ def padded_bounds(count: int) -> tuple[int, int]:
 
 
 def count_lacking(count: int, padded: np.ndarray) -> tuple[int, int, int]:
-    """How many cutouts a cell of ``count`` still lacks: of any sort, padded ones, and others.
+    """Count the cutouts that a cell of ``count`` still lacks: of any kind, padded ones, and others.
 
     padded: bool [n], whether the stamp leaves its field, of those found.
     """
@@ -183,7 +184,7 @@ class Pools:
     drawn: dict[str, int] = dataclass_field(default_factory=dict)
 
     def draw(self, pool: str, number: int) -> list[Subject]:
-        """The next fields of a pool, shown in their first stage."""
+        """Draw the next fields of a pool, shown in their first stage."""
         start = self.drawn.get(pool, 0)
         self.drawn[pool] = start + number
         draw = partial(draw_subject, self.seed, pool)
@@ -194,7 +195,7 @@ class Pools:
         return lambda number: [Showing(subject, stage, kind_of(pool)) for subject in self.draw(pool, number)]
 
     def again(self, subjects: Sequence[Subject], kind: str) -> list[Showing]:
-        """The same fields in stage 2."""
+        """Return the same fields in stage 2."""
         show = partial(show_again, self.seed, kind=kind)
         return [Showing(subject, 2, kind) for subject in self.run(show, subjects)]
 
@@ -252,7 +253,8 @@ def gather(pools: Pools, wanted: dict[Sort, int]) -> tuple[list[Showing], dict[i
 
 
 def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
-    """SWAP on the showings of one stage, whose looks come in random order. pl and pd follow the showings and looks.
+    """Return SWAP on the showings of one stage, whose looks come in random order. pl and pd follow the showings and
+    looks.
 
     A sim counts as called a lens only when the lensed light itself was marked.
     """
@@ -273,7 +275,7 @@ def judge_showings(showings: Sequence[Showing], seed: int) -> Verdicts:
 def _fill(wanted: dict[Sort, int], sort: tuple[int, str], expected: tuple[float, float], draw: Draw) -> list[Showing]:
     """Showings until both cells of a sort (stage, flavor) have as many clusters as wanted, padded ones and others.
 
-    expected: clusters a field in each cell, by which the first batch is sized; later ones go by what was found.
+    expected: clusters per field in each cell, which size the first batch; later batches follow the clusters found.
     """
     need = [wanted.get((*sort, shows), 0) for shows in (0, 1)]
     found: list[Showing] = []

@@ -1,4 +1,4 @@
-"""What else is in a cutout: neighbours, foreground stars, glare, satellite trails and bad columns."""
+"""Simulate the surroundings of a galaxy: neighbours, stars, glare, satellite trails and bad columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GALAXIES_PER_ARCMIN2 = 5.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the volunteers notice beside the galaxy.
+    """Features beside the galaxy that volunteers notice.
 
     neighbours, stars: numbers drawn. glare: strength of a bright star's halo, trail: of a satellite's or aeroplane's
     line, bad_column: all 0 when absent. crowding: r flux of the brightest object within 1.5 r90, as a share of the
@@ -33,7 +33,7 @@ class Surroundings:
 
 
 def draw_surroundings(rng: np.random.Generator, *, side_arcmin: float) -> Surroundings:
-    """Numbers and flaws of one cutout."""
+    """Draw numbers and flaws of one cutout."""
     field = float(np.exp(rng.normal(0, 0.5)))
     area = side_arcmin**2
     return Surroundings(
@@ -115,7 +115,7 @@ def _add_small_galaxy(
 def add_flaws(
     image: np.ndarray, around: Surroundings, observation: Observation, rng: np.random.Generator
 ) -> np.ndarray:
-    """The exposure with glare, a trail and a dead column (float32 [3, n, n], nanomaggies a pixel)."""
+    """Return the exposure with glare, a trail and a dead column (float32 [3, n, n], nanomaggies per pixel)."""
     n, unit = image.shape[1], np.float32((observation.pixel_arcsec / CAMERA_PIXEL_ARCSEC) ** 2)
     axis = np.arange(n, dtype=np.float32) / n - 0.5
     if around.glare > 0:

@@ -119,7 +119,7 @@ def plan_survey(number: int, seed: int, height_px: int, width_px: int, *, tile_p
 
 
 def survey_wcs(height_px: int, width_px: int) -> WCS:
-    """Tangential projection, north up, east left."""
+    """Return a tangential projection, north up, east left."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = CENTRE_DEG
@@ -133,7 +133,7 @@ def survey_wcs(height_px: int, width_px: int) -> WCS:
 def tile_contents(
     plan: SurveyPlan, row: int, column: int
 ) -> tuple[tuple[SkyObject, ...], tuple[tuple[LensSystem, float, float], ...]]:
-    """Objects and lenses (system, x_px, y_px) of one tile, in pixels of the mosaic; none beyond its border."""
+    """Return objects and lenses (system, x_px, y_px) of one tile, in pixels of the mosaic; none beyond its border."""
     if not (0 <= row < len(plan.lenses) and 0 <= column < len(plan.lenses[0])):
         return (), ()
     rng = np.random.default_rng([plan.seed, 1, row, column])

@@ -24,7 +24,7 @@ LENS, NOT, UNKNOWN = 1, 0, -1
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What SWAP made of a sequence of answers.
+    """Result of SWAP for a sequence of classifications.
 
     probability: float64 [fields], that the field holds a lens, after all answers.
     pl, pd: float64 [answers], the agent's estimates when the answer came.
@@ -36,7 +36,7 @@ class Verdicts:
 
 
 def update(probability: float, pl: float, pd: float, *, said_lens: bool) -> float:
-    """Bayes' theorem for one answer: the new probability that the field holds a lens."""
+    """Update by Bayes' theorem for one answer: return the new probability that the field holds a lens."""
     if_lens, if_not = (pl, 1 - pd) if said_lens else (1 - pl, pd)
     return if_lens * probability / (if_lens * probability + if_not * (1 - probability))
 
@@ -76,7 +76,7 @@ def update_beliefs(
 
 
 def crowd_average(field: np.ndarray, said_lens: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """PL and PD of the whole crowd on the training fields, each with two guesses added (Laplace's rule).
+    """Return PL and PD of the whole crowd on the training fields, each with two guesses added (Laplace's rule).
 
     A start for agents where a volunteer sees too few training fields to be known alone.
     """
@@ -87,12 +87,12 @@ def crowd_average(field: np.ndarray, said_lens: np.ndarray, truth: np.ndarray) -
 
 
 def status_of(probability: float) -> str:
-    """``detected`` above 0.95, ``rejected`` below 1e-7, else ``undecided``."""
+    """Return ``detected`` above 0.95, ``rejected`` below 1e-7, else ``undecided``."""
     if probability > DETECTED_ABOVE:
         return "detected"
     return "rejected" if probability < REJECTED_BELOW else "undecided"
 
 
 def state_of(probability: float, kind: str) -> str:
-    """``inactive`` once a test field is rejected, which retires it; training fields are always ``active``."""
+    """Return ``inactive`` once a test field is rejected, which retires it; training fields are always ``active``."""
     return "inactive" if kind == "test" and probability < REJECTED_BELOW else "active"

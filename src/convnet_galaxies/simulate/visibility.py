@@ -1,4 +1,4 @@
-"""What can be seen of a galaxy in its cutout: contrast after the PSF, against the noise.
+"""Visibility of galaxy structures in a cutout: contrast after the PSF, against the noise.
 
 A pattern of wavelength L under a Gaussian PSF of width sigma keeps exp(-2 (pi sigma / L)^2) of its contrast; what is
 left is noticed when it stands out from the noise. The scales of noticing are fitted to what volunteers said.
@@ -22,7 +22,7 @@ DISKS = ("spiral", "lenticular", "irregular", "edge_on", "merger")
 
 @dataclass(frozen=True)
 class Visibility:
-    """How well each structure can be seen, 0 to 1, and the apparent shape.
+    """Visibility of each structure, 0 to 1, and the apparent shape.
 
     surface_snr: signal to noise of one PSF area at 0.45 r90. apparent_ratio: axis ratio after the PSF.
     apparent_bulge: share of the light in a distinct bulge, as it looks.
@@ -44,7 +44,7 @@ class Visibility:
 
 
 def measure_visibility(galaxy: Galaxy, observation: Observation) -> Visibility:
-    """What can be seen of a galaxy under these conditions."""
+    """Compute the visibility of a galaxy under these conditions."""
     sigma = float(observation.psf_fwhm_arcsec[1]) / 2.355 / galaxy.r90_arcsec  # in r90, as all lengths of the galaxy
     snr = surface_signal_to_noise(galaxy, observation)
     ratio = float(np.sqrt((galaxy.axis_ratio**2 * 0.16 + sigma**2) / (0.16 + sigma**2)))
@@ -69,7 +69,7 @@ def measure_visibility(galaxy: Galaxy, observation: Observation) -> Visibility:
 
 
 def surface_signal_to_noise(galaxy: Galaxy, observation: Observation) -> float:
-    """Signal to noise in r of one PSF area at 0.45 r90, where arms are."""
+    """Return the signal to noise in r of one PSF area at 0.45 r90, where arms are."""
     scale = galaxy.r90_arcsec / RADII_PER_SCALE
     flux = 10 ** (-0.4 * (galaxy.mag_r - 22.5))
     brightness = flux / (2 * np.pi * scale**2 * max(galaxy.axis_ratio, 0.1)) * np.exp(-0.45 * RADII_PER_SCALE)
@@ -79,18 +79,18 @@ def surface_signal_to_noise(galaxy: Galaxy, observation: Observation) -> float:
 
 
 def kept_contrast(wavelength: float, sigma: float) -> float:
-    """Share of a pattern's contrast that a Gaussian PSF leaves (both lengths in one unit)."""
+    """Return the share of a pattern's contrast that a Gaussian PSF leaves (both lengths in one unit)."""
     return float(np.exp(-2 * (np.pi * sigma / max(wavelength, 1e-3)) ** 2))
 
 
 def out_of_noise(contrast: float, snr: float) -> float:
-    """Share of a contrast that the noise does not hide, 0 to 1."""
+    """Return the share of a contrast that the noise does not hide, 0 to 1."""
     signal = (contrast * snr) ** 2
     return float(signal / (signal + AMPLE_SNR**2))
 
 
 def notice(contrast: float, snr: float) -> float:
-    """Probability that a contrast is noticed."""
+    """Return the probability that a contrast is noticed."""
     effective = contrast * out_of_noise(1.0, snr)
     return float(effective**2 / (effective**2 + NOTICED_CONTRAST**2))
 

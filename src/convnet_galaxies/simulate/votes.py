@@ -1,4 +1,4 @@
-"""What about forty volunteers say of a galaxy, question by question, from what they can see of it.
+"""Simulate the votes of about forty volunteers per galaxy, question by question, from visible structures.
 
 Volunteers answer independently with the probabilities of answer_probabilities; their counts walk down the tree, so
 that the columns obey its sums exactly. The weights are fitted so that means and scatter of the 37 columns come near
@@ -24,7 +24,7 @@ LEANINGS = (0.45, 0.3, 0.35, 0.35, 0.35, 0.45, 0.25, 1.0, 0.4, 0.4, 0.6)
 def vote(
     galaxy: Galaxy, observation: Observation, around: Surroundings, rng: np.random.Generator
 ) -> tuple[np.ndarray, Visibility, int]:
-    """The 37 fractions of one galaxy, what could be seen of it, and how many volunteers looked."""
+    """Return the 37 fractions of one galaxy, what could be seen of it, and how many volunteers looked."""
     seen = measure_visibility(galaxy, observation)
     volunteers = int(np.clip(rng.normal(42, 7), 20, 75))
     asked = zip(answer_probabilities(galaxy, seen, around), LEANINGS, strict=True)
@@ -33,7 +33,7 @@ def vote(
 
 
 def cast_votes(probabilities: Sequence[np.ndarray], volunteers: int, rng: np.random.Generator) -> np.ndarray:
-    """The 37 cumulative fractions (float64 [37]) of this many volunteers.
+    """Return the 37 cumulative fractions (float64 [37]) of this many volunteers.
 
     probabilities: one array for each question, adding to 1. Whoever gives an answer is asked the question below it.
     """
@@ -52,13 +52,14 @@ def cast_votes(probabilities: Sequence[np.ndarray], volunteers: int, rng: np.ran
 
 
 def sway(probabilities: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
-    """The same answers for one galaxy that people lean to for reasons of their own (normal shifts of the logits)."""
+    """Return the same answers for one galaxy that people lean to for reasons of their own (normal shifts of the
+    logits)."""
     leaning = probabilities * np.exp(rng.normal(0, strength, len(probabilities)))
     return leaning / leaning.sum()
 
 
 def answer_probabilities(galaxy: Galaxy, seen: Visibility, around: Surroundings) -> list[np.ndarray]:
-    """Probability of each answer to each of the 11 questions, for a volunteer who is asked it."""
+    """Return the probability of each answer to each of the 11 questions, for a volunteer who is asked it."""
     edge_on = 0.02 + 0.95 * _logistic((0.41 - seen.apparent_ratio) / 0.045) * (1 - 0.6 * seen.arms)
     bar = 0.05 + 0.10 * seen.disk * (1 - seen.arms) * (seen.apparent_ratio < 0.7) + 0.8 * seen.bar
     pattern = 1 - (1 - seen.arms) * (1 - 0.5 * seen.knots) * (1 - 0.3 * seen.ring)
@@ -104,7 +105,7 @@ def _smooth_or_features(galaxy: Galaxy, seen: Visibility, around: Surroundings) 
 
 
 def _oddities(galaxy: Galaxy, seen: Visibility, around: Surroundings) -> np.ndarray:
-    """How odd it looks as a ring, lens or arc, disturbed, irregular, other, merger, dust lane (each 0 to 1)."""
+    """Compute the oddity as a ring, lens or arc, disturbed, irregular, other, merger, dust lane (each 0 to 1)."""
     overlap, crowding = min(galaxy.overlap * 2, 1), min(around.crowding, 1)
     return np.array(
         [

@@ -173,7 +173,7 @@ class KindFigures:
 
 
 def find_kinds(images: np.ndarray, preprocess: Preprocess) -> np.ndarray | None:
-    """Kind of each packed image, str [n]; None where the pixels have no scale or no colour."""
+    """Find the kind of each packed image, str [n]; None where the pixels have no scale or no colour."""
     scale = preprocess.pixel_scale_arcsec
     if scale is None or preprocess.crop_px is None or preprocess.bands < 2:
         return None
@@ -182,7 +182,7 @@ def find_kinds(images: np.ndarray, preprocess: Preprocess) -> np.ndarray | None:
 
 
 def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[KindFigures, ...]:
-    """Figures of every kind that is there; kind: str [s], of the best cutout of each subject."""
+    """Compute figures of every kind that is there; kind: str [s], of the best cutout of each subject."""
     lens, other = subjects.grade >= LENS_GRADE, subjects.grade < OTHER_GRADE
     judges = {"net": subjects.net}
     if np.isfinite(subjects.crowd[lens | other]).all():
@@ -212,5 +212,5 @@ def score_kinds(subjects: Subjects, kind: np.ndarray, *, seed: int) -> tuple[Kin
 
 
 def judges_of(kinds: Sequence[KindFigures]) -> list[str]:
-    """Names of the judges that have a figure of some kind, in order."""
+    """Return names of the judges that have a figure of some kind, in order."""
     return list(dict.fromkeys(name for one in kinds for name in (*one.lenses_auroc, *one.others_auroc)))

@@ -39,7 +39,7 @@ StepProgress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How large the demo is; SIZES has those that are chosen from.
+    """Size of the demo; SIZES lists the choices.
 
     name: full or small. galaxies, cutouts: simulated. zoo_epochs, lens_epochs, transfer_epochs, fine_epochs: of the zoo
     net, of stage 1 from scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
@@ -59,12 +59,12 @@ SIZES = {"full": DemoSize(), "small": DemoSize("small", galaxies=800, cutouts=13
 
 
 def choose_size(machine: Machine) -> DemoSize:
-    """The size that takes a few minutes on a machine."""
+    """Choose the size that takes a few minutes on a machine."""
     return SIZES["full" if machine.is_fast else "small"]
 
 
 def describe_size(size: DemoSize, machine: str) -> list[str]:
-    """Sentences that tell how large a demo is, why, and what follows."""
+    """Return sentences on the size of a demo, the reason, and the consequences."""
     full = SIZES["full"]
     told = [
         f"Size {size.name}, on {machine}: {size.galaxies:,} galaxies, {size.cutouts:,} cutouts, "
@@ -80,7 +80,7 @@ def describe_size(size: DemoSize, machine: str) -> list[str]:
 
 @dataclass
 class DemoResult:
-    """What the demo found and wrote.
+    """Result of the demo.
 
     size: of the demo. machine: where it ran, in words. figures: rows of (what, figure).
     paths: what was written, by what it is. seconds: by step.
@@ -198,7 +198,7 @@ def run_demo(
 
 
 def score_unknown(predictor: Predictor, lenses: ImageSet, sealed: pd.DataFrame, *, seed: int) -> LensScores:
-    """Scores on the cutouts of unknown truth, by the truth that only a simulation has.
+    """Score the unlabelled cutouts by their truth, which exists only in a simulation.
 
     sealed: columns cutoutname and shows_lens. Cutouts whose image file the run was trained on are left out.
     """

@@ -1,4 +1,4 @@
-"""What the weights that ship see in a handful of simulated images: the first result of the demo."""
+"""Predict a few simulated images with the built-in weights: the first result of the demo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class FirstLook:
-    """Images, truth and answers.
+    """Images, truth and predictions.
 
     cutouts: Space Warps cutouts of known label; lens: float [n], their probabilities of a lens by LENS_NET.
     galaxies: of Galaxy Zoo; votes: float [m, 37] by VOTE_NET. lens_scores, vote_scores: of these answers.
@@ -63,7 +63,7 @@ def look_first(
     seed: int,
     device: Device = "auto",
 ) -> FirstLook:
-    """Simulate a handful of each survey into a folder, and ask the built-in nets about them.
+    """Simulate a few images of each survey into a folder, and predict them with the built-in weights.
 
     The folder gets space-warps/ and galaxy-zoo/, a pack of each (lens.pack, votes.pack), and the answers (lens.csv,
     votes.csv).
@@ -82,12 +82,12 @@ def look_first(
 
 
 def has_first_look(folder: Path) -> bool:
-    """Whether a folder holds what look_first writes."""
+    """Return whether a folder holds what look_first writes."""
     return all((folder / f"{name}.csv").is_file() for name in ("lens", "votes"))
 
 
 def read_first_look(folder: Path, *, seed: int) -> FirstLook:
-    """What look_first found, with its scores; images of unknown truth are left out."""
+    """Read the result of look_first, with scores; unlabelled images are left out."""
     cutouts, galaxies = read_pack(folder / "lens.pack"), read_pack(folder / "votes.pack")
     lens, votes = (pd.read_csv(folder / f"{name}.csv") for name in ("lens", "votes"))
     known = cutouts.table["lens"].notna().to_numpy()
@@ -135,7 +135,7 @@ def first_look_report(look: FirstLook) -> Page:
 
 
 def _ask(net: str, records: Records, folder: Path, name: str, device: Device) -> None:
-    """Pack the images as a net needs them, and write its answers."""
+    """Pack the images for a network, and write its predictions."""
     predictor = Predictor(net, device=device, with_familiarity=False)
     pack = folder / f"{name}.pack"
     write_pack(records, predictor.preprocess, pack, force=True)

@@ -71,12 +71,12 @@ def plan_grading(ids: Sequence[str], top: TopRanked, lens: np.ndarray, n: int, *
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a table of grades holds the inclusion probabilities of a plan."""
+    """Return whether a table of grades holds the inclusion probabilities of a plan."""
     return set(COLUMNS) <= {name.lower() for name in read_table(path)}
 
 
 def is_filled(path: Path) -> bool:
-    """Whether a file is a plan in which some grade was filled in."""
+    """Return whether a file is a plan in which some grade was filled in."""
     return path.is_file() and is_plan(path) and bool(np.isfinite(_read_plan(path)["grade"]).any())
 
 

@@ -41,14 +41,15 @@ class HumanGrades:
     by_image: HumanGrades | None = None
 
     def choose(self, table: pd.DataFrame) -> HumanGrades:
-        """By image where the images of a table (column id) are those that were graded, else by subject."""
+        """Return grades by image if the images of a table (column id) are those that were graded, else by subject."""
         if self.by_image is not None and table["id"].astype("str").isin(self.by_image.ids).any():
             return self.by_image
         return self
 
 
 def read_grades(path: Path) -> pd.DataFrame:
-    """A table of grades (``candidates.csv`` of Space Warps, or what ``inspect`` exports): subject, image, grade, crowd.
+    """Read a table of grades (``candidates.csv`` of Space Warps, or what ``inspect`` exports): subject, image, grade,
+    crowd.
 
     image is the file's name without its ending, empty where the table names no files.
 
@@ -119,7 +120,7 @@ def read_crowd(path: Path) -> pd.DataFrame:
 
 
 def join_grades(grades: Sequence[Path], crowd: Sequence[Path]) -> HumanGrades:
-    """All files together; of a subject that stands in several, the mean of its grades and of its probabilities.
+    """Return all files together; of a subject that stands in several, the mean of its grades and of its probabilities.
 
     Raises InputError when no file is given or one is at fault.
     """
@@ -138,7 +139,8 @@ def join_grades(grades: Sequence[Path], crowd: Sequence[Path]) -> HumanGrades:
 
 
 def name_subjects(table: pd.DataFrame, wanted: np.ndarray) -> np.ndarray:
-    """The subject of each image (str [n]), by whichever of the table's names matches the wanted ids (str [s]) best.
+    """Return the subject of each image (str [n]), by whichever of the table's names matches the wanted ids (str [s])
+    best.
 
     Tried are ZooID, id, and the ZooID within the id (``<object>_<ZooID>``). Raises InputError when none matches.
     """

@@ -1,4 +1,4 @@
-"""How much a machine computes in a minute, in two classes that do not change from one run to the next."""
+"""Classify a machine as fast or slow, the same in every run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """What computes: a GPU or not, how many processors, and whether bf16 is faster than fp32 on them."""
+    """Hardware: GPU, number of processors, and whether bf16 is faster than fp32."""
 
     gpu: bool
     processors: int
@@ -27,7 +27,7 @@ class Machine:
 
     @property
     def is_fast(self) -> bool:
-        """Whether the full demo takes a few minutes here."""
+        """Return whether the full demo takes a few minutes here."""
         return self.gpu or self.processors * (2 if self.bf16 else 1) >= FAST_PROCESSORS
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Machine:
 
 
 def look_at_machine(device: Device = "auto") -> Machine:
-    """What this machine is. Only ratios within the look are measured, so that other work on it changes nothing."""
+    """Describe this machine. Only ratios within one measurement are used, so that other work on it changes nothing."""
     chosen = choose_device(device)
     # oneDNN can be told to do without an instruction set that the processor has.
     bf16 = has_native_bf16(torch.device("cpu")) and bf16_gain() > GAIN_OF_NATIVE_BF16

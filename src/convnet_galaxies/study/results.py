@@ -81,7 +81,7 @@ class StudyResults:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether a folder is a study, finished or not."""
+    """Return whether a folder is a study, finished or not."""
     return (folder / "study.json").is_file()
 
 
@@ -94,7 +94,7 @@ def summarize_study(
     sources: Mapping[str, Path] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> StudyResults:
-    """Scores and comparisons from a study's predictions. Raises InputError when they are missing or damaged."""
+    """Return scores and comparisons from a study's predictions. Raises InputError when they are missing or damaged."""
     table = read_predictions(folder)
     lens = table[~table["strategy"].isin([LEAKING_SPLIT, FLAVOR_STRATEGY])]
     seeds_of = lens.groupby(["strategy", "fraction"])["seed"].nunique()
@@ -168,7 +168,7 @@ def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:
-    """The table of all predictions on held-out images, see study.run_study. Raises InputError."""
+    """Read the table of all predictions on held-out images, see study.run_study. Raises InputError."""
     path = folder / PREDICTIONS
     if not path.is_file():
         raise InputError(
@@ -195,7 +195,7 @@ def read_predictions(folder: Path) -> pd.DataFrame:
 
 
 def confuse_strategy(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:
-    """Confusion of the flavor nets on stage 1, all seeds added; None without them."""
+    """Return the confusion of the flavor nets on stage 1, all seeds added; None without them."""
     rows = table[table["stage"].astype(float) == 1] if len(table) else table
     if not len(rows) or "predicted_flavor" not in rows or rows["group"].nunique() < 2:
         return None
@@ -228,7 +228,7 @@ def measure_leakage(table: pd.DataFrame, *, seed: int, level: float, n_resamples
 
 
 def read_results(folder: Path) -> StudyResults:
-    """Return what write_results wrote; measured anew when it is missing or older than the predictions."""
+    """Return what write_results wrote; measured again if it is missing or older than the predictions."""
     path, predictions = folder / RESULTS, folder / PREDICTIONS
     if not path.is_file() or (predictions.is_file() and predictions.stat().st_mtime > path.stat().st_mtime):
         return summarize_study(folder)
@@ -237,7 +237,7 @@ def read_results(folder: Path) -> StudyResults:
         return TypeAdapter(StudyResults).validate_json(json.dumps(tree))
     except ValueError as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(f"{path}: is damaged ({reason})", "delete it; `report` makes it anew") from None
+        raise InputError(f"{path}: is damaged ({reason})", "delete it; `report` makes it again") from None
 
 
 def _rename_former(tree: Any) -> Any:

@@ -111,7 +111,7 @@ def count_lenses(number: int) -> str:
 
 
 def kind_of_groups(table: pd.DataFrame) -> np.ndarray:
-    """Kind of each image's group, int [n]: a group is what its rarest image is.
+    """Return the kind of each image's group, int [n]: a group is what its rarest image is.
 
     4: a lens of stage 2, 3: a lens of stage 1, 2: another known image of stage 2, 1: of stage 1, 0: nothing known.
     Kinds are dealt apart, or a split would leave some part, or a small share of the labels, without the rare ones.

@@ -1,4 +1,4 @@
-"""Comparisons that answer the questions of a study: two strategies paired by image, resample and seed."""
+"""Comparisons of a study: two strategies paired by image, resample and seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from convnet_galaxies.study.strategy_scores import score_seeds, subtract_unpaire
 
 @dataclass(frozen=True)
 class Comparison:
-    """The answer to a question at one share of the labels: scores of strategy minus those of other, paired."""
+    """Comparison at one fraction of the labels: scores of strategy minus those of other, paired."""
 
     question: str
     strategy: str
@@ -74,7 +74,7 @@ def phrase_comparison(question: StudyQuestion, fraction: float, difference: Esti
 
 
 def conclude(comparisons: Sequence[Comparison]) -> str:
-    """Is the net from Galaxy Zoo better than the one from scratch, in one sentence; empty when it was not asked.
+    """Compare the network from Galaxy Zoo with that from scratch, in one sentence; empty if they were not compared.
 
     A question whose interval excludes zero at several shares of the labels counts as shown at each of them.
     """
@@ -111,7 +111,7 @@ def _enumerate(texts: Sequence[str]) -> str:
 def stack_seeds(
     table: pd.DataFrame, strategy: str, fraction: float, stage: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of a strategy on one stage.
+    """Return truth (bool [n]), lens probabilities (float [seeds, n]) and groups ([n]) of a strategy on one stage.
 
     Raises InputError when the seeds did not predict the same images, which cannot be paired then.
     """
@@ -122,7 +122,7 @@ def stack_seeds(
     if not len(rows) or by_seed.isna().any(axis=None):
         raise InputError(
             f"{strategy}: found {len(rows)} predictions for {len(by_seed)} images of stage {stage}, "
-            "expected one an image and seed",
+            "expected one per image and seed",
             "run `study` again",
         )
     first = rows.drop_duplicates("id").set_index("id").loc[by_seed.index]

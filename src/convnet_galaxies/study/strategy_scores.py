@@ -30,7 +30,7 @@ def score_seeds(
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> dict[str, Estimate]:
-    """The lens scores by name, each the mean over training seeds.
+    """Compute the lens scores by name, each the mean over training seeds.
 
     truth: bool [n]; probability: float [seeds, n]; groups: [n]. The interval over groups is that of the mean of the
     seeds on the same resamples; that over seeds is added by add_seeds.
@@ -53,10 +53,10 @@ def score_seeds(
 
 
 def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Estimate:
-    """The interval over groups widened by Student's interval of the mean over seeds.
+    """Return the interval over groups widened by Student's interval of the mean over seeds.
 
     ``low = value - sqrt((value - low_groups)^2 + reach_seeds^2)``, the same for high, cut to 0..most (Zou & Donner
-    2008, Statistics in Medicine 27, 1693). One seed says nothing about others; a warning says so.
+    2008, Statistics in Medicine 27, 1693). One seed does not constrain others; a warning is given.
     """
     by_seed = np.asarray(by_seed, float)
     if len(by_seed) < 2:
@@ -69,7 +69,7 @@ def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, m
 
 
 def average_splits(name: str, by_split: Sequence[Estimate], *, most: float = 1.0) -> Estimate:
-    """Mean of a figure over seeds that each have a split of their own.
+    """Return the mean of a figure over seeds that each have a split of their own.
 
     The splits share images, so that their intervals over groups are averaged, not shrunk.
     """
@@ -80,7 +80,8 @@ def average_splits(name: str, by_split: Sequence[Estimate], *, most: float = 1.0
 
 
 def subtract_unpaired(name: str, a: Estimate, b: Estimate, *, most: float = 1.0) -> Estimate:
-    """a - b of figures from different images: ``low = a - b - sqrt((a - low_a)^2 + (high_b - b)^2)`` (as add_seeds).
+    """Return a - b of figures from different images: ``low = a - b - sqrt((a - low_a)^2 + (high_b - b)^2)`` (as
+    add_seeds).
 
     most: the largest possible difference, 1 for proportions; the interval is cut to it.
     """

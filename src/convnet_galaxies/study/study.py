@@ -26,7 +26,7 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study is asked to do.
+    """Plan of a study.
 
     zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of training on stage 1 or on stage 2 alone, and of
     fine-tuning on stage 2. A smaller share f of the labels is trained on for f^-1/2 times the epochs, at most
@@ -58,7 +58,7 @@ class Job:
 
 
 def study_jobs(plan: StudyPlan) -> list[Job]:
-    """All nets in the order in which they can be trained, those with all labels first."""
+    """Return all nets in the order in which they can be trained, those with all labels first."""
     jobs = [Job("zoo", seed, 1.0, None) for seed in range(plan.seeds)]
     for fraction in sorted(plan.fractions, reverse=True):
         jobs += [Job(strategy.name, seed, fraction, strategy) for strategy in STRATEGIES for seed in range(plan.seeds)]

@@ -30,7 +30,7 @@ PUBLISHED_NOTE = (
 
 
 def study_report(results: StudyResults) -> Page:
-    """Return the answer in one sentence, all comparisons, the scores of every strategy, flavors, the leaking split."""
+    """Return the conclusion in one sentence, all comparisons, scores per strategy, flavors, the leaking split."""
     most = max((one.fraction for one in results.strategies), default=1.0)
     seeds = max((one.seeds for one in results.strategies), default=0)
     lead = (

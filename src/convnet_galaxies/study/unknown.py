@@ -31,7 +31,7 @@ from convnet_galaxies.study.grading_plan import GradedEstimate, TopFigure
 class PredictedImages:
     """What a run says of a set of images.
 
-    table: one row an image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
+    table: one row per image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
     flavor: float [n, k] or None; flavor_names: of its columns, the first that of no lens.
     """
 
@@ -45,7 +45,7 @@ class PredictedImages:
 def choose_known(
     images: ImageSet, rows: np.ndarray, unknown: pd.DataFrame, *, stage: int | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Which held-out images are the known ones (int [n]), and remarks.
+    """Return the rows of the held-out labelled images (int [n]), and remarks.
 
     rows: held-out rows of images. Known are those with a label, of the given stage; by default of the stage that the
     unknown images are of, if enough are left: people saw other things in another stage. Raises InputError.
@@ -103,7 +103,7 @@ class CalibrationCheck:
 
 @dataclass(frozen=True)
 class UnknownResult:
-    """The answer.
+    """Result about unlabelled images.
 
     flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
     trust: whether known and unknown images are alike, as far as that can be checked.
@@ -131,12 +131,12 @@ class UnknownResult:
 
     @property
     def differs(self) -> bool:
-        """Whether known and unknown images differ, so that estimates from the one do not hold for the other."""
+        """Return whether known and unknown images differ, so that estimates from the one do not hold for the other."""
         return self.trust.verdict in ("differ", "differ a little")
 
     @property
     def sentence(self) -> str:
-        """How many lenses, in one sentence: from grades if there are any, else the number if it can be trusted, else
+        """Number of lenses, in one sentence: from grades if there are any, else the estimate if it can be trusted, else
         the range under the stated assumptions."""
         among = f"lenses among the {self.n_unknown:,} unlabelled images"
         percent = f"{100 * self.prevalence.count['lens'].level:.0f} % interval"

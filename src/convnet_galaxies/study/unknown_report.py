@@ -1,4 +1,4 @@
-"""The answer about images of unknown truth in words and tables: unknown.txt, and the page without its pictures."""
+"""Result about unlabelled images in words and tables: unknown.txt, and the page without its pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a run and packs to the answer about images of unknown truth, and its files."""
+"""The command `unknown`: from a run and packs to the result about unlabelled images, and its files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TO_GRADE = (
 
 
 def is_unknown(folder: Path) -> bool:
-    """Whether a folder holds an answer about images of unknown truth."""
+    """Return whether a folder holds an answer about images of unknown truth."""
     return (folder / RESULT).is_file() and (folder / RANKED).is_file()
 
 
@@ -60,7 +60,7 @@ def study_unknown(
     force: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> UnknownResult:
-    """Answer for the images of a pack whose truth is unknown, and write the folder output.
+    """Estimate the number of lenses among the unlabelled images of a pack, and write the folder output.
 
     pack: images without a label (column lens empty, or missing). known: pack with the run's held-out labelled
     images, pack itself by default. stage: of the known images (see choose_known). grades, crowd: see human_grades;
@@ -107,9 +107,9 @@ def study_unknown(
     remarks += [NO_PLAN.format(path) for path in others]
     if plan is not None:
         remarks.append(TO_GRADE.format(f"{plan:,}"))
-    tell("asking the net about known images")
+    tell("predicting known images")
     known_scored = predict_scored(predictor, labelled, known_rows)
-    tell("asking the net about unknown images")
+    tell("predicting unknown images")
     unknown_scored = predict_scored(predictor, images, rows)
     result, top = answer_unknown(
         known_scored,
@@ -156,7 +156,7 @@ def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> 
     classes = predictor.classes
     if not {"lens", "flavor"} & set(classes):
         raise InputError(
-            f"the run answers {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
+            f"the run predicts {', '.join(classes)}, expected lens or flavor", "give a run that was trained on lenses"
         )
     predicted = predictor.predict_set(images, rows)
     flavor, names = None, classes.get("flavor", ())
@@ -208,7 +208,7 @@ def rank_images(unknown: PredictedImages, top: TopRanked, human_grades: HumanGra
 
 
 def read_unknown(folder: Path) -> UnknownResult:
-    """The result that study_unknown wrote. Raises InputError."""
+    """Read the result that study_unknown wrote. Raises InputError."""
     path = folder / RESULT
     try:
         return TypeAdapter(UnknownResult).validate_json(path.read_bytes())

@@ -1,1 +1,1 @@
-"""An image set and a net to a run folder."""
+"""Training: an image set and settings to a run folder."""

@@ -1,4 +1,4 @@
-"""The running average of the weights, which predicts better than the last of them (Polyak & Juditsky 1992)."""
+"""Exponential moving average (EMA) of the weights, better than the last weights (Polyak & Juditsky 1992)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 class WeightAverage:
     """Exponential average of all weights and of the batch-norm statistics.
 
-    span: its memory as a share of all steps; None keeps the weights as they are.
-    net: the averaged net, to validate and to keep.
+    span: decay time as a fraction of all steps; None keeps the weights as they are.
+    net: the averaged network, which is validated and saved.
     """
 
     def __init__(self, net: nn.Module, span: float | None, steps: int) -> None:
@@ -21,7 +21,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, net: nn.Module, step: int) -> None:
-        """Take in the weights after a step, counted from 0; early on the memory is a tenth of what has been."""
+        """Add the weights after a step, counted from 0; early on, the decay time is a tenth of the steps so far."""
         new, old = net.state_dict(), self.net.state_dict()
         floats = [name for name, tensor in new.items() if tensor.is_floating_point()]
         share = 1 / (1 + min(self.memory, 0.1 * step))

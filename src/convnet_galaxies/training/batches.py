@@ -1,4 +1,4 @@
-"""Batches from a set in memory or memory-mapped: uint8 pixels, gathered and augmented a batch at a time."""
+"""Batches from a set in memory or memory-mapped: uint8 pixels, gathered and augmented batch by batch."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Steps an epoch: batches of nearly equal sizes, so that no image is left out and none is small."""
+        """Steps per epoch: batches of nearly equal sizes, so that no image is left out and no batch is small."""
         return max(1, round(len(self.rows) / self.batch))
 
     def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, each image once, from a step on."""
+        """Yield the batches of an epoch, each image once, from a step on."""
         order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
         rank, count = self.share
         for step, rows in enumerate(np.array_split(order, self.steps)):

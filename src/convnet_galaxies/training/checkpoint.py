@@ -1,4 +1,4 @@
-"""An unfinished run on disk, and Ctrl-C that waits for the step to end."""
+"""Checkpoints of an unfinished run, and Ctrl-C that waits for the end of the step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from convnet_galaxies.training.average import WeightAverage
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What save_checkpoint wrote."""
+    """Content of a checkpoint."""
 
     state: dict[str, Any]
 
@@ -50,7 +50,7 @@ def save_checkpoint(
     seconds: float,
     loss_sum: float,
 ) -> None:
-    """Write all that is needed to go on, through a temporary name."""
+    """Write everything needed to continue, through a temporary name."""
     state = {
         "identity": identity,
         "net": net.state_dict(),
@@ -86,7 +86,7 @@ def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:
 
 
 class Interrupts:
-    """Within this context the first Ctrl-C is only noted, so that a step is never cut in half; the second one cuts."""
+    """Delay the first Ctrl-C within this context, so that a step is never cut in half; the second one interrupts."""
 
     def __init__(self) -> None:
         self.caught = False

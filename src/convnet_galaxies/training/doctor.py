@@ -1,4 +1,4 @@
-"""What this machine offers, what will be used of it, and how long the Galaxy Challenge would take."""
+"""Measure this machine, and estimate the time of a training on the Galaxy Challenge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Diagnosis:
 
     matmul_gflops: best speed of a matrix product by precision, 2048 x 2048.
     train_images_per_s, predict_images_per_s: of the default net, everything included but reading files.
-    utilisation: arithmetic of the training step as a share of matmul_gflops of its precision.
+    utilisation: arithmetic of the training step as a fraction of matmul_gflops of its precision.
     epoch_minutes: one pass over the Galaxy Challenge's 61,578 galaxies.
     """
 
@@ -82,13 +82,13 @@ def diagnose(*, device: Device = "auto") -> Diagnosis:
 
 
 def measure_matmul(dtype: torch.dtype, device: torch.device, seconds: float) -> float:
-    """Best speed of a square matrix product in GFLOP/s."""
+    """Measure the best speed of a square matrix product in GFLOP/s."""
     a, b = (torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=device).to(dtype) for _ in range(2))
     return 2 * MATRIX_SIDE**3 / 1e9 / min(_times(lambda: a @ b, device, seconds))
 
 
 def count_mflop(net: GalaxyNet) -> float:
-    """Arithmetic of a forward pass of one image in MFLOP (a multiplication and an addition count as two)."""
+    """Return the arithmetic of a forward pass of one image in MFLOP (a multiplication and an addition count as two)."""
     side = net.settings.input_px
     where = next(net.parameters()).device
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -97,7 +97,7 @@ def count_mflop(net: GalaxyNet) -> float:
 
 
 def measure_training(net: GalaxyNet, settings: Settings, device: torch.device, precision: str, seconds: float) -> float:
-    """Images a second of whole training steps: gathering, augmentation, both passes, optimizers."""
+    """Measure images per second of whole training steps: gathering, augmentation, both passes, optimizers."""
     images = _noise(settings.train.batch)
     target = make_target("votes", images.table)
     side = settings.net.view_px_of(images.preprocess.size_px)
@@ -128,7 +128,7 @@ def measure_training(net: GalaxyNet, settings: Settings, device: torch.device, p
 def measure_prediction(
     net: GalaxyNet, settings: Settings, device: torch.device, precision: str, seconds: float
 ) -> float:
-    """Images a second of predictions from pixels in memory, one view."""
+    """Measure images per second of predictions from pixels in memory, one view."""
     images = _noise(256)
     side = settings.net.view_px_of(images.preprocess.size_px)
     (upright,) = fixed_warps(1)

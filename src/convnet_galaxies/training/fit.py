@@ -37,7 +37,7 @@ VALIDATION_BATCH = 256
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is, for progress bars.
+    """Progress of a training, for progress bars.
 
     step, steps: done and all. epoch: counted from 1. loss: mean of the epoch so far. figures: of the last validation.
     """
@@ -63,13 +63,13 @@ def fit(
     force: bool = False,
     progress: Callable[[TrainingProgress], None] | None = None,
 ) -> RunFolder:
-    """Train a net and write its run folder.
+    """Train a network and write its run folder.
 
-    tasks: names in model/tasks.py, a head each.
-    parent: run whose backbone, and whose heads for the same tasks, are the start.
-    stage: only images of this Space Warps stage are trained on; the split is of all of them.
-    parts: part of each image (str [n], empty for none) when the split was chosen elsewhere, as in cross-validation.
-    resume: go on with an unfinished run of the same settings, to the same weights bit for bit.
+    tasks: names in model/tasks.py, one head each.
+    parent: run from whose backbone, and heads of the same tasks, to start.
+    stage: train only on images of this Space Warps stage; the split covers all of them.
+    parts: part of each image (str [n], empty for none) if the split was chosen elsewhere, as in cross-validation.
+    resume: continue an unfinished run of the same settings, to the same weights bit for bit.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
     output = Path(output)
@@ -196,7 +196,7 @@ def _require_finite(loss: float, epoch: int) -> None:
 
 @torch.no_grad()
 def validate(fabric: Fabric, net: torch.nn.Module, setup: TrainingSetup) -> dict[str, float]:
-    """Losses on the validation images, one view: ``validation_loss`` and, for votes, ``validation_rmse``."""
+    """Return losses on the validation images, one view: ``validation_loss`` and, for votes, ``validation_rmse``."""
     net.eval()
     sums = dict.fromkeys(setup.targets, 0.0)
     counts = dict.fromkeys(setup.targets, 0)

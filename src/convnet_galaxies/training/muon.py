@@ -70,7 +70,7 @@ class ConvMuon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: Sequence[Tensor], permutations: Sequence[Tensor | None]) -> list[Tensor]:
-    """Matrices [m, n] with their singular vectors kept and their singular values moved near 1 (0.7 to 1.2).
+    """Return matrices [m, n] with their singular vectors kept and their singular values moved near 1 (0.7 to 1.2).
 
     permutations: of each, for a shared kernel (see symmetry.kernel_permutations), whose singular values are those of
     the matrix of all its copies; None for any other.
@@ -88,7 +88,7 @@ def orthogonalise(matrices: Sequence[Tensor], permutations: Sequence[Tensor | No
 
 
 def newton_schulz(matrices: Sequence[Tensor], permutations: Sequence[Tensor | None]) -> list[Tensor]:
-    """The iteration X <- (a + b G + c G^2) X with G = X X^T, on each X [m, n] of spectral norm 1 at most.
+    """Return the iteration X <- (a + b G + c G^2) X with G = X X^T, on each X [m, n] of spectral norm 1 at most.
 
     X is multiplied twice instead of ten times: all factors a + b G + c G^2 are polynomials of the first Gram matrix,
     whose product Q is gathered, and X is multiplied by Q once. Needs fp32: G squares the range.
@@ -136,5 +136,5 @@ def _gather_of_one_size(gram: Tensor) -> Tensor:
 
 
 def _transpose(matrix: Tensor, permutations: Tensor | None) -> Tensor:
-    """Of a shared kernel of one pixel too: its first copy to the first copy of the transposed one."""
+    """Transpose a kernel; of a shared one, map its first copy to the first copy of the transposed kernel."""
     return matrix.T if permutations is None else expand(matrix, permutations)[:, : matrix.shape[1] // SYMMETRIES].T

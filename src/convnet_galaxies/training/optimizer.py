@@ -34,7 +34,7 @@ def make_schedules(
 
 
 def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool) -> list[torch.optim.Optimizer]:
-    """Muon for the kernels of convolutions, AdamW for all else; what is inherited moves at backbone_rate."""
+    """Return Muon for the kernels of convolutions and AdamW for all else; inherited weights learn at backbone_rate."""
     slow = settings.backbone_rate if inherited else 1.0
     kernels, others, heads = [], [], list(net.heads.parameters())
     shared = {id(module.base): module.permutations for module in net.modules() if isinstance(module, SharedConv)}
@@ -67,7 +67,7 @@ def make_optimizers(net: GalaxyNet, settings: TrainSettings, *, inherited: bool)
 
 
 def freeze(net: GalaxyNet, settings: TrainSettings, epoch: int, *, inherited: bool) -> None:
-    """Set a net to train for an epoch (from 0): an inherited backbone may stand still, its statistics too."""
+    """Set a network to train for an epoch (from 0); an inherited backbone may be frozen, including its statistics."""
     net.train()
     if not inherited:
         return

@@ -1,4 +1,4 @@
-"""Everything about a training that is chosen before its first step: split, targets, net, ancestry."""
+"""Setup of a training before its first step: split, targets, network, ancestry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify
 class TrainingSetup:
     """The images, targets, split and net of a training, before its first step.
 
-    split: one row an image of the set, then those of the ancestors; see write_split.
+    split: one row per image of the set, then those of the ancestors; see write_split.
     train_rows, validation_rows: row numbers in images, int [n].
     identity: equal for equal data, settings and parent; a resumed run must agree in it.
     """
@@ -46,7 +46,7 @@ class TrainingSetup:
 
     @property
     def has_parent(self) -> bool:
-        """Whether the backbone comes from another run, or from an encoder file."""
+        """Return whether the backbone comes from another run, or from an encoder file."""
         return bool(self.ancestry) or self.net.settings.encoder_weights is not None
 
     @property
@@ -58,7 +58,7 @@ class TrainingSetup:
         return self.net.settings.view_px_of(self.images.preprocess.size_px)
 
     def card(self) -> ModelCard:
-        """The card of the trained net."""
+        """Return the card of the trained net."""
         settings = self.net.settings.model_copy(update={"encoder_weights": None})
         centres = None if self.type_centres is None else self.type_centres.tolist()
         return ModelCard(
@@ -150,7 +150,7 @@ def assign_parts(
     *,
     seed: int,
 ) -> np.ndarray:
-    """Return the part of each image (str [n]), whole groups only; what an ancestor trained on is never held out.
+    """Return the part of each image (str [n]), whole groups only; training images of ancestors are never held out.
 
     A group that an ancestor used keeps its part there (train before validation before test, if it had several);
     the others are assigned by the fractions.
