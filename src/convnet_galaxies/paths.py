@@ -81,7 +81,8 @@ def is_hidden(name: str) -> bool:
 
 
 def table_format(path: Path) -> str:
-    """CSV, Parquet, FITS or VOTable, by the ending of a table to be written. Raises InputError for another ending."""
+    """Return CSV, Parquet, FITS or VOTable, by the ending of a table to be written. Raises InputError for another
+    ending."""
     return format_of(path, TABLE_FORMATS)
 
 

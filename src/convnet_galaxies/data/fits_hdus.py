@@ -42,7 +42,8 @@ class Hdu:
 
 
 def list_image_hdus(opened: Sequence[Any]) -> list[Hdu]:
-    """All images of a file with their roles. What nothing tells of is science, except for flags and unknown extras."""
+    """List all images of a file with their roles. What nothing tells of is science, except for flags and unknown
+    extras."""
     found = [(number, hdu) for number, hdu in enumerate(opened) if is_image_hdu(hdu)]
     names = [hdu.name for _, hdu in found]
     cards = [hdu.header if isinstance(hdu.header, Cards) else Cards(hdu.header) for _, hdu in found]
@@ -165,5 +166,5 @@ def squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def is_image_hdu(hdu: Any) -> bool:
-    """Whether an HDU holds a 2-D image or a cube."""
+    """Return whether an HDU holds a 2-D image or a cube."""
     return bool(hdu.is_image) and len(squeeze(tuple(hdu.shape))) in (2, 3) and 0 not in hdu.shape

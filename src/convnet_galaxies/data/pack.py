@@ -241,7 +241,8 @@ def pack_is_current(
 
 
 def fingerprint_records(records: Records) -> str:
-    """SHA-256 over the table and, for each image, its name, size, and checksum (in a zip) or time (in a folder)."""
+    """Return SHA-256 over the table and, for each image, its name, size, and checksum (in a zip) or time (in a
+    folder)."""
     digest = hashlib.sha256(f"{records.kind} {records.link_columns} {list(records.table.columns)}\n".encode())
     digest.update(pd.util.hash_pandas_object(tidy(records.table), index=False).to_numpy().tobytes())
     members: dict[Path, dict[str, tuple[int, int]]] = {}

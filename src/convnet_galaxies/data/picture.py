@@ -29,7 +29,7 @@ from convnet_galaxies.errors import BadImageError
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp")
 PICTURE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP")
-"""What Pillow may take bytes for; it reads much else, of which some would run other programs."""
+"""Formats that Pillow may read; some of its other formats would run other programs."""
 
 PICTURE_FAULTS = (
     OSError,

@@ -123,7 +123,7 @@ class Run:
     def evaluate(
         self, images: ImageSet, *, part: Part = "test", stage: int | None = None, views: Views = 8, seed: int = 0
     ) -> NotebookEvaluation:
-        """Return the scores on images that the run was not trained on, each with its 95 % interval.
+        """Return the scores on images on which the run was not trained, each with its 95 % interval.
 
         part: ``test``, ``validation`` or ``heldout`` (both). stage: of Space Warps.
         Raises InputError when the images do not fit the run, have no label for its tasks, or none is held out.

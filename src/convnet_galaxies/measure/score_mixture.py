@@ -64,7 +64,7 @@ class ScoreCells:
 
 
 def make_cells(posteriors: np.ndarray, truth: np.ndarray, *, n_bins: int = 6) -> ScoreCells:
-    """Cells that cut the score 1 - P(class 0) into bins of equal mass, every class counting alike.
+    """Return cells that cut the score 1 - P(class 0) into bins of equal mass, every class counting alike.
 
     With more than two classes each bin is cut again by the most likely class among 1..k-1.
     posteriors: float [n, k]; truth: int [n] in 0..k-1.

@@ -114,7 +114,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 def build_convnext(name: str, bands: int) -> ConvNeXt:
-    """An untrained ConvNeXt by timm's name."""
+    """Return an untrained ConvNeXt by timm's name."""
     net = ConvNeXt(bands, CONVNEXT_LAYOUTS[name])
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):

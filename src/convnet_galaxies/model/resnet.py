@@ -94,7 +94,7 @@ class Bottleneck(nn.Module):
 
 
 def build_resnet(name: str, bands: int) -> ResNet:
-    """An untrained ResNet by timm's name, with the first weights of He et al. 2015 (arXiv:1502.01852)."""
+    """Return an untrained ResNet by timm's name, with the first weights of He et al. 2015 (arXiv:1502.01852)."""
     net = ResNet(bands, *RESNET_LAYOUTS[name])
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

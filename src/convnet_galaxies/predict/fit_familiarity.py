@@ -80,7 +80,7 @@ def fit_familiarity(
 
 
 def choose_images_to_fit(images: ImageSet, run: str | Path, *, seed: int) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return the rows to fit, the rows to judge distances by, and whether the run was trained on none of the latter."""
+    """Return the rows to fit, the rows that calibrate distances, and whether the run was trained on none of those."""
     split = read_split_of(run)
     groups = images.table["group"].to_numpy()
     trained = np.zeros(len(images), bool) if split is None else was_trained_on(images.table, images.link_columns, split)

@@ -113,6 +113,6 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
 
 
 def fingerprint_file(path: Path) -> str:
-    """The first 16 hex digits of the file's SHA-256."""
+    """Return the first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -54,7 +54,7 @@ def count_split(run: Path) -> Table | None:
 
 
 def list_settings(run: Path) -> Verbatim | None:
-    """The run's settings.toml, folded."""
+    """List the run's settings.toml, folded."""
     path = RunFolder(run).settings
     return Verbatim(f"Settings of {run.name}", path.read_text("utf-8").rstrip(), True) if path.is_file() else None
 
@@ -73,7 +73,7 @@ def list_versions(run: Path | None = None) -> Table:
 
 
 def list_commands(commands: Sequence[str]) -> Verbatim:
-    """The commands, one a line."""
+    """List the commands, one per line."""
     return Verbatim("Commands", "\n".join(commands))
 
 

@@ -112,7 +112,8 @@ def _draw_group(
 def _halo_for(
     radius: float, central: float, redshift: float, source: LensedSource, rng: np.random.Generator
 ) -> DarkHalo:
-    """The halo whose deflection and the central galaxy's add up to the Einstein radius at the Einstein radius."""
+    """Return the halo whose deflection and the central galaxy's add up to the Einstein radius at the Einstein
+    radius."""
     scatter = math.exp(0.2 * rng.normal())
     low, high = 11.0, 16.5
     for _ in range(24):

@@ -87,21 +87,21 @@ class LensedSource:
         return out
 
     def brightened(self, r_mag: float) -> LensedSource:
-        """The same source with another magnitude."""
+        """Return the same source with another magnitude."""
         factor = 10 ** (0.4 * (self.r_mag - r_mag))
         blobs = tuple(replace(b, counts=_times(factor, b.counts)) for b in self.blobs)
         points = None if self.point_counts is None else _times(factor, self.point_counts)
         return replace(self, r_mag=r_mag, blobs=blobs, point_counts=points)
 
     def moved(self, x_arcsec: float, y_arcsec: float) -> LensedSource:
-        """The same source with its centre elsewhere."""
+        """Return the same source with its centre elsewhere."""
         dx, dy = x_arcsec - self.x_arcsec, y_arcsec - self.y_arcsec
         blobs = tuple(replace(b, x_arcsec=b.x_arcsec + dx, y_arcsec=b.y_arcsec + dy) for b in self.blobs)
         return replace(self, x_arcsec=x_arcsec, y_arcsec=y_arcsec, blobs=blobs)
 
 
 def draw_quasar(rng: np.random.Generator) -> LensedSource:
-    """A point of 22 mag at z 1 to 5.9, to be moved and brightened; above z 3.3 the Lyman break reddens g - r."""
+    """Draw a point of 22 mag at z 1 to 5.9, to be moved and brightened; above z 3.3 the Lyman break reddens g - r."""
     redshift = _truncated(lambda: 1 + rng.gamma(2.2, 0.65), 5.9)
     g_r = rng.normal(0.15, 0.1) + 1.1 * max(0.0, redshift - 3.3)
     r_i = rng.normal(0.1, 0.1) + 1.2 * max(0.0, redshift - 4.7)
@@ -109,7 +109,7 @@ def draw_quasar(rng: np.random.Generator) -> LensedSource:
 
 
 def draw_source(rng: np.random.Generator) -> LensedSource:
-    """A star-forming galaxy of 24 mag at z 1 to 4, to be moved and brightened.
+    """Draw a star-forming galaxy of 24 mag at z 1 to 4, to be moved and brightened.
 
     A disk, in two of three with knots along arms and sometimes a bulge, which lensing shows as structure of the arcs.
     """

@@ -70,7 +70,7 @@ def draw_observation(r90_arcsec: float, rng: np.random.Generator) -> Observation
 
 
 def expose_sdss(light: Light, observation: Observation, rng: np.random.Generator | None) -> np.ndarray:
-    """What the camera records of a scene, float32 [3, side_px, side_px] in nanomaggies a pixel, sky subtracted.
+    """Draw a scene, float32 [3, side_px, side_px] in nanomaggies per pixel, sky subtracted.
 
     The scene is multiplied by the PSF in Fourier space. rng None leaves the noise out.
     """

@@ -111,7 +111,7 @@ def simulate_space_warps(
 
 
 def _counted(run: RunInWorkers, progress: Callable[[int, int], None] | None, expected: int) -> RunInWorkers:
-    """The same map, which reports each result."""
+    """Return the same map, which reports each result."""
     done = 0
 
     def mapped(function: Callable[[Any], Any], arguments: Any) -> Any:

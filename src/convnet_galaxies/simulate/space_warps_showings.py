@@ -38,7 +38,7 @@ Sort = tuple[int, str, int]
 
 
 def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Sort, int]:
-    """Rows of each cell, adding to ``number``, in the proportions of the published catalogue.
+    """Return rows of each cell, adding to ``number``, in the proportions of the published catalogue.
 
     unknown_prevalence: share of the test cutouts that show a lens.
     Raises InputError for fewer rows than FEWEST_ROWS, or a prevalence outside 0..1.
@@ -228,7 +228,7 @@ class Pools:
 
 
 def gather(pools: Pools, wanted: dict[Sort, int]) -> tuple[list[Showing], dict[int, Verdicts]]:
-    """All showings of both stages, and SWAP's verdicts on each stage's, which number them in their order."""
+    """Return all showings of both stages, and SWAP's verdicts on each stage's, which number them in their order."""
     rng = np.random.default_rng([pools.seed, 1 << 21])
     first: list[Showing] = []
     for pool in (*LENS_FLAVORS, "dud"):

@@ -21,7 +21,7 @@ COUNTS_PER_NANOMAGGY = float(to_counts(22.5))
 
 
 def is_structured(o: SkyObject) -> bool:
-    """Whether the object is bright enough for its structure to be seen."""
+    """Return whether the object is bright enough for its structure to be seen."""
     return o.kind in STRUCTURED_KINDS and o.r_mag < FAINTEST_R_MAG
 
 

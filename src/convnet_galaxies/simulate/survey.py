@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SurveyPlan:
-    """What a survey is drawn from; every tile follows from it alone.
+    """Parameters of a survey, which determine every tile.
 
     height_px, width_px: of the mosaic. lenses: how many each tile holds, int [rows, columns] as nested tuples.
     """
@@ -155,7 +155,7 @@ def tile_contents(
 
 
 def draw_tile(plan: SurveyPlan, row: int, column: int) -> np.ndarray:
-    """Pixels of one tile, float32 [3, h, w] counts, with the light of its neighbours' objects."""
+    """Draw pixels of one tile, float32 [3, h, w] counts, with the light of its neighbours' objects."""
     top, left = row * plan.tile_px, column * plan.tile_px
     shape = (min(plan.tile_px, plan.height_px - top), min(plan.tile_px, plan.width_px - left))
     light, objects = tile_light(plan, top, left, shape)
@@ -167,7 +167,7 @@ def draw_tile(plan: SurveyPlan, row: int, column: int) -> np.ndarray:
 
 
 def tile_light(plan: SurveyPlan, top: int, left: int, shape: tuple[int, int]) -> tuple[np.ndarray, list[SkyObject]]:
-    """Noiseless light of any window of the mosaic, float32 [3, h, w], and the objects near it in its pixels."""
+    """Return noiseless light of any window of the mosaic, float32 [3, h, w], and the objects near it in its pixels."""
     low_row, low_column = (top - REACH_PX) // plan.tile_px, (left - REACH_PX) // plan.tile_px
     high_row = (top + shape[0] + REACH_PX) // plan.tile_px
     high_column = (left + shape[1] + REACH_PX) // plan.tile_px

@@ -152,7 +152,7 @@ def summarize_study(
 
 
 def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
-    """What was learned from fewer than FEW_LENSES lenses: the intervals do not know of another draw of these."""
+    """Name results from fewer than FEW_LENSES lenses: the intervals exclude the scatter of that draw."""
     found: dict[tuple[float, int, int], list[str]] = {}
     for one in strategies:
         if one.label_lenses < FEW_LENSES:

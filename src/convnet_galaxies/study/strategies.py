@@ -70,7 +70,8 @@ STUDY_QUESTIONS: tuple[StudyQuestion, ...] = (
 
 
 def study_parts(images: ImageSet, fractions: Sequence[float], *, seed: int) -> np.ndarray:
-    """Part of each image (str [n]) for all strategies: whole groups across both stages, each kind of group split apart.
+    """Return the part of each image (str [n]) for all strategies: whole groups across both stages, each kind of group
+    split apart.
 
     Raises InputError when the training or the held-out part of a stage lacks lenses or others.
     """
@@ -85,7 +86,7 @@ def study_parts(images: ImageSet, fractions: Sequence[float], *, seed: int) -> n
 
 
 def keep_fraction(parts: np.ndarray, table: pd.DataFrame, fraction: float, *, seed: int) -> np.ndarray:
-    """The parts with only a fraction of the training groups kept, of each kind at least one.
+    """Return the parts with only a fraction of the training groups kept, of each kind at least one.
 
     table: that of the images, columns group, lens and stage. The smaller fractions are within the larger ones.
     Raises InputError when a stage is left without lenses or without others.

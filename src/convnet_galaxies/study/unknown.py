@@ -29,7 +29,7 @@ from convnet_galaxies.study.grading_plan import GradedEstimate, TopFigure
 
 @dataclass(frozen=True)
 class PredictedImages:
-    """What a run says of a set of images.
+    """Predictions of a run for a set of images.
 
     table: one row per image (id, group, ...); lens: float [n], lens probability; features: float32 [n, f];
     flavor: float [n, k] or None; flavor_names: of its columns, the first that of no lens.
