@@ -19,7 +19,8 @@ from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, line_style
 
 
 def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
-    """Plot plot ROC on a logarithmic axis; TPR0 and TPR10 are marked. curves: name to truth bool [n] and probability
+    """Plot plot plot ROC on a logarithmic axis; TPR0 and TPR10 are marked. curves: name to truth bool [n] and
+    probability
     [n]."""
     with draw("false positive rate", "completeness (true positive rate)") as drawing:
         axes, words, least = drawing.axes, [], 1.0
@@ -63,7 +64,7 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
 
 
 def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
-    """Plot plot completeness against purity at a survey's prevalence, with bands."""
+    """Plot plot plot completeness against purity at a survey's prevalence, with bands."""
     first = next(iter(curves.values()))
     with draw("purity", "completeness") as drawing:
         for number, (name, curve) in enumerate(curves.items()):
@@ -91,7 +92,7 @@ def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
 
 
 def plot_reliability(found: Mapping[str, Reliability]) -> Plot:
-    """Plot plot the fraction of lenses against predicted probability, with intervals."""
+    """Plot plot plot the fraction of lenses against predicted probability, with intervals."""
     with draw("mean predicted probability", "fraction of lenses") as drawing:
         drawing.axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect")
         for number, (name, one) in enumerate(found.items()):
@@ -116,7 +117,7 @@ def plot_reliability(found: Mapping[str, Reliability]) -> Plot:
 
 
 def plot_selection(selection: Selection, label: str, threshold: float) -> Plot:
-    """Plot plot completeness in bins of a property that has edges."""
+    """Plot plot plot completeness in bins of a property that has edges."""
     assert selection.edges is not None
     edges = np.array(selection.edges)
     with draw(label, "completeness") as drawing:
@@ -147,7 +148,8 @@ def plot_selection(selection: Selection, label: str, threshold: float) -> Plot:
 
 
 def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> Plot:
-    """Plot plot training (thin) and validation (strong) loss by epoch. metrics: name to the table of metrics.csv."""
+    """Plot plot plot training (thin) and validation (strong) loss by epoch. metrics: name to the table of
+    metrics.csv."""
     with draw("epoch", "loss") as drawing:
         for number, (name, table) in enumerate(metrics.items()):
             style = line_style(number)
@@ -166,7 +168,7 @@ def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> 
 
 
 def plot_confusion(scores: FlavorScores) -> Plot:
-    """Plot plot the confusion matrix of flavors; shades and numbers are shares of the true flavor."""
+    """Plot plot plot the confusion matrix of flavors; shades and numbers are shares of the true flavor."""
     counts = np.array(scores.counts, float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with draw("predicted", "true") as drawing:
@@ -194,7 +196,7 @@ def plot_confusion(scores: FlavorScores) -> Plot:
 
 
 def plot_intervals(rows: Sequence[tuple[str, Estimate]], label: str, alt: str, caption: str) -> Plot:
-    """Plot plot figures with their intervals, one below the other."""
+    """Plot plot plot figures with their intervals, one below the other."""
     with draw(label, "", height_in=0.9 + 0.27 * len(rows)) as drawing:
         axes = drawing.axes
         for number, (_, figure) in enumerate(rows):

@@ -15,7 +15,7 @@ from convnet_galaxies.study.strategy_comparisons import Comparison
 
 
 def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None:
-    """Plot plot AUROC on one stage against the number of labels, one curve per strategy; None without any."""
+    """Plot plot plot AUROC on one stage against the number of labels, one curve per strategy; None without any."""
     of_stage = [one for one in strategies if one.stage == stage]
     if not of_stage:
         return None
@@ -67,7 +67,7 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
 
 
 def plot_comparisons(comparisons: Sequence[Comparison], name: str = "auroc", label: str = "AUROC") -> Plot | None:
-    """Plot plot differences with their intervals, one line per question and fraction of the labels; None without
+    """Plot plot plot differences with their intervals, one line per question and fraction of the labels; None without
     comparisons."""
     if not comparisons:
         return None

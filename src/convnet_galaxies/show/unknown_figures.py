@@ -17,7 +17,7 @@ _LIMIT = 1e-6
 
 
 def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
-    """Plot plot the distribution of the net's log odds among known lenses, known others and unknown images."""
+    """Plot plot plot the distribution of the net's log odds among known lenses, known others and unknown images."""
     sides = {
         "known, no lens": known.loc[known["lens"] == 0, "lens_probability"],
         "known lenses": known.loc[known["lens"] == 1, "lens_probability"],
@@ -44,7 +44,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
 
 
 def plot_prevalence(result: UnknownResult) -> Plot:
-    """Plot plot the fraction of lenses by each method, and the range under stated assumptions."""
+    """Plot plot plot the fraction of lenses by each method, and the range under stated assumptions."""
     rows: list[tuple[str, Estimate]] = [
         (METHOD_TITLES.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
     ]
@@ -70,7 +70,7 @@ def plot_prevalence(result: UnknownResult) -> Plot:
 
 
 def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
-    """Plot plot expected purity and completeness of the k best, for every k."""
+    """Plot plot plot expected purity and completeness of the k best, for every k."""
     n = len(ranked)
     at = np.unique(np.geomspace(1, n, min(n, 160)).astype(int)) - 1
     with draw("k best of the unknown images", "fraction") as drawing:
@@ -91,7 +91,7 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
 
 
 def plot_agreement(agreement: Agreement, name: str) -> Plot:
-    """AUROC, average precision and rank correlation of each judge."""
+    """Plot AUROC, average precision and rank correlation of each judge."""
     names = ("auroc", "average_precision", "spearman")
     rows = [
         (f"{name_figure(key)}: {judge}", figures[key]) for key in names for judge, figures in agreement.judges.items()

@@ -64,8 +64,10 @@ def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
     if result.human_comparison is not None:
         pictures[HUMANS] = [plot_agreement(found, name) for name, found in result.human_comparison.agreement.items()]
         pictures[MISSED] = [
-            _missed_gallery("Graded as lenses, ranked low by the net", images, result.human_comparison.missed[:12]),
-            _missed_gallery("Graded as none, ranked high by the net", images, result.human_comparison.overrated[:12]),
+            _missed_gallery("Graded as lenses, ranked low by the network", images, result.human_comparison.missed[:12]),
+            _missed_gallery(
+                "Graded as no lens, ranked high by the network", images, result.human_comparison.overrated[:12]
+            ),
         ]
     return unknown_report(result).illustrate(pictures)
 

@@ -181,7 +181,7 @@ def answer_unknown(
     remarks: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> tuple[UnknownResult, TopRanked]:
-    """All but the comparison with human grades, and the expectations for every k.
+    """Return all but the comparison with human grades, and the expectations for every k.
 
     known.table has lens (0 or 1), and flavor_label where flavors are to be counted. names: of run, pack and known pack.
     Raises InputError for no unknown images or known ones of one kind only.

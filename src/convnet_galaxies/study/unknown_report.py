@@ -66,7 +66,7 @@ def unknown_report(result: UnknownResult) -> Page:
         agreement = [_agreement_table(name, one) for name, one in comparison.agreement.items()]
         found.append(section(HUMANS, [*agreement, *(Text(remark) for remark in comparison.remarks)]))
         found.append(section(MISSED, _missed_blocks(comparison)))
-    return Page("Lenses among images of unknown truth", lead, _cards_of(result), sections_of(found))
+    return Page("Lenses among unlabelled images", lead, _cards_of(result), sections_of(found))
 
 
 def name_figure(name: str) -> str:
@@ -231,8 +231,8 @@ def _agreement_table(name: str, found: Agreement) -> Table:
 def _missed_blocks(comparison: HumanComparison) -> list[Block | None]:
     return [
         _kinds_table(comparison.kinds),
-        _missed_table("Missed: graded as lenses, ranked low by the net", comparison.missed),
-        _missed_table("Graded as none, ranked high by the net", comparison.overrated),
+        _missed_table("Missed: graded as lenses, ranked low by the network", comparison.missed),
+        _missed_table("Graded as no lens, ranked high by the network", comparison.overrated),
     ]
 
 

@@ -177,7 +177,7 @@ def predict_scored(predictor: Predictor, images: ImageSet, rows: np.ndarray) -> 
 
 
 def rank_images(unknown: PredictedImages, top: TopRanked, human_grades: HumanGrades | None) -> pd.DataFrame:
-    """One row an unknown image, best first.
+    """Return one row per unlabelled image, best first.
 
     lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and
     completeness: expected of the list down to this row, with their intervals.
