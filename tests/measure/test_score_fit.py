@@ -42,9 +42,9 @@ def test_likelihood_ratio_of_one_class_is_that_of_two_samples():
 
 @pytest.mark.trials
 def test_alike_images_are_seldom_called_a_bad_fit():
-    p_values = np.array([check_score_fit(make(seed, 0.1, n=800), seed=seed).p_value for seed in range(30)])
-    assert (p_values < 0.05).sum() <= 5
-    assert (p_values > 0.3).sum() >= 10
+    p_values = np.array([check_score_fit(make(seed, 0.1, n=800), seed=seed).p_value for seed in range(20)])
+    assert (p_values < 0.05).sum() <= 3
+    assert (p_values > 0.3).sum() >= 7
 
 
 def test_a_shift_is_seen_where_the_power_says_so_and_not_where_it_does_not():
@@ -60,7 +60,7 @@ def test_a_shift_is_seen_where_the_power_says_so_and_not_where_it_does_not():
 def test_power_is_the_share_of_shifted_sets_that_are_called_a_bad_fit():
     fit = check_score_fit(make(1, 0.3, n=600), seed=0)
     power = dict(zip(fit.shifts, fit.power, strict=True))[1.0]
-    flagged = [check_score_fit(make(seed, 0.3, moved=1.0, n=600), seed=seed).p_value < 0.05 for seed in range(40)]
+    flagged = [check_score_fit(make(seed, 0.3, moved=1.0, n=600), seed=seed).p_value < 0.05 for seed in range(25)]
     assert power == pytest.approx(np.mean(flagged), abs=0.25)
 
 

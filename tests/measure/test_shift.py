@@ -86,7 +86,18 @@ def test_a_sure_but_small_difference_is_called_little():
     assert check.p_value == 1 / 40
     assert 0.5 < check.auroc.value < 0.6
     assert check.verdict == "differ a little"
-    assert check.sentence.endswith("differ slightly: the true uncertainty is larger than this interval.")
+
+
+@pytest.mark.parametrize(
+    ("alpha", "attainable", "verdict"), [(0.05, 0.55, "differ"), (0.05, 1.0, "differ a little"), (0.02, 0.55, "alike")]
+)
+def test_the_verdict_follows_significance_and_the_share_of_the_attainable(
+    alpha: float, attainable: float, verdict: str
+):
+    rng = np.random.default_rng(0)
+    known, unknown, groups = rng.normal(size=800), rng.normal(size=800) + 0.27, np.arange(800)
+    check = tell_apart(known, unknown, groups, groups, seed=0, n_permutations=39, alpha=alpha, attainable=attainable)
+    assert check.verdict == verdict
 
 
 def test_known_images_are_weighted_to_the_fractions_of_their_classes():

@@ -31,7 +31,7 @@ def check(images: ScoredImages, unknown: np.ndarray, *, style: float = 0.0, seen
     features[1][:, 0] += style * unknown
     number = float(unknown.sum() if seen is None else seen)
     return check_trust(
-        images, *features, Estimate("lens", number, 0.85 * number, 1.15 * number, 0.9), seed=0, n_permutations=200
+        images, *features, Estimate("lens", number, 0.85 * number, 1.15 * number, 0.9), seed=0, n_permutations=80
     )
 
 
@@ -65,7 +65,7 @@ def test_few_candidates_cannot_be_checked_and_the_sentence_claims_nothing():
 
 @pytest.mark.trials
 def test_a_hidden_shift_is_never_called_alike():
-    for seed in range(6):
+    for seed in range(3):
         images, unknown = make(0.02, moved=1.5, apart=4.0, seed=seed)
         assert not check(images, unknown, seen=unknown.sum() / 3).holds
 

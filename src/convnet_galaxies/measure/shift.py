@@ -31,13 +31,6 @@ NOTABLE_SHARE = 0.2
 """From this share of the way from 0.5 to the attainable AUROC known and unknown images differ enough to doubt a
 prior-shift estimate, however sure the test is."""
 
-SENTENCES = {
-    "alike": "Known and unknown images could not be distinguished: no evidence against the estimated prevalence.",
-    "differ a little": "Known and unknown images differ slightly: the true uncertainty is larger than this interval.",
-    "differ": "Known and unknown images differ: the assumption behind the estimated prevalence does not hold; use the "
-    "range under stated assumptions instead.",
-}
-
 
 @dataclass(frozen=True)
 class ShiftCheck:
@@ -45,14 +38,12 @@ class ShiftCheck:
 
     auroc: of telling unknown from known images, cross-validated by group; 0.5 when they are alike.
     p_value: of so high an AUROC if they were alike, by permutation of whole groups.
-    verdict: "alike", "differ a little" (surely, but AUROC below NOTABLE_SHARE of the way) or "differ";
-    sentence: for the report.
+    verdict: "alike", "differ a little" (surely, but AUROC below NOTABLE_SHARE of the way) or "differ".
     """
 
     auroc: Estimate
     p_value: float
     verdict: Literal["alike", "differ a little", "differ"]
-    sentence: str
     n_known: int
     n_unknown: int
 
@@ -117,7 +108,7 @@ def tell_apart(
     if p_value < alpha:
         notable = 0.5 + NOTABLE_SHARE * (attainable - 0.5)
         verdict = "differ" if auroc.value >= notable else "differ a little"
-    return ShiftCheck(auroc, p_value, verdict, SENTENCES[verdict], len(sides[0]), len(sides[1]))
+    return ShiftCheck(auroc, p_value, verdict, len(sides[0]), len(sides[1]))
 
 
 def weigh_known(truth: np.ndarray, fractions: np.ndarray) -> np.ndarray:

@@ -51,9 +51,7 @@ def check_trust(
     unknown: np.ndarray,
     number: Estimate,
     *,
-    model: Literal["logistic", "boosting"] = "logistic",
     seed: int,
-    level: float = 0.95,
     n_permutations: int = 500,
 ) -> Trust:
     """Return the verdict on the number of lenses that was estimated from scores.
@@ -84,9 +82,7 @@ def check_trust(
             images.groups[a],
             images.unknown_groups[b],
             known_weights=weights[a],
-            model=model,
             seed=seed,
-            level=level,
             n_permutations=n_permutations,
             alpha=alpha,
             attainable=attain_auroc(lenses),
