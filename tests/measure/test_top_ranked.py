@@ -26,7 +26,7 @@ def make(
 @pytest.mark.parametrize("look_alikes", [0.0, 0.03])
 def test_intervals_of_purity_and_completeness_hold_what_is_found(look_alikes: float):
     held = []
-    for seed in range(8):
+    for seed in range(12):
         images, unknown = make(seed, 0.05, look_alikes=look_alikes, n_unknown=800)
         top = expect_top(images, seed=seed)
         found = np.cumsum(unknown[top.order])
