@@ -39,7 +39,7 @@ READ_FORMATS: dict[str, str] = {
     ".asc": "CSV",
     ".txt": "CSV",
 }
-"""Endings of tables that are read, also with .gz or .bz2 behind; kinds of text are told apart by what is in them."""
+"""Endings of tables that are read, also with .gz or .bz2 behind; kinds of text are distinguished by their content."""
 
 
 def require_path(path: Path) -> Path:

@@ -146,7 +146,7 @@ def test_hdu_and_missing_are_options_of_predict_mine_and_pack(run, ask, tmp_path
 @pytest.mark.parametrize(
     ("cards", "options", "warning"),
     [
-        ({"BANDS": "zrg"}, ("--blue-first",), "are read as z, r, g as their files tell, against --blue-first"),
+        ({"BANDS": "zrg"}, ("--blue-first",), "are read as z, r, g according to their files, against --blue-first"),
         ({}, ("--pixel-scale", "0.25"), 'are of 0.186"/px according to their headers, but were read as 0.25"/px'),
         ({}, ("--zero-point", "25"), "are of another zero point by their headers (MAGZERO = 30) than --zero-point 25"),
     ],

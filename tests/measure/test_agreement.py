@@ -37,7 +37,7 @@ def test_a_subject_has_the_score_of_its_best_cutout_and_only_graded_ones_count()
 
 @pytest.mark.parametrize("score", [1.2, -0.1, np.nan])
 def test_scores_that_are_no_probabilities_are_refused(score: float):
-    with pytest.raises(InputError, match="found a score of the net that is NaN or outside 0 to 1"):
+    with pytest.raises(InputError, match="found a score of the network that is NaN or outside 0 to 1"):
         gather_subjects(np.array(["a", "b"]), np.array([0.5, score]), np.array(["a", "b"]), np.array([1.0, 2.0]))
 
 

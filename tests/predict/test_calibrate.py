@@ -131,7 +131,7 @@ def test_a_run_is_calibrated_anew_not_on_top(world, tmp_path) -> None:
 
 
 def test_bad_input_is_one_message(world, tmp_path, lens_set) -> None:
-    with pytest.raises(UsageError, match="--prevalence: found 1, expected a share between 0 and 1"):
+    with pytest.raises(UsageError, match="--prevalence: found 1, expected a fraction between 0 and 1"):
         calibrate(make(world / "both"), lens_set, tmp_path / "run", prevalence=1.0)
     with pytest.raises(InputError, match="zoo: predicts votes, expected lens"):
         calibrate(make(world / "zoo"), lens_set, tmp_path / "run")

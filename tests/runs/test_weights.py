@@ -184,7 +184,7 @@ def test_a_member_that_does_not_fit_is_named(run: Path) -> None:
     del second["heads.votes.linear.bias"]
     save_weights(join_members([first, second]), run / "weights.safetensors")
     (run / "model.json").write_text(replace(CARD, members=2).dumps())
-    with pytest.raises(InputError, match=r"member 1: does not fit the net \(Missing key"):
+    with pytest.raises(InputError, match=r"member 1: does not fit the network \(Missing key"):
         load_net(run)
 
 

@@ -200,7 +200,7 @@ def doctor(device: DeviceOption = DeviceChoice.AUTO, as_json: Json = False) -> N
         f"GPU          {found.gpu or 'none that torch can use'}",
         f"used         {found.device} in {found.precision}",
         f"matrix peak  {found.matmul_gflops['bf16']:,.0f} GFLOP/s in bf16, {found.matmul_gflops['fp32']:,.0f} in fp32",
-        f"default net  {found.net_mflop:.0f} MFLOP per image, forward",
+        f"network      {found.net_mflop:.0f} MFLOP per image, forward",
         f"training     {found.train_images_per_s:,.0f} images/s, {found.utilisation:.0%} of the matrix peak",
         f"prediction   {found.predict_images_per_s:,.0f} images/s, one view",
         f"Galaxy Zoo   {found.epoch_minutes:.1f} minutes per epoch of {CHALLENGE_GALAXIES:,} galaxies",

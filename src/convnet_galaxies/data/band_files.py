@@ -25,7 +25,7 @@ _SCIENCE_WORDS = frozenset(("sci", "science", "image", "img", "ooi", "oki", "dat
 _FILE_WORDS = frozenset(("file", "filename", "path", "image", "img", "fits", "band", "name", "cutout", "stamp"))
 _RIVAL = re.compile(r"[A-Za-z]|[IVX]{2,4}")
 _NO_RIVALS = frozenset("vw")
-"""Letters that are bands of some survey (SkyMapper, Pan-STARRS) without being told apart from words here."""
+"""Letters that are bands of some survey (SkyMapper, Pan-STARRS) that are not distinguished from words here."""
 _CFHTLS_FIELDS = frozenset(("W1", "W2", "W3", "W4"))
 """The wide fields of CFHTLS, called as the bands of WISE are."""
 _BAND_FOLDER = re.compile(r"(band|filter|channel)\d*", re.IGNORECASE)

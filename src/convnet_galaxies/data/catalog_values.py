@@ -52,8 +52,8 @@ def count_tables(table: pd.DataFrame, where: object = "catalogue") -> dict[str, 
     table: with some of the columns of VALUES, as read_space_warps or read_table give it.
     Returns, as far as the columns are there:
     category, kind, truth, flavor: value, count;
-    stage: stage, truth, alpha (only told apart for LENS), count, percent_of_known (of the stage's cutouts that are not
-        UNKNOWN; NaN for UNKNOWN);
+    stage: stage, truth, alpha (only distinguished for LENS), count, percent_of_known (of the cutouts of the stage that
+        are not UNKNOWN; NaN for UNKNOWN);
     lenses: stage, count, known, lenses, percent_lenses (of the known).
     """
     names = {name.lower(): name for name in table}

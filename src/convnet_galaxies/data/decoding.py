@@ -43,7 +43,7 @@ def decode_batches(
     reading: ReadOptions | None = None,
     infos: dict[int, ImageInfo] | None = None,
 ) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
-    """Yields, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
+    """Yield, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
     The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
     is raised as BadImageError. workers: threads, or processes for many FITS images (their batches are the same); None

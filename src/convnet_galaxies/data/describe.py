@@ -184,7 +184,7 @@ def _sample(files: Sequence[ImageFile]) -> tuple[list[str], list[str]]:
             "these, to be filled with the sky of their band"
         )
     if sample.with_alpha:
-        lines.append(f"{sample.with_alpha:,} of these have an alpha channel, which never reaches a net")
+        lines.append(f"{sample.with_alpha:,} of these have an alpha channel, which is never used as input")
     return lines, list(sample.faults)
 
 

@@ -83,7 +83,7 @@ def remark_on_labels(frame: pd.DataFrame, column: str, label: dict[str, object])
 
 
 def remark_on_unread_labels(frame: pd.DataFrame, where: object, taken: Collection[str]) -> list[str]:
-    """Which columns look like labels where none is read, and what to pass. taken: columns of another purpose."""
+    """Name columns that look like labels if none is read, and the option. taken: columns of another purpose."""
     found = find_labels(frame, taken)
     if not found:
         return []

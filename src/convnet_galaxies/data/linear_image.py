@@ -115,14 +115,14 @@ def choose_planes(
         if len(set(names)) < len(names):
             raise BadImageError(
                 f"{name}: found the bands {name_bands(bands)}, expected each once",
-                "choose one plane, which is shown grey, e.g. --bands 1, or tell their bands by --bands i,r,g",
+                "choose one plane, which is read as grey, e.g. --bands 1, or name their bands with --bands i,r,g",
             )
         ordered = sorted(planes, key=lambda plane: plane.band or Band(0, ""), reverse=True)
         if blue_first and wanted is None and ordered != planes[::-1]:
             remarks.append(
                 (
                     "contradicted",
-                    f"read as {name_bands([p.band for p in ordered])} as their files tell, against --blue-first",
+                    f"read as {name_bands([p.band for p in ordered])} according to their files, against --blue-first",
                 )
             )
         planes = ordered
@@ -131,7 +131,7 @@ def choose_planes(
     elif len(planes) > 1 and any(bands) and wanted is None:
         raise BadImageError(
             f"{name}: found the bands {name_bands(bands)}, expected the band of each plane or of none",
-            "tell them by --bands, with their names or numbers from red to blue",
+            "name them with --bands, by band or by number, from red to blue",
         )
     elif len(planes) > 1:
         if blue_first and wanted is None and is_fits:
@@ -217,13 +217,16 @@ def _pick(planes: list[Plane], wanted: Sequence[str], name: str) -> list[Plane]:
 def _unsettled(planes: list[Plane], number: int, name: str) -> BadImageError:
     handles = [_handle(plane, k) for k, plane in enumerate(planes, 1)]
     if len(planes) < number:
-        fix = f"give images of {number} bands or of one, or train a net on packs of `pack images --bands {len(planes)}`"
+        fix = (
+            f"give images of {number} bands or of one, or train a network on packs of "
+            f"`pack images --bands {len(planes)}`"
+        )
     else:
         bands = [plane.band for plane in planes]
         ordered = sorted(zip(planes, handles, strict=True), key=lambda pair: pair[0].band or Band(0, ""), reverse=True)
         example = [handle for _, handle in ordered] if all(bands) else handles[::-1]
         fix = f"choose {number} of the {len(planes)}, e.g. --bands {','.join(example[-number:])}"
-        fix += "" if number == 1 else f", or train a net on packs of `pack images --bands {len(planes)}`"
+        fix += "" if number == 1 else f", or train a network on packs of `pack images --bands {len(planes)}`"
     named = f" ({_list(planes)})" if any(plane.band for plane in planes) else ""
     return BadImageError(f"{name}: found {len(planes)} bands, expected {number}{named}", fix)
 

@@ -58,7 +58,7 @@ class Listing:
         return (self.sentence(),) if any(map(_is_image, self.passed_over)) else ()
 
     def sentence(self) -> str:
-        """What was passed over: ``x.zip: passed over: 2 .gif, 1 broken link (such as a.gif)``."""
+        """Files that were passed over: ``x.zip: passed over: 2 .gif, 1 broken link (such as a.gif)``."""
         if not self.passed_over:
             return f"{self.source}: nothing was passed over"
         named = [name for reason, (_, names) in self.passed_over.items() if _is_image(reason) for name in names]

@@ -36,7 +36,7 @@ MASKED = "masked_fraction"
 """Column with the share of missing pixels of each image, in packs of linear images."""
 
 READER = 2
-"""Raised when linear images are read in another way, so that packs of them are made anew; 2: rows from the top."""
+"""Raised when linear images are read in another way, so that packs of them are made again; 2: rows from the top."""
 
 
 @dataclass(frozen=True)

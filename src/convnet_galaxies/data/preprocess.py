@@ -262,5 +262,5 @@ def _fit_bands(pixels: np.ndarray, bands: int, name: str) -> np.ndarray:
         return np.repeat(pixels, bands, axis=2)
     raise BadImageError(
         f"{name}: found {found} bands, expected {bands}",
-        f"use images of {bands} bands, or train a net on packs of `pack images --bands {found}`",
+        f"use images of {bands} bands, or train a network on packs of `pack images --bands {found}`",
     )

@@ -36,7 +36,9 @@ class ReadOptions:
         if self.zeropoint_mag is not None and not math.isfinite(self.zeropoint_mag):
             raise UsageError(f"--zero-point: found {self.zeropoint_mag}, expected AB magnitudes", "give e.g. 22.5")
         if not 0 <= self.missing_share < 1:
-            raise UsageError(f"--missing: found {self.missing_share:g}, expected a share from 0 to below 1", "give 0.1")
+            raise UsageError(
+                f"--missing: found {self.missing_share:g}, expected a fraction from 0 to below 1", "give 0.1"
+            )
         scale = self.pixel_scale_arcsec
         if scale is not None and not (math.isfinite(scale) and scale > 0):
             raise UsageError(f"--pixel-scale: found {scale:g}, expected arcsec per pixel above 0", "give e.g. 0.263")

@@ -158,7 +158,7 @@ def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
 
 
 def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
-    """Return one set of several; groups are connected anew across them, since surveys share images across stages."""
+    """Return one set of several; groups are connected again across them, since surveys share images across stages."""
     if len(sets) == 1:
         return sets[0]
     first = next((one for one in sets if one.linear), sets[0])  # its stretch has touched pixels

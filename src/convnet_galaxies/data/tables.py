@@ -1,4 +1,4 @@
-"""Tables in CSV and other texts, Parquet, FITS and VOTable, told apart by the ending.
+"""Tables in CSV and other texts, Parquet, FITS and VOTable, distinguished by the ending.
 
 All formats give the same columns (see columns.py): whole numbers exact to the last digit, with gaps or without, other
 numbers float, truth values bool, the rest text. A missing value is what pandas' isna says: empty texts are missing,

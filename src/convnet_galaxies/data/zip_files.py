@@ -38,7 +38,7 @@ def list_members(path: Path) -> list[zipfile.ZipInfo]:
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: found {describe_bytes(path)}, expected a whole zip archive ({error})",
-            "fetch the file again; a download that was cut off or asked for a login is no zip",
+            "fetch the file again; the download may be incomplete or a login page",
         ) from None
 
 

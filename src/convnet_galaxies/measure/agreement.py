@@ -1,4 +1,4 @@
-"""Compare the net with human grades: expert grades and the crowd's probabilities, subject by subject.
+"""Compare the network with human grades: expert grades and probabilities of the crowd, subject by subject.
 
 Experts graded only what the crowd liked, so that the crowd's figures among all subjects are flattered; everything
 here is among graded subjects alone. A subject's score is that of its best cutout. Differences are paired.
@@ -94,7 +94,7 @@ def gather_subjects(
     scores = probability[rows]
     if not ((scores >= 0) & (scores <= 1)).all():
         raise InputError(
-            "grades: found a score of the net that is NaN or outside 0 to 1, expected none", "check the predictions"
+            "grades: found a score of the network that is NaN or outside 0 to 1, expected none", "check the predictions"
         )
     net = np.zeros(len(ids))
     np.maximum.at(net, np.searchsorted(ids, cutout_subjects[rows]), scores)
@@ -143,7 +143,7 @@ def compare_eyes(
         try:
             scores["both"] = combine_held_out(subjects, seed=seed)
         except InputError as error:
-            remarks.append(f"net and crowd are not combined: {error.message}")
+            remarks.append(f"network and crowd are not combined: {error.message}")
     sizes = tuple(k for k in top if k <= int((lens | other).sum()))
     names = ("auroc", "average_precision", *(f"precision in top {k}" for k in sizes), "spearman")
     statistics = {judge: _judge(subjects, score, lens, other, sizes) for judge, score in scores.items()}

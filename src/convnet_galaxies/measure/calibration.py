@@ -20,7 +20,7 @@ FOLDS = 5
 """Folds of every cross-fit."""
 FLOOR = 1e-7
 TEMPERATURE_RANGE = (0.1, 20.0)
-"""A set that a net separates without error asks for temperature 0, which would make every claim certain."""
+"""A perfectly separated set would give temperature 0, and thus only probabilities of 0 and 1."""
 BIAS_LIMIT = 8.0
 
 

@@ -54,7 +54,7 @@ def predict_sets(
             raise InputError(
                 f"conformal sets: found {int(rows.sum())} known images of {name}, expected more than {least} "
                 f"for a coverage of {coverage:g}",
-                "ask for less coverage, or give more known images",
+                "reduce the coverage, or give more known images",
             )
         misfit = np.sort(1 - known[rows, truth[rows]])
         # A new score is at most the ceil(coverage (n + 1))-th smallest of n with the probability that is promised.

@@ -26,7 +26,7 @@ LEAST_GRADED = 5
 """Graded images per stratum, or all images of a smaller one."""
 MOST_STRATA = 4
 FLOORS = (1e-4, 0.002, 0.01, 0.05)
-"""Lens probabilities below which the plans that are compared do not trust the network."""
+"""Lens probabilities below which the compared plans do not rely on the network."""
 AS_NARROW = 1.1
 """A plan with more strata is taken when its interval is at most this much wider: it finds more lenses and tells more
 about the best-ranked images."""

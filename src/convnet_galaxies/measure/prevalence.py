@@ -1,7 +1,7 @@
 """Estimate the number of lenses among unlabelled images under prior shift, with intervals (quantification).
 
 Assumed throughout: the images of each class look alike on both sides, only the mix differs (prior shift); the
-posteriors come from a net that was not trained on the labelled images given here. Whether to believe it is asked
+posteriors come from a net that was not trained on the labelled images given here. Whether it can be trusted is tested
 in shift.py. Three methods:
 
 - "mixture": the Bayesian mixture of score_mixture.py. The default figure: for 1,000 images and 0.2 to
@@ -105,7 +105,7 @@ def join_scores(
         if not (truth == k).any():
             raise InputError(
                 f"prevalence: found no labelled image of class {k}, expected some of each",
-                "give labelled images that the net was not trained on, of every class",
+                "give labelled images of every class, on which the network was not trained",
             )
     return ScoredImages(known, truth, np.asarray(groups), unknown, np.asarray(unknown_groups))
 

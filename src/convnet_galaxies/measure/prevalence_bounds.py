@@ -41,8 +41,8 @@ class PrevalenceBounds:
         a, b = self.completeness_ratio
         c, d = self.false_positive_ratio
         return (
-            f"{self.low:.3g} to {self.high:.3g} if the net finds {a:g} to {b:g} times as many of the real lenses as of "
-            f"the known ones, and {c:g} to {d:g} times as many false positives"
+            f"{self.low:.3g} to {self.high:.3g} if the network finds {a:g} to {b:g} times as many of the real "
+            f"lenses as of the known ones, and {c:g} to {d:g} times as many false positives"
         )
 
 

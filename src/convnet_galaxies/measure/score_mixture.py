@@ -26,7 +26,7 @@ bins they lie too high, since a bin in which no labelled non-lens fell makes eve
 
 SETTLED = 1.05
 KEPT_STEPS = 200
-"""Steps of each chain that are kept, evenly spaced: neighbours say nearly the same."""
+"""Steps of each chain that are kept, evenly spaced: neighbouring steps are nearly equal."""
 
 
 @dataclass(frozen=True)

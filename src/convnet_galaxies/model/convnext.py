@@ -68,7 +68,7 @@ class ConvNeXtStage(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """A 7 x 7 depthwise convolution and two dense layers, scaled and added to what went in."""
+    """A 7 x 7 depthwise convolution and two dense layers, scaled and added to the input."""
 
     def __init__(self, width: int, convolutional: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A net for prediction only: shared kernels written out, batch norms folded into the convolutions before them."""
+"""Networks for prediction only: shared kernels written out, batch norms folded into the preceding convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convnet_galaxies.model.symmetric_net import expand_kernels
 
 
 def fold_norms(net: NetType) -> NetType:
-    """Return a copy of a net in evaluation mode that gives the same answers with fewer passes over memory.
+    """Return a copy of a net in evaluation mode that gives the same predictions with fewer passes over memory.
 
     Folded are the pairs of neighbours (convolution, batch norm) in definition order, which in our nets is the
     order of use.

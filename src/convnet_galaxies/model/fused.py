@@ -1,4 +1,4 @@
-"""The plain net for prediction on a processor: each convolution with what follows it in one pass over memory.
+"""The plain network for prediction on a processor: each convolution is fused with the operations after it.
 
 Bias, rectifier and the addition of the shortcut happen inside of the convolution (oneDNN's post-operations). torch
 has them as the operators that its compiler emits; called directly, they need no compiler on the user's machine.
@@ -24,7 +24,7 @@ def can_fuse(device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
 
 
 class FusedPlainNet(Backbone):
-    """A PlainNet (or SymmetricNet) folded by fold_norms; the same answers, for prediction only."""
+    """A PlainNet (or SymmetricNet) folded by fold_norms; the same predictions, for prediction only."""
 
     def __init__(self, net: PlainNet) -> None:
         super().__init__()

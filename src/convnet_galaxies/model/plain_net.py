@@ -1,4 +1,4 @@
-"""The small residual net whose shapes suit a processor."""
+"""Small residual network whose shapes suit a processor."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class PlainNet(Backbone):
 
 
 class PlainBlock(nn.Module):
-    """Two 3 x 3 convolutions and what went in (He et al. 2015, arXiv:1512.03385)."""
+    """Two 3 x 3 convolutions and a skip connection (He et al. 2015, arXiv:1512.03385)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, layers: Layers) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ RESNET_LAYOUTS: dict[str, tuple[int, tuple[int, ...]]] = {
     "resnet34": (1, (3, 4, 6, 3)),
     "resnet50": (4, (3, 4, 6, 3)),
 }
-"""By name: expansion of the block (1 basic, 4 bottleneck) and blocks per stage."""
+"""Networks by name: expansion of the block (1 basic, 4 bottleneck) and blocks per stage."""
 
 
 class ResNet(Backbone):

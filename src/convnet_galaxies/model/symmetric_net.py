@@ -106,7 +106,7 @@ class SymmetricNet(PlainNet):
 
 
 def expand_kernels(net: nn.Module) -> None:
-    """Put torch's own layers in the places of shared ones; the same answers, for prediction only."""
+    """Replace shared layers by torch's own; the same predictions, for prediction only."""
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, SharedConv | SharedNorm):

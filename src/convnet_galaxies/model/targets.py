@@ -86,7 +86,7 @@ def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:
     votes = votes[~np.isnan(votes).any(axis=1)]
     if len(votes) < count:
         raise InputError(
-            f"types: found {len(votes)} galaxies with votes, expected at least {count}", "ask for fewer types"
+            f"types: found {len(votes)} galaxies with votes, expected at least {count}", "reduce the number of types"
         )
     from sklearn.cluster import KMeans  # only here: prediction does without
 

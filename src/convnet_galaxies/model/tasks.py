@@ -129,7 +129,7 @@ TASKS: dict[str, Task] = {
         has_labels=False,
     ),
 }
-"""By name, in the order in which a pack's columns are looked for."""
+"""Tasks by name, in the order in which the columns of a pack are searched."""
 
 
 def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def calibrate(
     output = Path(output)
     run = predictor.run
     if prevalence is not None and not 0 < prevalence < 1:
-        raise UsageError(f"--prevalence: found {prevalence:g}, expected a share between 0 and 1", "give e.g. 0.001")
+        raise UsageError(f"--prevalence: found {prevalence:g}, expected a fraction between 0 and 1", "give e.g. 0.001")
     if "lens" not in predictor.classes:
         raise InputError(
             f"{run}: predicts {', '.join(predictor.classes)}, expected lens", "give a run that was trained on lenses"

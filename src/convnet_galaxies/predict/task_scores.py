@@ -59,4 +59,4 @@ SCORERS: dict[str, Scorer] = {
     "flavor": _score_classes,
     "types": _score_classes,
 }
-"""By task; one for each of TASKS."""
+"""Scores by task; one for each of TASKS."""

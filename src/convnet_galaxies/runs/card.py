@@ -41,7 +41,7 @@ class LensCalibration:
     isotonic_knots: tuple[tuple[float, float], ...] = ()
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
-        """Convert float [n] to calibrated float64 [n]; certainty beyond CALIBRATION_FLOOR is not told apart."""
+        """Convert float [n] to calibrated float64 [n]; probabilities are clipped at CALIBRATION_FLOOR from 0 and 1."""
         from scipy.special import expit, logit  # only calibrated runs need it
 
         probability = np.asarray(probability, float)

@@ -1,4 +1,4 @@
-"""The folder of a run: what was trained, on what, how, and everything needed to use it or go on.
+"""Folder of a run: weights, data, settings, and everything needed to use or resume it.
 
 ``settings.toml``, ``weights.safetensors``, ``model.json``, ``metrics.csv``, ``split.parquet``,
 ``environment.json``, ``familiarity.safetensors`` when it was fitted, and ``resume.ckpt`` while unfinished.

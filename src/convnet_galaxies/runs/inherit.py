@@ -1,4 +1,4 @@
-"""The settings of a run, of which some come from the run that it starts from."""
+"""Settings of a run, some of which are inherited from its parent run."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def choose_settings(
         own, found = getattr(chosen.net, name), getattr(net, name)
         if own != found and f"net.{name}" in wanted:
             raise UsageError(
-                f"--set net.{name}: would change nothing, since the net comes from {os.fspath(parent)}, where it is "
-                f"{found}",
+                f"--set net.{name}: would change nothing, since the network comes from {os.fspath(parent)}, where it "
+                f"is {found}",
                 f"leave out --set net.{name}, or train from scratch without --from",
             )
     return chosen

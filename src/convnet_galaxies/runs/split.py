@@ -1,4 +1,4 @@
-"""The split of a run: which images it was trained on, and how these are recognised in other packs."""
+"""Split of a run: its training images, and keys by which other packs recognise them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from convnet_galaxies.runs.folder import BUILTIN, run_path
 
 
 def link_keys(table: pd.DataFrame, link_columns: tuple[str, ...]) -> list[list[str]]:
-    """What names each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=5183.png"]``; else its id.
+    """Return the keys of each image across data sets, e.g. ``["ZooID=ASW0000xyz", "image_file=3.png"]``; else its id.
 
     A position on the sky gives the cells that it lies in (see name_cells), since the name of a sky_group depends on
     the other images of its set.

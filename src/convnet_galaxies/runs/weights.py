@@ -102,7 +102,7 @@ def fill(net: torch.nn.Module, state: dict[str, Tensor], name: object) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"{name}: does not fit the net ({reason})", "keep weights and model.json of one run together"
+            f"{name}: does not fit the network ({reason})", "keep weights and model.json of one run together"
         ) from None
 
 

@@ -191,7 +191,7 @@ def plot_confusion(scores: FlavorScores) -> Plot:
     words = ", ".join(f"{name} {100 * figure.value:.0f} %" for name, figure in scores.completeness.items())
     return drawing.plot(
         f"Confusion matrix of flavors. Found as such: {words}",
-        f"Which flavor is taken for which; rows add to 100 %. Accuracy {scores.accuracy:.3f}.",
+        f"Confusion matrix of flavors; rows add to 100 %. Accuracy {scores.accuracy:.3f}.",
     )
 
 

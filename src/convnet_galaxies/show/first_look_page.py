@@ -33,7 +33,7 @@ def first_look_page(first_look: FirstLook) -> Page:
             captions,
         ),
         make_gallery(
-            f"Galaxies, with an answer of {VOTE_NET}",
+            f"Galaxies, with a prediction of {VOTE_NET}",
             "The first galaxies, each with the answer whose predicted fraction differs most from the votes.",
             first_look.galaxies.images,
             np.arange(len(told)),

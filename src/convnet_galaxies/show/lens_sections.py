@@ -84,7 +84,7 @@ def lens_sections(
             [plot_reliability(reliability), conformal_table(last_name, truth, probability, groups, seed=seed)],
         ),
         section(
-            "What the net selects",
+            "Selection function",
             [*score_tables(scores[last_name], by=["flavor"])[1:], *selection_blocks(last, lens_table)],
         ),
         section(f"Images ({last_name})", lens_galleries(last.images, last.rows, last.table, truth, probability)),

@@ -24,7 +24,9 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
     # Arms that were trained on another stage have other numbers of labels at one share.
     by_share = any(len(found) > 1 for found in labels.values())
     words = []
-    with draw("share of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}") as drawing:
+    with draw(
+        "fraction of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}"
+    ) as drawing:
         axes = drawing.axes
         for number, name in enumerate(names):
             rows = sorted((one for one in of_stage if one.strategy == name), key=lambda one: one.fraction)

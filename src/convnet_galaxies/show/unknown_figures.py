@@ -1,4 +1,4 @@
-"""Drawings about images of unknown truth: scores, prevalence, the top of the list, human grades."""
+"""Plots about unlabelled images: scores, prevalence, the best-ranked, and human grades."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def psf_transform(
 
 @lru_cache(maxsize=32)
 def _frequency_cells(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the frequencies of rfft2 lie in the table, for those that are not negative: the place (int
+    """Locate the frequencies of rfft2 in the table, for those that are not negative: the place (int
     [h // 2 + 1, w // 2 + 1]) and the part of a step beyond it (float32); and which row each of the h rows equals."""
     k = np.hypot(fft.rfftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None])
     place = k * ((FREQUENCIES - 1) / HIGHEST_FREQUENCY)

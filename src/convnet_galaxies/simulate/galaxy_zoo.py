@@ -105,7 +105,7 @@ def simulate_galaxy_zoo(
         raise InputError(f"simulate galaxy-zoo: found number {number}, expected at least 1", "pass --number 1000")
     if not 0 <= test_fraction < 1:
         raise InputError(
-            f"simulate galaxy-zoo: found a test share of {test_fraction}, expected 0 to below 1", "pass e.g. 0.2"
+            f"simulate galaxy-zoo: found a test fraction of {test_fraction}, expected 0 to below 1", "pass e.g. 0.2"
         )
     test = min(round(number * test_fraction), number - 1)
     with new_folder(output, force=force, is_ours=_is_simulated) as folder:

@@ -146,7 +146,7 @@ def inject(
     """
     require_libraries()
     if number < 1:
-        raise InputError(f"number: found {number}, expected 1 or more", "ask for at least one field")
+        raise InputError(f"number: found {number}, expected 1 or more", "give a number of at least 1")
     files, remarks = usable_fields(fields)
     rows: list[Truth] = []
     with new_folder(output, force=force, is_ours=lambda path: (path / TRUTH_NAME).is_file()) as folder:

@@ -50,7 +50,7 @@ def plan_rows(number: int, *, unknown_prevalence: float) -> dict[Sort, int]:
         )
     if not 0 <= unknown_prevalence <= 1:
         raise InputError(
-            f"simulate space-warps: found a share of lenses of {unknown_prevalence} among the test cutouts, "
+            f"simulate space-warps: found a fraction of lenses of {unknown_prevalence} among the test cutouts, "
             "expected 0 to 1",
             "pass e.g. 0.03",
         )
@@ -107,7 +107,7 @@ def count_lacking(count: int, padded: np.ndarray) -> tuple[int, int, int]:
 def choose_showings(
     rng: np.random.Generator, cells: Sequence[Sort], padded: np.ndarray, wanted: Mapping[Sort, int]
 ) -> np.ndarray:
-    """Which cutouts are taken, bool [n]: of each cell as many as wanted, and PADDED_SHARE of them padded where enough
+    """Choose cutouts, bool [n]: of each cell as many as wanted, and PADDED_SHARE of them padded where enough
     are found, else as near as those found allow.
 
     cells: of each cutout. padded: bool [n], the stamp leaves its field.

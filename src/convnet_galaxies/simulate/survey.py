@@ -77,11 +77,9 @@ def simulate_survey(
     require_libraries()
     height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
     if number < 1:
-        raise InputError(f"number: found {number}, expected 1 or more lenses", "ask for at least one lens")
+        raise InputError(f"number: found {number}, expected 1 or more lenses", "give a number of at least 1")
     if min(height, width) < SMALLEST_PX:
-        raise InputError(
-            f"size: found {height} x {width} px, expected {SMALLEST_PX} or more", "ask for a larger mosaic"
-        )
+        raise InputError(f"size: found {height} x {width} px, expected {SMALLEST_PX} or more", "give a larger size")
     plan = plan_survey(number, seed, height, width)
     wcs = survey_wcs(height, width)
     require_space(output, 12 * height * width)

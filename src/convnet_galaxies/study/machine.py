@@ -46,7 +46,7 @@ def look_at_machine(device: Device = "auto") -> Machine:
 
 
 def bf16_gain() -> float:
-    """How many times as fast a matrix product is in bf16 as in fp32, the fastest of each of some interleaved rounds."""
+    """Return the speed of a matrix product in bf16 over that in fp32, the fastest of several interleaved rounds."""
     seconds: dict[torch.dtype, list[float]] = {}
     matrices = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
     for _ in range(ROUNDS + 1):  # the first prepares

@@ -1,4 +1,4 @@
-"""Images of unknown truth: how many lenses, which ones, whether to believe it, and how human grades compare."""
+"""Unlabelled images: number of lenses, ranking, test for domain shift, and comparison with human grades."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ HOW_MANY, GRADES, TRUST, TOP = (
     "Test for domain shift",
     "Expected purity and completeness of the k best",
 )
-HUMANS, MISSED = "Comparison with human grades", "What was missed, both ways"
+HUMANS, MISSED = "Comparison with human grades", "Missed lenses and false positives"
 METHOD_TITLES = {
     "mixture": "Bayesian mixture",
     "emq": "expectation maximization (EMQ)",
@@ -34,7 +34,7 @@ SHOWN_MISSED = 10
 
 
 def unknown_report(result: UnknownResult) -> Page:
-    """Return how many, whether to believe it, what to expect of the top, and the comparison with human grades."""
+    """Return number of lenses, test for domain shift, expected purity and completeness, and human comparison."""
     lead = (
         result.sentence,
         result.trust.sentence,

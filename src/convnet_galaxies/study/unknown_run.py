@@ -40,7 +40,7 @@ TO_GRADE = (
 
 
 def is_unknown(folder: Path) -> bool:
-    """Return whether a folder holds an answer about images of unknown truth."""
+    """Return whether a folder holds a result of `unknown`."""
     return (folder / RESULT).is_file() and (folder / RANKED).is_file()
 
 
