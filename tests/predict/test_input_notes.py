@@ -166,7 +166,7 @@ def test_a_few_strange_ones_among_many_are_no_news() -> None:
     notes.add(ids, pixels, [None] * 2000, np.r_[np.zeros(6), np.ones(1994)])
     assert notes.warnings() == []
     notes.add(["last"], pixels[:1], [None], np.zeros(1))
-    assert notes.warnings()[0].startswith("7 of 2,001 images are unlike anything")
+    assert notes.warnings()[0].startswith("7 of 2,001 images are unlike all known images")
 
 
 def test_linear_images_without_a_zero_point_are_counted_where_it_matters(tmp_path) -> None:
