@@ -1,4 +1,4 @@
-"""The Galaxy Zoo 2 decision tree as data: 11 questions, 37 answers, and who is asked what.
+"""The Galaxy Zoo 2 decision tree as data: 11 questions, 37 answers, and the order of the questions.
 
 The 37 numbers of a Galaxy Challenge row are cumulative vote fractions: the answers to a question
 sum to the probability that the question was asked, which is the value of its parent answer

@@ -43,7 +43,7 @@ READ_FORMATS: dict[str, str] = {
 
 
 def require_path(path: Path) -> Path:
-    """Return the path itself when it exists; else an InputError that says what the nearest folder holds."""
+    """Return the path itself when it exists; else raise InputError with the content of the nearest folder."""
     if path.exists():
         return path
     if any(sign in path.name for sign in "*?["):

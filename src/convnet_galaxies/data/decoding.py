@@ -45,7 +45,7 @@ def decode_batches(
 ) -> Generator[tuple[np.ndarray, np.ndarray, list[str]]]:
     """Yield, batch by batch and in order: row numbers (int [m]), pixels (uint8 [m, h, w, bands]), failures.
 
-    The failures are texts that say which images of the batch were left out and why; without skip_bad the first one
+    The failures are texts that name the images left out of the batch and the reasons; without skip_bad the first one
     is raised as BadImageError. workers: threads, or processes for many FITS images (their batches are the same); None
     takes one for each processor this process may use.
     infos: gets what each image was before, by row number.

@@ -184,7 +184,7 @@ def read_pack(path: StrPath) -> ImageSet:
         preprocess = Preprocess.model_validate(description["preprocess"])
         expected = (int(description["images"]), *description["shape"])
         kind, links = str(description["kind"]), tuple(description["link_columns"])
-        linear = bool(description.get("linear", True))  # earlier packs do not say
+        linear = bool(description.get("linear", True))  # earlier packs do not record it
     except (OSError, ValueError, EOFError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
         raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
     if images.dtype != np.uint8 or images.shape != expected:
@@ -202,7 +202,7 @@ def summarise_pack(path: StrPath) -> PackSummary:
 
 
 def is_pack(path: Path) -> bool:
-    """Return whether path is a folder that says it is a pack and holds nothing that a pack does not."""
+    """Return whether path is a folder marked as a pack, with nothing that a pack does not hold."""
     try:
         _read_description(path, any_version=True)
     except InputError:

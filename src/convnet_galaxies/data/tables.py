@@ -1,7 +1,7 @@
 """Tables in CSV and other texts, Parquet, FITS and VOTable, distinguished by the ending.
 
 All formats give the same columns (see columns.py): whole numbers exact to the last digit, with gaps or without, other
-numbers float, truth values bool, the rest text. A missing value is what pandas' isna says: empty texts are missing,
+numbers float, truth values bool, the rest text. Missing values are those of pandas' isna: empty texts are missing,
 and so are the words of missing_values.py, except in columns that name images. Units, remarks and the choice among
 several tables of a file are noted beside the values (see table_notes.py).
 """

@@ -213,7 +213,7 @@ def compare_seeds(
     resample. Two intervals are joined, that over groups (bootstrap of the mean difference) and that over seeds
     (Student's t of the differences): ``low = value - sqrt((value - low_groups)^2 + (value - low_seeds)^2)``, the
     same for high (MOVER: Zou & Donner 2008, Statistics in Medicine 27, 1693). Resampling three to five seeds
-    would make their part too narrow, since a bootstrap of S values knows only (S - 1) / S of their variance.
+    would make their part too narrow, since a bootstrap of S values has only (S - 1) / S of their variance.
     With one seed the interval excludes the scatter of other seeds, and a warning is given.
 
     most: the largest difference there can be, 1 for proportions; Student's t of few seeds may reach beyond, and is cut.

@@ -30,7 +30,7 @@ class SkyObject:
     kind: elliptical, spiral, ring, merger, irregular, star, or satellite trail.
     redshift: 0 for stars and trails. radius_px: half-light radius along the long axis. axis_ratio, angle_rad: of the
     light, angle from x towards y. einstein_radius_arcsec: what it would do to a source at z 2; 0 unless elliptical.
-    group: number of the group that it belongs to, -1 without one. detail_seed: of what the rest does not say (arms,
+    group: number of its group, -1 without one. detail_seed: of properties that the rest does not give (arms,
     knots, glare), so that the object looks the same wherever and whenever it is drawn.
     """
 

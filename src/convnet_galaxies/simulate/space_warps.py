@@ -78,7 +78,7 @@ def simulate_space_warps(
     progress: Callable[[int, int], None] | None = None,
     force: bool = False,
 ) -> SpaceWarpsSummary:
-    """Write a data set of ``number`` cutouts into the folder output; README.txt in it says what is where.
+    """Write a data set of ``number`` cutouts into the folder output; README.txt in it lists the files.
 
     The proportions are those of the published catalogue (space_warps_showings). The same arguments give the same
     bytes for any number of workers (processes; None takes one for each core).

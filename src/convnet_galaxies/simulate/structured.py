@@ -40,7 +40,7 @@ def add_structured(canvas: np.ndarray, o: SkyObject) -> None:
         shape = [long_px, profile.axis_ratio, profile.angle_rad, profile.sersic_index]
         add_profiles(stamp, np.array([place]), np.array([shape]), flux[None] * COUNTS_PER_NANOMAGGY)
     stamp = np.maximum(stamp, 0)
-    # Whatever the layers add up to, the object has the counts that its row of the table says.
+    # Whatever the layers add up to, the object has the counts of its row of the table.
     factor = o.counts / np.maximum(stamp.sum(axis=(1, 2)), 1e-12)
     add_stamp(canvas, (stamp * factor[:, None, None]).astype(np.float32), round(o.x_px), round(o.y_px))
 

@@ -31,7 +31,7 @@ class HumanGrades:
     ids: str [s]; grade: float [s], mean of its grades, 0 (no lens) to 3 (certain lens), NaN where nobody graded;
     crowd: float [s], probability of a lens, NaN where the crowd's is not known. groups: str [s], what shares a field.
     by_image: the same by the names of image files, where the grades were given by those: two candidates of one field
-    have a grade each. A crowd's list knows fields only; its probability then stands for each candidate of the field.
+    have a grade each. A list of the crowd covers fields only; its probability holds for each candidate of the field.
     """
 
     ids: np.ndarray
