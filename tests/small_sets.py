@@ -96,6 +96,11 @@ def make_lens_set(n: int = 96, seed: int = 1) -> ImageSet:
     return ImageSet(pixels, table, Preprocess(size_px=SIDE_PX), "space-warps", ("ZooID",))
 
 
+def without_pixels(table: pd.DataFrame, link_columns: tuple[str, ...] = ()) -> ImageSet:
+    """A set of which the table alone matters: its images are black."""
+    return ImageSet(np.zeros((len(table), 4, 4, 3), np.uint8), table, Preprocess(size_px=4), link_columns=link_columns)
+
+
 def write_pngs(images: ImageSet, folder: Path) -> Path:
     """Each image as ``<id>.png`` in a new folder."""
     folder.mkdir(parents=True)

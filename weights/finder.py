@@ -18,7 +18,8 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
-from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
+from convnet_galaxies.runs.image_keys import link_keys
+from convnet_galaxies.runs.split import read_split_of, write_split
 from convnet_galaxies.runs.weights import load_net, save_weights
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training.fit import fit
@@ -205,7 +206,7 @@ def _describe_split(parent: str | Path, real: ImageSet, held_out: np.ndarray) ->
             "id": real.table["id"],
             "part": np.where(held_out, "test", "train"),
             "used": True,
-            "keys": link_keys(real.table, real.link_columns),
+            "keys": link_keys(real),
             "origin": "this run",
         }
     )

@@ -192,6 +192,16 @@ def test_positions_within_an_arcminute_always_share_a_cell(ra: float, dec: float
     assert set(name_cells(ra, dec)) & set(name_cells(other_ra, other_dec))
 
 
+@settings(deadline=None, max_examples=300)
+@given(st.floats(0, 360), st.floats(89.8, 90), st.floats(0, 2 * np.pi), st.floats(0, 0.99), st.sampled_from([-1, 1]))
+def test_positions_within_an_arcminute_share_a_cell_beside_the_poles_too(ra, dec, angle, apart, pole) -> None:
+    # Flat near the pole: x and y in degrees from it.
+    x, y = (90 - dec) * np.cos(np.radians(ra)), (90 - dec) * np.sin(np.radians(ra))
+    x, y = x + apart / 60 * np.cos(angle), y + apart / 60 * np.sin(angle)
+    other_ra, other_dec = np.degrees(np.arctan2(y, x)) % 360, 90 - np.hypot(x, y)
+    assert set(name_cells(ra, pole * dec)) & set(name_cells(other_ra, pole * other_dec))
+
+
 def test_positions_three_arcminutes_apart_share_no_cell() -> None:
     rng = np.random.default_rng(0)
     for ra, dec, angle in zip(

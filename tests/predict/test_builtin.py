@@ -27,7 +27,8 @@ def test_weights_that_ship_have_a_card_and_know_what_they_were_trained_on(name: 
     assert split is not None
     keys = {key for row in split["keys"] for key in row}
     assert keys
-    assert all(key.startswith("#") for key in keys)  # hashes: no name of an image is given away
+    assert all(key.startswith(("#", "pixel_hash=")) for key in keys)  # hashes: no name of an image is given away
+    assert {key.split(":")[0] for key in keys if key.startswith("pixel")} >= {"pixel_hash=all", "pixel_hash=128"}
 
 
 def test_weights_that_ship_are_under_20_mb_together() -> None:

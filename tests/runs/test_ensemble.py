@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_sets import make_lens_set, make_vote_set, tiny
+from small_sets import make_lens_set, make_vote_set, tiny, without_pixels
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs, unite_splits
-from convnet_galaxies.runs.split import hash_key, read_split, was_trained_on
+from convnet_galaxies.runs.image_keys import hash_key
+from convnet_galaxies.runs.split import read_split, was_trained_on
 from convnet_galaxies.runs.weights import load_net, load_nets
 from convnet_galaxies.training.fit import fit
 
@@ -44,13 +45,10 @@ def test_members_are_the_runs_and_the_split_holds_out_what_none_was_trained_on(r
         expected = load_net(runs / name)[0].state_dict()
         assert all(torch.equal(tensor, expected[key]) for key, tensor in net.state_dict().items())
     images = make_lens_set()
-    trained = {
-        name: was_trained_on(images.table, images.link_columns, read_split(runs / name / "split.parquet"))
-        for name in "ab"
-    }
+    trained = {name: was_trained_on(images, read_split(runs / name / "split.parquet")) for name in "ab"}
     united = read_split(tmp_path / "two" / "split.parquet")
     assert len(united) == len(images)
-    either = was_trained_on(images.table, images.link_columns, united)
+    either = was_trained_on(images, united)
     assert (either == (trained["a"] | trained["b"])).all()
     assert (trained["a"] != trained["b"]).any()
     assert [one["run"] for one in read_card(tmp_path / "two").ancestry] == [str(runs / "a"), str(runs / "b")]
@@ -188,18 +186,19 @@ def test_published_weights_name_no_image_and_no_folder_but_know_what_they_were_t
         "b",
         "two",
     ]
-    expected = was_trained_on(images.table, images.link_columns, read_split(child.split))
-    assert (was_trained_on(images.table, images.link_columns, split) == expected).all()
+    expected = was_trained_on(images, read_split(child.split))
+    assert (was_trained_on(images, split) == expected).all()
     assert not expected.all()
-    strangers = images.table.assign(ZooID=images.table["ZooID"] + "x")
-    assert not was_trained_on(strangers, images.link_columns, split).any()
+    renamed = images.table.assign(ZooID=images.table["ZooID"] + "x", id=[f"other{row}" for row in range(len(images))])
+    assert (was_trained_on(replace(images, table=renamed), split) == expected).all()  # by their pixels
+    assert not was_trained_on(without_pixels(renamed, images.link_columns), split).any()
     assert hash_key(hash_key("ZooID=ASW1")) == hash_key("ZooID=ASW1") != hash_key("ZooID=ASW2")
 
 
 def test_training_from_published_weights_never_holds_out_what_they_were_trained_on(runs, tmp_path) -> None:
     join_runs([runs / "a", runs / "b"], tmp_path / "given", publish=True)
     images = make_lens_set()
-    seen = was_trained_on(images.table, images.link_columns, read_split(tmp_path / "given" / "split.parquet"))
+    seen = was_trained_on(images, read_split(tmp_path / "given" / "split.parquet"))
     child = fit(
         images, tiny("train.epochs=1", "seed=5"), tmp_path / "child", tasks=("lens",), parent=tmp_path / "given"
     )

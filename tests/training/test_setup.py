@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import make_lens_set, make_vote_set, tiny
+from small_sets import make_lens_set, make_vote_set, tiny, without_pixels
 
 from convnet_galaxies.data.records import PARTS, ImageSet, connect, join_sets, split_groups
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.runs.split import link_keys, was_trained_on, was_validated_on
+from convnet_galaxies.runs.image_keys import link_keys
+from convnet_galaxies.runs.split import was_trained_on, was_validated_on
 from convnet_galaxies.training.setup import assign_parts, set_up_training
 
 RANK = {"train": 0, "validation": 1, "test": 2}
@@ -38,8 +39,9 @@ def test_what_an_ancestor_trained_on_is_never_held_out_and_no_group_is_divided(o
     links = ("ZooID", "image_file")
     before, after = linked_table(old, "a"), linked_table(new, "b")
     old_parts = split_groups(before["group"].to_numpy(), (0.5, 0.25, 0.25), seed=seed)
-    inherited = pd.DataFrame({"part": old_parts, "keys": link_keys(before, links)})
-    keys = link_keys(after, links)
+    inherited = pd.DataFrame({"id": before["id"], "part": old_parts, "used": True})
+    inherited["keys"] = link_keys(without_pixels(before, links))
+    keys = link_keys(without_pixels(after, links))
     parts = assign_parts(after["group"].to_numpy(), keys, (0.4, 0.3, 0.3), inherited, seed=seed + 1)
     assert set(parts) <= set(PARTS)
     assert len(set(zip(after["group"], parts, strict=True))) == after["group"].nunique()
@@ -60,25 +62,27 @@ def test_without_an_ancestor_parts_are_those_of_the_plain_split() -> None:
 def test_a_galaxy_keeps_its_key_when_its_pack_is_joined_with_another_kind() -> None:
     zoo, lenses = make_vote_set(4), make_lens_set(4)
     joined = join_sets([zoo, lenses])
-    keys = link_keys(joined.table, joined.link_columns)
-    assert keys[:4] == link_keys(zoo.table, zoo.link_columns) == [[f"GalaxyID={100000 + row}"] for row in range(4)]
-    assert keys[4:] == link_keys(lenses.table, lenses.link_columns)
+    keys = link_keys(joined)
+    assert keys[:4] == link_keys(zoo)
+    assert [row[:2] for row in keys[:4]] == [[f"GalaxyID={100000 + row}", f"id={100000 + row}"] for row in range(4)]
+    assert keys[4:] == link_keys(lenses)
 
 
-def test_an_image_without_links_goes_by_its_id_alone_and_joined() -> None:
+def test_an_image_goes_by_its_links_and_by_its_id() -> None:
     table = pd.DataFrame({"id": ["a", "b"], "group": ["a", "b"], "field": [None, "f1"]})
-    assert link_keys(table, ("field",)) == [["id=a"], ["field=f1"]]
-    assert link_keys(table, ()) == [["id=a"], ["id=b"]]
+    assert link_keys(without_pixels(table, ("field",))) == [["id=a"], ["field=f1", "id=b"]]
+    assert link_keys(without_pixels(table)) == [["id=a"], ["id=b"]]
 
 
 def test_an_image_that_a_third_one_links_to_a_training_image_counts_as_trained_on() -> None:
     links = ("ZooID", "image_file")
     table = linked_table([(1, 1), (2, 1), (2, 2), (3, 3)], "a")
-    split = pd.DataFrame({"part": ["train"], "used": [True], "keys": [["ZooID=z1", "image_file=f1"]]})
-    assert was_trained_on(table, links, split).tolist() == [True, True, True, False]
-    assert not was_validated_on(table, links, split).any()
+    split = pd.DataFrame({"id": ["z"], "part": "train", "used": True, "keys": [["ZooID=z1", "image_file=f1"]]})
+    images = without_pixels(table, links)
+    assert was_trained_on(images, split).tolist() == [True, True, True, False]
+    assert not was_validated_on(images, split).any()
     split["used"] = False
-    assert not was_trained_on(table, links, split).any()
+    assert not was_trained_on(images, split).any()
 
 
 def set_up(images: ImageSet, *changes: str, **options):

@@ -25,6 +25,7 @@ from convnet_galaxies.cli.options import (
     accept_old_names,
     progress_bar,
     show_json,
+    warn_of_names_only,
 )
 from convnet_galaxies.runs.folder import BUILTIN
 
@@ -111,9 +112,11 @@ def calibrate(
     from convnet_galaxies.predict.predictor import Predictor
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
+    images = read_pack(pack)
+    warn_of_names_only(images, run)
     result = calibrate_run(
         predictor,
-        read_pack(pack),
+        images,
         output,
         method=method.value,
         prevalence=prevalence,
@@ -162,6 +165,8 @@ def familiarity(
     from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 
     images = join_sets([read_pack(pack) for pack in packs])
+    if not run.startswith(BUILTIN):
+        warn_of_names_only(images, run, quiet=quiet)
     with progress_bar("Looking", quiet=quiet) as update:
         result = fit_familiarity(run, images, device=device.value, seed=seed, force=force, progress=update)
     if as_json:

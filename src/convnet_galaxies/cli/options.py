@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.errors import UsageError
+
+if TYPE_CHECKING:
+    from convnet_galaxies.data.records import ImageSet
 
 
 class DeviceChoice(StrEnum):
@@ -139,6 +142,14 @@ def remark(text: str, *, quiet: bool = False) -> None:
     """Print a remark on standard error."""
     if not quiet:
         typer.echo(text, err=True)
+
+
+def warn_of_names_only(images: ImageSet, run: str | Path | None, *, quiet: bool = False) -> None:
+    """Say where nothing but names tells which of the images a run was trained on."""
+    from convnet_galaxies.runs.split import remark_on_recognition
+
+    if run is not None and (text := remark_on_recognition(images, run)):
+        remark(f"Warning: {text}", quiet=quiet)
 
 
 @contextmanager

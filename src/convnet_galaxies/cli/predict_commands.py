@@ -36,6 +36,7 @@ from convnet_galaxies.cli.options import (
     refuse_options,
     remark,
     show_json,
+    warn_of_names_only,
 )
 
 
@@ -157,6 +158,7 @@ def evaluate(
         if name != "question" and name not in images.table:
             refuse_options(context, "breakdown", because=f"the pack has no column '{name}'")
     result = evaluate_run(predictor, images, part=part.value, stage=stage, seed=seed)
+    warn_of_names_only(images, run)
     for text in images.warnings:
         remark(f"Warning: When packed: {text}")
     for text in summarise_pack(pack).facts:

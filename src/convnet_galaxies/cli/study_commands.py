@@ -30,6 +30,7 @@ from convnet_galaxies.cli.options import (
     refuse_options,
     remark,
     show_json,
+    warn_of_names_only,
 )
 from convnet_galaxies.errors import UsageError
 
@@ -217,6 +218,10 @@ def report(
         )
     elif kind != "run":
         refuse_options(context, *of_run, *of_scores, because=f"{source} already contains the figures of its report")
+    if pack is not None:
+        from convnet_galaxies.data.pack import read_pack
+
+        warn_of_names_only(read_pack(pack), source)
     summary = write_report(
         source,
         output,

@@ -23,7 +23,9 @@ from convnet_galaxies.cli.options import (
     SettingsSeed,
     StageOption,
     progress_bar,
+    remark,
     show_json,
+    warn_of_names_only,
 )
 from convnet_galaxies.model.tasks import TASKS
 
@@ -85,6 +87,7 @@ def train(
     images = join_sets([read_pack(pack) for pack in packs])
     if limit is not None and limit < len(images):
         images = images.select(np.arange(limit))
+    warn_of_names_only(images, parent, quiet=quiet)
     tasks = tuple(str(one) for one in task) if task else guess_tasks(images.table)
     try:
         with progress_bar("Training", quiet=quiet) as update:
@@ -161,6 +164,7 @@ def crossval(
     from convnet_galaxies.predict.evaluation_report import score_tables
 
     images = join_sets([read_pack(pack) for pack in packs])
+    warn_of_names_only(images, parent, quiet=quiet)
     with progress_bar("Cross-validating", quiet=quiet) as update:
         result = cross_validate(
             images,
@@ -175,6 +179,8 @@ def crossval(
                 fold * state.steps + state.step, folds * state.steps, f"fold {fold + 1}"
             ),
         )
+    if result.left_out:
+        remark(f"left out: {result.left_out:,} images by which the weights of {parent} were chosen", quiet=quiet)
     if as_json:
         show_json(result)
         return

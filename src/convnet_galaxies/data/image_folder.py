@@ -12,9 +12,8 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_files import Match, find_images, index_images, match_images
 from convnet_galaxies.data.labels import read_label, remark_on_labels, remark_on_unread_labels
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, blank_missing
-from convnet_galaxies.data.positions import read_positions
 from convnet_galaxies.data.records import Records, connect
-from convnet_galaxies.data.sky_groups import NEIGHBOUR_ARCMIN, group_by_sky
+from convnet_galaxies.data.sky_links import read_sky
 from convnet_galaxies.data.table_notes import name_table, table_remarks
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
@@ -90,7 +89,7 @@ def read_image_folder(
             links.append(f"{column}_given" if column in ADDED_COLUMNS else column)
     if label is None and not {"lens", "flavor_label"} & set(given):
         remarks += remark_on_unread_labels(given, table, {*links, group or ""})
-    sky = _read_sky(given, where, remarks)
+    sky = read_sky(given, where, remarks)
     if sky:
         added.update(sky)
         links.append("sky_group")
@@ -160,21 +159,3 @@ def _require_column(frame: pd.DataFrame, column: str, where: object) -> str:
         f"{where}, header: found no column {column} among {name_some(list(frame), 30)}",
         f"did you mean {names[close[0]]}?" if close else "name one of these columns",
     )
-
-
-def _read_sky(frame: pd.DataFrame, where: object, remarks: list[str]) -> dict[str, object]:
-    """Columns ra_deg, dec_deg (float) and sky_group (text), or nothing where the table has no positions."""
-    positions, more = read_positions(frame, where)
-    remarks += more
-    if positions is None:
-        return {}
-    remarks.append(positions.remark)
-    groups = pd.Series(group_by_sky(positions.ra_deg, positions.dec_deg), dtype=object)
-    lacking, joined = int(groups.isna().sum()), int(groups.notna().sum()) - groups.nunique()
-    if lacking:
-        has, kept = ("has", "is") if lacking == 1 else ("have", "are")
-        remarks.append(f"{lacking:,} of {len(frame):,} images {has} no position and {kept} kept together with nothing")
-    if joined:
-        lies, kept = ("image lies", "is") if joined == 1 else ("images lie", "are")
-        remarks.append(f"{joined:,} {lies} within {NEIGHBOUR_ARCMIN:g} arcmin of another and {kept} kept together")
-    return {"ra_deg": positions.ra_deg, "dec_deg": positions.dec_deg, "sky_group": groups.astype("str")}

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import ValidationError
 
+from convnet_galaxies.data import pixel_hash
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
@@ -98,11 +99,13 @@ def write_pack(
         notes = InputNotes(window_px or preprocess.crop_of)
         ids = records.table["id"].astype(str).tolist()
         masked: list[float] = []
+        hashes: list[str] = []
         units: set[str] = set()
 
         def note(rows: np.ndarray, pixels: np.ndarray, infos: list[ImageInfo]) -> None:
             notes.add([ids[row] for row in rows], pixels, infos)
             masked.extend(info.masked_fraction for info in infos)
+            hashes.extend(pixel_hash.hash_pixels(pixels, [_shown_px(preprocess, info) for info in infos]))
             units.update(info.unit for info in infos)
 
         kept, failures = decode_to_npy(
@@ -119,7 +122,7 @@ def write_pack(
         linear = bool(units - {"picture"})
         if linear:
             table = table.assign(**{MASKED: np.array(masked, np.float32)})
-        table = tidy(table)
+        table = tidy(table.assign(**{pixel_hash.COLUMN: hashes}))
         table.to_parquet(folder / TABLE, index=False)
         description = {
             "format": PACK_FORMAT,
@@ -169,6 +172,11 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
         table.to_parquet(folder / TABLE, index=False)
         (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return _summarise(output, description, unchanged=False)
+
+
+def _shown_px(preprocess: Preprocess, info: ImageInfo) -> int:
+    """Side of the square that is shown, in pixels of the file."""
+    return min(preprocess.crop_of(info.pixel_scale_arcsec) or info.side_px, info.side_px)
 
 
 def read_pack(path: StrPath) -> ImageSet:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 NEIGHBOUR_ARCMIN = 1.0
+_CAP_DEG = 89.9
+"""Declination up to which a row of cells becomes narrower towards the pole."""
 
 
 def group_by_sky(ra_deg: np.ndarray, dec_deg: np.ndarray, radius_arcmin: float = NEIGHBOUR_ARCMIN) -> np.ndarray:
@@ -34,19 +36,19 @@ def group_by_sky(ra_deg: np.ndarray, dec_deg: np.ndarray, radius_arcmin: float =
 
 
 def name_cells(ra_deg: float, dec_deg: float, radius_arcmin: float = NEIGHBOUR_ARCMIN) -> list[str]:
-    """Return four texts for a position; two positions within radius_arcmin share at least one, whatever set they stand
-    in.
+    """Return texts for a position; two positions within radius_arcmin share at least one, whatever set they stand in.
 
-    They name the cells, two radii wide, of four grids that are shifted against each other by half a cell; positions
-    up to 2.8 radii apart (more beside the poles) may share one too.
+    Four name the cells, two radii wide, of four grids that are shifted against each other by half a cell; positions
+    up to 2.8 radii apart (more beside the poles) may share one too. A fifth names the pole, if it is so near that
+    cells would be narrower than two radii: the whole cap is one cell.
     """
     cell_deg = 2 * radius_arcmin / 60
-    names = []
+    names = [f"pole{dec_deg:+.0f}"] if abs(dec_deg) > _CAP_DEG - cell_deg else []
     for shift_dec in (0.0, 0.5):
         row = int(np.floor((dec_deg + 90) / cell_deg + shift_dec))
         # The narrowest part of the row counts, so that a cell is nowhere narrower than two radii.
         nearest_pole = max(abs((row - shift_dec + edge) * cell_deg - 90) for edge in (0, 1))
-        width_deg = cell_deg / float(np.cos(np.radians(min(nearest_pole, 89.9))))
+        width_deg = cell_deg / float(np.cos(np.radians(min(nearest_pole, _CAP_DEG))))
         columns = max(1, int(360 / width_deg))  # a whole number, so that the last one ends where the first begins
         for shift_ra in (0.0, 0.5):
             column = int(np.floor(ra_deg % 360 / 360 * columns + shift_ra)) % columns

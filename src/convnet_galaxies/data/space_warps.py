@@ -25,13 +25,14 @@ from convnet_galaxies.paths import StrPath, name_some, require_path, visible_nam
 CUTOUT_COLUMNS = ("cutoutname", "object_name")
 """Names of the column with the cutout's file, the newer first."""
 
-ADDED_COLUMNS = ("id", "group", "lens", "flavor_label", "image_file", "cutout_file")
+ADDED_COLUMNS = ("id", "group", "lens", "flavor_label", "image_file", "cutout_file", "sky_group")
 
 LINKS = ("ZooID", "image_file")
 """Columns of which one shared value puts two cutouts into one group."""
 
 _TEXT = (*TEXT_COLUMNS, "zooid", "object_id", "location", *CUTOUT_COLUMNS)
 _ZOO_ID = re.compile(r"(?:^|_)(ASW[0-9a-z]+)(?:$|_)", re.IGNORECASE)
+_STAGE_ENDING = re.compile(r"@stage\d*$")
 
 
 def read_space_warps(catalog: StrPath, cutouts: StrPath | None = None, *, skip_bad: bool = False) -> Records:
@@ -42,20 +43,27 @@ def read_space_warps(catalog: StrPath, cutouts: StrPath | None = None, *, skip_b
     The table keeps every column and gains: id (name of the cutout's file without its ending, ``@stage2`` added
     where stage 1 has the same name), group, lens (float: 1, 0, NaN for unknown), flavor_label (the flavor of a lens,
     ``dud`` for none, missing for unknown) and image_file (name of the field's image, where location is given).
-    Images are linked by ZooID and image_file, also across stages.
+    Images are linked by ZooID, image_file and, where the catalogue has positions, by these, also across stages.
     Raises InputError for missing columns, values outside the lists of VALUES, cutouts that stand twice, and rows
     without an image or images without a row (unless skip_bad).
     """
     catalog = Path(catalog)
     cutouts = None if cutouts is None else Path(cutouts)
+    from convnet_galaxies.data.sky_links import read_sky  # loads astropy, which predictions do without
+
     catalog, cutouts = find_catalog(catalog, cutouts)
     table = read_catalog(catalog)
     remarks = [*table_remarks(table)]
     links = tuple(column for column in LINKS if column in table)
+    noticed: list[str] = []
+    sky = read_sky(table, catalog, noticed)
+    if sky:
+        table, links = table.assign(**sky), (*links, "sky_group")
+        remarks += noticed
     if links:
         table["group"] = connect(table, links)
     else:
-        remarks.append(f"{catalog} has neither ZooID nor location: cutouts of one field may be split apart")
+        remarks.append(f"{catalog} has neither ZooID, location nor positions: cutouts of one field may be split apart")
     if cutouts is None:
         return Records("space-warps", table, None, links, tuple(remarks))
     listing = find_images(cutouts)
@@ -97,6 +105,12 @@ def read_catalog(catalog: Path) -> pd.DataFrame:
     added["cutout_file"] = cutout_file
     kept = given.rename(columns={name: f"{name}_given" for name in given if name in ADDED_COLUMNS})
     return add_remarks(pd.concat([pd.DataFrame(added), kept], axis=1), table_remarks(given))
+
+
+def find_zoo_id(name: str) -> str | None:
+    """Return the ZooID that is part of an id or a file name, or None."""
+    found = _ZOO_ID.search(_STAGE_ENDING.sub("", _cut_ending(name)))
+    return found.group(1) if found else None
 
 
 def label_lenses(

@@ -22,7 +22,8 @@ from convnet_galaxies.predict.evaluation import Part, held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
-from convnet_galaxies.runs.split import link_keys, read_split_of, write_split
+from convnet_galaxies.runs.image_keys import link_keys
+from convnet_galaxies.runs.split import read_split_of, write_split
 
 Method = Literal["logistic", "isotonic"]
 FEWEST_GROUPS: dict[Method, int] = {"logistic": 20, "isotonic": 100}
@@ -139,7 +140,7 @@ def _cross_fit(
 
 def _mark_as_validation(run: str | Path, images: ImageSet, rows: np.ndarray) -> pd.DataFrame:
     split = read_split_of(run)
-    keys = link_keys(images.table, images.link_columns)
+    keys = link_keys(images)
     added = pd.DataFrame(
         {
             "id": images.table["id"].iloc[rows].astype(str).tolist(),

@@ -22,6 +22,7 @@ from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
 from convnet_galaxies.runs.folder import RunFolder, run_path
+from convnet_galaxies.runs.split import read_split_of, was_validated_on
 from convnet_galaxies.runs.weights import fingerprint_file
 from convnet_galaxies.settings import Settings, identify_settings
 from convnet_galaxies.training.fit import TrainingProgress, fit
@@ -31,6 +32,7 @@ from convnet_galaxies.training.fit import TrainingProgress, fit
 class CrossValidation:
     """Scores over all folds at once.
 
+    left_out: labelled images by which the weights of the parent or an ancestor were chosen.
     predictions: file with id, fold and the held-out prediction of each labelled image.
     """
 
@@ -38,6 +40,7 @@ class CrossValidation:
     images: int
     predictions: Path
     scores: dict[str, Scores]
+    left_out: int = 0
 
 
 def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
@@ -71,9 +74,10 @@ def cross_validate(
 
     output: folder with one run per fold (``fold0`` ...) and ``predictions.csv``; finished folds of an interrupted call
         are not trained again. ``crossval.json`` prevents mixing the folds of different calls.
-    settings.split.validation is taken from the training folds.
-    Raises InputError for images without labels, and UsageError for an impossible number of folds or an output of
-    other settings, folds or images, unless force.
+    settings.split.validation is taken from the training folds. Images that chose the weights of the parent are left
+    out, since no network of these folds is free of them.
+    Raises InputError for images without labels, or that the parent was trained on, and UsageError for an impossible
+    number of folds or an output of other settings, folds or images, unless force.
     """
     output = Path(output)
     if not find_task(task).has_labels:
@@ -81,9 +85,18 @@ def cross_validate(
         raise UsageError(f"crossval: the task '{task}' has no labels of its own", f"choose one of {choices}")
     target = make_target(task, images.table)
     images = images.select(target.known)
-    target = make_target(task, images.table)
     if not len(images):
         raise InputError("the pack has no labelled images", "give a pack with labels")
+    split = None if parent is None else read_split_of(parent)
+    allowed = np.ones(len(images), bool) if split is None else ~was_validated_on(images, split)
+    left_out = int((~allowed).sum())
+    images = images.select(allowed)
+    if not len(images):
+        raise InputError(
+            f"pack: the weights of {parent} were chosen by all {left_out:,} labelled images, expected others",
+            "give a pack of other images, or a parent that was trained without them",
+        )
+    target = make_target(task, images.table)
     groups = images.table["group"].to_numpy()
     values = target.values.numpy()
     has_strata = values.ndim == 1 and (bool(target.classes) or set(np.unique(values)) <= {0.0, 1.0})
@@ -128,4 +141,4 @@ def cross_validate(
     path = output / "predictions.csv"
     write_table(path, table, force=True)
     scores = {task: score_task(task, target, answer, images.table, seed=settings.seed)}
-    return CrossValidation(folds, len(images), path, scores)
+    return CrossValidation(folds, len(images), path, scores, left_out)

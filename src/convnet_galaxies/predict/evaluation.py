@@ -15,7 +15,7 @@ from convnet_galaxies.model.targets import Target
 from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
-from convnet_galaxies.runs.split import read_split_of, was_trained_on, was_validated_on
+from convnet_galaxies.runs.split import find_past_use, read_split_of
 
 Part = Literal["test", "validation", "heldout"]
 PART_TITLES = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
@@ -79,8 +79,8 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
     split = read_split_of(run)
     if split is None:
         return np.arange(len(images)), 0
-    trained = was_trained_on(images.table, images.link_columns, split)
-    validated = was_validated_on(images.table, images.link_columns, split)
+    past = find_past_use(images, split)
+    trained, validated = past == 0, past == 1
     wanted = {"test": ~validated, "validation": validated, "heldout": np.ones(len(images), bool)}[part]
     rows = np.flatnonzero(~trained & wanted)
     if not len(rows):

@@ -83,7 +83,7 @@ def choose_images_to_fit(images: ImageSet, run: str | Path, *, seed: int) -> tup
     """Return the rows to fit, the rows that calibrate distances, and whether the run was trained on none of those."""
     split = read_split_of(run)
     groups = images.table["group"].to_numpy()
-    trained = np.zeros(len(images), bool) if split is None else was_trained_on(images.table, images.link_columns, split)
+    trained = np.zeros(len(images), bool) if split is None else was_trained_on(images, split)
     are_unseen = bool((~trained).sum() >= FEWEST_HELD_OUT and trained.sum() >= FEWEST_IMAGES)
     is_fitted = trained if are_unseen else split_groups(groups, (2 / 3, 1 / 3, 0), seed=seed) == "train"
     order = np.random.default_rng(seed).permutation(len(images))

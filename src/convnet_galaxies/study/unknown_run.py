@@ -21,7 +21,7 @@ from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.split import read_split_of, was_trained_on
+from convnet_galaxies.runs.split import find_learned_pictures, read_split_of, remark_on_recognition, was_trained_on
 from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
 from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, plan_grading
 from convnet_galaxies.study.human_grades import HumanGrades, join_grades, name_subjects
@@ -95,6 +95,7 @@ def study_unknown(
             f"{pack}: found no unlabelled image, all {len(images):,} have a label",
             "give a pack with UNKNOWN images, or without labels",
         )
+    rows, left_out = _leave_out_learned(images, rows, run)
     if plan is not None:
         check_plan(plan, len(rows))
     unknown_table = table.iloc[rows].reset_index(drop=True)
@@ -103,7 +104,7 @@ def study_unknown(
         name_subjects(unknown_table, human_grades.ids)  # before the nets work, since it may be the wrong file
     held_out, _ = held_out_rows(labelled, run, "heldout")
     known_rows, remarks = choose_known(labelled, held_out, unknown_table, stage=stage)
-    remarks += _remark_on_pack(images, labelled, rows, run)
+    remarks += [*left_out, *_remark_on_pack(images, labelled, rows, run)]
     remarks += [NO_PLAN.format(path) for path in others]
     if plan is not None:
         remarks.append(TO_GRADE.format(f"{plan:,}"))
@@ -216,6 +217,21 @@ def read_unknown(folder: Path) -> UnknownResult:
         raise InputError(f"{path}: cannot be read ({error})", "run `unknown` again") from None
 
 
+def _leave_out_learned(images: ImageSet, rows: np.ndarray, run: str) -> tuple[np.ndarray, list[str]]:
+    """The rows whose pictures the run has not learned under another name (as a dud, for instance), and a remark."""
+    split = read_split_of(run)
+    if split is None:
+        return rows, []
+    learned = find_learned_pictures(images, split)[rows]
+    if learned.all():
+        raise InputError(
+            f"{run}: was trained on the pictures of all {len(rows):,} unknown images, expected others",
+            "give a pack of images that the run was not trained on",
+        )
+    text = f"Left out, since the run was trained on the same picture: {int(learned.sum()):,} unknown images."
+    return rows[~learned], [text] if learned.any() else []
+
+
 def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run: str) -> list[str]:
     remarks = []
     if str(images.preprocess) != str(labelled.preprocess):
@@ -223,9 +239,11 @@ def _remark_on_pack(images: ImageSet, labelled: ImageSet, rows: np.ndarray, run:
             f"The unknown images were made as [{images.preprocess}], the known ones as [{labelled.preprocess}]: "
             "a difference between them may come from that."
         )
+    if warning := remark_on_recognition(labelled, run):
+        remarks.append(f"{warning}.")
     split = read_split_of(run)
     if split is not None:
-        shared = int(was_trained_on(images.table, images.link_columns, split)[rows].sum())
+        shared = int(was_trained_on(images, split)[rows].sum())
         if shared:
             remarks.append(
                 "Unknown images that share a field or image file with images that the run was trained on: "

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from convnet_galaxies.data.records import ImageSet, split_groups, stage_rows
+from convnet_galaxies.data.records import PARTS, ImageSet, split_groups, stage_rows
 from convnet_galaxies.data.stretch import Stretch
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
@@ -20,7 +20,8 @@ from convnet_galaxies.model.targets import Target
 from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.runs.card import ModelCard
 from convnet_galaxies.runs.folder import run_path
-from convnet_galaxies.runs.split import hash_key, link_keys, read_split_of, was_trained_on
+from convnet_galaxies.runs.image_keys import NEVER, find_lowest_rank, link_keys
+from convnet_galaxies.runs.split import known_keys, read_split_of, was_trained_on
 from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify_settings
 
@@ -89,7 +90,7 @@ def set_up_training(
             made = images.preprocess.model_copy(update={"stretch": card.preprocess.stretch})
             images = replace(images, preprocess=made)
     inherited = None if parent is None else read_split_of(parent)
-    keys = link_keys(images.table, images.link_columns)
+    keys = link_keys(images)
     if parts is None:
         parts = assign_parts(
             images.table["group"].to_numpy(), keys, settings.split.fractions, inherited, seed=settings.seed
@@ -158,14 +159,9 @@ def assign_parts(
     parts = split_groups(groups, fractions, seed=seed)
     if inherited is None:
         return parts
-    known: dict[str, int] = {}
-    rank = {"train": 0, "validation": 1, "test": 2}
-    for row_keys, part in zip(inherited["keys"], inherited["part"], strict=True):
-        for key in row_keys:
-            known[key] = min(known.get(key, 2), rank[part])
-    past = np.array([min(known.get(form, 3) for key in row for form in (key, hash_key(key))) for row in keys])
+    past = find_lowest_rank(keys, *known_keys(inherited, PARTS, used=False))
     of_group = pd.Series(past).groupby(groups).transform("min").to_numpy()
-    return np.where(of_group < 3, np.array([*rank, ""], dtype=object)[of_group], parts)
+    return np.where(of_group < NEVER, np.array(PARTS, dtype=object)[of_group % NEVER], parts)
 
 
 def inherit(net: GalaxyNet, old: GalaxyNet) -> None:
@@ -201,7 +197,7 @@ def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Setti
 
 
 def _check_held_out(images: ImageSet, parts: np.ndarray, inherited: pd.DataFrame) -> None:
-    seen = was_trained_on(images.table, images.link_columns, inherited) & (parts != "train")
+    seen = was_trained_on(images, inherited) & (parts != "train")
     if seen.any():
         raise InputError(
             f"pack: the parent run was trained on {int(seen.sum())} of the images that are to be held out",
