@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.sky_groups import group_by_sky, name_cells
@@ -209,3 +210,16 @@ def test_positions_three_arcminutes_apart_share_no_cell() -> None:
     ):
         other = ra + 3 / 60 * np.cos(angle) / np.cos(np.radians(dec)), dec + 3 / 60 * np.sin(angle)
         assert not set(name_cells(ra, dec)) & set(name_cells(*other))
+
+
+def test_a_zoo_id_in_the_names_links_cutouts_of_one_subject(tmp_path: Path) -> None:
+    names = ["1_ASW0001abc", "2_ASW0001abc", "3_ASW0002xyz", "other"]
+    for k, name in enumerate(names):
+        Image.fromarray(np.full((8, 8, 3), 40 * k, np.uint8)).save(tmp_path / f"{name}.png")
+    table = pd.DataFrame({"file": [f"{name}.png" for name in names], "is_lens": [1, 0, 0, 1]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = read_image_folder(tmp_path, tmp_path / "t.csv", label="is_lens")
+    assert found.link_columns == ("ZooID",)
+    groups = found.table.set_index("id")["group"]
+    assert groups["1_ASW0001abc"] == groups["2_ASW0001abc"]
+    assert groups.nunique() == 3

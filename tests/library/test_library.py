@@ -119,4 +119,4 @@ def test_lenses_of_an_unlabelled_pack_are_estimated(lens, tmp_path) -> None:
     write_set(images, tmp_path / "lenses.pack")
     found = cg.estimate_lenses(lens, str(tmp_path / "lenses.pack"), str(tmp_path / "unknown"), views=1)
     assert found.n_unknown == images.table["lens"].isna().sum() >= 80
-    assert f"among the {found.n_unknown} images" in found._repr_html_()
+    assert f"among the {found.n_unknown} unlabelled images" in found._repr_html_()

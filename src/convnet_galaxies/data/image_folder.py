@@ -14,6 +14,7 @@ from convnet_galaxies.data.labels import read_label, remark_on_labels, remark_on
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, blank_missing
 from convnet_galaxies.data.records import Records, connect
 from convnet_galaxies.data.sky_links import read_sky
+from convnet_galaxies.data.space_warps import find_zoo_id
 from convnet_galaxies.data.table_notes import name_table, table_remarks
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
@@ -40,7 +41,8 @@ def read_image_folder(
     label: column to be learned. 0 and 1 (or words of labels.YES and labels.NO) give the column lens (float, NaN where
         missing), any other text gives flavor_label. None takes the column lens if there is one.
     group: column of which equal values are never split apart; so are equal GalaxyID, ZooID or image_file, and
-        positions within an arcminute (columns ra_deg, dec_deg, sky_group) where the table has them.
+        positions within an arcminute (columns ra_deg, dec_deg, sky_group) where the table has them. A ZooID may also be
+        part of the images' names, as in ``42_ASW0001abc.png``.
     The id is the name of the file without its ending. Every other column of the table is kept; one that is called
     like an added column gets the ending ``_given``.
     Raises InputError for missing columns, labels of another kind, rows without an image, images without a row
@@ -82,6 +84,9 @@ def read_image_folder(
             links.append(common)
             if common not in given:
                 added[common] = given[name]
+    if "ZooID" not in links and (zoo_ids := ids.map(find_zoo_id)).notna().any():
+        added["ZooID"] = zoo_ids  # one subject of Space Warps may show in several cutouts
+        links.append("ZooID")
     if group is not None:
         column = _require_column(given, group, where)
         given[column] = blank_missing(given[column])
