@@ -11,7 +11,7 @@ features, which can only add warnings, and 10 or more labelled lenses); warned: 
 the number fails, those with a warning (empty when it never fails); seen: median of the smallest shift that would be
 seen, in natural log odds.
 
-    python benchmarks/bench_coverage.py [--trials 10] [--quick] [--out benchmarks/results/coverage.csv]
+    python benchmarks/bench_coverage.py [--trials 20] [--quick] [--out benchmarks/results/coverage.csv]
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
 def main() -> None:
     """Runs all cells in rounds, and writes the table after each round."""
     parser = argparse.ArgumentParser(description="How often the intervals of `unknown` hold the truth.")
-    parser.add_argument("--trials", type=int, default=10, help="per cell; the committed result has more")
+    parser.add_argument("--trials", type=int, default=20, help="per cell")
     parser.add_argument("--quick", action="store_true", help="two trials of two cells; keeps nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
     arguments = parser.parse_args()

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from small_sets import TINY_CHANGES, make_lens_set, make_vote_set, write_pngs
 
 import convnet_galaxies as cg
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.errors import UsageError
 from convnet_galaxies.settings import read_changes
 
 TINY = read_changes([*TINY_CHANGES, "train.epochs=1"])
@@ -73,6 +75,25 @@ def test_a_run_predicts_arrays_files_and_packs_alike(zoo, tmp_path) -> None:
     features = zoo.embed(votes)
     assert features.index.tolist() == votes.table["id"].tolist()
     np.testing.assert_array_equal(features, zoo.predictor(1).extract_features(votes.images))
+
+
+def test_how_linear_files_were_read_goes_with_the_table(zoo, tmp_path) -> None:
+    assert zoo.predict(make_vote_set(20, seed=1)).attrs["facts"] == []
+    light = np.random.default_rng(0).normal(0, 1, (3, 40, 40)).astype(np.float32)
+    light[:, 15:25, 12:28] += 30
+    for number, band in enumerate("gri"):
+        fits.writeto(tmp_path / f"a_{band}.fits", light[number])
+    (fact,) = (text for text in zoo.predict(tmp_path).attrs["facts"] if "joined" in text)
+    assert fact.startswith("3 files of one band each")
+
+
+def test_choices_that_exclude_each_other_and_empty_lists_are_refused(zoo, tmp_path) -> None:
+    write_pngs(make_vote_set(20, seed=1), tmp_path / "images")
+    records = cg.read_images(tmp_path / "images")
+    with pytest.raises(UsageError, match="both like and preprocess"):
+        cg.pack(records, tmp_path / "a.pack", like=zoo, preprocess=Preprocess())
+    with pytest.raises(cg.InputError, match="found an empty list"):
+        zoo.predict([])
 
 
 def test_what_is_amiss_with_images_becomes_a_warning(zoo) -> None:

@@ -41,9 +41,10 @@ def find_images(source: StrPath | Sequence[StrPath]) -> Listing:
     a zip may have any name, since nothing is written where it points to. FITS files of one band each are joined.
     Raises InputError for a path that does not exist, a broken zip, or when a source holds no image.
     """
-    found = join_listings(
-        _list_one(Path(one)) for one in ([source] if isinstance(source, str | os.PathLike) else source)
-    )
+    sources = [source] if isinstance(source, str | os.PathLike) else source
+    if not sources:
+        raise InputError("images: found an empty list, expected at least one path", "give a folder, a zip or images")
+    found = join_listings(_list_one(Path(one)) for one in sources)
     files, remarks = join_band_files(found.files)
     if not files:
         raise InputError(

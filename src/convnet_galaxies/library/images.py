@@ -15,6 +15,7 @@ from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records
+from convnet_galaxies.errors import UsageError
 from convnet_galaxies.library.warn import warn_of
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.card import read_card
@@ -38,13 +39,16 @@ def pack(
 ) -> ImageSet:
     """Decode the images of records once into the folder output, and return them as an image set.
 
-    like: run, or ``builtin:NAME``, whose preprocessing to use; preprocess: another crop and size than those of the
-        kind of records (see default_preprocess).
+    like: run, or ``builtin:NAME``, whose preprocessing to use. preprocess: another one than that of the kind of
+        records (see default_preprocess); give one of the two at most.
     skip_bad: leave out images that cannot be decoded. force: replace an existing pack of other records.
     workers: threads; None takes one per processor. reading: fields of ReadOptions, such as pixel_scale_arcsec.
     Each remark of the reader and each image left out becomes an InputWarning.
-    Raises OutputExistsError, InputError, and BadImageError for the first image that cannot be decoded.
+    Raises OutputExistsError, InputError, UsageError for both like and preprocess, and BadImageError for the first image
+    that cannot be decoded.
     """
+    if like is not None and preprocess is not None:
+        raise UsageError("pack: found both like and preprocess, expected one of them", "leave one out")
     options = ReadOptions(**reading)
     card = None if like is None else read_card(like)
     if card is not None:

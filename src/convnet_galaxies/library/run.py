@@ -95,7 +95,8 @@ class Run:
         views: 1, 8 or 16 views of each image that are averaged (test-time augmentation); None takes the run's own.
         skip_bad: leave out images that cannot be used. reading: fields of ReadOptions, such as pixel_scale_arcsec.
         The columns are id, those of the tasks (the vote fractions, lens_probability, flavor_NAME), familiarity where
-        the run has it, and masked_fraction for linear images. Each problem becomes an InputWarning.
+        the run has it, and masked_fraction for linear images. Each problem becomes an InputWarning. Sentences on how
+        linear images were read are in the table's ``attrs["facts"]``.
         Raises InputError for images that do not fit the run, BadImageError for one that cannot be used.
         """
         notes, skipped = InputNotes(), list[str]()
@@ -110,6 +111,7 @@ class Run:
         with closing(tables):
             table = pd.concat(list(tables), ignore_index=True)
         warn_of((*notes.warnings(), *(f"left out: {text}" for text in skipped)))
+        table.attrs["facts"] = notes.facts()
         return table
 
     def embed(self, images: ImageSet, *, views: Views = 1) -> pd.DataFrame:

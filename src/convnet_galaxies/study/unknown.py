@@ -75,7 +75,8 @@ def choose_known(
         raise InputError(
             f"known images: found {int(labels.sum())} lenses among {len(rows)} held-out images, expected lenses and "
             "others that the run was not trained on",
-            "give --known PACK with more labelled images, leave out --stage, or train with a larger held-out fraction",
+            f"give --known PACK with more labelled images, {'' if stage is None else 'leave out --stage, '}or train "
+            "with a larger held-out fraction",
         )
     return rows, remarks
 
