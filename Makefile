@@ -43,7 +43,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## run the full pipeline on simulated data and write a report; under 5 minutes on 2 cores
 	$(BIN)/convnet-galaxies demo -o demo-output
 
-test: $(READY) ## run the tests, under 6 minutes on 2 cores
+test: $(READY) ## run the tests, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY) ## check format, lint, types, layers, generated docs
