@@ -1,0 +1,1 @@
+"""Survey images as their pipelines write them: tiles, windows of pixels, positions."""

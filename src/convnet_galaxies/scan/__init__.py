@@ -1,0 +1,1 @@
+"""Scan survey images for candidates: plan, ledger, shards, results."""
