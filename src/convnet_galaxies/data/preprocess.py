@@ -81,7 +81,7 @@ class Preprocess(BaseModel):
         """Decode as `decode_measured`, from a file or from one file per band."""
         data = b"" if file.others else file.read()
         name = str(file)
-        return self._decode(data, name, reading or ReadOptions(), lambda: _read_file(file, data, reading))
+        return self._decode(data, name, reading or ReadOptions(), lambda: read_planes(file, data, reading))
 
     def decode_whole(self, file: ImageFile, reading: ReadOptions | None = None) -> tuple[np.ndarray, ImageInfo]:
         """Decode as `decode_file`, but without cropping or shrinking; uint8 [h, w, bands]."""
@@ -90,7 +90,7 @@ class Preprocess(BaseModel):
         if data[:2] == b"\xff\xd8":
             pixels = _fit_bands(decode_jpeg(data, str(file), bands=self.bands)[0], self.bands, str(file))
             return pixels, ImageInfo(min(pixels.shape[:2]), pixel_scale_arcsec=reading.pixel_scale_arcsec)
-        return self._show(_read_file(file, data, reading), str(file), reading, whole=True)
+        return self._show(read_planes(file, data, reading), str(file), reading, whole=True)
 
     def prepare(
         self, pixels: np.ndarray, name: str, reading: ReadOptions | None = None
@@ -241,7 +241,11 @@ def _read_bytes(data: bytes, name: str, reading: ReadOptions | None) -> LinearIm
     return _as_image(decode_picture(data, name))
 
 
-def _read_file(file: ImageFile, data: bytes, reading: ReadOptions | None) -> LinearImage:
+def read_planes(file: ImageFile, data: bytes, reading: ReadOptions | None = None) -> LinearImage:
+    """Read an image from its file, or one per band, as planes: uint8 of a picture, linear values of all others.
+
+    data: the bytes of the (first) file. Raises BadImageError when they are no image.
+    """
     if file.others or is_fits(data, file.name):
         return read_image(file, data, hdus=reading.hdus if reading else None)
     return _as_image(decode_picture(data, str(file)))
