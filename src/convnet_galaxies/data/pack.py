@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
 
 from convnet_galaxies.data import pixel_hash
 from convnet_galaxies.data.decoding import decode_to_npy
@@ -108,16 +109,17 @@ def write_pack(
             hashes.extend(pixel_hash.hash_pixels(pixels, [_shown_px(preprocess, info) for info in infos]))
             units.update(info.unit for info in infos)
 
-        kept, failures = decode_to_npy(
-            records.files,
-            preprocess,
-            folder / IMAGES,
-            skip_bad=skip_bad,
-            workers=workers,
-            reading=reading,
-            on_batch=note,
-            progress=progress,
-        )
+        with threadpool_limits(1):  # the small products of the hashes would wait for threads that the decoders keep busy
+            kept, failures = decode_to_npy(
+                records.files,
+                preprocess,
+                folder / IMAGES,
+                skip_bad=skip_bad,
+                workers=workers,
+                reading=reading,
+                on_batch=note,
+                progress=progress,
+            )
         table = records.select(kept).table
         linear = bool(units - {"picture"})
         if linear:
