@@ -109,7 +109,8 @@ def write_pack(
             hashes.extend(pixel_hash.hash_pixels(pixels, [_shown_px(preprocess, info) for info in infos]))
             units.update(info.unit for info in infos)
 
-        with threadpool_limits(1):  # the small products of the hashes would wait for threads that the decoders keep busy
+        # On many threads the small products of the hashes would wait for processors that the decoders keep busy.
+        with threadpool_limits(1):
             kept, failures = decode_to_npy(
                 records.files,
                 preprocess,
