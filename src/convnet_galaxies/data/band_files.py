@@ -152,8 +152,27 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
         )
     science = [part for part in file.parts if part.role is None]
     images = [read_fits(part.read(), str(part), hdus=hdus, band=part.band) for part in science]
+    joined = join_bands(science, images, str(file))
+    for part in file.parts:
+        if part.role in (None, "other"):
+            continue
+        layer, header = read_layer(part.read(), str(part))
+        for plane in joined.planes:
+            if belongs_to(part.band, plane) and layer.shape == plane.values.shape and plane.values.dtype != "uint8":
+                apply_layer(plane.values, layer, part.role, header)
+    return joined
+
+
+def join_bands(
+    parts: Sequence[ImageFile], images: Sequence[LinearImage], name: str, *, one_grid: bool = True
+) -> LinearImage:
+    """Join images of one band each, in the order of their files, into one.
+
+    one_grid: whether all must have the pixels of the first. Raises BadImageError for images of different shape or sky
+    then, for headers that contradict the names, and for images of several bands.
+    """
     planes: list[Plane] = []
-    for part, image in zip(science, images, strict=True):
+    for part, image in zip(parts, images, strict=True):
         if len(image.planes) != 1:
             raise BadImageError(
                 f"{part}: found {len(image.planes)} bands, expected one, according to the file name ({part.band})",
@@ -165,33 +184,30 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
                 f"{part}: found the band {plane.band} in its header ({plane.band_source}), but {part.band} in its name",
                 "correct the header or the name",
             )
-        if image.shape != images[0].shape:
+        if one_grid and image.shape != images[0].shape:
             raise BadImageError(
                 f"{part}: found {image.shape[1]} x {image.shape[0]} px, expected {images[0].shape[1]} x "
-                f"{images[0].shape[0]} px as in {science[0].name}, the same image in another band",
+                f"{images[0].shape[0]} px as in {parts[0].name}, the same image in another band",
                 "bring the bands to one grid",
             )
         first, own = images[0].header, image.header
-        if first is not None and own is not None and not same_sky(first, own, image.shape):
+        if one_grid and first is not None and own is not None and not same_sky(first, own, image.shape):
             raise BadImageError(
-                f"{part}: found another part of the sky than in {science[0].name}, the same image in another band",
+                f"{part}: found another part of the sky than in {parts[0].name}, the same image in another band",
                 "bring the bands to one grid, or rename files that belong to different images",
             )
         planes.append(replace(plane, label=part.name, band=plane.band or part.band))
     names = [fold(plane.band) for plane in planes if plane.band is not None]
     if len(set(names)) < len(names):
         raise BadImageError(
-            f"{file}: found the bands {name_bands([p.band for p in planes])}, expected each once", "rename the files"
+            f"{name}: found the bands {name_bands([p.band for p in planes])}, expected each once", "rename the files"
         )
-    for part in file.parts:
-        if part.role in (None, "other"):
-            continue
-        layer, header = read_layer(part.read(), str(part))
-        for plane in planes:
-            fits_band = part.band is None or plane.band is None or fold(part.band) == fold(plane.band)
-            if fits_band and layer.shape == plane.values.shape and plane.values.dtype != "uint8":
-                apply_layer(plane.values, layer, part.role, header)
     return replace(images[0], planes=tuple(planes), is_picture=all(image.is_picture for image in images))
+
+
+def belongs_to(band: Band | None, plane: Plane) -> bool:
+    """Return whether a mask or weight of a band, or of none, is that of a plane."""
+    return band is None or plane.band is None or fold(band) == fold(plane.band)
 
 
 def _parse_name(name: _Name) -> tuple[tuple[str, ...], Band | None, Role | None, tuple[str, ...]]:

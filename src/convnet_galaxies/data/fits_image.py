@@ -20,19 +20,10 @@ import numpy as np
 
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_cards import Cards
-from convnet_galaxies.data.fits_hdus import (
-    Hdu,
-    choose_science,
-    is_image_hdu,
-    list_image_hdus,
-    owner_of,
-    require_one_place,
-    squeeze,
-)
-from convnet_galaxies.data.fits_header import Role, bands_of, first_row_is_top
-from convnet_galaxies.data.fits_sky import read_pixel_scale
-from convnet_galaxies.data.fits_zeropoint import ZeroPoint, read_zeropoint
-from convnet_galaxies.data.linear_image import LinearImage, Plane
+from convnet_galaxies.data.fits_hdus import Hdu, is_image_hdu, list_image_hdus, squeeze
+from convnet_galaxies.data.fits_header import Role, first_row_is_top
+from convnet_galaxies.data.fits_plan import plan_planes
+from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.missing import apply_layer, mark_missing
 from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.errors import BadImageError
@@ -43,7 +34,6 @@ FITS_ENDINGS = (
 )
 """In lower case, longer ones before those that they end with."""
 
-_MOST_BANDS_LAST = 10
 _KINDS = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -72,7 +62,7 @@ def read_fits(
     except BadImageError:
         raise
     except Exception as error:
-        raise _broken(name, error) from None
+        raise name_broken(name, error) from None
 
 
 def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
@@ -87,7 +77,7 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
                 is_top = first_row_is_top(header) or first_row_is_top(Cards(opened[0].header))
                 return (values if is_top else values[..., ::-1, :]), header
     except Exception as error:
-        raise _broken(name, error) from None
+        raise name_broken(name, error) from None
     raise BadImageError(f"{name}: found no image, expected a mask or weight", "remove the file, or fetch it again")
 
 
@@ -112,11 +102,11 @@ def list_hdus(data: bytes, name: str) -> tuple[str, ...]:
                 for hdu in opened
             )
     except Exception as error:
-        raise _broken(name, error) from None
+        raise name_broken(name, error) from None
 
 
-def _broken(name: str, error: Exception) -> BadImageError:
-    """Damaged bytes reach many layers of astropy and its decoders, each of which raises errors of its own kind."""
+def name_broken(name: str, error: Exception) -> BadImageError:
+    """Return the error for a damaged file, whose bytes reach many layers of astropy that raise errors of their own."""
     text = " ".join(str(error).split()) or type(error).__name__
     return BadImageError(
         f"{name}: cannot be read as FITS ({text})", "fetch the file again, or pass --skip-bad to leave it out"
@@ -160,42 +150,25 @@ def _read(
     band: Band | None,
     file_role: Role | None,
 ) -> LinearImage:
-    images = list_image_hdus(opened)
-    science = choose_science(images, wanted, opened, name, file_role)
-    first, primary = science[0], Cards(opened[0].header)
-    require_one_place(science, name)
-    planes: list[Plane] = []
-    owners: list[Hdu] = []
-    for one in science:
-        cube = _cube(one, data, name)
-        bands, source, band_fault = _bands(one.header, primary, len(cube), alone=len(science) == 1)
-        zeropoint, zeropoint_fault = _zeropoint(one.header, primary)
-        for k, values in enumerate(cube):
-            label = one.label if len(cube) == 1 else f"plane {k + 1}" if len(science) == 1 else f"{one.label} {k + 1}"
-            planes.append(Plane(values, label, bands[k], source, zeropoint, band_fault, zeropoint_fault))
-            owners.append(one)
-    if len(planes) == 1 and planes[0].band is None and band is not None:
-        planes = [replace(planes[0], band=band, band_source="the file's name")]
-    if len(science) > 1 and not any(plane.band for plane in planes):
-        listed, source, fault = _bands(primary, primary, len(planes), alone=True)
-        planes = [
-            replace(p, band=b, band_source=source, band_fault=p.band_fault or fault)
-            for p, b in zip(planes, listed, strict=True)
-        ]
+    plan = plan_planes(opened, name, wanted, band, file_role)
+    cubes = {one.number: _cube(one, data, name) for one, _ in plan.sources}
+    planes = [
+        replace(plane, values=cubes[one.number][k or 0])
+        for plane, (one, k) in zip(plan.image.planes, plan.sources, strict=True)
+    ]
     is_picture = all(plane.values.dtype == np.uint8 for plane in planes)
-    others = [image for image in images if image not in science]
     if not is_picture:
         planes = [replace(plane, values=_as_float(plane.values)) for plane in planes]
         for plane in planes:
             mark_missing(plane.values)
-        _apply_masks(planes, owners, science, others)
-    from_bottom = not (first_row_is_top(first.header) or first_row_is_top(primary))
-    if from_bottom:
+        for layer in plan.layers:
+            values = layer.hdu.hdu.data.reshape(layer.hdu.shape)
+            for number, k in zip(layer.planes, layer.index, strict=True):
+                one = values if k is None else values[k]
+                apply_layer(planes[number].values, one, layer.hdu.role, layer.hdu.header)
+    if plan.image.rows_from_bottom:
         planes = [replace(plane, values=plane.values[::-1]) for plane in planes]
-    scale = read_pixel_scale(first.header) or read_pixel_scale(primary)
-    passed = tuple(f"{other.label} ({other.role})" for other in others)
-    header = first.header if "CTYPE1" in first.header else primary
-    return LinearImage(tuple(planes), is_picture, scale, passed, rows_from_bottom=from_bottom, header=header)
+    return replace(plan.image, planes=tuple(planes), is_picture=is_picture)
 
 
 def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
@@ -206,15 +179,7 @@ def _cube(one: Hdu, data: bytes, name: str) -> np.ndarray:
     if values is None:
         raise BadImageError(f"{name}, {one.label}: found no data", "fetch the file again")
     cube = values.reshape(squeeze(values.shape))
-    cube = cube[None] if cube.ndim == 2 else cube
-    planes, h, w = cube.shape
-    if w <= _MOST_BANDS_LAST < min(planes, h):
-        raise BadImageError(
-            f"{name}, {one.label}: found the shape {list(cube.shape)}, expected [bands, h, w]: the bands seem to be on "
-            "the last axis",
-            "write the array with its bands on the first axis (numpy.moveaxis(array, -1, 0))",
-        )
-    return cube
+    return cube[None] if cube.ndim == 2 else cube
 
 
 def _find_stored(one: Hdu, data: bytes) -> np.ndarray | None:
@@ -232,38 +197,6 @@ def _find_stored(one: Hdu, data: bytes) -> np.ndarray | None:
     return np.frombuffer(data, kind, number, start).reshape(one.hdu.shape)
 
 
-def _bands(header: Cards, primary: Cards, number: int, *, alone: bool) -> tuple[tuple[Band | None, ...], str, str]:
-    """Bands of a HDU's planes, the card that tells them, and the contradiction of cards (nothing without one)."""
-    try:
-        found = bands_of(header, number)
-        if found is None and (alone or number > 1) and primary is not header:
-            found = bands_of(primary, number)
-    except ValueError as error:
-        return (None,) * number, "", str(error)
-    return (*found, "") if found is not None else ((None,) * number, "", "")
-
-
-def _zeropoint(header: Cards, primary: Cards) -> tuple[ZeroPoint | None, str]:
-    try:
-        return read_zeropoint(header, primary), ""
-    except ValueError as error:
-        return None, str(error)
-
-
 def _as_float(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(values, dtype=np.float32) if values.dtype != np.float32 else values.copy()
-
-
-def _apply_masks(planes: list[Plane], owners: list[Hdu], science: list[Hdu], others: list[Hdu]) -> None:
-    for other in others:
-        if other.role not in ("mask", "weight", "error") or other.shape[-2:] != science[0].shape[-2:]:
-            continue
-        owner = owner_of(other, science)
-        mine = [plane for plane, one in zip(planes, owners, strict=True) if owner is None or one is owner]
-        layers = other.hdu.data.reshape(other.shape)
-        for k, plane in enumerate(mine):
-            if layers.ndim == 3 and len(layers) != len(mine):
-                break
-            layer = layers[k] if layers.ndim == 3 else layers
-            apply_layer(plane.values, layer, other.role, other.header)

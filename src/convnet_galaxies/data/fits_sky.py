@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,26 @@ def make_wcs(header: Cards):  # type: ignore[no-untyped-def]
         except (WcsError, ValueError, KeyError, TypeError, MemoryError, AttributeError):
             return None
     return wcs if wcs.naxis == 2 else None
+
+
+def read_wcs(header: Any, opened: Any) -> Any:
+    """Read the celestial part of a header's world coordinate system with its distortions; None without one.
+
+    header: astropy's. opened: the HDUs of the file, in which tables of distortions may stand.
+    """
+    from astropy.io.fits import HDUList
+    from astropy.wcs import WCS
+
+    if make_wcs(Cards(header)) is None:
+        return None
+    with quiet_warnings():
+        try:
+            wcs = WCS(header, HDUList(list(opened)) if any("D2IM" in key or "CPDIS" in key for key in header) else None)
+        except Exception:  # distortions that are damaged raise errors of many kinds
+            return make_wcs(Cards(header))
+        wcs = wcs.celestial if wcs.naxis > 2 else wcs
+        wcs.wcs.set()
+        return wcs
 
 
 def same_sky(first: Cards, second: Cards, shape: tuple[int, int]) -> bool:

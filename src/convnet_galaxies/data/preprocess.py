@@ -99,7 +99,12 @@ class Preprocess(BaseModel):
 
         uint8 is a picture; other numbers are linear, as from FITS, NaN where they are missing.
         """
-        image = _as_image(pixels if pixels.ndim == 3 else pixels[..., None])
+        return self.prepare_image(as_image(pixels if pixels.ndim == 3 else pixels[..., None]), name, reading)
+
+    def prepare_image(
+        self, image: LinearImage, name: str, reading: ReadOptions | None = None
+    ) -> tuple[np.ndarray, ImageInfo]:
+        """Decode as `decode_measured`, from an image whose planes were read already."""
         shown, info = self._show(image, name, reading or ReadOptions())
         return self.fit(shown, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
 
@@ -107,8 +112,7 @@ class Preprocess(BaseModel):
         self, data: bytes, name: str, reading: ReadOptions, read: Callable[[], LinearImage]
     ) -> tuple[np.ndarray, ImageInfo]:
         if data[:2] != b"\xff\xd8":
-            pixels, info = self._show(read(), name, reading)
-            return self.fit(pixels, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
+            return self.prepare_image(read(), name, reading)
         crop_px = self.crop_of(reading.pixel_scale_arcsec)
         pixels, shrunk = decode_jpeg(data, name, bands=self.bands, crop_px=crop_px, size_px=self.size_px)
         pixels = _fit_bands(pixels, self.bands, name)
@@ -126,7 +130,7 @@ class Preprocess(BaseModel):
             image, self.bands, name, wanted=reading.bands, blue_first=reading.blue_first, preferred=preferred
         )
         side_px = min(image.shape)
-        scale, remarks = self._scale_of(image, name, reading)
+        scale, remarks = self.scale_of(image, name, reading)
         info = ImageInfo(
             side_px,
             pixel_scale_arcsec=scale,
@@ -148,10 +152,13 @@ class Preprocess(BaseModel):
         pixels = self.stretch.apply(excess, noise, counts, nearest_band(choice.planes[0].band))
         return pixels, replace(info, unit="guessed" if counts is None else "known", remarks=(*info.remarks, *more))
 
-    def _scale_of(
+    def scale_of(
         self, image: LinearImage, name: str, reading: ReadOptions
     ) -> tuple[float | None, tuple[tuple[str, str], ...]]:
-        """Arcsec per pixel by which an image is cropped, and remarks on it."""
+        """Return arcsec per pixel by which an image is cropped (None: as it is), and remarks on it.
+
+        Raises BadImageError for a scale that does not fit the run.
+        """
         told, found, own = reading.pixel_scale_arcsec, image.pixel_scale_arcsec, self.pixel_scale_arcsec
         if told is not None:
             if found is not None and abs(told / found - 1) > 0.01:
@@ -238,7 +245,7 @@ def central_square(pixels: np.ndarray, side: int) -> np.ndarray:
 def _read_bytes(data: bytes, name: str, reading: ReadOptions | None) -> LinearImage:
     if is_fits(data, name):
         return read_fits(data, name, hdus=reading.hdus if reading else None)
-    return _as_image(decode_picture(data, name))
+    return as_image(decode_picture(data, name))
 
 
 def read_planes(file: ImageFile, data: bytes, reading: ReadOptions | None = None) -> LinearImage:
@@ -248,11 +255,11 @@ def read_planes(file: ImageFile, data: bytes, reading: ReadOptions | None = None
     """
     if file.others or is_fits(data, file.name):
         return read_image(file, data, hdus=reading.hdus if reading else None)
-    return _as_image(decode_picture(data, str(file)))
+    return as_image(decode_picture(data, str(file)))
 
 
-def _as_image(pixels: np.ndarray) -> LinearImage:
-    """A decoded picture [h, w, bands]: uint8 as it is, other numbers as linear planes."""
+def as_image(pixels: np.ndarray) -> LinearImage:
+    """Return a decoded picture [h, w, bands] as an image: uint8 as it is, other numbers as linear planes."""
     is_picture = pixels.dtype == np.uint8
     values = np.moveaxis(pixels if is_picture else pixels.astype(np.float32), -1, 0)
     return LinearImage(tuple(Plane(plane, f"channel {k}") for k, plane in enumerate(values, 1)), is_picture)

@@ -71,13 +71,18 @@ _FAULTS = (
 
 
 def read_table(
-    path: StrPath, *, text_columns: Sequence[str] = TEXT_COLUMNS, wanted: Sequence[Sequence[str]] = ()
+    path: StrPath,
+    *,
+    text_columns: Sequence[str] = TEXT_COLUMNS,
+    wanted: Sequence[Sequence[str]] = (),
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Read the table in a text, Parquet, FITS or VOTable file, or in the one table of a zip.
 
     text_columns: names, in lower case, of columns that stay text in a CSV ("007" does not become 7).
     wanted: groups of lower-case names, of each of which one column is looked for; of several tables in a file that
         with most of them is read, and of equals the largest.
+    columns: the only ones that are read of a Parquet file; None for all.
     Nothing but this file is opened, save for rows that a VOTable keeps in a file of the same folder.
     Raises InputError when the path does not exist, or holds no such table, or one without columns.
     """
@@ -101,7 +106,7 @@ def read_table(
         elif form == "Parquet":
             from convnet_galaxies.data.parquet_table import parse_parquet
 
-            frame = parse_parquet(data)
+            frame = parse_parquet(data, columns)
         elif form == "FITS":
             from convnet_galaxies.data.fits_table import parse_fits
 

@@ -1,1 +1,1 @@
-"""Survey images as their pipelines write them: tiles, windows of pixels, positions."""
+"""Survey tiles to cutouts: files of any size, read by windows at positions of a catalogue."""

@@ -1,0 +1,147 @@
+"""Detects objects on a tile by SExtractor's method (the library sep), block by block, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from convnet_galaxies.data.fits_header import fold
+from convnet_galaxies.data.survey.survey_image import SurveyImage
+from convnet_galaxies.errors import InputError
+
+BLOCK_PX = 1024
+_MESH_PX = 64
+_OVERLAP_PX = 2 * _MESH_PX
+_SAME_PX = 3.0
+"""Two detections of neighbouring blocks closer than this are one object."""
+
+_RADII = (0.5, 0.9)
+_KRON_FACTOR, _LEAST_RADIUS_PX = 6.0, 3.0
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How objects are detected.
+
+    band: the one that is searched; None for the sum of all, each in units of its noise. threshold_sigma: of each
+    pixel above the local noise; min_area_px: connected pixels above it.
+    """
+
+    band: str | None = None
+    threshold_sigma: float = 1.5
+    min_area_px: int = 8
+
+
+def detect_objects(image: SurveyImage, detection: Detection | None = None, *, block_px: int = BLOCK_PX) -> pd.DataFrame:
+    """Detect the objects of a tile: a table x, y (0-based pixels), flux, radius_px, radius90_px, ordered by y, then x.
+
+    flux: in units of the searched image, above the local background. radius_px, radius90_px: hold a half and nine
+    tenths of it. Missing and masked pixels are left out. The image is searched in blocks with an overlap, on a common
+    mesh of the background (Bertin & Arnouts 1996, A&AS 117, 393, by sep: Barbary 2016, JOSS 1, 58); an object belongs
+    to the block in which it lies, so the order of the blocks does not matter.
+    Raises InputError for a band that the tile does not have, or without the library.
+    """
+    detection = detection or Detection()
+    planes = _choose_planes(image, detection)
+    block_px = max(_MESH_PX, block_px // _MESH_PX * _MESH_PX)
+    h, w = image.shape
+    parts = [
+        _search(image, planes, detection, top, left, block_px)
+        for top in range(0, h, block_px)
+        for left in range(0, w, block_px)
+    ]
+    return _drop_doubles(pd.concat(parts, ignore_index=True))
+
+
+def _choose_planes(image: SurveyImage, detection: Detection) -> list[int]:
+    if detection.band is None:
+        return list(range(len(image.bands)))
+    found = [k for k, band in enumerate(image.bands) if band is not None and fold(band) == detection.band.lower()]
+    if not found:
+        raise InputError(
+            f"tile {image.name}: found the bands {', '.join(map(str, image.bands))}, expected {detection.band} to "
+            "detect objects in",
+            "choose one of its bands, or leave the band out to detect in their sum",
+        )
+    return found
+
+
+def _search(
+    image: SurveyImage, planes: list[int], detection: Detection, top: int, left: int, block_px: int
+) -> pd.DataFrame:
+    """Objects of one block that lie in it, or less than _SAME_PX outside."""
+    import sep
+
+    h, w = image.shape
+    rows = slice(max(0, top - _OVERLAP_PX), min(h, top + block_px + _OVERLAP_PX))
+    columns = slice(max(0, left - _OVERLAP_PX), min(w, left + block_px + _OVERLAP_PX))
+    values = image.read_block(rows, columns, planes)
+    missing = np.isnan(values).all(axis=0)
+    total = np.zeros(missing.shape, np.float32)
+    for plane in values:
+        gone = np.isnan(plane)
+        if gone.all():
+            continue
+        plane[gone] = 0
+        background = sep.Background(plane, mask=gone, bw=_MESH_PX, bh=_MESH_PX)
+        plane -= background.back()
+        rms = background.rms()
+        plane /= np.where(rms > 0, rms, np.inf)
+        plane[gone] = 0
+        total += plane
+    empty = pd.DataFrame({name: np.empty(0) for name in ("x", "y", "flux", "radius_px", "radius90_px", "depth")})
+    if missing.all():
+        return empty
+    noise = sep.Background(total, mask=missing, bw=_MESH_PX, bh=_MESH_PX)
+    total -= noise.back()
+    objects = _extract(sep, total, noise.rms(), missing, detection)
+    x, y = objects["x"] + columns.start, objects["y"] + rows.start
+    inside = (x >= left - 0.5 - _SAME_PX) & (x < left + block_px - 0.5 + _SAME_PX)
+    inside &= (y >= top - 0.5 - _SAME_PX) & (y < top + block_px - 0.5 + _SAME_PX)
+    objects, x, y = objects[inside], x[inside], y[inside]
+    if not len(objects):
+        return empty
+    reach = np.maximum(_KRON_FACTOR * objects["a"], _LEAST_RADIUS_PX)
+    flux, _, _ = sep.sum_circle(total, objects["x"], objects["y"], np.minimum(reach, _OVERLAP_PX), mask=missing)
+    radii, _ = sep.flux_radius(
+        total, objects["x"], objects["y"], np.minimum(reach, _OVERLAP_PX), list(_RADII), normflux=flux, mask=missing
+    )
+    depth = np.minimum.reduce([x - left, left + block_px - 1 - x, y - top, top + block_px - 1 - y])
+    found = {"x": x, "y": y, "flux": flux, "radius_px": radii[:, 0], "radius90_px": radii[:, 1], "depth": depth}
+    return pd.DataFrame(found)
+
+
+def _extract(sep, total, rms, missing, detection: Detection) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Crowded fields fill the buffers of sep, which then are enlarged."""
+    stack, children = 300_000, 1024
+    while True:
+        sep.set_extract_pixstack(stack)
+        sep.set_sub_object_limit(children)
+        try:
+            return np.asarray(
+                sep.extract(total, detection.threshold_sigma, err=rms, mask=missing, minarea=detection.min_area_px)
+            )
+        except Exception as fault:
+            if stack > 100_000_000 or not any(word in str(fault) for word in ("buffer full", "overflow")):
+                raise
+            stack, children = 4 * stack, 4 * children
+
+
+def _drop_doubles(found: pd.DataFrame) -> pd.DataFrame:
+    """Of detections closer than _SAME_PX that stem from two blocks, keep the one that lies deeper in its block."""
+    from scipy.spatial import cKDTree
+
+    found = found.sort_values(["y", "x", "depth"], kind="stable", ignore_index=True)
+    border = np.flatnonzero(found["depth"] < 2 * _SAME_PX)
+    places = found[["x", "y"]].to_numpy()[border]
+    dropped = set()
+    if len(border) > 1:
+        depth = found["depth"].to_numpy()[border]
+        for first, second in sorted(cKDTree(places).query_pairs(_SAME_PX)):
+            worse, better = (first, second) if (depth[first], -first) < (depth[second], -second) else (second, first)
+            if depth[worse] < 0 and better not in dropped:
+                dropped.add(worse)
+    kept = found.drop(index=border[sorted(dropped)])
+    return kept.drop(columns="depth").reset_index(drop=True)
