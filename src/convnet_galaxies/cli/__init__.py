@@ -20,6 +20,7 @@ from convnet_galaxies import __version__
 from convnet_galaxies.cli import (
     data_commands,
     ensemble_commands,
+    feature_commands,
     predict_commands,
     simulate_commands,
     study_commands,
@@ -68,6 +69,7 @@ data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
 ensemble_commands.register(app)
+feature_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)
 

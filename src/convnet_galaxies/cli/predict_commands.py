@@ -80,6 +80,10 @@ def predict(
         ViewChoice | None,
         typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights."),
     ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="Also write the features of the last layer, a Parquet file for `similar` and `unusual`."),
+    ] = None,
     pixel_scale: PixelScale = None,
     zero_point: ZeroPointOption = None,
     bands: Planes = None,
@@ -102,7 +106,7 @@ def predict(
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
-    check_paths(runs=[run], inputs=[source], table=output, force=force)
+    check_paths(runs=[run], inputs=[source], output=embeddings, table=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
@@ -111,7 +115,15 @@ def predict(
     reading = _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(
-            predictor, source, output, skip_bad=skip_bad, limit=limit, force=force, reading=reading, progress=update
+            predictor,
+            source,
+            output,
+            skip_bad=skip_bad,
+            limit=limit,
+            force=force,
+            reading=reading,
+            embeddings=embeddings,
+            progress=update,
         )
     for text in (*(f"Warning: {text}" for text in summary.warnings), *summary.facts):
         remark(text, quiet=quiet)

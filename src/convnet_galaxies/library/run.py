@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,9 +20,11 @@ from convnet_galaxies.library.warn import warn_of
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.calibrate import Method, calibrate
+from convnet_galaxies.predict.embeddings import Embeddings, embed_source, read_embeddings, read_facts
 from convnet_galaxies.predict.evaluation import Evaluation, Part, evaluate
 from convnet_galaxies.predict.evaluation_report import evaluation_report
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
+from convnet_galaxies.predict.neighbours import By, find_neighbours, rank_unusual
 from convnet_galaxies.predict.predictor import Predictor, Views
 from convnet_galaxies.predict.sources import Source
 from convnet_galaxies.predict.stream import predict_tables
@@ -29,6 +32,7 @@ from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.describe import describe_run
 from convnet_galaxies.runs.folder import RunFolder, run_path
 from convnet_galaxies.settings import Settings, load_settings
+from convnet_galaxies.show.feature_map import FeatureMap, map_features, write_map
 from convnet_galaxies.show.figures import plot_learning
 from convnet_galaxies.show.report import ReportSummary, write_report
 from convnet_galaxies.show.run_page import Context, task_sections
@@ -121,6 +125,57 @@ class Run:
         """
         found = self.predictor(views).predict_set(images)
         return pd.DataFrame(found.features, index=pd.Index(images.table["id"].astype(str), name="id"))
+
+    def features(self, images: Source, *, views: Views | None = None, skip_bad: bool = False) -> Embeddings:
+        """Return the features of any source of images, or those of a file that `predict --embeddings` wrote.
+
+        views, skip_bad: see `predict`. Raises InputError for images that do not fit the run, or features of other
+        weights.
+        """
+        if isinstance(images, str | os.PathLike) and read_facts(images) is not None:
+            return read_embeddings(images, run=self.name)
+        notes, skipped = InputNotes(), list[str]()
+        found = embed_source(self.predictor(views), images, skip_bad=skip_bad, skipped=skipped, notes=notes)
+        warn_of((*notes.warnings(), *(f"left out: {text}" for text in skipped)))
+        return found
+
+    def similar(self, images: Source | Embeddings, to: str | Sequence[str], *, number: int = 20) -> pd.DataFrame:
+        """Return the images that look most like the one of an id, or of several: columns id and similarity.
+
+        images: the result of `features`, or what that takes. similarity: cosine, at most 1 (measure/similarity.py).
+        Raises InputError for an id that none of the images has.
+        """
+        found = images if isinstance(images, Embeddings) else self.features(images)
+        return find_neighbours(found, [to] if isinstance(to, str) else list(to), number=number)
+
+    def unusual(self, images: Source | Embeddings, *, by: By | None = None, number: int = 20) -> pd.DataFrame:
+        """Return the images that look most unusual: columns id, and familiarity or isolation.
+
+        images: see `similar`. by: ``familiarity`` (compared with the known images of the run), ``isolation`` (among
+        these images), or None for the first where the run has it.
+        """
+        found = images if isinstance(images, Embeddings) else self.features(images)
+        return rank_unusual(found, self.name, by=by, number=number)
+
+    def map(
+        self,
+        images: StrPath | ImageSet,
+        output: StrPath,
+        *,
+        number: int = 3000,
+        seed: int = 0,
+        skip_bad: bool = False,
+        force: bool = False,
+    ) -> FeatureMap:
+        """Write the page with the two-dimensional map of the last layer (t-SNE), and return its places and table.
+
+        number: largest number of images; of more, a random sample is drawn by the seed.
+        """
+        skipped: list[str] = []
+        found = map_features(self.predictor(None), images, number=number, seed=seed, skip_bad=skip_bad, skipped=skipped)
+        warn_of(f"left out: {text}" for text in skipped)
+        write_map(found, output, force=force)
+        return found
 
     def evaluate(
         self, images: ImageSet, *, part: Part = "test", stage: int | None = None, views: Views = 8, seed: int = 0

@@ -46,24 +46,33 @@ def open_blocks(
     reading: ReadOptions,
     skipped: list[str] | None,
     notes: InputNotes,
+    drawn_by: int | None = None,
 ) -> tuple[Blocks, int]:
     """Return blocks of at most so many images of a source, made as the run expects, and the number of images in all.
 
     source: a pack, folder, zip or image; a list of these without packs; an image set; or pixels [n, h, w] or
         [n, h, w, bands], the first row at the top: uint8 for pictures, other numbers for linear images.
-    limit: number of images to take; skip_bad, skipped, notes: see predict_tables.
+    limit: number of images to take: the first, or, in their order, as drawn at random by the seed drawn_by.
+    skip_bad, skipped, notes: see predict_tables.
     Raises InputError for a source that does not fit the run or holds no image.
     """
     if isinstance(source, np.ndarray):
         return _prepare(source[:limit], predictor.preprocess, reading, batch, skip_bad, skipped)
     if isinstance(source, ImageSet):
+        source = source if drawn_by is None else source.select(_draw(len(source), limit, drawn_by))
         return _cut(source, predictor, "the image set", reading, batch, limit, notes)
     if isinstance(source, str | os.PathLike) and (Path(source) / DESCRIPTION).is_file():
         notes.joined = tuple(f"When packed: {text}" for text in summarise_pack(source).facts)
-        return _cut(read_pack(source), predictor, str(source), reading, batch, limit, notes)
+        images = read_pack(source)
+        images = images if drawn_by is None else images.select(_draw(len(images), limit, drawn_by))
+        return _cut(images, predictor, str(source), reading, batch, limit, notes)
     listing = find_images(source)
     notes.earlier, notes.joined = listing.remarks, listing.joined
-    index = index_images(listing.files[:limit])  # the same ids as in a pack of these images
+    # The same ids as in a pack of these images.
+    index = index_images(listing.files[:limit] if drawn_by is None else listing.files)
+    if drawn_by is not None:
+        names = list(index)
+        index = {names[row]: index[names[row]] for row in _draw(len(names), limit, drawn_by)}
     files = tuple(index.values())
     decoded = _decode(
         files, list(index), predictor.preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped
@@ -78,6 +87,12 @@ def name_source(source: Source) -> str:
     if isinstance(source, ImageSet):
         return "the image set"
     return str(source) if isinstance(source, str | os.PathLike) else f"{len(source)} paths"
+
+
+def _draw(total: int, limit: int | None, seed: int) -> np.ndarray:
+    """Return the rows of images drawn at random, in their order."""
+    number = total if limit is None else min(limit, total)
+    return np.sort(np.random.default_rng(seed).choice(total, number, replace=False))
 
 
 def _cut(

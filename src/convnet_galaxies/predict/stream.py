@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -19,8 +20,9 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import MASKED
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.tables import table_format, write_table
-from convnet_galaxies.errors import InputError, OutputExistsError
+from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.paths import StrPath
+from convnet_galaxies.predict.embeddings import EmbeddingWriter
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
@@ -53,49 +55,65 @@ def predict_file(
     limit: int | None = None,
     force: bool = False,
     reading: ReadOptions | None = None,
+    embeddings: StrPath | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Predict a pack, folder, zip or single image into a CSV, Parquet or FITS file, by the ending of output.
 
     One row per image, in input order. The file appears when it is complete. A CSV or Parquet file is written as the
     predictions come; a FITS file at the end, from memory (about 200 bytes per image).
-    reading: how images are to be read. Linear images get a column masked_fraction. Raises InputError for bad sources,
-    BadImageError for a bad image unless skip_bad.
+    reading: how images are to be read. Linear images get a column masked_fraction.
+    embeddings: Parquet file for the features of the same images (see embeddings.read_embeddings), written as they come.
+    Raises InputError for bad sources, BadImageError for a bad image unless skip_bad.
     """
     output = Path(output)
     form = table_format(output)
-    if output.exists() and not force:
-        raise OutputExistsError(output)
+    if embeddings is not None and Path(embeddings) == output:
+        raise UsageError(f"{output}: found one file for predictions and features, expected two", "name two files")
+    for path in (output, *([] if embeddings is None else [Path(embeddings)])):
+        if path.exists() and not force:
+            raise OutputExistsError(path)
     skipped: list[str] = []
     notes = InputNotes()
-    count = 0
-    options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "reading": reading, "progress": progress}
-    with closing(predict_tables(predictor, source, skipped=skipped, notes=notes, **options)) as tables:
-        if form not in ("CSV", "Parquet"):
-            table = pd.concat(list(tables), ignore_index=True)
-            write_table(output, table, force=force)
-            return Summary(len(table), tuple(skipped), tuple(notes.warnings()), tuple(notes.facts()))
-        with new_file(output, force=force) as temporary:
-            if form == "CSV":
-                is_packed = output.name.lower().endswith(".gz")
-                with (gzip.open if is_packed else open)(temporary, "wb") as file:
-                    for table in tables:
-                        if not count:
-                            file.write(table.head(0).to_csv(index=False, lineterminator="\n").encode())
-                        file.write(csv_rows(table))
-                        count += len(table)
-            else:
-                writer = None
-                try:
-                    for table in tables:
-                        block = pa.Table.from_pandas(table, preserve_index=False)
-                        writer = writer or pq.ParquetWriter(temporary, block.schema)
-                        writer.write_table(block)
-                        count += len(table)
-                finally:
-                    if writer is not None:
-                        writer.close()
+    with ExitStack() as stack:
+        keep = None
+        if embeddings is not None:
+            file = stack.enter_context(new_file(Path(embeddings), force=force))
+            keep = stack.enter_context(closing(EmbeddingWriter(file, predictor.run, predictor.views))).write
+        options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "reading": reading, "progress": progress}
+        tables = predict_tables(predictor, source, skipped=skipped, notes=notes, keep_features=keep, **options)
+        count = _write_tables(stack.enter_context(closing(tables)), output, form, force=force)
     return Summary(count, tuple(skipped), tuple(notes.warnings()), tuple(notes.facts()))
+
+
+def _write_tables(tables: Iterable[pd.DataFrame], output: Path, form: str, *, force: bool) -> int:
+    """Write tables one after another into one file, and return the number of their rows."""
+    if form not in ("CSV", "Parquet"):
+        table = pd.concat(list(tables), ignore_index=True)
+        write_table(output, table, force=force)
+        return len(table)
+    count = 0
+    with new_file(output, force=force) as temporary:
+        if form == "CSV":
+            is_packed = output.name.lower().endswith(".gz")
+            with (gzip.open if is_packed else open)(temporary, "wb") as file:
+                for table in tables:
+                    if not count:
+                        file.write(table.head(0).to_csv(index=False, lineterminator="\n").encode())
+                    file.write(csv_rows(table))
+                    count += len(table)
+        else:
+            writer = None
+            try:
+                for table in tables:
+                    block = pa.Table.from_pandas(table, preserve_index=False)
+                    writer = writer or pq.ParquetWriter(temporary, block.schema)
+                    writer.write_table(block)
+                    count += len(table)
+            finally:
+                if writer is not None:
+                    writer.close()
+    return count
 
 
 def csv_rows(table: pd.DataFrame) -> bytes:
@@ -126,12 +144,14 @@ def predict_tables(
     reading: ReadOptions | None = None,
     skipped: list[str] | None = None,
     notes: InputNotes | None = None,
+    keep_features: Callable[[list[str], np.ndarray], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[pd.DataFrame]:
     """Yield tables of predictions (see predictions.to_table), one per batch of images.
 
     source: see open_blocks. skipped: a list that texts about images left out are added to.
     notes: collects remarks about the source and its images.
+    keep_features: called with the ids and the features (float32 [n, f]) of each batch.
     progress: called with (done, all).
     """
     reading = reading or ReadOptions()
@@ -153,6 +173,8 @@ def predict_tables(
         for ids, pixels, infos, masked in blocks:
             answer = predictor.predict_all(pixels)
             notes.add(ids, pixels, infos, answer.familiarity)
+            if keep_features is not None:
+                keep_features(ids, answer.features)
             table = to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
             yield table if masked is None else table.assign(**{MASKED: masked})
             done += len(ids)
