@@ -17,7 +17,7 @@ from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.space_warps import read_space_warps
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study import unknown
@@ -177,11 +177,11 @@ def make_zoo_pack(folder: Path, *, n_galaxies: int = 40, size_px: int = 20) -> P
     images.mkdir(parents=True)
     ids = 100_000 + np.arange(n_galaxies)
     votes = np.zeros((n_galaxies, len(VOTE_COLUMNS)))
-    for number in ASKING_ORDER:
-        parent = PARENT_INDEX[number]
-        asked = np.ones(n_galaxies) if parent is None else votes[:, parent]
-        answers = rng.dirichlet(np.ones(len(QUESTIONS[number].answers)), size=n_galaxies)
-        votes[:, QUESTION_SLICES[number]] = asked[:, None] * answers
+    for number in KAGGLE.order:
+        parents = KAGGLE.parents[number]
+        asked = votes[:, parents[0]] if parents else np.ones(n_galaxies)
+        answers = rng.dirichlet(np.ones(len(KAGGLE.questions[number].answers)), size=n_galaxies)
+        votes[:, KAGGLE.slices[number]] = asked[:, None] * answers
     for galaxy in ids:
         pixels = rng.integers(0, 256, size=(size_px, size_px, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(images / f"{galaxy}.jpg")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.settings import Settings, load_settings
 
 SIDE_PX = 32
@@ -56,9 +56,9 @@ def draw_votes(n: int, seed: int) -> np.ndarray:
     """float64 [n, 37] that keep all sums of the tree."""
     rng = np.random.default_rng(seed)
     votes = np.zeros((n, len(VOTE_COLUMNS)))
-    for question in ASKING_ORDER:
-        answers, parent = QUESTION_SLICES[question], PARENT_INDEX[question]
-        asked = np.ones(n) if parent is None else votes[:, parent]
+    for question in KAGGLE.order:
+        answers, parents = KAGGLE.slices[question], KAGGLE.parents[question]
+        asked = votes[:, parents[0]] if parents else np.ones(n)
         votes[:, answers] = rng.dirichlet(np.full(answers.stop - answers.start, 0.5), n) * asked[:, None]
     return votes
 

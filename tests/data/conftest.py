@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from convnet_galaxies.data.zip_files import close_archives
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,9 @@ def draw_votes(n: int, seed: int) -> np.ndarray:
     """Votes [n, 37] that keep all sums of the tree."""
     rng = np.random.default_rng(seed)
     votes = np.zeros((n, len(VOTE_COLUMNS)))
-    for question in ASKING_ORDER:
-        answers, parent = QUESTION_SLICES[question], PARENT_INDEX[question]
-        asked = np.ones(n) if parent is None else votes[:, parent]
+    for question in KAGGLE.order:
+        answers, parents = KAGGLE.slices[question], KAGGLE.parents[question]
+        asked = votes[:, parents[0]] if parents else np.ones(n)
         votes[:, answers] = rng.dirichlet(np.ones(answers.stop - answers.start), n) * asked[:, None]
     return votes
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 from sklearn import metrics
 
-from convnet_galaxies.decision_tree import QUESTION_SLICES
+from convnet_galaxies.decision_tree import KAGGLE
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.confusion import confuse_flavors, expect_flavors
@@ -37,7 +37,7 @@ def test_rmse_is_that_of_scikit_learn_overall_and_by_question():
     scores = evaluate_votes(truth, predicted, np.arange(90) // 2, seed=0, n_resamples=100)
     assert (scores.n_images, scores.n_groups) == (90, 45)
     assert scores.rmse.value == pytest.approx(metrics.root_mean_squared_error(truth.ravel(), predicted.ravel()))
-    for number, columns in enumerate(QUESTION_SLICES, start=1):
+    for number, columns in enumerate(KAGGLE.slices, start=1):
         theirs = metrics.root_mean_squared_error(truth[:, columns].ravel(), predicted[:, columns].ravel())
         assert scores.by_question[f"question {number}"].value == pytest.approx(theirs)
 

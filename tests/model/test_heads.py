@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convnet_galaxies.data.vote_table import check_tree
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.model.galaxy_net import answers
 from convnet_galaxies.model.heads import ClassHead, Entmax, LensHead, VoteHead
 from convnet_galaxies.model.tasks import TASKS
@@ -63,8 +63,8 @@ def test_votes_are_the_shares_of_each_question_times_the_vote_of_its_parent() ->
     scores = torch.randn(5, len(VOTE_COLUMNS), generator=torch.Generator().manual_seed(4)) * 1.5
     votes = VoteHead(FEATURES).votes(scores).numpy()
     for row, found in zip(scores.double().numpy(), votes, strict=True):
-        for answers_of, parent in zip(QUESTION_SLICES, PARENT_INDEX, strict=True):
-            asked = 1.0 if parent is None else found[parent]
+        for answers_of, parents in zip(KAGGLE.slices, KAGGLE.parents, strict=True):
+            asked = found[parents[0]] if parents else 1.0
             np.testing.assert_allclose(found[answers_of], bisect_entmax(row[answers_of]) * asked, atol=1e-6)
 
 
@@ -85,9 +85,9 @@ def test_gradients_of_votes_are_those_of_questions_without_padding() -> None:
     VoteHead(FEATURES).votes(scores).square().sum().backward()
     alone = scores.detach().double().requires_grad_()
     votes: dict[int, torch.Tensor] = {}
-    for question in ASKING_ORDER:
-        columns, parent = QUESTION_SLICES[question], PARENT_INDEX[question]
-        shares = entmax(alone[:, columns]) * (1 if parent is None else votes[parent][:, None])
+    for question in KAGGLE.order:
+        columns, parents = KAGGLE.slices[question], KAGGLE.parents[question]
+        shares = entmax(alone[:, columns]) * (votes[parents[0]][:, None] if parents else 1)
         votes |= {columns.start + k: share for k, share in enumerate(shares.unbind(1))}
     torch.stack([votes[k] for k in range(len(VOTE_COLUMNS))], dim=1).square().sum().backward()
     torch.testing.assert_close(scores.grad.double(), alone.grad, atol=1e-5, rtol=0)
@@ -97,9 +97,8 @@ def test_gradients_of_votes_are_those_of_questions_without_padding() -> None:
 def test_gradient_reaches_a_parent_through_its_childrens_votes() -> None:
     scores = torch.zeros(1, len(VOTE_COLUMNS), requires_grad=True)
     question = 9  # asked after Class4.1
-    VoteHead(FEATURES).votes(scores)[0, QUESTION_SLICES[question].start].backward()
-    parent = PARENT_INDEX[question]
-    assert parent is not None
+    VoteHead(FEATURES).votes(scores)[0, KAGGLE.slices[question].start].backward()
+    (parent,) = KAGGLE.parents[question]
     assert scores.grad[0, parent] > 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.simulate.morphology import Galaxy, draw_galaxy
 from convnet_galaxies.simulate.sdss import Observation, draw_observation
 from convnet_galaxies.simulate.surroundings import Surroundings
@@ -56,8 +56,8 @@ def test_votes_of_any_galaxy_obey_all_eleven_sums(seed: int) -> None:
     votes, _, volunteers = vote(galaxy, draw_observation(galaxy.r90_arcsec, rng), NOTHING_ELSE, rng)
     assert ((votes >= 0) & (votes <= 1)).all()
     assert 20 <= volunteers <= 75
-    for question, answers, parent in zip(QUESTIONS, QUESTION_SLICES, PARENT_INDEX, strict=True):
-        asked = 1.0 if parent is None else votes[parent]
+    for question, answers, parents in zip(KAGGLE.questions, KAGGLE.slices, KAGGLE.parents, strict=True):
+        asked = votes[parents[0]] if parents else 1.0
         assert votes[answers].sum() == pytest.approx(asked, abs=1e-9), question.text
 
 
@@ -75,7 +75,7 @@ def test_probabilities_of_each_question_add_to_one(seed: int) -> None:
 def test_votes_of_many_volunteers_approach_their_probabilities() -> None:
     probabilities = answer_probabilities(SPIRAL, measure_visibility(SPIRAL, steady_observation(SPIRAL)), NOTHING_ELSE)
     votes = cast_votes(probabilities, 200_000, np.random.default_rng(1))
-    assert votes[QUESTION_SLICES[0]] == pytest.approx(probabilities[0], abs=0.005)
+    assert votes[KAGGLE.slices[0]] == pytest.approx(probabilities[0], abs=0.005)
     expected = probabilities[0][1] * probabilities[1][1] * probabilities[3][0]
     assert share(votes, "Class4.1") == pytest.approx(expected, abs=0.01)
 
@@ -124,7 +124,7 @@ def test_edge_on_disk_is_voted_edge_on_and_its_missing_bulge_is_noticed() -> Non
 def test_ellipticals_are_called_round_oval_or_cigar_by_their_axis_ratio(ratio: float, column: str) -> None:
     galaxy = replace(SPIRAL, kind="elliptical", axis_ratio=ratio, bulge_fraction=1.0, arm_contrast=0.0)
     votes = mean_votes(galaxy)
-    assert VOTE_COLUMNS[QUESTION_SLICES[6].start + int(np.argmax(votes[QUESTION_SLICES[6]]))] == column
+    assert VOTE_COLUMNS[KAGGLE.slices[6].start + int(np.argmax(votes[KAGGLE.slices[6]]))] == column
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_ellipticals_are_called_round_oval_or_cigar_by_their_axis_ratio(ratio: f
 def test_oddities_are_named_by_most_who_see_something_odd(change: dict, column: str) -> None:
     votes = mean_votes(replace(SPIRAL, **change))
     assert share(votes, "Class6.1") > 0.4
-    assert VOTE_COLUMNS[QUESTION_SLICES[7].start + int(np.argmax(votes[QUESTION_SLICES[7]]))] == column
+    assert VOTE_COLUMNS[KAGGLE.slices[7].start + int(np.argmax(votes[KAGGLE.slices[7]]))] == column
 
 
 def test_bars_are_seen_when_strong_and_open_arms_are_called_loose() -> None:

@@ -24,7 +24,7 @@ from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.tables import is_table, pick_tables, read_table
 from convnet_galaxies.data.vote_table import check_tree, read_votes
-from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.paths import name_some, require_path, visible_names
 
@@ -202,12 +202,12 @@ def _count_labels(table: pd.DataFrame) -> tuple[list[Table], list[str], list[str
     if set(VOTE_COLUMNS) <= set(table):
         votes = table[list(VOTE_COLUMNS)].to_numpy(float)
         tree = check_tree(votes[np.isfinite(votes).all(axis=1)])
-        rows = zip(QUESTIONS, tree.broken_rows, tree.largest_deviation, strict=True)
+        rows = zip(KAGGLE.questions, tree.broken_rows, tree.largest_deviation, strict=True)
         tables.append(
             Table(
                 f"sums of the tree over {tree.rows:,} rows",
                 ("question", "asks", f"rows beyond {tree.tolerance:g}", "largest deviation"),
-                tuple((question.number, question.text, broken, deviation) for question, broken, deviation in rows),
+                tuple((number, question.text, *found) for number, (question, *found) in enumerate(rows, 1)),
             )
         )
         (lines if tree.is_sound else problems).append(str(tree))

@@ -13,7 +13,7 @@ from convnet_galaxies.data.columns import read_whole_numbers
 from convnet_galaxies.data.missing_values import find_missing
 from convnet_galaxies.data.table_notes import add_remarks, name_table, table_remarks
 from convnet_galaxies.data.tables import name_row, numbers, read_table, write_table
-from convnet_galaxies.decision_tree import PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS, DecisionTree
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import name_some
 
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class TreeCheck:
-    """Deviations of vote fractions from the 11 sums of the tree.
+    """Deviations of vote fractions from the sums of a tree, one per question.
 
     rows: number of rows checked.
     broken_rows: for each question, in how many rows its answers miss their sum by more than the tolerance.
@@ -46,7 +46,7 @@ class TreeCheck:
 
     def __str__(self) -> str:
         if self.is_sound:
-            return f"all {self.rows:,} rows keep the 11 sums of the tree within {self.tolerance:g}"
+            return f"all {self.rows:,} rows keep the {len(self.broken_rows)} sums of the tree within {self.tolerance:g}"
         broken = [
             f"question {question + 1} in {count:,} (by up to {self.largest_deviation[question]:.2g})"
             for question, count in enumerate(self.broken_rows)
@@ -58,15 +58,19 @@ class TreeCheck:
         )
 
 
-def check_tree(votes: np.ndarray, tolerance: float = TOLERANCE) -> TreeCheck:
-    """Compare the sum of each question's answers with the value of its parent answer (1 where it is always asked).
+def check_tree(votes: np.ndarray, tolerance: float = TOLERANCE, *, tree: DecisionTree = KAGGLE) -> TreeCheck:
+    """Compare the sum of each question's answers with the fraction of volunteers who were asked it.
 
-    votes: float [n, 37] in the order of VOTE_COLUMNS.
+    votes: float [n, answers] in the order of the tree's columns: fractions of all volunteers.
     """
-    deviation = np.empty((len(votes), len(QUESTION_SLICES)))
-    for question, (answers, parent) in enumerate(zip(QUESTION_SLICES, PARENT_INDEX, strict=True)):
-        asked = 1.0 if parent is None else votes[:, parent]
-        deviation[:, question] = np.abs(votes[:, answers].sum(axis=1) - asked)
+    deviation = np.empty((len(votes), len(tree.questions)))
+    for question, (answers, parents) in enumerate(zip(tree.slices, tree.parents, strict=True)):
+        above = votes[:, list(parents)]
+        given = votes[:, answers].sum(axis=1)
+        most = above.sum(axis=1) if parents else np.ones(len(votes))
+        # Answers of several questions may come from the same volunteers.
+        least = above.max(axis=1) if len({tree.question_of[one] for one in parents}) > 1 else most
+        deviation[:, question] = np.maximum(given - most, least - given)
     broken = deviation > tolerance
     largest = deviation.max(axis=0, initial=0.0)
     return TreeCheck(

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from convnet_galaxies.decision_tree import QUESTION_SLICES, QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, DecisionTree
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.intervals import (
     Estimate,
@@ -48,9 +48,10 @@ error is known, and that is large. Coverage: benchmarks/bench_tpr0.py.
 
 @dataclass(frozen=True)
 class VoteScores:
-    """RMSE of votes: over all 37 columns at once, and by question ("question 1" to "question 11").
+    """RMSE of votes: over all columns at once, and by question.
 
-    others: the other scores of votes in the table of scores, over all columns.
+    others: the other scores of votes in the table of scores, over all columns. questions: the text of each question by
+    its name, numbered from 1.
     """
 
     n_images: int
@@ -58,6 +59,7 @@ class VoteScores:
     rmse: Estimate
     by_question: dict[str, Estimate]
     others: dict[str, Estimate] = field(default_factory=dict)
+    questions: dict[str, str] = field(default_factory=dict)
 
     @property
     def overall(self) -> dict[str, Estimate]:
@@ -90,18 +92,20 @@ def evaluate_votes(
     groups: np.ndarray,
     *,
     seed: int,
+    tree: DecisionTree = KAGGLE,
     level: float = 0.95,
     n_resamples: int = 1000,
 ) -> VoteScores:
-    """Compute RMSE of predicted votes, float [n, 37], against true ones, [n, 37]; groups: [n]."""
+    """Compute RMSE of predicted votes, float [n, answers of the tree], against true ones; groups: [n]."""
     found: dict[str, dict[str, Estimate]] = {}
     for score in scores_of("votes").values():
-        statistic = make_vote_statistic(truth, predicted, groups, score)
-        names = (score.name, *(f"question {question.number}" for question in QUESTIONS))
+        statistic = make_vote_statistic(truth, predicted, groups, score, tree)
+        names = (score.name, *(question.name for question in tree.questions))
         found[score.name] = bootstrap_groups(statistic, groups, names, seed=seed, level=level, n_resamples=n_resamples)
     by_question = found.pop("rmse")
     others = {name: figures[name] for name, figures in found.items()}
-    return VoteScores(len(truth), encode_groups(groups)[1], by_question.pop("rmse"), by_question, others)
+    texts = {question.name: f"{number}. {question.text}" for number, question in enumerate(tree.questions, 1)}
+    return VoteScores(len(truth), encode_groups(groups)[1], by_question.pop("rmse"), by_question, others, texts)
 
 
 def evaluate_lenses(
@@ -260,14 +264,16 @@ def make_lens_statistic(
     return statistic
 
 
-def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, score: Score) -> Statistic:
-    """Convert counts of groups to a score overall and by question, [resamples, 12]; raises InputError for unfit
-    votes."""
+def make_vote_statistic(
+    truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, score: Score, tree: DecisionTree = KAGGLE
+) -> Statistic:
+    """Convert counts of groups to a score overall and by question, [resamples, 1 + questions]; raises InputError for
+    unfit votes."""
     truth, predicted = np.asarray(truth, float), np.asarray(predicted, float)
-    if truth.shape != predicted.shape or truth.shape != (len(groups), len(VOTE_COLUMNS)):
+    if truth.shape != predicted.shape or truth.shape != (len(groups), len(tree.columns)):
         raise InputError(
             f"votes: found shapes {truth.shape} and {predicted.shape} for {len(groups)} galaxies, expected "
-            f"[{len(groups)}, {len(VOTE_COLUMNS)}] twice",
+            f"[{len(groups)}, {len(tree.columns)}] twice",
             "predict the same galaxies that the truth is given for",
         )
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
@@ -277,14 +283,14 @@ def make_vote_statistic(truth: np.ndarray, predicted: np.ndarray, groups: np.nda
     codes, n_groups = encode_groups(groups)
     assert score.function is not None
     by_vote = score.function(truth, predicted)
-    by_question = np.stack([by_vote[:, columns].sum(axis=1) for columns in QUESTION_SLICES], axis=1)
+    by_question = np.stack([by_vote[:, columns].sum(axis=1) for columns in tree.slices], axis=1)
     sums = np.stack([np.bincount(codes, column, n_groups) for column in by_question.T], axis=1)
     sizes = np.bincount(codes, minlength=n_groups)
-    n_columns = np.array([len(question.answers) for question in QUESTIONS])
+    n_columns = np.array([len(question.answers) for question in tree.questions])
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         drawn, n = counts @ sums, (counts @ sizes)[:, None]
-        overall = drawn.sum(axis=1, keepdims=True) / (n * len(VOTE_COLUMNS))
+        overall = drawn.sum(axis=1, keepdims=True) / (n * len(tree.columns))
         means = np.hstack([overall, drawn / (n * n_columns)])
         return score.finish(means) if score.finish else means
 

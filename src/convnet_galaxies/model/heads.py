@@ -7,24 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, DecisionTree
 
 
 class VoteHead(nn.Module):
-    """Features [n, c] to the 37 cumulative vote fractions [n, 37].
+    """Features [n, c] to the fractions of all volunteers who give each answer of a tree, [n, answers].
 
     The answers to each question are shares by 1.5-entmax, times the probability that the question is asked, down
-    the tree; so all 11 sums hold for any weights. Unlike softmax, exact 0 and 1 are reachable (they are common
+    the tree; so all its sums hold for any weights. Unlike softmax, exact 0 and 1 are reachable (they are common
     in the votes), and unlike rectified outputs divided by their sum (Dieleman et al. 2015, arXiv:1503.07077), no
     question can be left without any answer and the gradient is continuous.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, tree: DecisionTree = KAGGLE) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, len(VOTE_COLUMNS))
-        longest = max(part.stop - part.start for part in QUESTION_SLICES)
-        slot = torch.full((len(QUESTION_SLICES), longest), len(VOTE_COLUMNS))
-        for question, part in enumerate(QUESTION_SLICES):
+        self.tree = tree
+        self.linear = nn.Linear(features, len(tree.columns))
+        longest = max(part.stop - part.start for part in tree.slices)
+        slot = torch.full((len(tree.slices), longest), len(tree.columns))
+        for question, part in enumerate(tree.slices):
             slot[question, : part.stop - part.start] = torch.arange(part.start, part.stop)
         self.slot: Tensor
         self.register_buffer("slot", slot, persistent=False)
@@ -33,18 +34,11 @@ class VoteHead(nn.Module):
         return self.votes(self.linear(features))
 
     def votes(self, scores: Tensor) -> Tensor:
-        """Convert any real scores [n, 37] to vote fractions [n, 37], computed in float32."""
+        """Convert any real scores [n, answers] to vote fractions of that shape, computed in float32."""
         scores = scores.float()
         padded = torch.cat([scores, scores.new_full((len(scores), 1), -torch.inf)], dim=1)
-        shares = Entmax.apply(padded[:, self.slot])  # [n, 11, 7]
-        columns: list[Tensor] = [scores.new_empty(0)] * len(VOTE_COLUMNS)
-        for question in ASKING_ORDER:
-            part, parent = QUESTION_SLICES[question], PARENT_INDEX[question]
-            asked = None if parent is None else columns[parent]
-            for answer in range(part.stop - part.start):
-                share = shares[:, question, answer]
-                columns[part.start + answer] = share if asked is None else share * asked
-        return torch.stack(columns, dim=1)
+        shares = Entmax.apply(padded[:, self.slot])  # [n, questions, most answers]
+        return torch.stack(self.tree.fill(lambda question, answer: shares[:, question, answer]), dim=1)
 
 
 class Entmax(torch.autograd.Function):

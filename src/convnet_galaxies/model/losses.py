@@ -9,7 +9,7 @@ from torch import Tensor
 def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
     """Return the mean squared error over the rows that have votes: the square of the challenge's score.
 
-    predicted, votes: float [n, 37]; a row of NaN has no votes.
+    predicted, votes: float [n, answers]; a row of NaN has no votes.
     """
     known = ~votes.isnan().any(1)
     squares = (predicted - votes.nan_to_num()).square().mean(1)

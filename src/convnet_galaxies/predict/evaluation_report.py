@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from convnet_galaxies.blocks import Page, Table, Text, section, sections_of
-from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.confusion import FlavorScores
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
@@ -70,9 +69,7 @@ def _vote_tables(scores: VoteScores, by: Sequence[str]) -> list[Table]:
     notes = explain_estimates(list(overall.values()), list(overall))
     tables = [Table(f"{scores.n_images:,} held-out galaxies", ("", "all votes"), rows, notes)]
     if "question" in by:
-        asked = tuple(
-            (f"{one.number}. {one.text}", f"{scores.by_question[f'question {one.number}']:.4f}") for one in QUESTIONS
-        )
+        asked = tuple((text, f"{scores.by_question[name]:.4f}") for name, text in scores.questions.items())
         tables.append(Table("By question of the decision tree", ("", SCORES["rmse"].label), asked))
     return tables
 

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from convnet_galaxies.blocks import Gallery, Picture
-from convnet_galaxies.decision_tree import QUESTIONS, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, DecisionTree
 
 GALLERY_SIZE = 12
 
@@ -57,15 +57,21 @@ def lens_galleries(
 
 
 def vote_galleries(
-    images: np.ndarray, rows: np.ndarray, table: pd.DataFrame, truth: np.ndarray, predicted: np.ndarray
+    images: np.ndarray,
+    rows: np.ndarray,
+    table: pd.DataFrame,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    tree: DecisionTree = KAGGLE,
 ) -> list[Gallery | None]:
-    """Return galaxies whose votes are predicted best and worst; truth and predicted: float [n, 37]."""
+    """Return galaxies whose votes are predicted best and worst; truth and predicted: float [n, answers]."""
     error = np.sqrt(((truth - predicted) ** 2).mean(axis=1))
     order = np.argsort(error, kind="stable")
 
     def show(title: str, note: str, chosen: np.ndarray) -> Gallery | None:
         captions = [
-            f"{table['id'].iloc[int(k)]}\nRMSE {error[k]:.3f}\n{describe_votes(truth[k], predicted[k])}" for k in chosen
+            f"{table['id'].iloc[int(k)]}\nRMSE {error[k]:.3f}\n{describe_votes(truth[k], predicted[k], tree)}"
+            for k in chosen
         ]
         return make_gallery(title, note, images, rows[chosen], captions)
 
@@ -98,9 +104,9 @@ def show_probability(probability: float) -> str:
     return f"{probability:.3f}" if probability >= 0.0005 else f"{probability:.0e}"
 
 
-def describe_votes(truth: np.ndarray, predicted: np.ndarray) -> str:
+def describe_votes(truth: np.ndarray, predicted: np.ndarray, tree: DecisionTree = KAGGLE) -> str:
     """Return the question on which votes and prediction differ most, with both."""
     worst = int(np.argmax(np.abs(truth - predicted)))
-    column = VOTE_COLUMNS[worst]
-    question, answer = (int(part) for part in column.removeprefix("Class").split("."))
-    return f"{QUESTIONS[question - 1].answers[answer - 1]} {truth[worst]:.2f}, predicted {predicted[worst]:.2f}"
+    question = tree.question_of[worst]
+    answer = tree.questions[question].answers[worst - tree.slices[question].start]
+    return f"{answer} {truth[worst]:.2f}, predicted {predicted[worst]:.2f}"

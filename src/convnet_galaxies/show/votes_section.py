@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from convnet_galaxies.blocks import Section, Text, section
-from convnet_galaxies.decision_tree import QUESTIONS
 from convnet_galaxies.measure.scores import VoteScores
 from convnet_galaxies.predict.evaluation import ScoredTask
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
@@ -16,10 +15,7 @@ def votes_sections(scored: ScoredTask) -> list[Section | None]:
     scores = scored.scores
     if not isinstance(scores, VoteScores):
         return [section(TITLES["votes"], [Text(f"Not scored: {scored.fault}.", True)])]
-    rows = [
-        (f"{question.number}. {question.text}", scores.by_question[f"question {question.number}"])
-        for question in QUESTIONS
-    ]
+    rows = [(text, scores.by_question[name]) for name, text in scores.questions.items()]
     drawing = plot_intervals(
         rows, "RMSE", "RMSE by question.", "RMSE of the votes by question of the decision tree, 95 % intervals."
     )

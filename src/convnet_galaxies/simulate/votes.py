@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convnet_galaxies.decision_tree import ASKING_ORDER, PARENT_INDEX, QUESTION_SLICES, VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.simulate.morphology import Galaxy
 from convnet_galaxies.simulate.sdss import Observation
 from convnet_galaxies.simulate.surroundings import Surroundings
@@ -39,13 +39,14 @@ def cast_votes(probabilities: Sequence[np.ndarray], volunteers: int, rng: np.ran
     """
     counts = np.zeros(len(VOTE_COLUMNS), dtype=np.int64)
     fractions = np.zeros(len(VOTE_COLUMNS))
-    for question in ASKING_ORDER:
-        parent = PARENT_INDEX[question]
-        asked, share = (volunteers, 1.0) if parent is None else (int(counts[parent]), float(fractions[parent]))
+    for question in KAGGLE.order:
+        above = list(KAGGLE.parents[question])
+        asked = int(counts[above].sum()) if above else volunteers
+        share = float(fractions[above].sum()) if above else 1.0
         if asked == 0:
             continue
         p = np.clip(np.asarray(probabilities[question], dtype=np.float64), 0, None)
-        answers = QUESTION_SLICES[question]
+        answers = KAGGLE.slices[question]
         counts[answers] = rng.multinomial(asked, p / p.sum())
         fractions[answers] = share * counts[answers] / asked
     return fractions
