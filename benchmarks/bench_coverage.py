@@ -8,10 +8,14 @@ the interval holds the truth; optimistic_k: it lies above the true purity; plan_
 number; plan_purity: of 300 graded images holds the purity of the 50 best; ratio: median of estimated over true number;
 flagged: the scores are no mixture of the known ones; alike: no warning (the verdict of trust.py without the tests of
 features, which can only add warnings, and 10 or more labelled lenses); warned: of the trials in which the interval of
-the number fails, those with a warning (empty when it never fails); seen: median of the smallest shift that would be
+the number fails, those with a warning (empty when it never fails); warned_fraction, warned_purity: the same for the
+fraction and for the purity of any of the 10, 50 and 200 best; unwarned_number: of the trials without a warning, those
+in which the interval of the number holds (empty when there is none); seen: median of the smallest shift that would be
 seen, in natural log odds.
 
-    python benchmarks/bench_coverage.py [--trials 20] [--quick] [--out benchmarks/results/coverage.csv]
+    python benchmarks/bench_coverage.py [--trials 300] [--quick] [--out benchmarks/results/coverage.csv] [--keep FILE]
+
+With --keep each trial is a row of FILE, and a run that was interrupted is continued from it.
 """
 
 from __future__ import annotations
@@ -49,7 +53,8 @@ def list_cells() -> list[Cell]:
     cells: list[Cell] = [(family, 0.0, 150, p) for family, p in product(FAMILIES, PREVALENCES)]
     cells += [(family, 1.5, 150, p) for family, p in product(("normal", "look-alikes", "separated"), PREVALENCES)]
     cells += [("normal", 3.0, 150, p) for p in PREVALENCES]
-    cells += [(family, 0.0, n, p) for n, family, p in product((30, 12, 6), ("normal", "look-alikes"), PREVALENCES[1:])]
+    cells += [(family, 0.0, n, p) for n, family, p in product((30, 12, 6), FAMILIES[:4], PREVALENCES)]
+    cells += [("normal", 1.5, n, p) for n, p in product((30, 12, 6), PREVALENCES)]
     return cells
 
 
@@ -64,15 +69,19 @@ def run_trial(seed: int, cell: Cell) -> dict[str, float]:
     scores = check_score_fit(trial.images, seed=seed, alpha=alpha)
     alike = judge([], scores, number, alpha=alpha) == "alike" and not answer.remarks
     holds = number.low - TINY <= n_lenses <= number.high + TINY
+    holds_fraction, by_rank = fraction.low <= prevalence <= fraction.high, compare_top(top, trial.truth)
     return {
-        "fraction": fraction.low <= prevalence <= fraction.high,
+        "fraction": holds_fraction,
         "number": holds,
-        **compare_top(top, trial.truth),
+        **by_rank,
         **grade_plans(top, trial, seed),
         "ratio": number.value / max(n_lenses, 1),
         "flagged": scores.p_value < alpha,
         "alike": alike,
         "warned": np.nan if holds else not alike,
+        "warned_fraction": np.nan if holds_fraction else not alike,
+        "warned_purity": np.nan if all(by_rank[f"purity_{k}"] for k in TOPS) else not alike,
+        "unwarned_number": holds if alike else np.nan,
         "seen": np.inf if scores.seen is None else scores.seen,
     }
 
@@ -108,7 +117,7 @@ def grade_plans(top: TopRanked, trial: Trial, seed: int) -> dict[str, float]:
 
 def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
     """One row of the result."""
-    table = pd.DataFrame(rows).astype(float)
+    table = pd.DataFrame(rows).astype(float).drop(columns="seconds")
     columns = {name: float(table[name].mean()) for name in table}
     for name in ("ratio", "seen"):
         columns[name] = float(table[name].median())
@@ -120,28 +129,65 @@ def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
 def main() -> None:
     """Runs all cells in rounds, and writes the table after each round."""
     parser = argparse.ArgumentParser(description="How often the intervals of `unknown` hold the truth.")
-    parser.add_argument("--trials", type=int, default=20, help="per cell")
+    parser.add_argument("--trials", type=int, default=300, help="per cell")
     parser.add_argument("--quick", action="store_true", help="two trials of two cells; keeps nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
+    parser.add_argument("--keep", type=Path, help="file of single trials, continued if it exists")
     arguments = parser.parse_args()
     cells, trials = (list_cells()[:2], 2) if arguments.quick else (list_cells(), arguments.trials)
-    start, kept = time.process_time(), {cell: list[dict[str, float]]() for cell in cells}
+    kept = read_trials(arguments.keep, cells)
     for first in range(0, trials, ROUND):
         for cell in cells:
-            kept[cell] += [run_trial(seed, cell) for seed in range(first, min(first + ROUND, trials))]
+            for seed in range(first, min(first + ROUND, trials)):
+                if seed not in kept[cell]:
+                    start = time.process_time()
+                    row = run_trial(seed, cell)
+                    kept[cell][seed] = {name: float(value) for name, value in row.items()}
+                    kept[cell][seed]["seconds"] = time.process_time() - start
+        write_trials(arguments.keep, kept)
+        rows = [row for of_cell in kept.values() for row in of_cell.values()]
+        seconds = sum(row["seconds"] for row in rows)
         header = (
             f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy "
             f"{np.__version__}, scikit-learn {version('scikit-learn')}; one process, seeds 0 to trials - 1; "
-            f"{time.process_time() - start:.0f} s of processor time\n"
+            f"{seconds:.0f} s of processor time\n"
         )
-        table = pd.DataFrame([summarize(cell, rows) for cell, rows in kept.items()])
+        table = pd.DataFrame([summarize(cell, list(of_cell.values())) for cell, of_cell in kept.items()])
         if not arguments.quick:
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             temporary = arguments.out.with_suffix(".csv.partial")
             temporary.write_text(header + table.to_csv(index=False, float_format="%.4g"))
             temporary.rename(arguments.out)
-        print(f"{min(first + ROUND, trials)} trials a cell, {time.process_time() - start:.0f} s", flush=True)
+        print(f"{min(first + ROUND, trials)} trials a cell, {seconds:.0f} s", flush=True)
     print(header + table.round(3).to_string(index=False))
+
+
+def read_trials(path: Path | None, cells: list[Cell]) -> dict[Cell, dict[int, dict[str, float]]]:
+    """The rows of earlier trials by cell and seed; none without a file."""
+    kept: dict[Cell, dict[int, dict[str, float]]] = {cell: {} for cell in cells}
+    if path is None or not path.exists():
+        return kept
+    for row in pd.read_csv(path).to_dict("records"):
+        cell = (str(row.pop("family")), float(row.pop("shift")), int(row.pop("positives")), float(row.pop("prevalence")))
+        seed = int(row.pop("seed"))
+        if cell in kept:
+            kept[cell][seed] = {str(name): float(value) for name, value in row.items()}
+    return kept
+
+
+def write_trials(path: Path | None, kept: dict[Cell, dict[int, dict[str, float]]]) -> None:
+    """Writes one row per trial."""
+    if path is None:
+        return
+    names = ("family", "shift", "positives", "prevalence")
+    rows = [
+        dict(zip(names, cell, strict=True)) | {"seed": seed} | row
+        for cell, of_cell in kept.items()
+        for seed, row in of_cell.items()
+    ]
+    temporary = path.with_suffix(".partial")
+    pd.DataFrame(rows).to_csv(temporary, index=False)
+    temporary.rename(path)
 
 
 if __name__ == "__main__":
