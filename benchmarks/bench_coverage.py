@@ -168,7 +168,12 @@ def read_trials(path: Path | None, cells: list[Cell]) -> dict[Cell, dict[int, di
     if path is None or not path.exists():
         return kept
     for row in pd.read_csv(path).to_dict("records"):
-        cell = (str(row.pop("family")), float(row.pop("shift")), int(row.pop("positives")), float(row.pop("prevalence")))
+        cell = (
+            str(row.pop("family")),
+            float(row.pop("shift")),
+            int(row.pop("positives")),
+            float(row.pop("prevalence")),
+        )
         seed = int(row.pop("seed"))
         if cell in kept:
             kept[cell][seed] = {str(name): float(value) for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""Families of scores from which bench_coverage.py draws labelled and unknown images."""
+"""Families of scores from which bench_coverage.py and bench_score_coverage.py draw images."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ FAMILIES = ("normal", "heavy tails", "look-alikes", "groups", "separated", "blur
 LOOK_ALIKES = 0.03
 GROUPS_SHARE = 1 / 3
 """Variance that images of one field, 1 to 3 of them, have in common."""
+COMMON = 0.7
+"""Variance that two networks have in common."""
+OVERCONFIDENT, WEAKER = 1.5, 0.4
+"""Factor of the log odds of the first network; by how much the second one ranks lenses lower, in log odds."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,42 @@ def _draw_groups(family: str, truth: np.ndarray, rng: np.random.Generator) -> np
     return groups
 
 
+def draw_pair(seed: int, family: str, *, positives: int, others: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth bool [n], log odds of two networks [2, n] and field int [n] of so many fields with and without a lens.
+
+    Most of the noise is common to both networks. The first is overconfident by half, the second ranks lenses lower.
+    """
+    rng = np.random.default_rng([seed, positives, others, FAMILIES.index(family)])
+    n_groups = positives + others
+    groups = np.repeat(np.arange(n_groups), rng.integers(1, 4, size=n_groups) if family == "groups" else 1)
+    truth = groups < positives
+    centre = _draw_centres(family, truth, rng)
+    noise = [_draw_noise(family, groups, rng) for _ in range(3)]
+    common, own = np.sqrt(COMMON) * noise[0], np.sqrt(1 - COMMON)
+    first, second = (centre + WIDTH * (common + own * one) for one in noise[1:])
+    return truth, np.stack([OVERCONFIDENT * first, second - WEAKER * truth]), groups
+
+
 def _draw_scores(
     family: str, truth: np.ndarray, groups: np.ndarray, rng: np.random.Generator, shift: float = 0.0
 ) -> np.ndarray:
+    return _draw_centres(family, truth, rng) - shift * truth + WIDTH * _draw_noise(family, groups, rng)
+
+
+def _draw_centres(family: str, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     low, high = CENTRES.get(family, USUAL)
-    centre = np.where(truth, high - shift, low)
+    centre = np.where(truth, high, low)
     if family == "look-alikes":
         centre = np.where(~truth & (rng.random(len(truth)) < LOOK_ALIKES), high, centre)
+    return centre
+
+
+def _draw_noise(family: str, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit variance, float [n]."""
     if family == "heavy tails":
-        return centre + WIDTH * rng.standard_t(4, len(truth)) / np.sqrt(2)
-    noise = rng.normal(size=len(truth))
+        return rng.standard_t(4, len(groups)) / np.sqrt(2)
+    noise = rng.normal(size=len(groups))
     if family == "groups":
         shared = rng.standard_t(4, groups.max() + 1)[groups] / np.sqrt(2)
         noise = np.sqrt(1 - GROUPS_SHARE) * noise + np.sqrt(GROUPS_SHARE) * shared
-    return centre + WIDTH * noise
+    return noise

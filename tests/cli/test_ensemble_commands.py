@@ -52,6 +52,9 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
     fitted = run("calibrate", two, other_pack, "-o", calibrated, "--prevalence", 0.01)
     assert fitted.code == 0, fitted.err
     assert "for 1.000% lenses; fitted on 230 images (80 lenses, " in fitted.out
+    assert "90 % intervals over groups: slope " in fitted.out
+    assert "Warning: " in fitted.err
+    assert "labelled groups without a lens do not show" in fitted.err
     known = run("familiarity", calibrated, world / "lens.pack", other_pack)
     assert known.code == 0, known.err
     assert "that the run was not trained on" in known.out
@@ -65,6 +68,7 @@ def test_from_runs_to_weights_that_ship_and_back(run, world, other_pack, shipped
         "an ensemble of 2, each a symmetric net",
         "Not good for cats.",
         "lens calibrated on",
+        "Caution: ",
     ):
         assert text in described.out
     images = write_pngs(make_lens_set(6, seed=9), tmp_path / "images")

@@ -12,7 +12,6 @@ from convnet_galaxies.measure.intervals import (
     Estimate,
     bootstrap_groups,
     bound_proportion,
-    compare_seeds,
     draw_groups,
     encode_groups,
     format_percent,
@@ -261,73 +260,40 @@ def test_no_trial_bounds_nothing():
     assert bound_proportion(0, 0) == (0.0, 1.0)
 
 
-def test_difference_of_equal_arms_is_exactly_zero():
-    groups = np.arange(40) // 2
-    arms = [mean_of(np.random.default_rng(s).normal(size=40), groups) for s in range(3)]
-    figure = compare_seeds(["mean"], arms, arms, groups, seed=0)["mean"]
-    assert (figure.value, figure.low, figure.high) == (0.0, 0.0, 0.0)
-
-
-@pytest.mark.trials
-def test_interval_over_three_seeds_holds_the_truth_when_seeds_matter_most():
-    rng = np.random.default_rng(5)
-    groups, held = np.arange(60), 0
-    for trial in range(300):
-        arms = [mean_of(rng.normal(size=60) * 0.5 + rng.normal() * 0.3, groups) for _ in range(3)]
-        zeros = [mean_of(np.zeros(60), groups)] * 3
-        figure = compare_seeds(["mean"], arms, zeros, groups, seed=trial, level=0.9, n_resamples=200)["mean"]
-        held += figure.low <= 0 <= figure.high
-    assert 0.86 <= held / 300 <= 0.98
-
-
-def test_intervals_over_groups_and_over_seeds_are_joined_by_their_squares():
+@pytest.mark.parametrize(("n", "level"), [(6, 0.95), (40, 0.9)])
+def test_interval_of_a_positive_mean_is_that_of_student_on_its_logarithm(n: int, level: float):
     rng = np.random.default_rng(0)
-    groups, values = np.arange(60), rng.normal(size=60)
-    offsets = np.array([0.1, 0.2, 0.3])
-    zeros = mean_of(np.zeros(60), groups)
-    alone = compare_seeds(["mean"], [mean_of(values + 0.2, groups)], [zeros], groups, seed=1)["mean"]
-    joined = compare_seeds(["mean"], [mean_of(values + one, groups) for one in offsets], [zeros] * 3, groups, seed=1)
-    of_seeds = 4.302653 * 0.1 / np.sqrt(3)  # Student's t with 2 degrees of freedom times the error of the mean
-    value = joined["mean"].value
-    assert value == pytest.approx(alone.value)
-    assert value - joined["mean"].low == pytest.approx(np.hypot(value - alone.low, of_seeds))
-    assert joined["mean"].high - value == pytest.approx(np.hypot(alone.high - value, of_seeds))
-    assert joined["mean"].warning is None
+    draws = np.exp(rng.normal(np.log(0.4), 0.2, 4000))
+    figure = summarize("log loss", 0.4, draws, n_effective=n, positive=True, level=level)
+    error = np.log(draws).std() * np.sqrt(n / (n - 1))
+    low, high = stats.t.interval(level, n - 1, loc=np.log(0.4), scale=error)
+    assert (np.log(figure.low), np.log(figure.high)) == pytest.approx((low, high))
+    # Some resample without any loss has no logarithm: percentiles.
+    draws[0] = 0
+    assert summarize("log loss", 0.4, draws, n_effective=n, positive=True).low > 0
 
 
-def test_a_comparison_is_warned_of_for_few_groups_before_one_seed():
-    groups = np.arange(40)
-    arm = mean_of(np.arange(40.0), groups)
-    few = compare_seeds(["mean"], [arm], [arm], groups, seed=0, n_effective=1)["mean"]
-    assert few.warning == "only 1 group of the rarer class: the interval is rough"
+def test_one_group_bounds_a_positive_mean_as_loosely_as_two():
+    figures = [summarize("x", 0.4, np.array([0.3, 0.5]), n_effective=n, positive=True) for n in (1, 2)]
+    assert figures[0].low == figures[1].low < 0.01
+    assert figures[0].high == figures[1].high > 10
 
 
-def test_one_seed_is_warned_of_and_unequal_numbers_are_refused():
-    groups = np.arange(40)
-    arm = mean_of(np.arange(40.0), groups)
-    assert compare_seeds(["mean"], [arm], [arm], groups, seed=0)["mean"].warning == "one seed: others may differ"
-    with pytest.raises(UsageError, match="found 2 and 1 seeds, expected equally many"):
-        compare_seeds(["mean"], [arm, arm], [arm], groups, seed=0)
+def test_unseen_images_lower_the_lower_end_of_a_proportion_alone():
+    draws = two_values(0.9, 0.03)
+    plain, lowered = (
+        summarize("auroc", 0.9, draws, n_effective=30, proportion=True, unseen=unseen) for unseen in (0.0, 0.02)
+    )
+    moved = summarize("auroc", 0.88, two_values(0.88, 0.03), n_effective=30, proportion=True)
+    assert lowered.low == pytest.approx(moved.low)
+    assert lowered.low < plain.low - 0.01
+    assert (lowered.value, lowered.high) == (plain.value, plain.high)
 
 
-def test_a_difference_of_proportions_is_cut_to_minus_one_to_one():
-    groups = np.arange(40)
-    high, low = mean_of(np.ones(40), groups), mean_of(np.zeros(40), groups)
-    # Differences of 1 and 0 over two seeds: Student's t reaches 6 either way.
-    uncut = compare_seeds(["mean"], [high, high], [low, high], groups, seed=0)["mean"]
-    assert uncut.low < -5 < 5 < uncut.high
-    figure = compare_seeds(["mean"], [high, high], [low, high], groups, seed=0, most=1.0)["mean"]
-    assert (figure.low, figure.value, figure.high) == (-1.0, 0.5, 1.0)
-
-
-def test_several_values_compared_at_once_are_those_compared_one_by_one():
-    rng = np.random.default_rng(3)
-    groups = np.arange(60) // 2
-    columns = [[mean_of(rng.normal(size=60), groups) for _ in range(2)] for _ in range(6)]
-    joined = [lambda counts, c=pair: np.hstack([one(counts) for one in c]) for pair in columns]
-    both = compare_seeds(["x", "y"], joined[:3], joined[3:], groups, seed=0, n_resamples=50)
-    for k, name in enumerate(["x", "y"]):
-        alone = compare_seeds(
-            [name], [c[k] for c in columns[:3]], [c[k] for c in columns[3:]], groups, seed=0, n_resamples=50
-        )
-        assert both[name] == alone[name]
+def test_an_error_that_resamples_cannot_show_widens_percentiles_in_quadrature():
+    draws = np.linspace(-0.1, 0.3, 2001)
+    plain = summarize("x", 0.1, draws, n_effective=50, level=0.9)
+    wider = summarize("x", 0.1, draws, n_effective=50, level=0.9, extra_error=0.2)
+    reach = 1.644854 * 0.2
+    assert wider.low == pytest.approx(0.1 - np.hypot(0.1 - plain.low, reach))
+    assert wider.high == pytest.approx(0.1 + np.hypot(plain.high - 0.1, reach))

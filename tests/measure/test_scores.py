@@ -12,6 +12,7 @@ from convnet_galaxies.decision_tree import KAGGLE
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.comparisons import compare_lenses
 from convnet_galaxies.measure.confusion import confuse_flavors, expect_flavors
+from convnet_galaxies.measure.intervals import resample_statistic, summarize
 from convnet_galaxies.measure.score_table import scores_of
 from convnet_galaxies.measure.scores import (
     CEILING,
@@ -19,6 +20,7 @@ from convnet_galaxies.measure.scores import (
     EXTREME_ERROR,
     evaluate_lenses,
     evaluate_votes,
+    make_lens_statistic,
     score_lenses,
     summarize_lenses,
 )
@@ -98,6 +100,41 @@ def test_few_lenses_have_a_wide_interval_and_a_warning():
     assert figures["auroc"].low < 0.5
     assert "only 4 groups" in str(figures["auroc"].warning)
     assert all(np.isfinite([figure.low, figure.high]).all() for figure in figures.values())
+
+
+def test_log_loss_that_one_lens_carries_is_starred_and_nearly_open():
+    rng = np.random.default_rng(0)
+    truth = np.arange(40) < 1
+    figure = score_lenses(truth, rng.random(40) / 2, np.arange(40), seed=0)["log_loss"]
+    assert "only 1 group of the rarer class" in str(figure.warning)
+    assert figure.low < figure.value / 4
+    assert figure.high > 4 * figure.value
+
+
+def test_interval_of_the_log_loss_goes_by_the_groups_of_the_rarer_class():
+    rng = np.random.default_rng(1)
+    truth = np.arange(400) < 12
+    probability = np.where(truth, 0.3 + 0.6 * rng.random(400), 0.1 * rng.random(400))
+    figure = score_lenses(truth, probability, np.arange(400), seed=0)["log_loss"]
+    columns = ("log_loss",)
+    _, draws = resample_statistic(
+        make_lens_statistic(truth, probability, np.arange(400), columns), np.arange(400), n_resamples=1000, seed=0
+    )
+    expected = summarize("log_loss", figure.value, draws[:, 0], n_effective=12, positive=True)
+    assert (figure.low, figure.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_lower_end_of_an_auroc_allows_for_half_a_lens_ranked_at_chance():
+    truth, probability, groups = make_lenses(5, n=300, share=0.1)
+    figure = score_lenses(truth, probability, groups, seed=0)["auroc"]
+    rarer = len(np.unique(groups[truth]))
+    statistic = make_lens_statistic(truth, probability, groups, ("auroc",))
+    _, draws = resample_statistic(statistic, groups, n_resamples=1000, seed=0)
+    with_half = (rarer * figure.value + 0.25) / (rarer + 0.5)
+    expected = summarize("auroc", with_half, draws[:, 0], n_effective=rarer, proportion=True)
+    plain = summarize("auroc", figure.value, draws[:, 0], n_effective=rarer, proportion=True)
+    assert figure.low == pytest.approx(expected.low)
+    assert figure.high == pytest.approx(plain.high)
 
 
 def test_certain_and_wrong_probabilities_have_a_finite_log_loss():

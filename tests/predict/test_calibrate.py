@@ -10,7 +10,7 @@ from small_sets import make_lens_set, make_vote_set
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.predict.calibrate import FEWEST_GROUPS, calibrate, fit_calibration
+from convnet_galaxies.predict.calibrate import FEWEST_GROUPS, bound_calibration, calibrate, fit_calibration
 from convnet_galaxies.predict.evaluation import held_out_rows
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import read_card
@@ -137,3 +137,58 @@ def test_bad_input_is_one_message(world, tmp_path, lens_set) -> None:
         calibrate(make(world / "zoo"), lens_set, tmp_path / "run")
     with pytest.raises(InputError, match="the pack has no column 'lens'"):
         calibrate(make(world / "both"), make_vote_set(), tmp_path / "run")
+
+
+def draw_scores(seed: int, n_lenses: int, n_others: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n_lenses + n_others) < n_lenses
+    return expit(rng.normal(size=len(truth)) + 3 * truth - 2), truth, np.arange(len(truth)).astype(str)
+
+
+def test_interval_of_slope_and_intercept_is_that_of_a_maximum_likelihood_fit() -> None:
+    probability, truth, groups = draw_scores(0, 400, 800)
+    fitted = fit_calibration(probability, truth, groups, prevalence=0.01)
+    slope, intercept, typical = bound_calibration(probability, truth, groups, fitted, seed=0)
+    assert (slope.value, intercept.value) == (fitted.slope, fitted.intercept)
+    # Fisher's information of a logistic regression on the log odds.
+    odds = logit(probability)
+    design = np.stack([odds, np.ones_like(odds)], axis=1)
+    moved = fitted.intercept - (logit(0.01) - logit(1 / 3))
+    weight = expit(fitted.slope * odds + moved) * expit(-fitted.slope * odds - moved)
+    slope_error = np.sqrt(np.linalg.inv((design * weight[:, None]).T @ design)[0, 0])
+    assert slope.high - slope.low == pytest.approx(2 * 1.645 * slope_error, rel=0.25)
+    at = fitted.apply(np.array([np.median(probability[truth])]))[0]
+    assert typical.value == pytest.approx(at)
+    assert typical.low < typical.value < typical.high
+    assert intercept.low < intercept.value < intercept.high
+
+
+def test_fewer_labelled_groups_give_wider_intervals_and_images_of_one_group_count_once() -> None:
+    few, many = draw_scores(1, 30, 90), draw_scores(1, 300, 900)
+
+    def width(data: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
+        slope, *_ = bound_calibration(*data, fit_calibration(*data, prevalence=None), seed=0)
+        return slope.high - slope.low
+
+    assert width(few) > 2 * width(many)
+    copies = (np.repeat(few[0], 5), np.repeat(few[1], 5), np.repeat(few[2], 5))
+    assert width(copies) == pytest.approx(width(few), rel=1e-3)
+
+
+def test_a_prevalence_that_the_labelled_non_lenses_cannot_show_is_cautioned_and_kept_on_the_card(
+    world, tmp_path
+) -> None:
+    images = others()
+    groups = images.table["group"][images.table["lens"] == 0].nunique()
+    low, high = 2.9 / groups, 3.1 / groups
+    found = {
+        p: calibrate(make(world / "both"), images, tmp_path / f"{p}", prevalence=p).calibration for p in (low, high)
+    }
+    assert found[high].caution == ""
+    assert found[low].caution.startswith(f"{groups} labelled groups without a lens do not show")
+    assert "several times too high" in found[low].caution
+    card = read_card(tmp_path / f"{low}").calibration["lens"]
+    assert card == found[low]
+    assert card.slope_interval[0] <= card.slope <= card.slope_interval[1]
+    assert card.intercept_interval[0] < card.intercept < card.intercept_interval[1]
+    assert calibrate(make(world / "both"), images, tmp_path / "own").calibration.caution == ""

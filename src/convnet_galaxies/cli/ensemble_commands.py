@@ -24,6 +24,7 @@ from convnet_galaxies.cli.options import (
     ViewsOption,
     accept_old_names,
     progress_bar,
+    remark,
     show_json,
     warn_of_names_only,
 )
@@ -124,10 +125,12 @@ def calibrate(
         seed=seed,
         force=force,
     )
+    one = result.calibration
+    if one.caution:
+        remark(f"Warning: {one.caution}.")
     if as_json:
         show_json(result)
         return
-    one = result.calibration
     after = "unknown" if result.log_loss_after is None else f"{result.log_loss_after:.4f}"
     scaling = f"log odds x {one.slope:.3f} {one.intercept:+.3f}"
     if one.isotonic_knots:
@@ -136,6 +139,10 @@ def calibrate(
         f"{result.run}: {scaling}, for {one.prevalence:.3%} lenses; fitted on "
         f"{one.images:,} images ({one.positives:,} lenses, {one.groups:,} groups); log loss "
         f"{result.log_loss_before:.4f} before, {after} after (cross-fitted, at the pack's prevalence)"
+    )
+    typer.echo(
+        f"90 % intervals over groups: {'' if one.isotonic_knots else f'slope {result.slope:.3f}, '}intercept "
+        f"{result.intercept:.3f}; the median labelled lens gets probability {result.typical:.3g}"
     )
     if result.refused:
         typer.echo(

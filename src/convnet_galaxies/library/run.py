@@ -206,7 +206,8 @@ class Run:
         Raises InputError for too few held-out lenses or others.
         """
         options: dict[str, Any] = {"method": method, "prevalence": prevalence, "part": part, "seed": seed}
-        calibrate(self.predictor(8), images, output, force=force, **options)
+        found = calibrate(self.predictor(8), images, output, force=force, **options)
+        warn_of([found.calibration.caution] if found.calibration.caution else [])
         return load(output, device=self.device)
 
     def learn_familiarity(self, images: ImageSet, *, seed: int = 0, force: bool = False) -> Run:

@@ -16,6 +16,7 @@ from convnet_galaxies.measure.ranking import measure_auroc, measure_average_prec
 
 PROBABILITY_FLOOR = 1e-7
 """Probabilities are kept this far from 0 and 1 in the log loss: the resolution of a float32 near 1."""
+MOST_LOG_LOSS = -float(np.log(PROBABILITY_FLOOR))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ _ALL = (
         partial(measure_tpr, false_positives=10),
         note="completeness before the tenth false positive",
     ),
-    Score("log_loss", "log loss", "low", "lens", "mean", measure_log_loss, most=np.inf, is_headline=True),
+    Score("log_loss", "log loss", "low", "lens", "mean", measure_log_loss, most=MOST_LOG_LOSS, is_headline=True),
     Score(
         "accuracy",
         "accuracy",

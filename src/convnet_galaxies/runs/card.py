@@ -30,6 +30,8 @@ class LensCalibration:
     calibrated probabilities hold for; that of these images unless another was given.
     isotonic_knots: of a rising function of the probability that comes first, (probability, calibrated) each; empty for
         none. Formerly ``corners``.
+    slope_interval, intercept_interval: 90 % intervals over groups, (low, high); empty for none.
+    caution: why the probabilities are to be taken with caution; empty when there is no reason known.
     """
 
     slope: float
@@ -39,6 +41,9 @@ class LensCalibration:
     groups: int
     prevalence: float
     isotonic_knots: tuple[tuple[float, float], ...] = ()
+    slope_interval: tuple[float, ...] = ()
+    intercept_interval: tuple[float, ...] = ()
+    caution: str = ""
 
     def apply(self, probability: np.ndarray) -> np.ndarray:
         """Convert float [n] to calibrated float64 [n]; probabilities are clipped at CALIBRATION_FLOOR from 0 and 1."""
@@ -134,7 +139,8 @@ def _read_calibration(tree: dict[str, Any]) -> LensCalibration:
     knots = tuple((float(x), float(y)) for x, y in tree.get("isotonic_knots", former))
     if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(knots)):
         raise ValueError("the isotonic_knots of a calibration do not rise")
-    return LensCalibration(**{**tree, "isotonic_knots": knots})
+    ends = {name: tuple(map(float, tree.get(name, ()))) for name in ("slope_interval", "intercept_interval")}
+    return LensCalibration(**{**tree, "isotonic_knots": knots, **ends})
 
 
 def _read_nets(trees: Sequence[Any], members: int) -> tuple[NetSettings, ...]:

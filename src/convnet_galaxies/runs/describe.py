@@ -40,7 +40,7 @@ def describe_run(source: str | Path) -> Description:
         ]
         lines += [
             f"{task} calibrated on {one.images:,} images for {one.prevalence:.3g} of them positive: "
-            f"log odds x {one.slope:.3f} {one.intercept:+.3f}"
+            f"log odds x {one.slope:.3f} {one.intercept:+.3f}" + (f". Caution: {one.caution}" if one.caution else "")
             for task, one in card.calibration.items()
         ]
         if run.familiarity.is_file():
