@@ -164,12 +164,18 @@ def read_image(file: ImageFile, data: bytes | None = None, *, hdus: Sequence[str
 
 
 def join_bands(
-    parts: Sequence[ImageFile], images: Sequence[LinearImage], name: str, *, one_grid: bool = True
+    parts: Sequence[ImageFile],
+    images: Sequence[LinearImage],
+    name: str,
+    *,
+    one_grid: bool = True,
+    remedy: str = "bring the bands to one grid",
 ) -> LinearImage:
     """Join images of one band each, in the order of their files, into one.
 
-    one_grid: whether all must have the pixels of the first. Raises BadImageError for images of different shape or sky
-    then, for headers that contradict the names, and for images of several bands.
+    one_grid: whether all must have the pixels of the first; remedy: what to do where they have not.
+    Raises BadImageError for images of different shape or sky then, for headers that contradict the names, and for
+    images of several bands.
     """
     planes: list[Plane] = []
     for part, image in zip(parts, images, strict=True):
@@ -188,13 +194,13 @@ def join_bands(
             raise BadImageError(
                 f"{part}: found {image.shape[1]} x {image.shape[0]} px, expected {images[0].shape[1]} x "
                 f"{images[0].shape[0]} px as in {parts[0].name}, the same image in another band",
-                "bring the bands to one grid",
+                remedy,
             )
         first, own = images[0].header, image.header
         if one_grid and first is not None and own is not None and not same_sky(first, own, image.shape):
             raise BadImageError(
                 f"{part}: found another part of the sky than in {parts[0].name}, the same image in another band",
-                "bring the bands to one grid, or rename files that belong to different images",
+                f"{remedy}, or rename files that belong to different images",
             )
         planes.append(replace(plane, label=part.name, band=plane.band or part.band))
     names = [fold(plane.band) for plane in planes if plane.band is not None]

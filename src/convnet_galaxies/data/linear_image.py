@@ -28,6 +28,7 @@ class Plane:
     band: None where nothing tells it; band_source: what does.
     zeropoint: of one unit of the values; None where nothing tells it.
     band_fault, zeropoint_fault: how cards contradict each other; nothing where they do not.
+    is_absent: a band that other tiles of its survey have, and for which this one has no file: sky everywhere.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class Plane:
     zeropoint: ZeroPoint | None = None
     band_fault: str = ""
     zeropoint_fault: str = ""
+    is_absent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,12 +155,17 @@ def above_sky(
     """Return the kept part of planes above their sky, float32 [bands, h, w], missing pixels 0; noise [bands]; share
     missing.
 
+    A plane that is absent is 0, with the mean noise of the others, and does not count for the share.
     Raises BadImageError that names a band in which more than missing_share of the kept pixels are missing, or all
     pixels have one value.
     """
     excess = np.empty((len(planes), *planes[0].values[kept].shape), np.float32)
     noise, masked = np.empty(len(planes)), 0.0
+    present = [k for k, plane in enumerate(planes) if not plane.is_absent]
     for k, plane in enumerate(planes):
+        if plane.is_absent:
+            excess[k] = 0
+            continue
         called = f"{plane.label}, band {plane.band}" if plane.band else plane.label
         values = plane.values[kept]
         share = float(np.count_nonzero(np.isnan(values))) / values.size if np.isnan(values.max()) else 0.0
@@ -180,7 +187,9 @@ def above_sky(
         if share:
             np.nan_to_num(excess[k], copy=False)
         noise[k] = sigma
-        masked += share / len(planes)
+        masked += share / len(present)
+    if len(present) < len(planes):
+        noise[[k for k in range(len(planes)) if k not in present]] = noise[present].mean()
     return excess, noise, masked
 
 

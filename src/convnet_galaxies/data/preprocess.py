@@ -5,7 +5,7 @@ Training, prediction and scanning use the same Preprocess, and it travels with t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from convnet_galaxies.data.band_files import read_image
 from convnet_galaxies.data.fits_image import is_fits, read_fits
 from convnet_galaxies.data.image_file import ImageFile
-from convnet_galaxies.data.linear_image import LinearImage, Plane, above_sky, choose_planes
+from convnet_galaxies.data.linear_image import Choice, LinearImage, Plane, above_sky, choose_planes
 from convnet_galaxies.data.photometry import find_flux_scale, nearest_band
 from convnet_galaxies.data.picture import decode_jpeg, decode_picture
-from convnet_galaxies.data.reading import ImageInfo, ReadOptions
+from convnet_galaxies.data.reading import ImageInfo, ReadOptions, Unit
 from convnet_galaxies.data.stretch import PREFERRED_BANDS, Composite, Stretch
 from convnet_galaxies.errors import BadImageError
 
@@ -125,32 +125,60 @@ class Preprocess(BaseModel):
         self, image: LinearImage, name: str, reading: ReadOptions, *, whole: bool = False
     ) -> tuple[np.ndarray, ImageInfo]:
         """An image as a picture, uint8 [h, w, bands]: the central square that is kept, or the whole of it."""
+        choice, info = self.settle(image, name, reading)
+        return self._show_planes(choice.planes, info, image.is_picture, name, reading, whole=whole)
+
+    def settle(self, image: LinearImage, name: str, reading: ReadOptions) -> tuple[Choice, ImageInfo]:
+        """Choose the planes that are shown, and the scale, neither of which depends on the values; else as `prepare`.
+
+        name: for messages. Raises BadImageError where the choice is not settled or the scale does not fit.
+        """
         preferred = PREFERRED_BANDS if isinstance(self.stretch, Composite) else ()
         choice = choose_planes(
             image, self.bands, name, wanted=reading.bands, blue_first=reading.blue_first, preferred=preferred
         )
-        side_px = min(image.shape)
         scale, remarks = self.scale_of(image, name, reading)
         info = ImageInfo(
-            side_px,
+            min(image.shape),
             pixel_scale_arcsec=scale,
             rows_from_bottom=image.rows_from_bottom,
             remarks=(*choice.remarks, *remarks),
         )
-        if image.is_picture:
-            return _fit_bands(np.stack([plane.values for plane in choice.planes], axis=-1), self.bands, name), info
-        kept = slice(None), slice(None)
+        return choice, info
+
+    def prepare_planes(
+        self, planes: Sequence[Plane], info: ImageInfo, is_picture: bool, name: str, reading: ReadOptions
+    ) -> tuple[np.ndarray, ImageInfo]:
+        """Prepare planes that `settle` chose, with values of their own; else as `prepare_image`."""
+        shown, info = self._show_planes(planes, info, is_picture, name, reading)
+        return self.fit(shown, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
+
+    def _show_planes(
+        self,
+        planes: Sequence[Plane],
+        info: ImageInfo,
+        is_picture: bool,
+        name: str,
+        reading: ReadOptions,
+        *,
+        whole: bool = False,
+    ) -> tuple[np.ndarray, ImageInfo]:
+        if is_picture:
+            return _fit_bands(np.stack([plane.values for plane in planes], axis=-1), self.bands, name), info
+        scale, kept = info.pixel_scale_arcsec, (slice(None), slice(None))
         if not whole:
-            kept = central_slices(image.shape, self.crop_of(scale) or side_px)
-        excess, noise, masked = above_sky(choice.planes, kept, name, reading.missing_share)
-        info = replace(info, unit="any", masked_fraction=masked)
+            h, w = planes[0].values.shape
+            kept = central_slices((h, w), self.crop_of(scale) or min(h, w))
+        excess, noise, masked = above_sky(planes, kept, name, reading.missing_share)
         if isinstance(self.stretch, Stretch):
+            info = replace(info, unit="any", masked_fraction=masked)
             return _fit_bands(self.stretch.apply(excess, noise), self.bands, name), info
-        counts, more = find_flux_scale(choice.planes, noise, name, reading.zeropoint_mag)
+        counts, more = find_flux_scale(planes, noise, name, reading.zeropoint_mag)
         if counts is not None and scale is not None and self.pixel_scale_arcsec is not None:
             counts = counts * (self.pixel_scale_arcsec / scale) ** 2  # an area of the sky, not a pixel
-        pixels = self.stretch.apply(excess, noise, counts, nearest_band(choice.planes[0].band))
-        return pixels, replace(info, unit="guessed" if counts is None else "known", remarks=(*info.remarks, *more))
+        pixels = self.stretch.apply(excess, noise, counts, nearest_band(planes[0].band))
+        unit: Unit = "guessed" if counts is None else "known"
+        return pixels, replace(info, unit=unit, masked_fraction=masked, remarks=(*info.remarks, *more))
 
     def scale_of(
         self, image: LinearImage, name: str, reading: ReadOptions

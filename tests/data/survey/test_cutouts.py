@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.nddata import Cutout2D
+from astropy.wcs import WCS
 from made_fits import image, save, sky, tan_wcs, to_bytes
+from made_tiles import LAYOUTS, SCALE, write, write_window
+from PIL import Image
 
+from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite, Stretch
@@ -16,7 +21,6 @@ from convnet_galaxies.data.survey.cutouts import make_pixels
 from convnet_galaxies.data.survey.survey_image import open_survey_image
 from convnet_galaxies.data.survey.tiles import Tile, list_tiles
 
-SCALE = 0.2
 LENS = Preprocess(crop_px=32, size_px=32, pixel_scale_arcsec=SCALE, stretch=Composite())
 
 
@@ -34,30 +38,75 @@ def scatter(seed: int, number: int, shape: tuple[int, int]) -> tuple[np.ndarray,
     return rng.uniform(-0.5, shape[1] - 0.5, number), rng.uniform(-0.5, shape[0] - 0.5, number)
 
 
-@pytest.mark.parametrize("scale", [SCALE, 0.27])
-@pytest.mark.parametrize("stretch", [Stretch(), Composite()])
-def test_a_position_scanned_equals_the_same_cutout_predicted(
-    tmp_path: Path, scale: float, stretch: Stretch | Composite
-) -> None:
-    tile = write_tile(tmp_path, scale=scale)
-    preprocess = LENS.model_copy(update={"stretch": stretch})
-    reading = ReadOptions(missing_share=0.6)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_position_scanned_equals_the_same_cutout_predicted(tmp_path: Path, layout: str) -> None:
+    folder = write(tmp_path / "tile", LAYOUTS[layout](), packed=layout == "a cube")
+    [tile] = list_tiles(folder).tiles
+    reading = ReadOptions(missing_share=0.7)
+    x = np.array([91.0, 60.2, 119.7, 43.0, 80.0, 4.0, 168.4, 120.0])
+    y = np.array([70.0, 75.5, 33.0, 101.0, 22.0, 60.0, 137.0, 2.0])
     with open_survey_image(tile) as opened:
-        x, y = scatter(0, 60, opened.shape)
-        found = make_pixels(opened, x, y, preprocess, reading)
-        side = preprocess.crop_of(scale)
-        cut = [opened.cut(x[[k]], y[[k]], side) for k in range(len(x))]
-    assert found.kept.sum() > 40
-    assert found.edge.sum() > 10
+        found = make_pixels(opened, x, y, LENS, reading)
+        windows = opened.cut(x, y, LENS.crop_px)
+    assert found.kept.all()
+    assert found.edge.tolist() == [False] * 5 + [True] * 3
+    for k in range(len(x)):
+        cut = write_window(folder, tmp_path / f"cut{k}", int(windows.left[k]), int(windows.first_row[k]), LENS.crop_px)
+        [file] = find_images(cut).files
+        predicted, info = LENS.decode_file(file, reading)
+        np.testing.assert_array_equal(found.pixels[k], predicted)
+        assert found.masked_fraction[k] == pytest.approx(info.masked_fraction)
+
+
+@pytest.mark.parametrize("stretch", [Stretch(), Composite()])
+def test_a_tile_of_another_scale_is_resampled_as_prediction_does(tmp_path: Path, stretch: Stretch | Composite) -> None:
+    tile = write_tile(tmp_path, scale=0.27)
+    preprocess = LENS.model_copy(update={"stretch": stretch})
+    with open_survey_image(tile) as opened:
+        x, y = scatter(0, 40, opened.shape)
+        found = make_pixels(opened, x, y, preprocess, ReadOptions(missing_share=0.6))
+        windows = opened.cut(x, y, preprocess.crop_of(0.27))
     pixels = iter(found.pixels)
+    assert found.kept.sum() > 20
     for k in np.flatnonzero(found.kept):
         hdus = []
-        for plane in cut[k].template.planes:
-            stored = np.array(cut[k].values[0, len(hdus), ::-1])
-            cards = {**tan_wcs(scale), "FILTER": str(plane.band), "MAGZERO": plane.zeropoint.mag}
+        for plane in windows.template.planes:
+            stored = np.array(windows.values[k, len(hdus), ::-1])
+            cards = {**tan_wcs(0.27), "FILTER": str(plane.band), "MAGZERO": plane.zeropoint.mag}
             hdus.append(image(stored, cards, name=str(plane.band)))
-        predicted = preprocess.decode(to_bytes(*hdus), "cutout.fits", reading)
+        predicted = preprocess.decode(to_bytes(*hdus), "cutout.fits", ReadOptions(missing_share=0.6))
         np.testing.assert_array_equal(next(pixels), predicted)
+
+
+@pytest.mark.parametrize("side", [31, 32])
+@pytest.mark.parametrize("shape", [(60, 81), (61, 80)])
+@pytest.mark.parametrize("form", ["fits", "png"])
+def test_a_star_of_one_pixel_is_the_brightest_pixel_of_its_cutout(
+    tmp_path: Path, side: int, shape: tuple[int, int], form: str
+) -> None:
+    """Pixel side // 2 of the rows of the file, which run from the bottom in FITS."""
+    stars = [(40, 30), (3, 57), (77, 2)]
+    values = np.full(shape, 20, np.uint8)
+    for x, y in stars:
+        values[y, x] = 150 + x
+    if form == "fits":
+        noise = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+        path = save(tmp_path / "t.fits", noise + values, primary=tan_wcs(SCALE, crpix=20.5))
+    else:
+        path = tmp_path / "t.png"
+        Image.fromarray(values).save(path)
+    preprocess = Preprocess(crop_px=side, size_px=side, bands=1, pixel_scale_arcsec=SCALE)
+    with open_survey_image(list_tiles(path).tiles[0]) as opened:
+        x, y = (np.array(axis, float) for axis in zip(*stars, strict=True))
+        if form == "fits":
+            wcs = WCS(fits.Header(tan_wcs(SCALE, crpix=20.5)))
+            sky_at = wcs.pixel_to_world_values(x, y)
+            x, y = opened.to_pixels(*sky_at)
+        found = make_pixels(opened, x, y, preprocess, ReadOptions(missing_share=0.8))
+    assert found.kept.all()
+    row = side - 1 - side // 2 if form == "fits" else side // 2
+    for pixels in found.pixels[..., 0]:
+        assert np.unravel_index(pixels.argmax(), pixels.shape) == (row, side // 2)
 
 
 def test_windows_are_those_of_astropy(tmp_path: Path) -> None:

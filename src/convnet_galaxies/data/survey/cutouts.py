@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from convnet_galaxies.data.bands import name_bands
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
-from convnet_galaxies.data.survey.survey_image import SurveyImage
+from convnet_galaxies.data.survey.survey_image import SurveyImage, Windows
 from convnet_galaxies.errors import BadImageError, InputError
+
+_PIXELS_AT_ONCE = 1 << 21
+"""Values of windows that are in memory together: some 8 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +22,7 @@ class Cutouts:
 
     kept: bool [n]. pixels: uint8 [m, size, size, bands]. infos: m, what each was before. reasons: n texts, empty where
     kept. masked_fraction: float [n], missing pixels, those beyond the tile among them (NaN where not kept). edge: bool
-    [n], whether a part lies beyond the tile. bands_missing: names of the bands that the tile lacks, one text for all.
+    [n], whether a part lies beyond the tile. bands_missing: bands of the input that the tile lacks (``i, g``), for all.
     """
 
     kept: np.ndarray
@@ -44,7 +47,8 @@ def make_pixels(
 
     side_px: pixels of the tile that are brought to the network's input, int or int [n]; None for the crop of the
     preprocess at the scale of the tile.
-    A cutout is left out, with a reason, where prediction would refuse its file.
+    A cutout is left out, with a reason, where prediction would refuse its file. Positions in the order of y are read
+    fastest. Raises BadImageError where the bands or the scale of the tile do not fit the network.
     """
     reading = reading or ReadOptions()
     x_px, y_px = np.asarray(x_px, float), np.asarray(y_px, float)
@@ -54,30 +58,59 @@ def make_pixels(
         preprocess = preprocess.model_copy(update={"crop_px": None})
     sides = np.broadcast_to(np.asarray(side_px, int), x_px.shape)
     n = len(x_px)
-    kept, masked, edge = np.zeros(n, bool), np.full(n, np.nan), np.zeros(n, bool)
-    pixels = preprocess.new_array(n)
-    infos: list[ImageInfo | None] = [None] * n
-    reasons = [""] * n
+    out = _Filling(preprocess, reading, image, n)
     for side in np.unique(sides):
         rows = np.flatnonzero(sides == side)
-        windows = image.cut(x_px[rows], y_px[rows], int(side))
-        edge[rows] = windows.outside > 0
-        for k, row in enumerate(rows):
-            try:
-                pixels[row], info = preprocess.prepare_image(windows.image(k), image.name, reading)
-            except BadImageError as error:
-                reasons[row] = error.message
+        at_once = max(1, _PIXELS_AT_ONCE // (int(side) ** 2 * len(image.bands)))
+        for first in range(0, len(rows), at_once):
+            some = rows[first : first + at_once]
+            out.add(some, image.cut(x_px[some], y_px[some], int(side)))
+    return out.finish()
+
+
+class _Filling:
+    """Cutouts of one tile while they are made."""
+
+    def __init__(self, preprocess: Preprocess, reading: ReadOptions, image: SurveyImage, number: int) -> None:
+        self.preprocess, self.reading, self.name = preprocess, reading, image.name
+        self.is_picture = image.template.is_picture
+        numbered = [  # the choice reorders and renames planes: each carries its number as its value
+            replace(plane, values=np.broadcast_to(np.float32(k), image.shape))
+            for k, plane in enumerate(image.template.planes)
+        ]
+        choice, self.info = preprocess.settle(replace(image.template, planes=tuple(numbered)), image.name, reading)
+        self.planes = choice.planes
+        self.order = [int(plane.values[0, 0]) for plane in choice.planes]
+        self.kept, self.edge = np.zeros(number, bool), np.zeros(number, bool)
+        self.masked = np.full(number, np.nan)
+        self.pixels = preprocess.new_array(number)
+        self.infos: list[ImageInfo | None] = [None] * number
+        self.reasons = [""] * number
+
+    def add(self, rows: np.ndarray, windows: Windows) -> None:
+        side = windows.values.shape[-1]
+        info = replace(self.info, side_px=side)
+        self.edge[rows] = windows.outside > 0
+        for row, values, outside in zip(rows.tolist(), windows.values, windows.outside.tolist(), strict=True):
+            if self.is_picture and outside > self.reading.missing_share:
+                self.reasons[row] = f"{self.name}: found {outside:.1%} of the cutout beyond the image"
                 continue
-            kept[row], infos[row], masked[row] = True, info, max(info.masked_fraction, windows.outside[k])
-    return Cutouts(
-        kept,
-        pixels[kept],
-        tuple(info for info in infos if info is not None),
-        tuple(reasons),
-        masked,
-        edge,
-        name_bands(image.bands_missing),
-    )
+            planes = [replace(plane, values=values[k]) for plane, k in zip(self.planes, self.order, strict=True)]
+            try:
+                self.pixels[row], found = self.preprocess.prepare_planes(
+                    planes, info, self.is_picture, self.name, self.reading
+                )
+            except BadImageError as error:
+                self.reasons[row] = error.message
+                continue
+            self.kept[row], self.infos[row] = True, found
+            self.masked[row] = outside if self.is_picture else found.masked_fraction
+
+    def finish(self) -> Cutouts:
+        infos = tuple(info for info in self.infos if info is not None)
+        absent = [plane.band for plane in self.planes if plane.is_absent]
+        pixels = self.pixels if self.kept.all() else self.pixels[self.kept]
+        return Cutouts(self.kept, pixels, infos, tuple(self.reasons), self.masked, self.edge, name_bands(absent))
 
 
 def crop_side_px(image: SurveyImage, preprocess: Preprocess, reading: ReadOptions | None = None) -> int:

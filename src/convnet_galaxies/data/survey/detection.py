@@ -56,9 +56,10 @@ def detect_objects(image: SurveyImage, detection: Detection | None = None, *, bl
 
 
 def _choose_planes(image: SurveyImage, detection: Detection) -> list[int]:
+    present = [k for k, plane in enumerate(image.template.planes) if not plane.is_absent]
     if detection.band is None:
-        return list(range(len(image.bands)))
-    found = [k for k, band in enumerate(image.bands) if band is not None and fold(band) == detection.band.lower()]
+        return present
+    found = [k for k in present if (band := image.bands[k]) is not None and fold(band) == detection.band.lower()]
     if not found:
         raise InputError(
             f"tile {image.name}: found the bands {', '.join(map(str, image.bands))}, expected {detection.band} to "

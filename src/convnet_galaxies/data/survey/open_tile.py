@@ -5,8 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from convnet_galaxies.data.fits_hdus import Hdu, list_image_hdus
 from convnet_galaxies.data.fits_header import Role
 from convnet_galaxies.data.fits_image import is_fits, name_broken
 from convnet_galaxies.data.fits_plan import FitsPlan, placeholder, plan_planes
-from convnet_galaxies.data.fits_sky import read_wcs
+from convnet_galaxies.data.fits_sky import read_wcs, same_sky
 from convnet_galaxies.data.fits_zeropoint import ZeroPoint
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import LinearImage, Plane
@@ -32,6 +31,7 @@ from convnet_galaxies.data.survey.tiles import Tile, TileFile
 from convnet_galaxies.data.survey.windows import PixelSource
 from convnet_galaxies.errors import BadImageError, GalaxyError
 
+_FITS_BLOCK_BYTES = 2880
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -70,30 +70,95 @@ def open_tile(tile: Tile, reading: ReadOptions, stack: ExitStack, *, regrid: boo
     if not science:
         raise BadImageError(f"tile {tile.name}: found masks and weights alone, expected an image", "give its images")
     opened = [_open_science(file, reading, stack) for file in science]
-    if len(opened) == 1:
-        template = opened[0].image
-    else:
+    template = opened[0].image
+    if len(opened) > 1:
         parts = [ImageFile(file.path, band=file.band) for file in science]
-        template = join_bands(parts, [one.image for one in opened], f"tile {tile.name}")
-    planes = tuple(source for one in opened for source in one.planes)
-    layers: list[LayerSource] = []
-    for one, first in zip(opened, np.cumsum([0, *(len(one.planes) for one in opened)]), strict=False):
-        layers += [replace(layer, planes=tuple(int(first) + k for k in layer.planes)) for layer in one.layers]
-    for file in tile.files:
-        if file.role not in (None, "other"):
-            layers.append(_open_layer(file.path, file.role, stack, _planes_of(file.band, template)))
-        for path, role in ((file.mask, "mask"), (file.weight, "weight")):
-            if path is not None:
-                layers.append(_open_layer(path, role, stack, _planes_of(file.band, template)))
+        remedy = "pass --regrid to resample the bands to the grid of the first, or bring them to one grid"
+        images = [one.image for one in opened]
+        template = join_bands(parts, images, f"tile {tile.name}", one_grid=not regrid, remedy=remedy)
+    planes = [source for one in opened for source in one.planes]
+    layers = [*_join_layers(opened), *_open_separate_layers(tile, template, stack)]
+    if regrid:
+        planes, layers = _regrid(tile, opened, planes, layers)
     for layer in layers:
         if layer.source.shape != template.shape:
             h, w = layer.source.shape
             raise BadImageError(
-                f"tile {tile.name}: found a {layer.role} of {w} x {h} px, expected {template.shape[1]} x "
-                f"{template.shape[0]} px as its image",
-                "give the mask or weight of this image, or leave it out of the table",
+                f"{layer.source.name}: found a {layer.role} of {w} x {h} px, expected {template.shape[1]} x "
+                f"{template.shape[0]} px as the image of tile {tile.name}",
+                "give the mask or weight of this image, or leave it out",
             )
-    return OpenedTile(template, planes, tuple(layers), opened[0].wcs, ())
+    absent = () if template.is_picture else tile.bands_missing
+    if absent:
+        empty = PixelSource.of_array(np.broadcast_to(np.float32(0), template.shape))
+        known = template.planes[0]
+        added = [replace(known, label=f"no {band}", band=band, is_absent=True) for band in absent]
+        template = replace(template, planes=(*template.planes, *added))
+        planes += [empty] * len(absent)
+    wcs, remarks = _settle_wcs(opened[0].wcs)
+    return OpenedTile(template, tuple(planes), tuple(layers), wcs, remarks)
+
+
+def _join_layers(opened: Sequence[_OneFile]) -> list[LayerSource]:
+    layers, first = [], 0
+    for one in opened:
+        layers += [replace(layer, planes=tuple(first + k for k in layer.planes)) for layer in one.layers]
+        first += len(one.planes)
+    return layers
+
+
+def _open_separate_layers(tile: Tile, template: LinearImage, stack: ExitStack) -> list[LayerSource]:
+    layers: list[LayerSource] = []
+    for file in tile.files:
+        for path, role in ((file.mask, "mask"), (file.weight, "weight")):
+            if path is not None:
+                layers.append(_open_layer(path, role, stack, _planes_of(file.band, template)))
+        if file.role not in (None, "other"):
+            layers.append(_open_layer(file.path, file.role, stack, _planes_of(file.band, template)))
+    return layers
+
+
+def _regrid(
+    tile: Tile, opened: Sequence[_OneFile], planes: list[PixelSource], layers: list[LayerSource]
+) -> tuple[list[PixelSource], list[LayerSource]]:
+    """Replace the planes of other grids than the first by resampled ones, to which their layers are applied before."""
+    from convnet_galaxies.data.survey.regrid import regrid_source
+
+    owners = [one for one in opened for _ in one.planes]
+    first = opened[0]
+    moved = set()
+    for k, one in enumerate(owners):
+        ours, theirs = first.image.header, one.image.header
+        if one is first or (
+            one.image.shape == first.image.shape
+            and (ours is None or theirs is None or same_sky(ours, theirs, first.image.shape))
+        ):
+            continue
+        if first.wcs is None or one.wcs is None:
+            raise BadImageError(
+                f"tile {tile.name}: found bands of different shape without a world coordinate system, by which they "
+                "could be resampled",
+                "bring the bands to one grid",
+            )
+        scales = first.image.pixel_scale_arcsec, one.image.pixel_scale_arcsec
+        factor = 1.0 if scales[0] is None or scales[1] is None else (scales[0] / scales[1]) ** 2
+        marks = [(layer.source, layer.role, layer.header) for layer in layers if k in layer.planes]
+        planes[k] = regrid_source(planes[k], marks, one.wcs, first.wcs, first.image.shape, factor)
+        moved.add(k)
+    layers = [replace(layer, planes=tuple(k for k in layer.planes if k not in moved)) for layer in layers]
+    return planes, [layer for layer in layers if layer.planes]
+
+
+def _settle_wcs(wcs: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the world coordinate system, or None and a remark where there is none, or one that was never set."""
+    if wcs is None:
+        return None, ("without a world coordinate system, so that their positions are pixels alone",)
+    if not np.any(wcs.wcs.crval) and np.allclose(np.abs(wcs.pixel_scale_matrix), np.eye(2)):
+        return None, (
+            "with a world coordinate system that was never set (CRVAL 0, CDELT 1), so that their positions are pixels "
+            "alone",
+        )
+    return wcs, ()
 
 
 def _planes_of(band: Any, template: LinearImage) -> tuple[int, ...]:
@@ -163,7 +228,7 @@ def _open_hdus(path: Path, stack: ExitStack) -> tuple[list[Any], bool]:
     unpack = gzip.decompress if start[:2] == b"\x1f\x8b" else bz2.decompress if start[:3] == b"BZh" else None
     with quiet_warnings():
         if unpack is None:
-            return list(stack.enter_context(fits.open(path, memmap=True))), True
+            return list(stack.enter_context(fits.open(path, memmap=False))), True
         data = io.BytesIO(unpack(path.read_bytes()))
         return list(stack.enter_context(fits.open(data, memmap=False))), False
 
@@ -175,20 +240,20 @@ def _source_of(one: Hdu, k: int | None, path: Path, is_stored: bool) -> PixelSou
     shape = (one.shape[-2], one.shape[-1])
     places = iter([k])
     index = tuple(0 if length == 1 else next(places) for length in one.hdu.shape[:-2])
+    name = f"{path}, {one.label}"
     if not is_stored:
         with quiet_warnings():
-            return PixelSource.of_array(one.hdu.data[index])
-    if type(one.hdu) in (fits.PrimaryHDU, fits.ImageHDU):
-        start, kind = one.hdu.fileinfo()["datLoc"], np.dtype(_STORED[one.header["BITPIX"]])
-        needed, found = start + kind.itemsize * math.prod(one.hdu.shape), path.stat().st_size
-        if found < needed:
-            raise BadImageError(
-                f"{path}, {one.label}: found {found:,} bytes, expected {needed:,}: the file is cut short",
-                "fetch the file again",
-            )
-        if not {"BSCALE", "BZERO", "BLANK"} & set(one.header):
-            return PixelSource.of_array(np.memmap(path, kind, "r", start, tuple(one.hdu.shape))[index])
-    return PixelSource(shape, lambda rows, columns: one.hdu.section[(*index, rows, columns)])
+            return PixelSource.of_array(one.hdu.data[index], name)
+    place, found = one.hdu.fileinfo(), path.stat().st_size
+    needed = place["datLoc"] + place["datSpan"]
+    if found + _FITS_BLOCK_BYTES <= needed:
+        raise BadImageError(
+            f"{name}: found {found:,} bytes, expected {needed:,}: the file is cut short", "fetch the file again"
+        )
+    if type(one.hdu) in (fits.PrimaryHDU, fits.ImageHDU) and not {"BSCALE", "BZERO", "BLANK"} & set(one.header):
+        kind = np.dtype(_STORED[one.header["BITPIX"]])
+        return PixelSource.of_array(np.memmap(path, kind, "r", place["datLoc"], tuple(one.hdu.shape))[index], name)
+    return PixelSource(shape, lambda rows, columns: one.hdu.section[(*index, rows, columns)], name=name)
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -203,5 +268,7 @@ def _faults(path: Path) -> Iterator[None]:
         yield
     except GalaxyError:
         raise
+    except FileNotFoundError:
+        raise BadImageError(f"{path}: does not exist", "restore the file, or correct the table of tiles") from None
     except Exception as error:
         raise name_broken(str(path), error) from None

@@ -91,7 +91,7 @@ def _list_by_table(path: Path) -> TileList:
             "add the columns; extension, mask, weight and zero_point may follow",
         )
     frame = frame.rename(columns={old: new for new, old in columns.items()})
-    zeropoints = numbers(frame, "zero_point", path) if "zero_point" in frame else None
+    zeropoints = numbers(frame, "zero_point", path, missing=True) if "zero_point" in frame else None
     files: dict[str, list[TileFile]] = {}
     for row in range(len(frame)):
         cells = {name: _cell(frame, row, name) for name in (*TABLE_COLUMNS, "extension", "mask", "weight")}
@@ -130,7 +130,9 @@ def _list_by_pattern(folder: Path, pattern: str) -> TileList:
             f"--pattern: found {pattern!r}, expected {{tile}} and, if each band has a file, {{band}} in it",
             "give e.g. '{tile}_{band}.fits'",
         )
-    expression = re.escape(pattern).replace(r"\{tile\}", "(?P<tile>.+?)", 1).replace(r"\{band\}", "(?P<band>.+?)", 1)
+    expression = re.escape(pattern)
+    for part in ("tile", "band"):
+        expression = expression.replace(rf"\{{{part}\}}", f"(?P<{part}>[^/]+?)", 1)
     expression = expression.replace(r"\{tile\}", "(?P=tile)").replace(r"\{band\}", "(?P=band)").replace(r"\*", "[^/]*")
     files: dict[str, list[TileFile]] = {}
     passed: list[str] = []
@@ -138,7 +140,7 @@ def _list_by_pattern(folder: Path, pattern: str) -> TileList:
         match = re.fullmatch(expression, path.relative_to(folder).as_posix())
         if match is None or not path.is_file():
             continue
-        word = match.groupdict().get("band")
+        word: str | None = match.groupdict().get("band")
         band, role = (None, role_of_file(split_words(path.name))) if word is None else _read_band(word)
         if word is not None and band is None:
             passed.append(path.name)

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from convnet_galaxies.data.fits_image import name_broken
+from convnet_galaxies.data.quiet import quiet_warnings
+from convnet_galaxies.errors import GalaxyError
+
 MOST_PIXELS = 1 << 22
 """Pixels that are read at once from a compressed image: memory does not grow with the tile."""
 
@@ -15,7 +19,9 @@ MOST_PIXELS = 1 << 22
 class PixelSource:
     """One plane [h, w] in the order of its file, of which only windows are read.
 
-    shape: height and width. dtype: of the numbers that `gather` returns.
+    shape: height and width. name: for messages. dtype: of the numbers that `gather` returns. most_pixels: read at once
+    to serve windows near one another; 0 for each by itself.
+    Windows raise BadImageError where the file turns out to be damaged.
     """
 
     def __init__(
@@ -23,23 +29,34 @@ class PixelSource:
         shape: tuple[int, int],
         read: Callable[[slice, slice], np.ndarray],
         *,
+        name: str = "image",
         array: np.ndarray | None = None,
         dtype: np.dtype | None = None,
+        most_pixels: int = MOST_PIXELS,
     ) -> None:
         self.shape = shape
+        self.name = name
         self._read = read
         self._array = array
+        self._most_pixels = most_pixels
         self.dtype = np.dtype(dtype) if dtype is not None else read(slice(0, 1), slice(0, 1)).dtype.newbyteorder("=")
 
     @classmethod
-    def of_array(cls, array: np.ndarray) -> PixelSource:
+    def of_array(cls, array: np.ndarray, name: str = "image") -> PixelSource:
         """Take an array [h, w] in memory, or a memory map."""
         h, w = array.shape
-        return cls((h, w), lambda rows, columns: array[rows, columns], array=array, dtype=array.dtype.newbyteorder("="))
+        kind = array.dtype.newbyteorder("=")
+        return cls((h, w), lambda rows, columns: array[rows, columns], name=name, array=array, dtype=kind)
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the plane in native byte order; the slices lie within it."""
-        return np.ascontiguousarray(self._read(rows, columns), dtype=self.dtype)
+        try:
+            with quiet_warnings():
+                return np.ascontiguousarray(self._read(rows, columns), dtype=self.dtype)
+        except GalaxyError:
+            raise
+        except Exception as error:  # damaged bytes reach many decoders
+            raise name_broken(self.name, error) from None
 
     def gather(self, left: np.ndarray, bottom: np.ndarray, side_px: int, fill: float) -> np.ndarray:
         """Return windows [n, side_px, side_px] whose first column and row are given, int [n]; fill stands outside.
@@ -72,12 +89,30 @@ class PixelSource:
         self, rows: np.ndarray, left: np.ndarray, bottom: np.ndarray, side_px: int, out: np.ndarray
     ) -> None:
         """Windows near one another are read together: a compressed image is unpacked by whole tiles."""
-        for members in _split_near(rows[np.argsort(bottom[rows], kind="stable")], left, bottom, side_px):
+        for members in self._split_near(rows[np.argsort(bottom[rows], kind="stable")], left, bottom, side_px):
             low_x, low_y = int(left[members].min()), int(bottom[members].min())
             high_x, high_y = int(left[members].max()) + side_px, int(bottom[members].max()) + side_px
             part = self.read(slice(low_y, high_y), slice(low_x, high_x))
             views = np.lib.stride_tricks.sliding_window_view(part, (side_px, side_px))
             out[members] = views[bottom[members] - low_y, left[members] - low_x]
+
+    def _split_near(self, rows: np.ndarray, left: np.ndarray, bottom: np.ndarray, side_px: int) -> Iterator[np.ndarray]:
+        """Yield rows, which are in the order of their first row of pixels, in groups whose hull is small enough."""
+        first = 0
+        low = high = 0
+        for place, row in enumerate(rows):
+            if place > first:
+                new_low, new_high = min(low, int(left[row])), max(high, int(left[row]))
+                height = int(bottom[row]) - int(bottom[rows[first]]) + side_px
+                if height * (new_high - new_low + side_px) > self._most_pixels:
+                    yield rows[first:place]
+                    first = place
+                else:
+                    low, high = new_low, new_high
+            if place == first:
+                low = high = int(left[row])
+        if first < len(rows):
+            yield rows[first:]
 
     def _read_padded(self, left: int, bottom: int, side_px: int, fill: float) -> np.ndarray:
         h, w = self.shape
@@ -99,25 +134,6 @@ def place_windows(centre_px: np.ndarray, side_px: int) -> np.ndarray:
     Positions are rounded to 1e-4 px before, since those from a sky position carry rounding errors.
     """
     return np.ceil(np.round(np.asarray(centre_px, float), 4) - side_px / 2).astype(int)
-
-
-def _split_near(rows: np.ndarray, left: np.ndarray, bottom: np.ndarray, side_px: int) -> Iterator[np.ndarray]:
-    """Yield rows, which are in the order of their first row of pixels, in groups whose hull is small enough."""
-    first = 0
-    low = high = 0
-    for place, row in enumerate(rows):
-        if place > first:
-            new_low, new_high = min(low, int(left[row])), max(high, int(left[row]))
-            height = int(bottom[row]) - int(bottom[rows[first]]) + side_px
-            if height * (new_high - new_low + side_px) > max(MOST_PIXELS, 2 * side_px**2):
-                yield rows[first:place]
-                first = place
-            else:
-                low, high = new_low, new_high
-        if place == first:
-            low = high = int(left[row])
-    if first < len(rows):
-        yield rows[first:]
 
 
 def _root(array: np.ndarray | None) -> object:
