@@ -278,3 +278,30 @@ def test_real_images_pack_as_they_decode(shared_data: Path, tmp_path: Path) -> N
     centre = pack.images[:, 44:64, 44:64].mean()
     edge = pack.images[:, :10].mean()
     assert centre > 3 * edge
+
+
+def test_copies_under_other_names_are_one_group_of_a_pack_and_are_told(image_folder: Path, tmp_path: Path) -> None:
+    write_pack(read_image_folder(image_folder), SMALL, tmp_path / "without.pack")
+    without = read_pack(tmp_path / "without.pack").table
+    assert without["group"].is_unique
+    assert not any("pixels of another" in text for text in read_summary(tmp_path / "without.pack"))
+    original = sorted(image_folder.rglob("*.*"))[0]
+    copy = original.with_name(f"zz_copy{original.suffix}")
+    copy.write_bytes(original.read_bytes())
+    write_pack(read_image_folder(image_folder), SMALL, tmp_path / "with.pack")
+    table = read_pack(tmp_path / "with.pack").table.set_index("id")
+    assert len(table) == len(without) + 1
+    twins = table[table["pixel_hash"] == table.loc[find_id(table, "zz_copy"), "pixel_hash"]]
+    assert (len(twins), twins["group"].nunique()) == (2, 1)
+    assert table["group"].nunique() == len(without)
+    assert "1 images have the pixels of another one, and count as one group with it" in read_summary(
+        tmp_path / "with.pack"
+    )
+
+
+def read_summary(path: Path) -> list[str]:
+    return json.loads((path / "pack.json").read_text())["remarks"]
+
+
+def find_id(table: pd.DataFrame, part: str) -> str:
+    return next(name for name in table.index if part in name)

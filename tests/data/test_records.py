@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.data.records import PARTS, ImageSet, Records, connect, join_sets, split_groups, stage_rows
+from convnet_galaxies.data.records import (
+    PARTS,
+    PIXEL_HASH,
+    ImageSet,
+    Records,
+    connect,
+    find_copies,
+    join_copies,
+    join_sets,
+    split_groups,
+    stage_rows,
+)
 from convnet_galaxies.errors import InputError, UsageError
 
 shares = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.5, 0.0), (1.0, 0.0, 0.0), (0.4, 0.3, 0.3)])
@@ -227,3 +238,44 @@ def test_stages_are_read_as_numbers_however_they_are_kept() -> None:
         stage_rows(pd.DataFrame({"stage": [np.nan]}), 1)
     with pytest.raises(InputError, match="the pack has no column 'stage'"):
         stage_rows(pd.DataFrame({"id": ["a"]}), 1)
+
+
+def draw_images(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, 4, 4, 3), np.uint8)
+
+
+def test_copies_are_images_of_exactly_equal_pixels() -> None:
+    images = draw_images(6)
+    images[4], images[5] = images[1], images[2]
+    images[5, 0, 0, 0] ^= 1  # one bit of one pixel
+    table = pd.DataFrame({"id": list("abcdef"), "group": list("abcdef")})
+    assert find_copies(table, images).tolist() == [0, 1, 2, 3, 1, 5]
+    # Hashes decide which images are compared.
+    hashes = table.assign(**{PIXEL_HASH: ["p", "q", "r", "s", "q", "r"]})
+    assert find_copies(hashes, images).tolist() == [0, 1, 2, 3, 1, 5]
+    assert find_copies(table.assign(**{PIXEL_HASH: list("pqrstu")}), images).tolist() == [0, 1, 2, 3, 4, 5]
+    assert find_copies(table.assign(**{PIXEL_HASH: ["p", None, "r", "s", None, "u"]}), images)[4] == 1
+
+
+def test_blank_images_are_no_copies_of_one_another() -> None:
+    images = np.full((3, 4, 4, 3), (0, 7, 9), np.uint8)
+    table = pd.DataFrame({"id": list("abc"), "group": list("abc")})
+    assert find_copies(table, images).tolist() == [0, 1, 2]
+    assert find_copies(table.assign(**{PIXEL_HASH: ""}), images).tolist() == [0, 1, 2]
+
+
+def test_copies_join_their_groups_and_nothing_else_changes() -> None:
+    table = pd.DataFrame({"id": list("abcdef"), "group": ["g1", "g2", "g2", "g3", "g4", "f"], "lens": range(6)})
+    first = np.array([0, 1, 2, 3, 1, 3])
+    joined = join_copies(table, first)
+    assert joined["group"].tolist() == ["g1", "g2", "g2", "g3", "g2", "g3"]
+    assert joined.drop(columns="group").equals(table.drop(columns="group"))
+    assert join_copies(table, np.arange(6)) is table
+
+
+def test_copies_in_two_packs_are_one_group_of_the_joined_set() -> None:
+    images = draw_images(5)
+    made = Preprocess(crop_px=4, size_px=4)
+    first = ImageSet(images[:3], pd.DataFrame({"id": list("abc"), "group": list("abc")}), made)
+    again = ImageSet(images[[4, 1]], pd.DataFrame({"id": list("de"), "group": list("de")}), made)
+    assert join_sets([first, again]).table["group"].tolist() == ["a", "b", "c", "d", "b"]

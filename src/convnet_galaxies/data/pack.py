@@ -25,7 +25,7 @@ from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
-from convnet_galaxies.data.records import ImageSet, Records
+from convnet_galaxies.data.records import ImageSet, Records, find_copies, join_copies
 from convnet_galaxies.data.tables import tidy
 from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError, OutputExistsError
@@ -125,7 +125,13 @@ def write_pack(
         linear = bool(units - {"picture"})
         if linear:
             table = table.assign(**{MASKED: np.array(masked, np.float32)})
-        table = tidy(table.assign(**{pixel_hash.COLUMN: hashes}))
+        table = table.assign(**{pixel_hash.COLUMN: hashes})
+        first = find_copies(table, np.load(folder / IMAGES, mmap_mode="r"))
+        table = tidy(join_copies(table, first))
+        n_copies = int((first != np.arange(len(table))).sum())
+        copies = [f"{n_copies:,} images have the pixels of another one, and count as one group with it"] * (
+            n_copies > 0
+        )
         table.to_parquet(folder / TABLE, index=False)
         description = {
             "format": PACK_FORMAT,
@@ -141,7 +147,7 @@ def write_pack(
             "facts": notes.facts(),
             "link_columns": list(records.link_columns),
             "fingerprint_records": fingerprint_records(records),
-            "remarks": list(records.remarks),
+            "remarks": [*records.remarks, *copies],
             "skipped": [*records.skipped, *failures],
             "undecoded": len(failures),
         }
@@ -153,7 +159,7 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
     """Write a pack of pixels that are in memory. Raises OutputExistsError, and InputError when the disk is full."""
     output = Path(output)
     require_space(output, images.images.nbytes + 1_000_000)
-    table = tidy(images.table)
+    table = tidy(join_copies(images.table, find_copies(images.table, images.images)))
     description = {
         "format": PACK_FORMAT,
         "version": VERSION,

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.data.records import PIXEL_HASH, ImageSet
 
-COLUMN = "pixel_hash"
+COLUMN = PIXEL_HASH
 """Column of a pack with the hashes of each image, as hash_pixels returns them."""
 
 BITS = 128

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.errors import InputError, UsageError
 
 PARTS = ("train", "validation", "test")
+PIXEL_HASH = "pixel_hash"
+"""Column of a pack with the hashes of each image (pixel_hash.py); images of equal pixels have equal ones."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,37 @@ def connect(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     return names_of_rows[first_rows].astype(object)
 
 
+def join_copies(table: pd.DataFrame, first: np.ndarray) -> pd.DataFrame:
+    """Return the table with the groups of copies joined, under the name of the group that comes first.
+
+    first: int [n], as found by find_copies. Without copies the table is returned as it is.
+    """
+    if (first == np.arange(len(table))).all():
+        return table
+    links = pd.DataFrame({"id": table["id"], "group": table["group"], "copy": first})
+    joined = pd.Series(connect(links, ("group", "copy"))).str.removeprefix("group=")
+    return table.assign(group=joined.to_numpy(object))
+
+
+def find_copies(table: pd.DataFrame, images: np.ndarray) -> np.ndarray:
+    """Return the row of the first image of exactly the same pixels, int [n]; the own row where there is none.
+
+    images: uint8 [n, h, w, bands]. An image of one colour is no copy: it shows nothing that could leak. Compared are
+    images whose hashes agree, or all where the table has none.
+    """
+    first = np.arange(len(images))
+    rows = first.copy()
+    if PIXEL_HASH in table:
+        hashes = table[PIXEL_HASH]
+        rows = np.flatnonzero((hashes.isna() | ((hashes != "") & hashes.duplicated(keep=False))).to_numpy(bool))
+    seen: dict[bytes, int] = {}
+    for row in rows.tolist():
+        pixels = np.ascontiguousarray(images[row])
+        if (pixels != pixels[0, 0]).any():
+            first[row] = seen.setdefault(hashlib.sha256(pixels.tobytes()).digest(), row)
+    return first
+
+
 def split_groups(groups: np.ndarray, fractions: Sequence[float], *, seed: int) -> np.ndarray:
     """Return the part of each image (str [n]) such that no group stands in two parts.
 
@@ -158,7 +192,7 @@ def stage_rows(table: pd.DataFrame, stage: int) -> np.ndarray:
 
 
 def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
-    """Return one set of several; groups are connected again across them, since surveys share images across stages."""
+    """Return one set of several. Groups are connected again across them, since surveys share images across stages."""
     if len(sets) == 1:
         return sets[0]
     first = next((one for one in sets if one.linear), sets[0])  # its stretch has touched pixels
@@ -185,5 +219,6 @@ def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
         table["group"] = connect(table, links)
     kind = first.kind if all(one.kind == first.kind for one in sets) else "images"
     pixels = np.concatenate([one.images for one in sets])
+    table = join_copies(table, find_copies(table, pixels))
     warnings = tuple(dict.fromkeys(text for one in sets for text in one.warnings))
     return ImageSet(pixels, table, first.preprocess, kind, links, linear=first.linear, warnings=warnings)
