@@ -13,10 +13,12 @@ import typer
 from typer.core import TyperCommand
 
 from convnet_galaxies.data.output import as_plain
-from convnet_galaxies.errors import UsageError
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.paths import name_some
 
 if TYPE_CHECKING:
     from convnet_galaxies.data.records import ImageSet
+    from convnet_galaxies.scan.session import SessionSummary
 
 
 class DeviceChoice(StrEnum):
@@ -92,6 +94,20 @@ Missing = Annotated[
         help="Largest fraction of missing pixels (NaN, blank, masked) per band; they are filled with its sky."
     ),
 ]
+OwnViews = Annotated[
+    ViewChoice | None, typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights.")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|ADDRESS",
+        help="Dask: number of local processes, or the address of a scheduler, such as tcp://host:8786.",
+    ),
+]
+ShardPart = Annotated[
+    str | None,
+    typer.Option("--part", metavar="K/N", help="Do every N-th shard from the K-th on: one job of an array of N."),
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one per processor.")]
 
 
@@ -142,6 +158,35 @@ def remark(text: str, *, quiet: bool = False) -> None:
     """Print a remark on standard error."""
     if not quiet:
         typer.echo(text, err=True)
+
+
+def report_session(summary: SessionSummary, *, quiet: bool, as_json: bool) -> None:
+    """Print what a session of a scan left. Raises InputError when shards of it failed."""
+    for text in (*(f"Warning: {text}" for text in summary.warnings), *summary.facts):
+        remark(text, quiet=quiet)
+    for text in summary.left_out:
+        remark(f"left out: {text}", quiet=quiet)
+    if summary.n_left_out > len(summary.left_out):
+        remark(f"left out: {summary.n_left_out:,} images in all", quiet=quiet)
+    if as_json:
+        show_json(summary)
+    else:
+        typer.echo(f"{summary.folder}: {summary.images:,} images in {summary.shards:,} shards")
+    require_all_done(summary)
+
+
+def require_all_done(summary: SessionSummary) -> None:
+    """Raise InputError that names what failed, if anything did."""
+    if not summary.failures:
+        return
+    names = list(dict.fromkeys(one.name for one in summary.failures))
+    first = summary.failures[0].error.strip().splitlines()[-1]
+    raise InputError(
+        f"{summary.folder}: {len(summary.failures):,} of {summary.shards:,} shards could not be done, of "
+        f"{name_some(names)}; the first: {first}",
+        "mend or replace the files, and run the same command again, which does them alone; "
+        f"`scan --status {summary.folder}` lists all",
+    )
 
 
 def warn_of_names_only(images: ImageSet, run: str | Path | None, *, quiet: bool = False) -> None:

@@ -11,6 +11,7 @@ import typer
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     BlueFirst,
+    Cluster,
     DeviceChoice,
     DeviceOption,
     Force,
@@ -18,6 +19,7 @@ from convnet_galaxies.cli.options import (
     Json,
     Limit,
     Missing,
+    OwnViews,
     PackOutput,
     PartChoice,
     PartOption,
@@ -26,6 +28,7 @@ from convnet_galaxies.cli.options import (
     Quiet,
     RunArgument,
     Seed,
+    ShardPart,
     SkipBad,
     StageOption,
     ViewChoice,
@@ -35,6 +38,7 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     refuse_options,
     remark,
+    report_session,
     show_json,
     warn_of_names_only,
 )
@@ -73,13 +77,13 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
+    context: typer.Context,
     run: RunArgument,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Pack, folder, zip or image.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending.")],
-    views: Annotated[
-        ViewChoice | None,
-        typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights."),
-    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending, or a folder.")
+    ],
+    views: OwnViews = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(help="Also write the features of the last layer, a Parquet file for `similar` and `unusual`."),
@@ -93,6 +97,8 @@ def predict(
     device: DeviceOption = DeviceChoice.AUTO,
     limit: Limit = None,
     skip_bad: SkipBad = False,
+    cluster: Cluster = None,
+    part: ShardPart = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -103,16 +109,30 @@ def predict(
     familiarity) are predicted too, and counted on standard error. Runs that stretch linear images (FITS, 16-bit PNG)
     by their brightness, such as builtin:lens, need the zero point of these images.
 
+    An OUTPUT without an ending is a folder, for millions of images: they are predicted in shards, one Parquet file
+    each in OUTPUT/shards, and the same command goes on after an interruption. --cluster and --part are for it.
+
     Examples: `convnet-galaxies predict zoo images_test_rev1.zip -o votes.csv --views 8`;
     `convnet-galaxies predict builtin:lens cutouts/ -o lenses.csv --pixel-scale 0.263`
     """
+    if not output.suffix:
+        if force:
+            refuse_options(context, "force", because="a folder is gone on with; remove it to begin anew")
+        refuse_options(context, "embeddings", because="OUTPUT is a folder")
+        check_paths(runs=[run], inputs=[source])
+        _predict_into_folder(
+            run, source, output, views, (pixel_scale, zero_point, bands, blue_first, hdu, missing), device, limit,
+            skip_bad, cluster, part, quiet, as_json,
+        )  # fmt: skip
+        return
+    refuse_options(context, "cluster", "part", because="OUTPUT is a single file; give a folder")
     check_paths(runs=[run], inputs=[source], output=embeddings, table=output, force=force)
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.predict.stream import predict_file
 
     wanted = None if views is None else int(views.value)
     predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
-    reading = _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
+    reading = read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(
             predictor,
@@ -130,6 +150,32 @@ def predict(
     for text in summary.skipped:
         remark(f"left out: {text}", quiet=quiet)
     show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")
+
+
+def _predict_into_folder(  # type: ignore[no-untyped-def]
+    run, source, output, views, reading, device, limit, skip_bad, cluster, part, quiet, as_json
+) -> None:
+    from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.scan.images import plan_images
+    from convnet_galaxies.scan.run import Part
+    from convnet_galaxies.scan.session import work_through
+
+    share = Part.read(part)
+    predictor = Predictor(run, device=device.value, views=None if views is None else int(views.value))  # type: ignore[arg-type]
+    plan, notes = plan_images(
+        predictor, source, reading=read_options(predictor, *reading), skip_bad=skip_bad, limit=limit
+    )
+    with progress_bar("Predicting", quiet=quiet) as update:
+        summary = work_through(
+            output,
+            plan,
+            predictor,
+            notes=notes,
+            part=share,
+            cluster=cluster,
+            progress=lambda found: update(found.done + found.failed, found.shards, f"{found.images:,} images, shards"),
+        )
+    report_session(summary, quiet=quiet, as_json=as_json)
 
 
 def evaluate(
@@ -266,7 +312,7 @@ def mine(
             on=windows.value,
             stride_px=stride_px,
             context_px=margin_px,
-            reading=_reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing),
+            reading=read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing),
             skip_bad=skip_bad,
             limit=limit,
             force=force,
@@ -283,7 +329,7 @@ def mine(
     )
 
 
-def _reading(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing):  # type: ignore[no-untyped-def]
+def read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing):  # type: ignore[no-untyped-def]
     from convnet_galaxies.data.reading import ReadOptions, read_bands_option, split_option
 
     planes = read_bands_option(bands, predictor.preprocess.bands)

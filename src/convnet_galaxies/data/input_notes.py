@@ -54,8 +54,12 @@ class InputNotes:
             if info is not None:
                 self._add_info(name, info)
         if familiarity is not None:
-            text = f"unlike all known images of the run (familiarity below {self.strange:g})"
-            self._count("strange", text, ids, familiarity < self.strange)
+            self.add_familiarity(ids, familiarity)
+
+    def add_familiarity(self, ids: Sequence[str], familiarity: np.ndarray) -> None:
+        """Take in the familiarity [n] of images, where it was not yet known to `add`."""
+        text = f"unlike all known images of the run (familiarity below {self.strange:g})"
+        self._count("strange", text, ids, familiarity < self.strange)
 
     def warnings(self) -> list[str]:
         """Return the warnings, one sentence per kind, in a fixed order."""

@@ -74,7 +74,7 @@ def open_blocks(
         names = list(index)
         index = {names[row]: index[names[row]] for row in _draw(len(names), limit, drawn_by)}
     files = tuple(index.values())
-    decoded = _decode(
+    decoded = decode_blocks(
         files, list(index), predictor.preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped
     )
     return decoded, len(files)
@@ -95,6 +95,17 @@ def _draw(total: int, limit: int | None, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(total, number, replace=False))
 
 
+def require_fitting_pack(images: ImageSet, predictor: Predictor, where: str, reading: ReadOptions) -> None:
+    """Raise InputError unless packed images were made as the run expects and no option is to change them."""
+    if reading != ReadOptions():
+        raise InputError(
+            f"{where}: is packed, and its pixels are settled, so --pixel-scale, --zero-point, --blue-first, "
+            "--bands, --hdu and --missing cannot change them",
+            "leave these options out, or give the images themselves",
+        )
+    predictor.require_pixels(images, where, more=", or give the images themselves")
+
+
 def _cut(
     images: ImageSet,
     predictor: Predictor,
@@ -105,13 +116,7 @@ def _cut(
     notes: InputNotes,
 ) -> tuple[Blocks, int]:
     """Yield blocks of existing pixels."""
-    if reading != ReadOptions():
-        raise InputError(
-            f"{where}: is packed, and its pixels are settled, so --pixel-scale, --zero-point, --blue-first, "
-            "--bands, --hdu and --missing cannot change them",
-            "leave these options out, or give the images themselves",
-        )
-    predictor.require_pixels(images, where, more=", or give the images themselves")
+    require_fitting_pack(images, predictor, where, reading)
     total = len(images) if limit is None else min(limit, len(images))
     ids = images.table["id"].astype(str).tolist()
     notes.earlier = tuple(f"When packed: {text}" for text in images.warnings)
@@ -163,8 +168,8 @@ def _prepare(
     return blocks(), len(pixels)
 
 
-def _decode(
-    files: tuple[ImageFile, ...],
+def decode_blocks(
+    files: Sequence[ImageFile],
     ids: list[str],
     preprocess: Preprocess,
     reading: ReadOptions,
@@ -173,6 +178,7 @@ def _decode(
     skip_bad: bool,
     skipped: list[str] | None,
 ) -> Blocks:
+    """Yield blocks of at most so many images, decoded from their files; see open_blocks."""
     # Blocks of many pieces: decoders and net take turns at the processor, where both at once hinder each other.
     image_bytes = preprocess.size_px**2 * preprocess.bands
     room = max(1, min(batch, BLOCK_BYTES // image_bytes))
