@@ -32,6 +32,9 @@ class Given:
             if shard.number in self.failing and self.error is not None:
                 raise self.error
 
+    def close(self) -> None:
+        pass
+
 
 def cut_up(*ends: int) -> list[Shard]:
     return [Shard(k, f"tile {k}", pair) for k, pair in enumerate(zip((0, *ends), ends, strict=False))]

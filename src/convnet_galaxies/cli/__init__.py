@@ -22,6 +22,7 @@ from convnet_galaxies.cli import (
     ensemble_commands,
     feature_commands,
     predict_commands,
+    scan_commands,
     simulate_commands,
     study_commands,
     train_commands,
@@ -68,6 +69,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 data_commands.register(app)
 train_commands.register(app)
 predict_commands.register(app)
+scan_commands.register(app)
 ensemble_commands.register(app)
 feature_commands.register(app)
 simulate_commands.register(app)

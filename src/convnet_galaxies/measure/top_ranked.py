@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from convnet_galaxies.measure.intervals import check_level
@@ -77,6 +78,59 @@ def expect_top(images: ScoredImages, *, seed: int, level: float = 0.9) -> TopRan
         purity=purity,
         purity_low=np.minimum(low, purity),
         purity_high=np.maximum(high, purity),
+        completeness=completeness,
+        completeness_low=np.minimum(share_low, completeness),
+        completeness_high=np.maximum(share_high, completeness),
+        level=level,
+    )
+
+
+def expect_top_at(
+    probability: np.ndarray,
+    prevalence: float,
+    *,
+    calibrated_for: float,
+    n_lenses: int,
+    n_others: int,
+    seed: int,
+    level: float = 0.9,
+) -> TopRanked:
+    """Return expected purity and completeness of the top k from calibrated probabilities, float [m], for every k.
+
+    Where there are no labelled images to hold beside the unknown ones, this takes the calibration at its word: the log
+    odds move from the prevalence that they were calibrated for to the given one (Saerens et al. 2002, Neural
+    Computation 14, 21). The intervals hold the chance of what is found among these images, and the error of the
+    intercept of a calibration on n_lenses and n_others images; the error of its slope, and of its form beyond the
+    images that it was fitted on, they do not hold (see the head of this file).
+    """
+    check_level(level)
+    order = np.argsort(-np.asarray(probability, float), kind="stable")
+    odds = logit(np.clip(np.asarray(probability, float)[order], 1e-12, 1 - 1e-12))
+    odds += logit(prevalence) - logit(calibrated_for)
+    m, rng = len(odds), np.random.default_rng(seed)
+    ranks = _choose_ranks(m)
+    widths = np.diff(ranks, prepend=0)
+    errors = rng.normal(0, np.sqrt(1 / n_lenses + 1 / n_others), KEPT)
+    # Between two ranks the probabilities are nearly the same, so that their number of lenses is binomial.
+    found = np.zeros((len(ranks), KEPT))
+    for row, (end, width) in enumerate(zip(ranks, widths, strict=True)):
+        middle = odds[end - width : end]
+        rates = expit(middle.mean() + errors) * (expit(middle).mean() / expit(middle.mean()))
+        found[row] = rng.binomial(width, np.minimum(rates, 1))
+    found = np.cumsum(found, axis=0)
+    probability = expit(odds)
+    sums, every = np.cumsum(probability), np.arange(1, m + 1)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = (np.interp(every, ranks, end) for end in np.quantile(found, tails, axis=1))
+    shares = np.where(found[-1] > 0, found / np.maximum(found[-1], 1), 1.0)
+    share_low, share_high = (np.interp(every, ranks, end) for end in np.quantile(shares, tails, axis=1))
+    purity, completeness = sums / every, sums / sums[-1]
+    return TopRanked(
+        order=order,
+        probability=probability,
+        purity=purity,
+        purity_low=np.minimum(low / every, purity),
+        purity_high=np.maximum(high / every, purity),
         completeness=completeness,
         completeness_low=np.minimum(share_low, completeness),
         completeness_high=np.maximum(share_high, completeness),

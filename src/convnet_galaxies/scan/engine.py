@@ -178,6 +178,8 @@ def _read_ahead(reader: Reader, shards: Iterable[Shard]) -> Generator[Event]:
             put(None)
         except BaseException as error:
             put(error)
+        finally:
+            reader.close()
 
     thread = threading.Thread(target=read, name="read shards", daemon=True)
     thread.start()

@@ -100,6 +100,9 @@ class ImagesReader:
         """Yield the images of a shard. Raises BadImageError for a bad one, unless they are left out."""
         yield from self._read_files(shard) if self.pack is None else self._read_rows(shard)
 
+    def close(self) -> None:
+        """Packs stay mapped; there is nothing to close."""
+
     def _read_rows(self, shard: Shard) -> Iterator[Piece]:
         images = self._cache.get("pack") or self._cache.setdefault("pack", read_pack(str(self.pack)))
         first, end = shard.content

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -25,7 +25,7 @@ PLAN_LEFTOVERS = ".plan"
 """Beginning of the names of files that a plan cut short may leave."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Plan:
     """A scan that can begin, or go on.
 
@@ -39,10 +39,29 @@ class Plan:
     reader: Reader
     make_shard: Callable[[int], Shard]
 
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Nothing has to be written beside the facts."""
+
+    def load(self) -> Plan:
+        """Return the plan itself."""
+        return self
+
     @property
     def hash(self) -> str:
         """Hash of everything but sizes and times of files: a broken file may be replaced."""
         return hash_facts(self.facts)
+
+
+class Prepared(Protocol):
+    """What becomes a plan once its folder is claimed."""
+
+    facts: dict[str, Any]
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Write what belongs to the plan beside its facts. progress: called with (done, all)."""
+
+    def load(self) -> Plan:
+        """Return the plan, also of an earlier session."""
 
 
 def hash_facts(facts: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.scan.cluster import on_cluster
 from convnet_galaxies.scan.engine import in_this_process
 from convnet_galaxies.scan.ledger import Failure, Ledger, Progress
-from convnet_galaxies.scan.plan import Plan, claim_folder
+from convnet_galaxies.scan.plan import Plan, Prepared, claim_folder
 from convnet_galaxies.scan.remarks import join_remarks
 from convnet_galaxies.scan.run import Part, Place, Workers, do_shards
 
@@ -39,30 +39,26 @@ class SessionSummary:
 
 def work_through(
     folder: Path,
-    plan: Plan,
+    prepared: Prepared,
     predictor: Predictor,
     *,
     notes: InputNotes,
     part: Part,
     cluster: str | None = None,
-    shards_per_task: int = 1,
-    prepare: Callable[[], None] = lambda: None,
+    planning: Callable[[int, int], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SessionSummary:
     """Do what is left of a plan, or of a part of it, in a folder.
 
-    notes: on the source. cluster: see on_cluster; None works in this process. prepare: see claim_folder.
+    notes: on the source. cluster: see on_cluster; None works in this process. planning, progress: called while the
+    plan is made, with (done, all) tiles, and with each shard.
     Raises InputError and UsageError as claim_folder and do_shards do.
     """
-    changed = claim_folder(folder, plan.facts, prepare, wait_s=0 if part.count == 1 else PLAN_WAIT_S)
+    wait_s = 0 if part.count == 1 else PLAN_WAIT_S
+    changed = claim_folder(folder, prepared.facts, lambda: prepared.prepare(planning), wait_s=wait_s)
+    plan = prepared.load()
     place = Place(folder, part)
-    found = do_shards(
-        place,
-        plan,
-        _workers(plan, predictor, cluster, shards_per_task),
-        changed=changed,
-        progress=progress,
-    )
+    found = do_shards(place, plan, _workers(plan, predictor, cluster), changed=changed, progress=progress)
     return summarise(folder, [place], notes, found.failures)
 
 
@@ -81,7 +77,7 @@ def summarise(folder: Path, places: Sequence[Place], notes: InputNotes, failures
     )
 
 
-def _workers(plan: Plan, predictor: Predictor, cluster: str | None, shards_per_task: int) -> Workers:
+def _workers(plan: Plan, predictor: Predictor, cluster: str | None) -> Workers:
     if cluster is None:
         return in_this_process(plan.reader, predictor)
     options = {
@@ -91,4 +87,4 @@ def _workers(plan: Plan, predictor: Predictor, cluster: str | None, shards_per_t
         "precision": plan.facts["run"]["precision"],
         "batch": predictor.batch,
     }
-    return on_cluster(cluster, plan.reader, options, shards_per_task=shards_per_task)
+    return on_cluster(cluster, plan.reader, options)

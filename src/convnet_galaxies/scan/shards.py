@@ -54,6 +54,9 @@ class Reader(Protocol):
     def read(self, shard: Shard) -> Iterator[Piece]:
         """Yield the images of a shard, in order. Raises GalaxyError or OSError when it cannot be read."""
 
+    def close(self) -> None:
+        """Close the files that are kept open between shards."""
+
 
 @dataclass(frozen=True, eq=False)
 class ShardResult:

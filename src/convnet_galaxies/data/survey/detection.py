@@ -14,7 +14,7 @@ from convnet_galaxies.errors import InputError
 BLOCK_PX = 1024
 _MESH_PX = 64
 _OVERLAP_PX = 2 * _MESH_PX
-_SAME_PX = 3.0
+SAME_PX = 3.0
 """Two detections of neighbouring blocks closer than this are one object."""
 
 _RADII = (0.5, 0.9)
@@ -55,6 +55,26 @@ def detect_objects(image: SurveyImage, detection: Detection | None = None, *, bl
     return _drop_doubles(pd.concat(parts, ignore_index=True))
 
 
+def detect_in_region(image: SurveyImage, detection: Detection, *, top: int, left: int, side_px: int) -> pd.DataFrame:
+    """Detect the objects of a part of a tile as `detect_objects` does, for whom all parts together are the tile.
+
+    top, left: of the part, in pixels; side_px: its side; all three whole multiples of BLOCK_PX. The table has the
+    column depth_px besides: from the object to the border of the part, negative for one that lies beyond it by up to
+    SAME_PX; the next part may have it too.
+    """
+    planes = _choose_planes(image, detection)
+    h, w = image.shape
+    parts = [
+        _search(image, planes, detection, row, column, BLOCK_PX)
+        for row in range(top, min(top + side_px, h), BLOCK_PX)
+        for column in range(left, min(left + side_px, w), BLOCK_PX)
+    ]
+    found = _drop_doubles(pd.concat(parts, ignore_index=True))
+    x, y = found["x"], found["y"]
+    depth = np.minimum.reduce([x - left, left + side_px - 1 - x, y - top, top + side_px - 1 - y]) + 0.5
+    return found.assign(depth_px=depth)
+
+
 def _choose_planes(image: SurveyImage, detection: Detection) -> list[int]:
     present = [k for k, plane in enumerate(image.template.planes) if not plane.is_absent]
     if detection.band is None:
@@ -72,7 +92,7 @@ def _choose_planes(image: SurveyImage, detection: Detection) -> list[int]:
 def _search(
     image: SurveyImage, planes: list[int], detection: Detection, top: int, left: int, block_px: int
 ) -> pd.DataFrame:
-    """Objects of one block that lie in it, or less than _SAME_PX outside."""
+    """Objects of one block that lie in it, or less than SAME_PX outside."""
     import sep
 
     h, w = image.shape
@@ -99,8 +119,8 @@ def _search(
     total -= noise.back()
     objects = _extract(sep, total, noise.rms(), missing, detection)
     x, y = objects["x"] + columns.start, objects["y"] + rows.start
-    inside = (x >= left - 0.5 - _SAME_PX) & (x < left + block_px - 0.5 + _SAME_PX)
-    inside &= (y >= top - 0.5 - _SAME_PX) & (y < top + block_px - 0.5 + _SAME_PX)
+    inside = (x >= left - 0.5 - SAME_PX) & (x < left + block_px - 0.5 + SAME_PX)
+    inside &= (y >= top - 0.5 - SAME_PX) & (y < top + block_px - 0.5 + SAME_PX)
     objects, x, y = objects[inside], x[inside], y[inside]
     if not len(objects):
         return empty
@@ -131,16 +151,16 @@ def _extract(sep, total, rms, missing, detection: Detection) -> np.ndarray:  # t
 
 
 def _drop_doubles(found: pd.DataFrame) -> pd.DataFrame:
-    """Of detections closer than _SAME_PX that stem from two blocks, keep the one that lies deeper in its block."""
+    """Of detections closer than SAME_PX that stem from two blocks, keep the one that lies deeper in its block."""
     from scipy.spatial import cKDTree
 
     found = found.sort_values(["y", "x", "depth"], kind="stable", ignore_index=True)
-    border = np.flatnonzero(found["depth"] < 2 * _SAME_PX)
+    border = np.flatnonzero(found["depth"] < 2 * SAME_PX)
     places = found[["x", "y"]].to_numpy()[border]
     dropped = set()
     if len(border) > 1:
         depth = found["depth"].to_numpy()[border]
-        for first, second in sorted(cKDTree(places).query_pairs(_SAME_PX)):
+        for first, second in sorted(cKDTree(places).query_pairs(SAME_PX)):
             worse, better = (first, second) if (depth[first], -first) < (depth[second], -second) else (second, first)
             if depth[worse] < 0 and better not in dropped:
                 dropped.add(worse)
