@@ -14,10 +14,10 @@ from convnet_galaxies.inspection.grades import (
     Grade,
     GradeBook,
     check_grader,
-    is_grade_book,
     read_grades,
     read_marks,
 )
+from convnet_galaxies.inspection.paths import is_grade_book
 
 
 def give(

@@ -21,6 +21,7 @@ from convnet_galaxies.cli import (
     data_commands,
     ensemble_commands,
     feature_commands,
+    inspect_commands,
     predict_commands,
     scan_commands,
     simulate_commands,
@@ -74,6 +75,7 @@ ensemble_commands.register(app)
 feature_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)
+inspect_commands.register(app)
 
 
 def main() -> None:
