@@ -123,10 +123,9 @@ def grid_positions(image: SurveyImage, step_px: float) -> tuple[np.ndarray, np.n
     """Return x, y of a grid that covers a tile row by row, float [n]: no pixel is farther than half a step from one."""
     if not step_px >= 1:
         raise InputError(f"--step: found {step_px:g} px, expected 1 or more", "give e.g. 48")
-    along = [(np.arange(max(1, int(np.ceil(side / step_px)))) + 0.5) * step_px - 0.5 for side in image.shape]
-    y, x = np.meshgrid(
-        *(np.minimum(one, side - 1.0) for one, side in zip(along, image.shape, strict=True)), indexing="ij"
-    )
+    numbers_of = [int(np.ceil(side / step_px)) for side in image.shape]
+    along = [(np.arange(n) + 0.5) * side / n - 0.5 for n, side in zip(numbers_of, image.shape, strict=True)]
+    y, x = np.meshgrid(*along, indexing="ij")
     return x.ravel(), y.ravel()
 
 

@@ -13,8 +13,10 @@ import pandas as pd
 
 from convnet_galaxies.data.bands import Band, band_of_word, name_bands, parse_band, split_words
 from convnet_galaxies.data.fits_header import Role, fold, role_of_file, role_of_text
+from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_files import find_images, index_images, is_image
+from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.data.tables import is_table, name_row, numbers, read_table
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import StrPath, name_some, require_path
@@ -172,11 +174,34 @@ def _list_by_names(path: Path) -> TileList:
         raise InputError(
             f"{path}: found tiles in a zip, of which no windows can be read, expected files", "unpack the zip"
         )
+    files, remarks = listing.files, [*listing.joined, *listing.remarks]
+    pictures = [file for file in files if not file.name.lower().endswith(FITS_ENDINGS)]
+    if 0 < len(pictures) < len(files):
+        files = tuple(file for file in files if file not in pictures)
+        names = name_some([file.name for file in pictures], 3)
+        remarks.append(f"passed over: {len(pictures):,} pictures beside FITS files: {names}")
+    catalogues = [file for file in files if file.band is None and not file.others and _is_catalogue(file)]
+    if 0 < len(catalogues) < len(files):
+        files = tuple(file for file in files if file not in catalogues)
+        names = name_some([file.name for file in catalogues], 3)
+        remarks.append(f"passed over: {len(catalogues):,} FITS files without an image: {names}")
     tiles = [
-        Tile(name, tuple(_as_tile_file(part) for part in file.parts))
-        for name, file in index_images(listing.files).items()
+        Tile(name, tuple(_as_tile_file(part) for part in file.parts)) for name, file in index_images(files).items()
     ]
-    return TileList(tuple(tiles), (*listing.joined, *listing.remarks))
+    return TileList(tuple(tiles), tuple(remarks))
+
+
+def _is_catalogue(file: ImageFile) -> bool:
+    """Return whether a FITS file holds tables alone; damaged ones count as images, which are named when opened."""
+    from astropy.io import fits
+
+    from convnet_galaxies.data.fits_hdus import is_image_hdu
+
+    try:
+        with quiet_warnings(), fits.open(file.path, memmap=False) as opened:
+            return not any(is_image_hdu(hdu) for hdu in opened) and len(opened) > 1
+    except Exception:
+        return False
 
 
 def _as_tile_file(part: ImageFile) -> TileFile:
