@@ -135,11 +135,18 @@ def injected_lenses(
 @simulate_app.command("survey", cls=accept_old_names({"--separate": "--file-per-band"}))
 def survey(
     output: Folder,
-    number: Annotated[int, typer.Option(help="Lenses in the mosaic.")] = 40,
-    size: Annotated[int, typer.Option(min=64, help="Side of the mosaic in pixels of 0.186 arcsec.")] = 4096,
+    number: Annotated[int, typer.Option(help="Lenses in the survey.")] = 40,
+    size: Annotated[
+        int, typer.Option(min=64, help="Side of the mosaic, or of each tile, in pixels of 0.186 arcsec.")
+    ] = 4096,
     file_per_band: Annotated[
         bool, typer.Option("--file-per-band", help="Write one FITS file per band instead of one cube.")
     ] = False,
+    tiles: Annotated[
+        str | None,
+        typer.Option(help="Rows x columns of overlapping tiles, such as 3x3, each with masks and weights."),
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share; default: 256.")] = None,
     seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
@@ -147,15 +154,47 @@ def survey(
 ) -> None:
     """Simulate a gri FITS mosaic with WCS, noise, and lenses at known positions; memory does not grow with its size.
 
+    With --tiles it is written as a survey: overlapping tiles with one file per band (image, mask, weight), the table
+    tiles.csv, and the catalogue of their objects.
+
     Example: `convnet-galaxies simulate survey mosaic --number 40 --size 4096`
+
+    Example: `convnet-galaxies simulate survey survey --tiles 3x3 --size 1024 --number 40`
     """
     from convnet_galaxies.simulate.survey import simulate_survey
+    from convnet_galaxies.simulate.survey_tiles import simulate_tiles
 
+    grid = _read_grid(tiles, overlap, file_per_band)
     with progress_bar("Simulating tiles", quiet=quiet) as update:
-        truth = simulate_survey(
-            output, number, seed, size_px=size, separate=file_per_band, force=force, progress=update
-        )
+        if grid is None:
+            truth = simulate_survey(
+                output, number, seed, size_px=size, separate=file_per_band, force=force, progress=update
+            )
+        else:
+            truth = simulate_tiles(
+                output,
+                number,
+                seed,
+                tiles=grid,
+                size_px=size,
+                overlap_px=256 if overlap is None else overlap,
+                force=force,
+                progress=update,
+            )
     show_json({"path": output, "lenses": len(truth)}) if as_json else typer.echo(f"{output}: {len(truth):,} lenses")
+
+
+def _read_grid(text: str | None, overlap: int | None, file_per_band: bool) -> tuple[int, int] | None:
+    if text is None:
+        if overlap is not None:
+            raise UsageError("--overlap: does not apply to one mosaic", "add --tiles 3x3, or leave out --overlap")
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and 0 < int(part) <= 100 for part in parts):
+        raise UsageError(f"--tiles: found {text!r}, expected rows x columns, each from 1 to 100", "give e.g. 3x3")
+    if file_per_band:
+        raise UsageError("--file-per-band: tiles have a file per band anyway", "leave out --file-per-band")
+    return int(parts[0]), int(parts[1])
 
 
 def cutouts(
