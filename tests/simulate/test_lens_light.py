@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.simulate.camera import Camera, to_counts
+from convnet_galaxies.simulate.field import render_objects
 from convnet_galaxies.simulate.lens import (
     LENS_FLAVORS,
     Isothermal,
@@ -20,6 +22,7 @@ from convnet_galaxies.simulate.lens import (
 )
 from convnet_galaxies.simulate.lens_population import FAINTEST_SECOND_IMAGE_MAG, Host, draw_lens
 from convnet_galaxies.simulate.lens_source import Blob, LensedSource, draw_source
+from convnet_galaxies.simulate.sky_population import SkyObject
 
 
 def isothermal_sphere(radius: float, source: LensedSource) -> LensSystem:
@@ -77,6 +80,32 @@ def test_quasar_images_have_the_magnitudes_of_the_model() -> None:
     alone = [render_light(replace(system, images=(image,)), Camera()) for image in system.images]
     np.testing.assert_allclose(sum(alone), light, atol=1e-3 * light.max())
     assert alone[0].sum() / alone[1].sum() == pytest.approx(system.images[0][2] / -system.images[1][2], rel=0.02)
+
+
+def fit_fwhm_arcsec(light: np.ndarray) -> float:
+    """FWHM of the Moffat profile that fits a point in float [h, w] best."""
+    y, x = np.mgrid[: light.shape[0], : light.shape[1]].astype(float)
+    row, column = np.unravel_index(light.argmax(), light.shape)
+
+    def miss(p: np.ndarray) -> np.ndarray:
+        return (p[0] * (1 + ((x - p[1]) ** 2 + (y - p[2]) ** 2) / p[3] ** 2) ** -p[4] - light).ravel()
+
+    found = least_squares(miss, [light.max(), column, row, 2.5, 3.2]).x
+    return float(2 * abs(found[3]) * np.sqrt(2 ** (1 / found[4]) - 1) * 0.186)
+
+
+def test_stars_have_the_stated_seeing_and_images_of_quasars_are_a_little_wider() -> None:
+    stars, quasars = [], []
+    for shift in (0.0, 0.3, 0.5):
+        star = SkyObject(50 + shift, 50 - shift / 2, 18.0, 0.7, 0.3, "star")
+        stars.append([fit_fwhm_arcsec(band) for band in render_objects([star], (101, 101), Camera())])
+        counts = (1e4, 1e4, 1e4)
+        system = isothermal_sphere(4.0, LensedSource(0.0, 0.0, 2.0, 20.0, (), counts))
+        alone = replace(system, images=((0.0, 0.0, 1.0),))
+        light = render_light(alone, Camera(), shift_px=(shift, -shift / 2))
+        quasars.append([fit_fwhm_arcsec(band) for band in light])
+    np.testing.assert_allclose(stars, np.tile([0.85, 0.75, 0.65], (3, 1)), atol=0.003)
+    np.testing.assert_allclose(np.mean(quasars, axis=0), [0.867, 0.769, 0.672], atol=0.003)
 
 
 def test_unlensed_source_keeps_its_magnitude_through_structure_and_camera() -> None:

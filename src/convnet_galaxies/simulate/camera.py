@@ -40,7 +40,8 @@ COMPOSITE_SCALES = dict(zip("irg", COMPOSITE.scales, strict=True))
 class Camera:
     """Conditions of one field; three numbers each, in the order g, r, i.
 
-    psf_fwhm_arcsec: full width at half maximum of the Moffat PSF.
+    psf_fwhm_arcsec: full width at half maximum of a star of the field, the pixels included. Lensed light is up to 4 %
+        wider (see render_light).
     moffat_beta: its slope; about 3 for MegaCam.
     sky_sigma_counts: standard deviation of the blank sky in one pixel.
     electrons_per_count: gain for the Poisson noise of the objects.

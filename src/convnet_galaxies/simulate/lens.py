@@ -217,6 +217,8 @@ def render_light(system: LensSystem, camera: Camera, *, shift_px: tuple[float, f
     """Render lensed light through the PSF, noiseless float32 [3, size, size] counts.
 
     The centre of the lens is at pixel size // 2 of both axes, plus shift_px (x, y).
+    Sums over fine pixels, and points shared by four of them, blur the light a little: an image of a quasar has an FWHM
+    of 0.867, 0.769 and 0.672 arcsec in g, r, i on average where a star of the field has 0.85, 0.75 and 0.65.
     """
     half_px = int(
         np.ceil((2.6 * system.einstein_radius_arcsec + 2.5 + system.source.extent_arcsec) / PIXEL_SCALE_ARCSEC)
