@@ -36,6 +36,10 @@ def test_crossval_predicts_every_labelled_image_once_by_the_net_that_never_saw_i
         np.testing.assert_allclose(table["lens_probability"][own], probability, rtol=1e-5)
     auroc = roc_auc_score(labelled.table["lens"], table["lens_probability"])
     assert found["scores"]["lens"]["overall"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-6)
+    of_folds = [(labelled.table["lens"][fold], table["lens_probability"][fold]) for fold in by_fold(table)]
+    pairs = [lens.sum() * (1 - lens).sum() for lens, _ in of_folds]
+    within = np.average([roc_auc_score(*one) for one in of_folds], weights=pairs)
+    assert found["within_folds"]["value"] == pytest.approx(within, abs=1e-6)
 
     # A fold that is missing is trained again to the same; another number of folds is not mixed with these.
     before = (tmp_path / "folds" / "predictions.csv").read_bytes()
@@ -43,10 +47,14 @@ def test_crossval_predicts_every_labelled_image_once_by_the_net_that_never_saw_i
     again = run(*call)
     assert again.code == 0, again.err
     assert f"{len(labelled)} images in 2 folds" in again.out
-    assert "AUROC" in again.out
+    assert f"AUROC within folds {within:.4f} (" in again.out
     assert (tmp_path / "folds" / "predictions.csv").read_bytes() == before
     other = run(*(3 if word == 2 else word for word in call))
     assert other.code == 2
     assert "holds a cross-validation of another plan" in other.err
     assert "--force" in other.err
     assert (tmp_path / "folds" / "predictions.csv").read_bytes() == before
+
+
+def by_fold(table: pd.DataFrame) -> list[np.ndarray]:
+    return [(table["fold"] == number).to_numpy() for number in sorted(table["fold"].unique())]

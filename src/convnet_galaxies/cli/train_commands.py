@@ -187,6 +187,12 @@ def crossval(
     typer.echo(f"{output}: {result.images:,} images in {folds} folds; predictions in {result.predictions}")
     for table in score_tables(result.scores[str(task)], by=("flavor", "stage")):
         typer.echo("\n".join(["", *table.lines()]))
+    if result.within_folds:
+        typer.echo(
+            f"\nAUROC within folds {result.within_folds:.4f}: each image compared with those of its own fold. The "
+            "figures above also compare images of different folds, whose networks differ. No interval holds the scatter "
+            "of trainings."
+        )
 
 
 def doctor(device: DeviceOption = DeviceChoice.AUTO, as_json: Json = False) -> None:

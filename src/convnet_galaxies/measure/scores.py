@@ -25,7 +25,7 @@ from convnet_galaxies.measure.intervals import (
     resample_statistic,
     summarize,
 )
-from convnet_galaxies.measure.ranking import Ranking, measure_tpr
+from convnet_galaxies.measure.ranking import Ranking, lower_unseen, measure_tpr
 from convnet_galaxies.measure.score_table import Score, scores_of
 
 EXTREME_ERROR = 1.12 / 2.83
@@ -45,9 +45,6 @@ the fourth highest lies below it with probability P(Gamma(4) < 0.56) = 0.3 %. Th
 therefore bounds the interval of TPR0, which would reach 1 where TPR0 is near 0: a proportion of which only the standard
 error is known, and that is large. Coverage: benchmarks/bench_tpr0.py.
 """
-UNSEEN_LENSES = 0.5
-"""Lenses ranked at chance by which the lower end of an AUROC is lowered: a small sample lacks the hardest lenses.
-Without them 90 % intervals held the truth in 71 to 95 % of trials with 12 or 30 lenses."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,6 @@ def summarize_lenses(
     """
     value_of = dict(zip(columns, map(float, values), strict=True))
     draws_of = dict(zip(columns, draws.T, strict=True))
-    unseen = UNSEEN_LENSES * max(value_of["auroc"] - 0.5, 0) / (rarer + UNSEEN_LENSES)
 
     def figure(name: str, score: Score, extra_error: float = 0.0) -> Estimate:
         one = summarize(
@@ -205,7 +201,7 @@ def summarize_lenses(
             proportion=score.most == 1,
             positive=score.most > 1,
             extra_error=extra_error,
-            unseen=unseen if name == "auroc" else 0.0,
+            unseen=lower_unseen(value_of[name], rarer) if name == "auroc" else 0.0,
             level=level,
         )
         return cut_figure(one, 0.0, score.most)

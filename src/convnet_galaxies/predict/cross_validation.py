@@ -15,6 +15,8 @@ from convnet_galaxies.data.output import claim_folder
 from convnet_galaxies.data.records import ImageSet, split_groups
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.fold_scores import score_within_folds
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.tasks import TASKS, find_task, make_target
 from convnet_galaxies.paths import StrPath
@@ -32,6 +34,8 @@ from convnet_galaxies.training.fit import TrainingProgress, fit
 class CrossValidation:
     """Scores over all folds at once.
 
+    within_folds: AUROC that compares images of the same fold only, for the task lens; None for others and where no
+    fold holds both classes.
     left_out: labelled images by which the weights of the parent or an ancestor were chosen.
     predictions: file with id, fold and the held-out prediction of each labelled image.
     """
@@ -41,6 +45,7 @@ class CrossValidation:
     predictions: Path
     scores: dict[str, Scores]
     left_out: int = 0
+    within_folds: Estimate | None = None
 
 
 def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int) -> np.ndarray:
@@ -141,4 +146,7 @@ def cross_validate(
     path = output / "predictions.csv"
     write_table(path, table, force=True)
     scores = {task: score_task(task, target, answer, images.table, seed=settings.seed)}
-    return CrossValidation(folds, len(images), path, scores, left_out)
+    within = None
+    if task == "lens" and any(len(np.unique(values[fold == one])) > 1 for one in range(folds)):
+        within = score_within_folds(values == 1, answer, groups, fold, seed=settings.seed)
+    return CrossValidation(folds, len(images), path, scores, left_out, within)
