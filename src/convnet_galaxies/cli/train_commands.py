@@ -190,8 +190,8 @@ def crossval(
     if result.within_folds:
         typer.echo(
             f"\nAUROC within folds {result.within_folds:.4f}: each image compared with those of its own fold. The "
-            "figures above also compare images of different folds, whose networks differ. No interval holds the scatter "
-            "of trainings."
+            "figures above also compare images of different folds, whose networks differ. No interval holds the "
+            "scatter of trainings."
         )
 
 
