@@ -20,6 +20,7 @@ from convnet_galaxies import __version__
 from convnet_galaxies.cli import (
     data_commands,
     ensemble_commands,
+    explain_commands,
     feature_commands,
     inspect_commands,
     predict_commands,
@@ -72,6 +73,7 @@ train_commands.register(app)
 predict_commands.register(app)
 scan_commands.register(app)
 ensemble_commands.register(app)
+explain_commands.register(app)
 feature_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)

@@ -330,6 +330,7 @@ def mine(
 
 
 def read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing):  # type: ignore[no-untyped-def]
+    """Return the ReadOptions of these options for the images of a run."""
     from convnet_galaxies.data.reading import ReadOptions, read_bands_option, split_option
 
     planes = read_bands_option(bands, predictor.preprocess.bands)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from convnet_galaxies.blocks import Page, Plot, Section
@@ -23,6 +24,8 @@ from convnet_galaxies.predict.calibrate import Method, calibrate
 from convnet_galaxies.predict.embeddings import Embeddings, embed_source, read_embeddings, read_facts
 from convnet_galaxies.predict.evaluation import Evaluation, Part, evaluate
 from convnet_galaxies.predict.evaluation_report import evaluation_report
+from convnet_galaxies.predict.explain import Explanation, open_explainer
+from convnet_galaxies.predict.explain import Method as ExplainMethod
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 from convnet_galaxies.predict.neighbours import By, find_neighbours, rank_unusual
 from convnet_galaxies.predict.predictor import Predictor, Views
@@ -176,6 +179,17 @@ class Run:
         warn_of(f"left out: {text}" for text in skipped)
         write_map(found, output, force=force)
         return found
+
+    def explain(
+        self, pixels: np.ndarray, target: str | None = None, *, method: ExplainMethod = "integrated-gradients"
+    ) -> Explanation:
+        """Return the map of what an answer rests on.
+
+        pixels: of one packed image, uint8 [h, w, bands]. target: a column of the predictions; None takes the lens
+        probability, else the likeliest answer. method: ``integrated-gradients`` or ``occlusion``.
+        Raises InputError for other pixels, or without the extra ``explain``.
+        """
+        return open_explainer(self.name).explain(pixels, target, method=method)
 
     def evaluate(
         self, images: ImageSet, *, part: Part = "test", stage: int | None = None, views: Views = 8, seed: int = 0

@@ -52,8 +52,8 @@ class Explanation:
     target: column of the predictions. map: float32 [h, w] over the packed pixels, first row at the top. Positive pixels
     speak for the answer, negative ones against it. By integrated gradients it adds up to the change of the answer from
     an empty sky to the image; by occlusion each pixel has the mean loss of the answer over the squares that hide it.
-    answer, empty_answer: of the image and of the empty sky, in the units of the map: log odds for lenses and classes,
-    fractions for votes; means over the members of an ensemble, one view, not calibrated.
+    answer, empty_answer: of the image and of the empty sky, in the unit of the map: log odds for lenses and classes,
+    fraction of votes; means over the members of an ensemble, one view, not calibrated.
     """
 
     target: str
@@ -61,6 +61,7 @@ class Explanation:
     map: np.ndarray
     answer: float
     empty_answer: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,15 @@ class Explainer:
             found = _integrate(answer, image, sky)
         else:
             found = _occlude(answer, image, sky, seen_px=self.card.net.view_px_of(self.card.preprocess.size_px))
-        return Explanation(column, method, found.astype(np.float32), full, empty)
+        unit = "fraction" if task == "votes" else "log odds"
+        return Explanation(column, method, found.astype(np.float32), full, empty, unit)
+
+    def explain_answer(self, pixels: np.ndarray, target: str | None = None) -> float:
+        """Return the answer alone; see explain."""
+        image = self._as_tensor(pixels)
+        task, number, _ = self.find_target(target, image)
+        with torch.no_grad():
+            return float(self._answer_of(task, number)(image))
 
     def find_target(self, target: str | None, image: Tensor) -> tuple[str, int, str]:
         """Return the task, the number of the output and the column of a target; see explain."""
@@ -124,7 +133,7 @@ class Explainer:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1000 * seed + member)
                 drawn = GalaxyNet(settings, bands=self.card.preprocess.bands, classes=self.card.classes)
-            nets.append(_freeze(drawn))
+                nets.append(_freeze(drawn))
         return replace(self, nets=tuple(nets))
 
     def _as_tensor(self, pixels: np.ndarray) -> Tensor:
@@ -235,12 +244,16 @@ def _occlude(answer: Callable[[Tensor], Tensor], image: Tensor, sky: Tensor, *, 
         return answer(whole)
 
     window = max(2, round(seen / WINDOWS_PER_SIDE))
-    found = _load_captum().Occlusion(answer_square).attribute(
-        image[square],
-        sliding_window_shapes=(bands, window, window),
-        strides=(bands, window // 2, window // 2),
-        baselines=sky[square],
-        perturbations_per_eval=BATCH,
+    found = (
+        _load_captum()
+        .Occlusion(answer_square)
+        .attribute(
+            image[square],
+            sliding_window_shapes=(bands, window, window),
+            strides=(bands, window // 2, window // 2),
+            baselines=sky[square],
+            perturbations_per_eval=BATCH,
+        )
     )
     whole = np.zeros((side, side), np.float32)
     whole[square[1:]] = found.detach().mean(1)[0].numpy()

@@ -20,7 +20,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import BadImageError, InputError
-from convnet_galaxies.paths import StrPath
+from convnet_galaxies.paths import StrPath, name_some
 from convnet_galaxies.predict.predictor import Predictor
 
 BLOCK_BYTES = 40_000_000
@@ -78,6 +78,43 @@ def open_blocks(
         files, list(index), predictor.preprocess, reading, batch=batch, skip_bad=skip_bad, skipped=skipped
     )
     return decoded, len(files)
+
+
+def read_one(
+    predictor: Predictor, source: StrPath, name: str | None, *, reading: ReadOptions, notes: InputNotes
+) -> tuple[str, np.ndarray]:
+    """Return the id and the pixels, uint8 [h, w, bands], of one image of a source, made as the run expects.
+
+    name: its id; None for a source of one image. Raises InputError when there is no such image, or no name among
+    several, BadImageError for an image that cannot be used.
+    """
+    images: ImageSet | None = None
+    if (Path(source) / DESCRIPTION).is_file():
+        images = read_pack(source)
+        ids = images.table["id"].astype(str).tolist()
+        index = {}
+    else:
+        index = index_images(find_images(source).files)
+        ids = list(index)
+    if name is None and len(ids) > 1:
+        raise InputError(f"{source}: holds {len(ids):,} images, expected one", f"name one with --id, e.g. {ids[0]}")
+    chosen = ids[0] if name is None else name
+    if chosen not in ids:
+        close = [one for one in ids if chosen.lower() in one.lower()] or ids
+        raise InputError(
+            f"{source}: found no image '{chosen}' among {len(ids):,}, expected an id such as {name_some(close, 3)}",
+            "give the id of one of these images",
+        )
+    if images is not None:
+        one = images.select(np.array([ids.index(chosen)]))
+        blocks, _ = _cut(one, predictor, str(source), reading, 1, None, notes)
+    else:
+        files = (index[chosen],)
+        blocks = _decode(files, [chosen], predictor.preprocess, reading, batch=1, skip_bad=False, skipped=None)
+    with closing(blocks):
+        names, pixels, infos, _ = next(blocks)
+        notes.add(names, pixels, infos)
+        return names[0], np.array(pixels[0])
 
 
 def name_source(source: Source) -> str:

@@ -80,6 +80,31 @@ def draw(x_label: str, y_label: str, *, height_in: float = HEIGHT_IN) -> Iterato
         drawing.svg = buffer.getvalue()
 
 
+class ImageDrawing:
+    """Several images side by side. axes: one per image, without ticks; canvas: matplotlib's figure."""
+
+    def __init__(self, canvas: Canvas, axes: list[Axes]) -> None:
+        self.canvas, self.axes = canvas, axes
+
+    def render(self, form: str) -> bytes:
+        """Return the drawing as bytes of a format: png, svg or pdf. Equal drawings give equal bytes."""
+        buffer = io.BytesIO()
+        dates: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
+        self.canvas.savefig(buffer, format=form, dpi=160, metadata=dates.get(form))
+        return buffer.getvalue()
+
+
+@contextmanager
+def draw_images(count: int) -> Iterator[ImageDrawing]:
+    """Axes for so many images side by side; render them before the block ends."""
+    with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
+        canvas = Canvas(figsize=(HEIGHT_IN * count, HEIGHT_IN), layout="constrained")
+        axes = [canvas.add_subplot(1, count, place + 1) for place in range(count)]
+        for one in axes:
+            one.set_axis_off()
+        yield ImageDrawing(canvas, axes)
+
+
 def line_style(number: int) -> dict[str, Any]:
     """Return colour and dashes of the curve of a number; they repeat after seven."""
     return {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}
