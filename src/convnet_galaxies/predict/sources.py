@@ -110,7 +110,7 @@ def read_one(
         blocks, _ = _cut(one, predictor, str(source), reading, 1, None, notes)
     else:
         files = (index[chosen],)
-        blocks = _decode(files, [chosen], predictor.preprocess, reading, batch=1, skip_bad=False, skipped=None)
+        blocks = decode_blocks(files, [chosen], predictor.preprocess, reading, batch=1, skip_bad=False, skipped=None)
     with closing(blocks):
         names, pixels, infos, _ = next(blocks)
         notes.add(names, pixels, infos)
