@@ -13,6 +13,7 @@ from convnet_galaxies.cli.options import (
     Cluster,
     DeviceChoice,
     DeviceOption,
+    Force,
     HduOption,
     Json,
     Missing,
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(scan)
+    app.command()(export)
 
 
 def scan(
-    context: typer.Context,
     run: Annotated[str | None, typer.Argument(help="Run folder, or builtin:NAME.")] = None,
     tiles: Annotated[
         str | None,
@@ -176,6 +177,51 @@ def scan(
     if summary.merged is not None:
         _show_merged(summary.merged, quiet=quiet)
     report_session(summary.session, quiet=quiet, as_json=False)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of a scan.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="CSV, FITS, VOTable, Parquet or DS9 region file (.reg), by its ending, or a folder."
+        ),
+    ],
+    top: Annotated[int | None, typer.Option(min=1, help="Only the TOP candidates of best rank.")] = None,
+    min_probability: Annotated[float | None, typer.Option(help="Lowest lens probability.")] = None,
+    side_px: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of the tile in a cutout; default: what the network got.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write the best candidates of a scan as a table, as regions for DS9, or as cutouts.
+
+    An OUTPUT without an ending is a folder: per candidate a PNG as the network sees it, a FITS file with the values of
+    the tile and world coordinates, and a table of them.
+
+    Examples: `convnet-galaxies export found -o best.fits --top 1000`;
+    `convnet-galaxies export found -o best.reg --min-probability 0.9`;
+    `convnet-galaxies export found -o cutouts --top 100`
+    """
+    check_paths(inputs=[folder], output=output, force=force)
+    from convnet_galaxies.scan.export import export_scan
+    from convnet_galaxies.scan.folder import open_scan
+
+    with progress_bar("Cutting", quiet=quiet) as update:
+        found = export_scan(
+            open_scan(folder),
+            output,
+            top=top,
+            min_probability=min_probability,
+            side_px=side_px,
+            force=force,
+            progress=update,
+        )
+    for text in found.remarks:
+        remark(text, quiet=quiet)
+    show_json(found) if as_json else typer.echo(f"{output}: {found.candidates:,} of {found.of:,} candidates")
 
 
 def _show_merged(found: MergeSummary, *, quiet: bool) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-CELLS_ALONG = 256
-"""Cells of the map along the side of a tile, at least: its area is right to about a hundredth."""
-FINEST_ORDER = 18
+CELLS_ALONG = {1000: 256, 10**9: 64}
+"""Cells of the map along the side of a tile, at least, for up to so many tiles. The cells on the border of the area
+belong to it, which is too large by a hundredth for a single tile, and by less for many."""
+FINEST_ORDER = 24
 _SKY_DEG2 = 41252.96
 
 
@@ -28,8 +29,9 @@ def cover(tiles: pd.DataFrame) -> Any | None:
         return None
     corners = [SkyCoord(tile["ra_deg"] * u.deg, tile["dec_deg"] * u.deg) for tile in placed]
     side = min(float(np.median(one.separation(np.roll(one, 1)).deg)) for one in corners)
+    cells = next(cells for most, cells in CELLS_ALONG.items() if len(placed) <= most)
     # The side of a cell is 58.6 degrees at order 0, and half as long at each further one.
-    order = int(np.clip(np.ceil(np.log2(58.6 * CELLS_ALONG / side)), 0, FINEST_ORDER))
+    order = int(np.clip(np.ceil(np.log2(58.6 * cells / side)), 0, FINEST_ORDER))
     parts = [MOC.from_polygon_skycoord(one, max_depth=order) for one in corners]
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
 

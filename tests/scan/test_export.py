@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from PIL import Image
+
+from convnet_galaxies.data.reading import ReadOptions
+from convnet_galaxies.data.survey.detection import Detection
+from convnet_galaxies.data.tables import read_table
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.scan.export import export_scan
+from convnet_galaxies.scan.folder import ScanFolder, open_scan
+from convnet_galaxies.scan.scan import scan_survey
+from convnet_galaxies.scan.survey import SurveyOptions
+
+
+@pytest.fixture(scope="module")
+def scan(survey, surveyor, tmp_path_factory) -> ScanFolder:
+    folder = tmp_path_factory.mktemp("export") / "scan"
+    options = SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.4))
+    scan_survey(surveyor, survey.folder, folder, options)
+    return open_scan(folder)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".fits", ".vot", ".parquet"])
+def test_tables_hold_the_first_candidates(scan, tmp_path, ending) -> None:
+    summary = export_scan(scan, tmp_path / f"best{ending}", top=7)
+    table = read_table(tmp_path / f"best{ending}")
+    assert (summary.candidates, summary.of) == (7, len(scan.table()))
+    assert table["id"].tolist() == scan.table()["id"].tolist()[:7]
+    np.testing.assert_allclose(table["ra_deg"], scan.table()["ra_deg"][:7], atol=1e-9)
+
+
+def test_a_cut_by_probability_takes_all_above_it_and_refuses_to_write_nothing(scan, tmp_path) -> None:
+    probability = scan.table()["lens_probability"]
+    summary = export_scan(scan, tmp_path / "best.csv", min_probability=float(probability[9]))
+    assert summary.candidates == int((probability >= probability[9]).sum())
+    with pytest.raises(InputError, match="none of 60 candidates is left"):
+        export_scan(scan, tmp_path / "none.csv", min_probability=1.0)
+    assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_region_file_has_a_circle_at_each_candidate(scan, tmp_path) -> None:
+    export_scan(scan, tmp_path / "best.reg", top=5)
+    lines = (tmp_path / "best.reg").read_text().splitlines()
+    assert lines[0] == "# Region file format: DS9 version 4.1"
+    assert lines[2] == "icrs"
+    found = [
+        re.fullmatch(r'circle\(([\d.]+),([\d.-]+),1\.6"\) # text=\{(\d+): (0\.\d{3})\}', line) for line in lines[3:]
+    ]
+    table = scan.table().head(5)
+    np.testing.assert_allclose([float(one[1]) for one in found], table["ra_deg"], atol=1e-7)
+    np.testing.assert_allclose([float(one[2]) for one in found], table["dec_deg"], atol=1e-7)
+    assert [int(one[3]) for one in found] == [1, 2, 3, 4, 5]
+
+
+def test_cutouts_show_the_candidate_in_the_middle_and_know_their_place_on_the_sky(scan, tmp_path) -> None:
+    export_scan(scan, tmp_path / "cutouts", top=12)
+    names = sorted(path.name for path in (tmp_path / "cutouts").iterdir())
+    assert len(names) == 25
+    table = pd.read_csv(tmp_path / "cutouts" / "candidates.csv")
+    for row in table.itertuples():
+        with Image.open(tmp_path / "cutouts" / f"{row.file}.png") as picture:
+            assert picture.size == (32, 32)
+            bright = np.asarray(picture, float).sum(axis=2)
+        with fits.open(tmp_path / "cutouts" / f"{row.file}.fits") as opened:
+            assert [hdu.name for hdu in opened[1:]] == ["I", "R", "G"]
+            assert opened["R"].header["MAGZERO"] == 30.0
+            values = np.nan_to_num(opened["R"].data - 10)
+            x, y = WCS(opened["R"].header).all_world2pix(row.ra_deg, row.dec_deg, 0)
+        inside = values[int(y) - 4 : int(y) + 6, int(x) - 4 : int(x) + 6]
+        grid_y, grid_x = np.mgrid[int(y) - 4 : int(y) + 6, int(x) - 4 : int(x) + 6]
+        light = inside.clip(20)
+        assert abs(np.average(grid_x, weights=light - 20) - x) < 0.6
+        assert abs(np.average(grid_y, weights=light - 20) - y) < 0.6
+        if not row.edge:  # the picture has its first row at the top
+            peak = np.unravel_index(bright.argmax(), bright.shape)
+            assert abs(31 - peak[0] - y) < 3
+            assert abs(peak[1] - x) < 3
+
+
+def test_a_cutter_gives_the_pixels_that_the_network_got(scan, surveyor) -> None:
+    table = scan.table()
+    with scan.cutter() as cutter:
+        pixels = cutter.cut(table["id"].tolist())
+        linear = cutter.linear(table.iloc[0], 40)
+        with pytest.raises(InputError, match="found no candidate nothing"):
+            cutter.cut(["nothing"])
+    assert linear.shape == (40, 40)
+    whole = (table["masked_fraction"] == 0).to_numpy()
+    filled = np.concatenate([pixels, np.zeros((-len(pixels) % 16, *pixels.shape[1:]), np.uint8)])
+    answer = surveyor.predict(filled)["lens"][: len(pixels)]
+    np.testing.assert_array_equal(answer[whole].astype(np.float32), table["lens_probability"].to_numpy()[whole])
+
+
+def test_thousands_of_cutouts_are_not_written_unasked(scan, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("convnet_galaxies.scan.export.CUTOUTS_AT_MOST", 30)
+    with pytest.raises(UsageError, match="cutouts of 60 candidates"):
+        export_scan(scan, tmp_path / "cutouts")
+    assert not (tmp_path / "cutouts").exists()
