@@ -8,7 +8,7 @@ from small_sets import draw_votes
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.targets import FLAVORS, find_types, nearest_type
-from convnet_galaxies.model.tasks import guess_tasks, make_target
+from convnet_galaxies.model.tasks import TASKS, guess_tasks, make_target
 
 
 def vote_table(votes: np.ndarray) -> pd.DataFrame:
@@ -50,17 +50,17 @@ def test_a_flavor_that_the_kept_head_does_not_know_is_refused() -> None:
         make_target("flavor", table, classes=FLAVORS)
 
 
-@pytest.mark.parametrize("task", ["votes", "lens", "flavor", "types"])
+@pytest.mark.parametrize("task", sorted(TASKS))
 def test_a_task_without_its_column_names_the_tasks_that_the_pack_has(task) -> None:
     table = pd.DataFrame({"lens": [1.0]}) if task != "lens" else pd.DataFrame({"flavor_label": ["a"]})
-    with pytest.raises(InputError, match=f"expected it for the task '{task}'") as caught:
+    with pytest.raises(InputError, match=rf"expected (it|them) for the task '{task}'") as caught:
         make_target(task, table)
     assert ("flavor" if task == "lens" else "lens") in caught.value.fix
 
 
 def test_votes_of_which_a_column_is_missing_are_refused() -> None:
     table = vote_table(draw_votes(3, 0)).drop(columns="Class9.2")
-    with pytest.raises(InputError, match=r"found no column 'Class9\.2', expected the 37 votes"):
+    with pytest.raises(InputError, match=r"found no column 'Class9\.2', expected 37 columns of votes"):
         make_target("votes", table)
 
 
@@ -68,7 +68,7 @@ def test_task_is_guessed_from_the_columns_and_a_pack_without_labels_refused() ->
     assert guess_tasks(vote_table(draw_votes(1, 0)).assign(lens=1.0)) == ("votes",)
     assert guess_tasks(pd.DataFrame({"lens": [1.0], "flavor_label": ["dud"]})) == ("lens",)
     assert guess_tasks(pd.DataFrame({"flavor_label": ["dud"]})) == ("flavor",)
-    with pytest.raises(InputError, match="the pack has no labels, expected votes, lens or flavor"):
+    with pytest.raises(InputError, match="the pack has no labels, expected counts, votes, lens or flavor"):
         guess_tasks(pd.DataFrame({"id": ["a"], "group": ["a"]}))
     with pytest.raises(InputError, match="the pack has no labels") as error:
         guess_tasks(pd.DataFrame({"id": ["a", "b"], "group": ["a", "b"], "is lens": [0, 1]}))

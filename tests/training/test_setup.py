@@ -144,7 +144,7 @@ def test_a_task_without_any_label_is_refused_beside_one_that_has_labels(lens_set
 
 
 def test_types_without_votes_are_refused(lens_set) -> None:
-    with pytest.raises(InputError, match="expected the 37 votes for the task 'types'"):
+    with pytest.raises(InputError, match="expected 37 columns of votes for the task 'types'"):
         set_up(lens_set, tasks=("types",))
 
 

@@ -194,6 +194,48 @@ def pack_images(
     _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, reading, window_px)
 
 
+@pack_app.command("votes")
+def pack_votes(
+    context: typer.Context,
+    images: Annotated[Path, typer.Argument(help="Folder or zip of pictures (JPEG, PNG, TIFF, WebP) or FITS images.")],
+    table: Annotated[Path, typer.Argument(help="Catalogue of votes: CSV, Parquet, FITS or VOTable.")],
+    tree: Annotated[
+        list[str],
+        typer.Option(
+            help="Decision tree: its name, such as desi or euclid, or a TOML or JSON file; repeated for several "
+            "campaigns in one table."
+        ),
+    ],
+    output: PackOutput = ...,  # type: ignore[assignment]
+    campaign: Annotated[
+        str | None, typer.Option(help="Campaign whose columns are read, such as dr5 of bar-dr5_yes.")
+    ] = None,
+    crop: Crop = None,
+    size: Size = STAMP_PX,
+    like: Like = None,
+    limit: Limit = None,
+    workers: Workers = None,
+    skip_bad: SkipBad = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Pack images with the votes of any Galaxy Zoo.
+
+    Columns are question_answer. Counts of votes are preferred to fractions.
+
+    Example: `convnet-galaxies pack votes cutouts/ gz_decals.parquet --tree decals-dr5 -o decals.pack`
+    """
+    from convnet_galaxies.data.vote_counts import read_vote_counts
+    from convnet_galaxies.decision_tree import read_tree
+
+    trees = [read_tree(one) for one in tree]
+    records = read_vote_counts(images, table, trees, campaign=campaign, skip_bad=skip_bad)
+    own = default_preprocess(records, crop_px=crop, size_px=size)
+    preprocess, window_px = _like(context, like) or (own, None)
+    _pack(records, preprocess, output, limit, workers, skip_bad, force, quiet, as_json, None, window_px)
+
+
 def _like(  # type: ignore[no-untyped-def]
     context: typer.Context, run: str | None, pixel_scale_arcsec: float | None = None
 ):

@@ -88,6 +88,14 @@ def predict(
         Path | None,
         typer.Option(help="Also write the features of the last layer, a Parquet file for `similar` and `unusual`."),
     ] = None,
+    volunteers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="For runs trained on counts of votes: also the fractions of all volunteers, the expected answers of "
+            "so many, and the 90 % interval of their fraction.",
+        ),
+    ] = None,
     pixel_scale: PixelScale = None,
     zero_point: ZeroPointOption = None,
     bands: Planes = None,
@@ -143,6 +151,7 @@ def predict(
             force=force,
             reading=reading,
             embeddings=embeddings,
+            volunteers=volunteers,
             progress=update,
         )
     for text in (*(f"Warning: {text}" for text in summary.warnings), *summary.facts):
@@ -209,9 +218,9 @@ def evaluate(
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     chosen = [one.value for one in breakdown or ()]
     for name in chosen:
-        task = "votes" if name == "question" else "lens"
-        if task not in predictor.classes:
-            because = f"{run} predicts {', '.join(predictor.classes)}, not {task}"
+        wanted = ("votes", "counts", "counts-multinomial") if name == "question" else ("lens",)
+        if not set(wanted) & set(predictor.classes):
+            because = f"{run} predicts {', '.join(predictor.classes)}, not {wanted[0]}"
             refuse_options(context, "breakdown", because=because)
         if name != "question" and name not in images.table:
             refuse_options(context, "breakdown", because=f"the pack has no column '{name}'")

@@ -24,9 +24,11 @@ _EXACT_IN_FLOAT64 = 2**53
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with columns of the kinds above; no value is changed."""
+    """Return the table with columns of the kinds above; no value is changed. Of its notes that on votes is kept."""
     columns = {str(name): _tidy_column(frame[name]) for name in frame}
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+    made = pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+    made.attrs = {name: note for name, note in frame.attrs.items() if name == "votes"}
+    return made
 
 
 def require_single_names(names: Sequence[str], where: object) -> None:

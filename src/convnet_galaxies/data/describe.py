@@ -24,7 +24,8 @@ from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks
 from convnet_galaxies.data.tables import is_table, pick_tables, read_table
 from convnet_galaxies.data.vote_table import check_tree, read_votes
-from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
+from convnet_galaxies.data.vote_tree import find_votes
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS, DecisionTree
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.paths import name_some, require_path, visible_names
 
@@ -199,15 +200,20 @@ def _count_labels(table: pd.DataFrame) -> tuple[list[Table], list[str], list[str
     tables: list[Table] = []
     problems: list[str] = []
     lines: list[str] = []
-    if set(VOTE_COLUMNS) <= set(table):
-        votes = table[list(VOTE_COLUMNS)].to_numpy(float)
-        tree = check_tree(votes[np.isfinite(votes).all(axis=1)])
-        rows = zip(KAGGLE.questions, tree.broken_rows, tree.largest_deviation, strict=True)
+    votes_of = find_votes(table)
+    if votes_of is not None and set(votes_of.tree.columns) <= set(table):
+        votes = votes_of.read(table)
+        if votes_of.tree != KAGGLE:
+            lines.append(f"votes as {votes_of.kind}, of the tree {votes_of.tree}")
+        if votes_of.kind == "counts":
+            return [_count_votes(votes, votes_of.tree)], problems, lines
+        tree = check_tree(votes[np.isfinite(votes).all(axis=1)], tree=votes_of.tree)
+        rows = zip(votes_of.tree.questions, tree.broken_rows, tree.largest_deviation, strict=True)
         tables.append(
             Table(
                 f"sums of the tree over {tree.rows:,} rows",
                 ("question", "asks", f"rows beyond {tree.tolerance:g}", "largest deviation"),
-                tuple((number, question.text, *found) for number, (question, *found) in enumerate(rows, 1)),
+                tuple((number, question.text, *counted) for number, (question, *counted) in enumerate(rows, 1)),
             )
         )
         (lines if tree.is_sound else problems).append(str(tree))
@@ -221,6 +227,17 @@ def _count_labels(table: pd.DataFrame) -> tuple[list[Table], list[str], list[str
                 found = tuple((str(value), int(count)) for value, count in counts.items())
                 tables.append(Table(column, ("value", "count"), found))
     return tables, problems, lines
+
+
+def _count_votes(counts: np.ndarray, tree: DecisionTree) -> Table:
+    rows = []
+    for question, part in zip(tree.questions, tree.slices, strict=True):
+        votes = np.nansum(counts[:, part], axis=1)
+        asked = votes > 0
+        rows.append(
+            (question.name, question.text, int(asked.sum()), float(np.median(votes[asked])) if asked.any() else 0.0)
+        )
+    return Table("votes by question", ("question", "asks", "images with votes", "median votes"), tuple(rows))
 
 
 def _as_count_table(title: str, frame: pd.DataFrame) -> Table:

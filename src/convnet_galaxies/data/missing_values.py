@@ -49,6 +49,12 @@ NAME_COLUMNS = (
     "name",
     "id",
     "id_str",
+    "iauname",
+    "object_id",
+    "objid",
+    "dr8_id",
+    "dr7objid",
+    "subject_id",
 )
 """Columns (in any case) that may name a row's image, with or without folders and ending; the best match is taken.
 

@@ -25,12 +25,13 @@ class Score:
 
     name: its key in results and JSON files. label: its name in tables and on pages; note: what the label leaves open.
     best: which values are better. most: the largest value there can be; all start at 0.
-    task: ``lens``, ``votes`` or ``flavor``. function, by task and kind:
+    task: ``lens``, ``votes``, ``counts`` or ``flavor``. function, by task and kind:
 
     - lens, ``ranking``: true and false positives above each cut, float [resamples, cuts] twice, to float [resamples];
     - lens, ``mean``: truth, bool [n], and probability, float [n], to float [n], whose mean over images is the score;
     - votes, ``mean``: truth and predicted votes, float [n, k] twice, to float [n, k], whose mean over images and
       columns is the score, after ``finish``;
+    - counts: none; `evaluate_counts` computes them;
     - flavor: none; `confuse_flavors` counts them.
 
     is_baseline: whether it judges a constant answer, so that comparing two nets by it makes no sense.
@@ -40,7 +41,7 @@ class Score:
     name: str
     label: str
     best: Literal["high", "low"]
-    task: Literal["lens", "votes", "flavor"]
+    task: Literal["lens", "votes", "counts", "flavor"]
     kind: Literal["ranking", "mean"]
     function: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     finish: Callable[[np.ndarray], np.ndarray] | None = None
@@ -105,7 +106,7 @@ _ALL = (
         "mean",
         lambda truth, predicted: (truth - predicted) ** 2,
         finish=np.sqrt,
-        note="over all 37 votes",
+        note="over all votes",
         is_headline=True,
     ),
     Score(
@@ -118,6 +119,25 @@ _ALL = (
         finish=np.sqrt,
         is_baseline=True,
     ),
+    Score(
+        "vote_log_likelihood",
+        "log likelihood per vote",
+        "high",
+        "counts",
+        "mean",
+        most=0.0,
+        note="in nats, Dirichlet-multinomial",
+        is_headline=True,
+    ),
+    Score(
+        "share_rmse",
+        "RMSE of shares",
+        "low",
+        "counts",
+        "mean",
+        note="of the answers among the volunteers asked, each question by its votes",
+    ),
+    Score("mean_share_rmse", "RMSE of always the mean shares", "low", "counts", "mean", is_baseline=True),
     Score("flavor_accuracy", "accuracy", "high", "flavor", "mean", is_headline=True),
     Score("completeness", "completeness", "high", "flavor", "mean", note="of the images of a flavor, found as such"),
     Score("purity", "purity", "high", "flavor", "mean", note="of the images predicted as a flavor, of that flavor"),

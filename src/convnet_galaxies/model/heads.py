@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from convnet_galaxies.decision_tree import KAGGLE, DecisionTree
+
+MULTINOMIAL = 1e5
+"""Concentration beyond that of any number of volunteers."""
 
 
 class VoteHead(nn.Module):
@@ -39,6 +43,32 @@ class VoteHead(nn.Module):
         padded = torch.cat([scores, scores.new_full((len(scores), 1), -torch.inf)], dim=1)
         shares = Entmax.apply(padded[:, self.slot])  # [n, questions, most answers]
         return torch.stack(self.tree.fill(lambda question, answer: shares[:, question, answer]), dim=1)
+
+
+class CountHead(nn.Module):
+    """Features [n, c] to the votes on each question: log shares of its answers, then log concentrations of the
+    questions, [n, answers + questions].
+
+    The shares are among the volunteers asked. With the concentration, how far the votes of a galaxy scatter beyond
+    those of volunteers alike, they give the Dirichlet-multinomial (Walmsley et al. 2020, arXiv:1905.07424).
+    is_multinomial: the concentration is fixed at a value so large that the votes are multinomial.
+    """
+
+    def __init__(self, features: int, tree: DecisionTree, *, is_multinomial: bool = False) -> None:
+        super().__init__()
+        self.tree, self.is_multinomial = tree, is_multinomial
+        self.linear = nn.Linear(features, len(tree.columns) + (0 if is_multinomial else len(tree.questions)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores = self.linear(features).float()
+        shares = [scores[:, part].log_softmax(1) for part in self.tree.slices]
+        if self.is_multinomial:
+            concentration = scores.new_full((len(scores), len(self.tree.questions)), math.log(MULTINOMIAL))
+        else:  # from a tenth to a thousand
+            concentration = math.log(10) + math.log(100) * torch.tanh(
+                scores[:, len(self.tree.columns) :] / math.log(100)
+            )
+        return torch.cat([*shares, concentration], dim=1)
 
 
 class Entmax(torch.autograd.Function):

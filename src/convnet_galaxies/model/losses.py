@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from convnet_galaxies.decision_tree import DecisionTree
+from convnet_galaxies.measure.count_scores import SMALLEST_ALPHA
 
 
 def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
@@ -14,6 +20,28 @@ def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
     known = ~votes.isnan().any(1)
     squares = (predicted - votes.nan_to_num()).square().mean(1)
     return (squares * known).sum() / known.sum().clamp_min(1)
+
+
+def make_count_loss(tree: DecisionTree) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return minus the log likelihood of the votes in nats, summed over questions, its mean over images with votes.
+
+    The loss takes the output of a CountHead and counts, float [n, answers] (NaN or 0 where there are none): the
+    Dirichlet-multinomial of votes in their order (see measure/count_scores.py).
+    """
+
+    def count_loss(predicted: Tensor, counts: Tensor) -> Tensor:
+        counts = counts.nan_to_num()
+        shares, concentration = predicted[:, : len(tree.columns)], predicted[:, len(tree.columns) :]
+        total = predicted.new_zeros(len(predicted))
+        for question, part in enumerate(tree.slices):
+            alpha = (shares[:, part] + concentration[:, question, None]).exp().clamp_min(SMALLEST_ALPHA)
+            whole, votes = alpha.sum(1), counts[:, part].sum(1)
+            each = torch.lgamma(alpha + counts[:, part]) - torch.lgamma(alpha)
+            total = total + torch.lgamma(whole + votes) - torch.lgamma(whole) - each.sum(1)
+        known = counts.sum(1) > 0
+        return (total * known).sum() / known.sum().clamp_min(1)
+
+    return count_loss
 
 
 def lens_loss(log_odds: Tensor, lens: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.data.vote_tree import find_votes, fraction_of_all, share_of_asked
+from convnet_galaxies.decision_tree import DecisionTree, dump_tree, load_tree
 from convnet_galaxies.errors import InputError
 
 FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
@@ -20,9 +21,10 @@ FLAVORS = ("dud", "lensed galaxy", "lensed quasar", "lensing cluster")
 class Target:
     """Target of one head.
 
-    values: float32 [n, 37] for votes, float32 [n] for lens (NaN unknown), int64 [n] for classes (-1 unknown).
+    values: float32 [n, answers] for votes and counts, float32 [n] for lens (NaN unknown), int64 [n] for classes (-1
+        unknown).
     known: bool [n], where the label is known.
-    classes: names of the classes; empty for votes and lens.
+    classes: names of the classes; of votes and counts their tree as texts (see dump_tree); empty for lens.
     """
 
     values: Tensor
@@ -31,9 +33,22 @@ class Target:
 
 
 def target_votes(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
-    """Return the 37 votes of each galaxy; one missing vote makes the galaxy unknown."""
-    votes = vote_columns(table, "votes").astype(np.float32)
-    return Target(torch.from_numpy(votes), np.isfinite(votes.sum(axis=1)))
+    """Return the fractions of all volunteers per answer; one missing fraction makes the galaxy unknown."""
+    votes, texts = vote_columns(table, "votes", classes)
+    return Target(torch.from_numpy(votes.astype(np.float32)), np.isfinite(votes.sum(axis=1)), texts)
+
+
+def target_counts(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
+    """Return how many volunteers gave each answer; a galaxy without any vote is unknown."""
+    found = find_votes(table)
+    if found is None or found.kind != "counts":
+        raise InputError(
+            "pack: found no counts of votes, expected them for the task 'counts'",
+            "pack the images with `pack votes` and a table of counts",
+        )
+    _require_tree(found.tree, classes)
+    counts = found.read(table)
+    return Target(torch.from_numpy(counts.astype(np.float32)), np.nansum(counts, axis=1) > 0, dump_tree(found.tree))
 
 
 def target_lens(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndarray | None) -> Target:
@@ -46,7 +61,7 @@ def target_types(table: pd.DataFrame, classes: tuple[str, ...], centres: np.ndar
     """Return the number of the nearest of the centres, float [k, 37]."""
     if centres is None:
         raise ValueError("types need their centres")
-    numbers = nearest_type(vote_columns(table, "types"), centres)
+    numbers = nearest_type(vote_columns(table, "types")[0], centres)
     names = classes or tuple(f"type {number}" for number in range(len(centres)))
     return Target(torch.from_numpy(numbers), numbers >= 0, names)
 
@@ -65,20 +80,41 @@ def target_flavor(table: pd.DataFrame, classes: tuple[str, ...], centres: np.nda
     return Target(torch.from_numpy(numbers), numbers >= 0, names)
 
 
-def vote_columns(table: pd.DataFrame, task: str) -> np.ndarray:
-    """Return the votes as float64 [n, 37] in the order of VOTE_COLUMNS. Raises InputError when a column is missing."""
-    missing = [column for column in VOTE_COLUMNS if column not in table.columns]
-    if missing:
+def vote_columns(table: pd.DataFrame, task: str, classes: tuple[str, ...] = ()) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the fractions of all volunteers, float64 [n, answers], and their tree as texts; from counts where it has
+    these.
+
+    classes: the tree that a head has, if not Kaggle's. Raises InputError when a column is missing or the tree is
+    another one.
+    """
+    found = find_votes(table)
+    columns = () if found is None else found.tree.columns
+    missing = [column for column in columns if column not in table.columns]
+    if found is None or missing:
         raise InputError(
-            f"pack: found no column '{missing[0]}', expected the 37 votes for the task '{task}'",
+            f"pack: found no {f'column {missing[0]!r}' if missing else 'votes'}, expected {len(columns) or 37} columns "
+            f"of votes for the task '{task}'",
             "choose another task, or pack the images with their votes",
         )
-    return table[list(VOTE_COLUMNS)].to_numpy(float, copy=True)
+    _require_tree(found.tree, classes)
+    votes = found.read(table)
+    if found.kind == "counts":
+        votes = fraction_of_all(share_of_asked(votes, found.tree), found.tree)
+    return votes, dump_tree(found.tree)
+
+
+def _require_tree(found: DecisionTree, classes: tuple[str, ...]) -> None:
+    expected = load_tree(classes)
+    if classes and found.columns != expected.columns:
+        raise InputError(
+            f"pack: found votes of the tree {found}, expected {expected} as the run was trained on",
+            "give a pack of the same tree, or train another head",
+        )
 
 
 def find_centres(table: pd.DataFrame, count: int, seed: int) -> np.ndarray:
     """Return the centres of the types of these galaxies; see find_types."""
-    return find_types(vote_columns(table, "types"), count, seed=seed)
+    return find_types(vote_columns(table, "types")[0], count, seed=seed)
 
 
 def find_types(votes: np.ndarray, count: int, *, seed: int) -> np.ndarray:

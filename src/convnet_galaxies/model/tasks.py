@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.decision_tree import load_tree
 from convnet_galaxies.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class TaskParts:
     """The parts of a task that compute.
 
     head: number of features and names of the classes to an untrained module, float32 [n, features] to raw outputs.
-    loss: raw outputs and the values of a Target to a scalar that passes over missing labels.
+    loss: raw outputs and the values of a Target to a scalar that passes over missing labels. loss_of: makes it of the
+        names of the classes, for a loss that depends on them.
     finish: raw outputs float32 to what is predicted, such as probabilities, of the same shape.
     target: a table of images, the classes of a head that is kept (else empty), and centres (else None) to the Target.
     centres: for a task whose classes are found in the labels: the table of the training images, the number of classes
@@ -45,13 +46,19 @@ class TaskParts:
     finish: Callable[[Tensor], Tensor]
     target: MakeTarget
     centres: FindCentres | None = None
+    loss_of: Callable[[Sequence[str]], Loss] | None = None
+
+    def make_loss(self, classes: Sequence[str]) -> Loss:
+        """Return the loss of a head with these classes."""
+        return self.loss_of(classes) if self.loss_of else self.loss
 
 
 @dataclass(frozen=True)
 class Task:
     """One task that a network can learn.
 
-    column: column of a pack's table; a pack that has it has labels for the task.
+    column: column of a pack's table; a pack that has it has labels for the task. In place of the name, a function that
+        tells whether a table has them.
     columns: names of the classes (empty without classes) to the columns of a table of predictions.
     load: return the parts that compute; imports torch.
     is_default: whether a pack with the column is trained on this task when the user names none.
@@ -59,7 +66,7 @@ class Task:
     has_labels: False for classes that are found in the labels of another task; such a task is not scored.
     """
 
-    column: str
+    column: str | Callable[[pd.DataFrame], bool]
     columns: Callable[[Sequence[str]], list[str]]
     load: Callable[[], TaskParts]
     is_default: bool = True
@@ -69,6 +76,10 @@ class Task:
     @cached_property
     def parts(self) -> TaskParts:
         return self.load()
+
+    def is_labelled(self, table: pd.DataFrame) -> bool:
+        """Return whether the table of a pack has labels for the task."""
+        return self.column in table.columns if isinstance(self.column, str) else self.column(table)
 
 
 def find_task(name: str) -> Task:
@@ -83,7 +94,31 @@ def _load_votes() -> TaskParts:
     from convnet_galaxies.model.losses import vote_loss
     from convnet_galaxies.model.targets import target_votes
 
-    return TaskParts(lambda features, _: VoteHead(features), vote_loss, lambda outputs: outputs, target_votes)
+    return TaskParts(
+        lambda features, names: VoteHead(features, load_tree(tuple(names))),
+        vote_loss,
+        lambda outputs: outputs,
+        target_votes,
+    )
+
+
+def _load_counts(*, is_multinomial: bool = False) -> TaskParts:
+    import torch
+
+    from convnet_galaxies.model.heads import CountHead
+    from convnet_galaxies.model.losses import make_count_loss
+    from convnet_galaxies.model.targets import target_counts
+
+    def refuse(outputs: Tensor, values: Tensor) -> Tensor:
+        raise ValueError("the loss of counts needs their tree")
+
+    return TaskParts(
+        lambda features, names: CountHead(features, load_tree(tuple(names)), is_multinomial=is_multinomial),
+        refuse,
+        torch.exp,
+        target_counts,
+        loss_of=lambda names: make_count_loss(load_tree(tuple(names))),
+    )
 
 
 def _load_lens() -> TaskParts:
@@ -117,12 +152,37 @@ def _load_types() -> TaskParts:
     return replace(_load_flavor(), target=target_types, centres=find_centres)
 
 
+def _vote_names(names: Sequence[str]) -> list[str]:
+    return list(load_tree(tuple(names)).columns)
+
+
+def _count_names(names: Sequence[str]) -> list[str]:
+    tree = load_tree(tuple(names))
+    return [*tree.columns, *(f"{question.name}{CONCENTRATION}" for question in tree.questions)]
+
+
+def _has_votes(table: pd.DataFrame, *kinds: str) -> bool:
+    from convnet_galaxies.data.vote_tree import find_votes  # loads numpy and pandas
+
+    found = find_votes(table)
+    return found is not None and (not kinds or found.kind in kinds)
+
+
+def _has_counts(table: pd.DataFrame) -> bool:
+    return _has_votes(table, "counts")
+
+
+CONCENTRATION = "_concentration"
+"""Ending of the columns that follow the shares in predictions of counts (see CountHead)."""
+
 TASKS: dict[str, Task] = {
-    "votes": Task(VOTE_COLUMNS[0], lambda _: list(VOTE_COLUMNS), _load_votes, root_name="validation_rmse"),
+    "counts": Task(_has_counts, _count_names, _load_counts),
+    "counts-multinomial": Task(_has_counts, _count_names, partial(_load_counts, is_multinomial=True), is_default=False),
+    "votes": Task(_has_votes, _vote_names, _load_votes, root_name="validation_rmse"),
     "lens": Task("lens", lambda _: ["lens_probability"], _load_lens),
     "flavor": Task("flavor_label", lambda names: [f"flavor_{name}" for name in names], _load_flavor),
     "types": Task(
-        VOTE_COLUMNS[0],
+        _has_votes,
         lambda names: [f"type_{name.removeprefix('type ')}" for name in names],
         _load_types,
         is_default=False,
@@ -136,7 +196,7 @@ def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
     """Return the first default task that the table has the column of. Raises InputError when there is none."""
     defaults = [name for name, task in TASKS.items() if task.is_default]
     for name in defaults:
-        if TASKS[name].column in table.columns:
+        if TASKS[name].is_labelled(table):
             return (name,)
     from convnet_galaxies.data.labels import find_labels, label_option
 
@@ -153,15 +213,17 @@ def guess_tasks(table: pd.DataFrame) -> tuple[str, ...]:
 def make_target(
     task: str, table: pd.DataFrame, *, classes: tuple[str, ...] = (), centres: np.ndarray | None = None
 ) -> Target:
-    """Return the target of a task. classes: those of a head that is to be kept. centres: float [k, 37] of the types.
+    """Return the target of a task. classes: those of a head that is to be kept. centres: of the types, float
+    [k, answers].
 
     Raises InputError when the table has no such labels, UsageError when there is no such task.
     """
-    column = find_task(task).column
-    if column not in table.columns:
-        have = [name for name, other in TASKS.items() if other.column in table.columns]
+    one = find_task(task)
+    if not one.is_labelled(table):
+        have = [name for name, other in TASKS.items() if other.is_labelled(table)]
+        found, it = (f"column '{one.column}'", "it") if isinstance(one.column, str) else ("votes", "them")
         raise InputError(
-            f"pack: found no column '{column}', expected it for the task '{task}'",
+            f"pack: found no {found}, expected {it} for the task '{task}'",
             f"choose a task that the pack has labels for: {', '.join(have) or 'none'}",
         )
     return TASKS[task].parts.target(table, classes, centres)

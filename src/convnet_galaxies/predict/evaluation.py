@@ -149,7 +149,7 @@ def evaluate(
 
 
 def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | None:
-    if find_task(task).column not in table.columns:
+    if not find_task(task).is_labelled(table):
         return None  # this pack has no labels for this head; the others may have
     centres = predictor.card.type_centres
     return make_target(

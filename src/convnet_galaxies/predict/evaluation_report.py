@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from convnet_galaxies.blocks import Page, Table, Text, section, sections_of
 from convnet_galaxies.measure.confusion import FlavorScores
+from convnet_galaxies.measure.count_scores import CountScores
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.measure.scores import LensScores, VoteScores
@@ -13,7 +14,13 @@ from convnet_galaxies.predict.evaluation import Evaluation
 from convnet_galaxies.predict.task_scores import PlainScores, Scores
 
 EVERYTHING = ("question", "flavor", "stage")
-TITLES = {"votes": "Galaxy Zoo votes", "lens": "Finding lenses", "flavor": "Flavors"}
+TITLES = {
+    "votes": "Galaxy Zoo votes",
+    "counts": "Votes of volunteers",
+    "counts-multinomial": "Votes of volunteers",
+    "lens": "Finding lenses",
+    "flavor": "Flavors",
+}
 
 
 def evaluation_report(result: Evaluation, *, by: Sequence[str] = EVERYTHING) -> Page:
@@ -35,6 +42,8 @@ def score_tables(scores: Scores, *, by: Sequence[str] = EVERYTHING) -> list[Tabl
     """Return the tables of one task's scores."""
     if isinstance(scores, VoteScores):
         return _vote_tables(scores, by)
+    if isinstance(scores, CountScores):
+        return _count_tables(scores, by)
     if isinstance(scores, FlavorScores):
         return _flavor_tables(scores)
     return _plain_tables(scores) if isinstance(scores, PlainScores) else _lens_tables(scores, by)
@@ -71,6 +80,20 @@ def _vote_tables(scores: VoteScores, by: Sequence[str]) -> list[Table]:
     if "question" in by:
         asked = tuple((text, f"{scores.by_question[name]:.4f}") for name, text in scores.questions.items())
         tables.append(Table("By question of the decision tree", ("", SCORES["rmse"].label), asked))
+    return tables
+
+
+def _count_tables(scores: CountScores, by: Sequence[str]) -> list[Table]:
+    rows = tuple((SCORES[name].label, f"{one:.4f}") for name, one in scores.overall.items())
+    notes = explain_estimates(list(scores.overall.values()), list(scores.overall))
+    title = f"{scores.n_votes:,} votes on {scores.n_images:,} held-out images"
+    tables = [Table(title, ("", "all questions"), rows, notes)]
+    if "question" in by:
+        asked = tuple((scores.questions[name], f"{one:.4f}") for name, one in scores.by_question.items())
+        label = SCORES["vote_log_likelihood"].label
+        tables.append(
+            Table("By question of the decision tree", ("", label), asked, star_notes(scores.by_question.values()))
+        )
     return tables
 
 

@@ -23,6 +23,7 @@ from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.embeddings import EmbeddingWriter
+from convnet_galaxies.predict.expected_votes import add_expected_votes, count_task
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
@@ -56,6 +57,7 @@ def predict_file(
     force: bool = False,
     reading: ReadOptions | None = None,
     embeddings: StrPath | None = None,
+    volunteers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Predict a pack, folder, zip or single image into a CSV, Parquet or FITS file, by the ending of output.
@@ -64,6 +66,7 @@ def predict_file(
     predictions come; a FITS file at the end, from memory (about 200 bytes per image).
     reading: how images are to be read. Linear images get a column masked_fraction.
     embeddings: Parquet file for the features of the same images (see embeddings.read_embeddings), written as they come.
+    volunteers: add the columns of add_expected_votes for so many.
     Raises InputError for bad sources, BadImageError for a bad image unless skip_bad.
     """
     output = Path(output)
@@ -81,7 +84,9 @@ def predict_file(
             file = stack.enter_context(new_file(Path(embeddings), force=force))
             keep = stack.enter_context(closing(EmbeddingWriter(file, predictor.run, predictor.views))).write
         options: dict[str, Any] = {"skip_bad": skip_bad, "limit": limit, "reading": reading, "progress": progress}
-        tables = predict_tables(predictor, source, skipped=skipped, notes=notes, keep_features=keep, **options)
+        tables = predict_tables(
+            predictor, source, skipped=skipped, notes=notes, keep_features=keep, volunteers=volunteers, **options
+        )
         count = _write_tables(stack.enter_context(closing(tables)), output, form, force=force)
     return Summary(count, tuple(skipped), tuple(notes.warnings()), tuple(notes.facts()))
 
@@ -145,6 +150,7 @@ def predict_tables(
     skipped: list[str] | None = None,
     notes: InputNotes | None = None,
     keep_features: Callable[[list[str], np.ndarray], None] | None = None,
+    volunteers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Generator[pd.DataFrame]:
     """Yield tables of predictions (see predictions.to_table), one per batch of images.
@@ -152,8 +158,10 @@ def predict_tables(
     source: see open_blocks. skipped: a list that texts about images left out are added to.
     notes: collects remarks about the source and its images.
     keep_features: called with the ids and the features (float32 [n, f]) of each batch.
-    progress: called with (done, all).
+    volunteers: see predict_file. progress: called with (done, all).
     """
+    if volunteers is not None:
+        count_task(predictor)
     reading = reading or ReadOptions()
     require_scale(reading.pixel_scale_arcsec, predictor.preprocess)
     notes = notes or InputNotes()
@@ -176,6 +184,8 @@ def predict_tables(
             if keep_features is not None:
                 keep_features(ids, answer.features)
             table = to_table(ids, answer.tasks, predictor.classes, answer.familiarity)
+            if volunteers is not None:
+                table = add_expected_votes(table, predictor, volunteers)
             yield table if masked is None else table.assign(**{MASKED: masked})
             done += len(ids)
             if progress is not None:

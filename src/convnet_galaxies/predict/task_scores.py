@@ -9,7 +9,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.decision_tree import load_tree
 from convnet_galaxies.measure.confusion import FlavorScores, confuse_flavors
+from convnet_galaxies.measure.count_scores import CountScores, evaluate_counts
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses, evaluate_votes
 from convnet_galaxies.model.targets import Target
@@ -26,7 +28,7 @@ class PlainScores:
     n_images: int
 
 
-Scores: TypeAlias = VoteScores | LensScores | FlavorScores | PlainScores
+Scores: TypeAlias = VoteScores | CountScores | LensScores | FlavorScores | PlainScores
 Scorer: TypeAlias = Callable[[Target, np.ndarray, pd.DataFrame, int], Scores]
 """Target, predictions float32 [n, ...], table [n] (all have a label) and seed to scores."""
 
@@ -39,7 +41,15 @@ def score_task(task: str, target: Target, answer: np.ndarray, table: pd.DataFram
 
 
 def _score_votes(target: Target, answer: np.ndarray, table: pd.DataFrame, seed: int) -> Scores:
-    return evaluate_votes(target.values.numpy(), answer, table["group"].to_numpy(), seed=seed)
+    tree = load_tree(target.classes)
+    return evaluate_votes(target.values.numpy(), answer, table["group"].to_numpy(), tree=tree, seed=seed)
+
+
+def _score_counts(target: Target, answer: np.ndarray, table: pd.DataFrame, seed: int) -> Scores:
+    tree = load_tree(target.classes)
+    shares, concentration = np.split(answer, [len(tree.columns)], axis=1)
+    groups = table["group"].to_numpy()
+    return evaluate_counts(target.values.numpy(), shares, concentration, groups, tree, seed=seed)
 
 
 def _score_lens(target: Target, answer: np.ndarray, table: pd.DataFrame, seed: int) -> Scores:
@@ -54,6 +64,8 @@ def _score_classes(target: Target, answer: np.ndarray, table: pd.DataFrame, seed
 
 
 SCORERS: dict[str, Scorer] = {
+    "counts": _score_counts,
+    "counts-multinomial": _score_counts,
     "votes": _score_votes,
     "lens": _score_lens,
     "flavor": _score_classes,

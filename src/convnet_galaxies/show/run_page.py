@@ -11,6 +11,7 @@ import pandas as pd
 from convnet_galaxies.blocks import Card, Page, Section, Text, section
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.measure.confusion import FlavorScores
+from convnet_galaxies.measure.count_scores import CountScores
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores
@@ -135,6 +136,8 @@ def _plain_sections(scored: ScoredTask, context: Context) -> Sequence[Section | 
 
 
 SECTIONS: dict[str, Callable[[ScoredTask, Context], Sequence[Section | None]]] = {
+    "counts": _votes_sections,
+    "counts-multinomial": _votes_sections,
     "votes": _votes_sections,
     "lens": _lens_sections,
     "flavor": _flavor_sections,
@@ -176,10 +179,16 @@ def _say(scored: list[ScoredTask]) -> list[str]:
                 f"{one.scores.n_lenses:,} lenses its AUROC is {auroc}; none of their fields or image files is in the "
                 "training set."
             )
+        elif isinstance(one.scores, CountScores):
+            likelihood = one.scores.overall["vote_log_likelihood"].text(".4f", star=False)
+            sentences.append(
+                f"On {one.scores.n_images:,} held-out images ({PART_TITLES[one.part]}) with {one.scores.n_votes:,} "
+                f"votes the log likelihood per vote is {likelihood}."
+            )
         elif isinstance(one.scores, VoteScores):
             rmse, baseline = (one.scores.overall[name].text(".4f", star=False) for name in ("rmse", "mean_votes_rmse"))
             sentences.append(
-                f"On {one.scores.n_images:,} held-out galaxies ({PART_TITLES[one.part]}) the RMSE of the 37 votes is "
+                f"On {one.scores.n_images:,} held-out galaxies ({PART_TITLES[one.part]}) the RMSE of the votes is "
                 f"{rmse}; the mean votes give {baseline}."
             )
     return sentences

@@ -116,7 +116,7 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         setup.input_px,
         (fabric.global_rank, fabric.world_size),
     )
-    loss_of = {task: TASKS[task].parts.loss for task in setup.targets}
+    loss_of = {task: TASKS[task].parts.make_loss(target.classes) for task, target in setup.targets.items()}
     steps = batches.steps * wanted.epochs
     average = WeightAverage(net, wanted.average, steps)
     step, best, seconds, loss_sum = 0, math.inf, 0.0, 0.0
@@ -211,7 +211,7 @@ def validate(fabric: Fabric, net: torch.nn.Module, setup: TrainingSetup) -> dict
             known = int(target.known[rows].sum())
             if known:
                 values = target.values[torch.from_numpy(rows)].to(fabric.device)
-                sums[task] += known * TASKS[task].parts.loss(outputs[task], values).item()
+                sums[task] += known * TASKS[task].parts.make_loss(target.classes)(outputs[task], values).item()
                 counts[task] += known
     losses = {task: sums[task] / counts[task] for task in sums if counts[task]}
     figures = {"validation_loss": sum(losses.values())} if losses else {}
