@@ -38,6 +38,10 @@ def galaxy_zoo(
     output: Folder,
     number: Annotated[int, typer.Option(help="Galaxies, training and test images together.")] = 2000,
     test_fraction: Annotated[float, typer.Option(help="Fraction of test images among them.")] = 0.2,
+    tree: Annotated[
+        str | None,
+        typer.Option(help="Also write votes.csv, counts of votes on the questions of this tree (a name or a file)."),
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     force: Force = False,
@@ -48,11 +52,20 @@ def galaxy_zoo(
 
     Example: `convnet-galaxies simulate galaxy-zoo data --number 2000`
     """
+    from convnet_galaxies.decision_tree import read_tree
     from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 
+    chosen = None if tree is None else read_tree(tree)
     with progress_bar("Simulating galaxies", quiet=quiet) as update:
         summary = simulate_galaxy_zoo(
-            output, number=number, seed=seed, workers=workers, test_fraction=test_fraction, progress=update, force=force
+            output,
+            number=number,
+            seed=seed,
+            workers=workers,
+            test_fraction=test_fraction,
+            tree=chosen,
+            progress=update,
+            force=force,
         )
     show_json(summary) if as_json else typer.echo(f"{output}: {number:,} galaxies")
 

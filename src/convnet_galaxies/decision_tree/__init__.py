@@ -13,6 +13,7 @@ from convnet_galaxies.decision_tree.files import (
     dump_tree,
     load_tree,
     read_tree,
+    write_tree,
 )
 from convnet_galaxies.decision_tree.tree import DecisionTree, Question
 
@@ -25,4 +26,5 @@ __all__ = [
     "dump_tree",
     "load_tree",
     "read_tree",
+    "write_tree",
 ]

@@ -159,6 +159,17 @@ def dump_tree(tree: DecisionTree) -> tuple[str, ...]:
     return (tree.name, *(json.dumps(one, ensure_ascii=False) for one in fields))
 
 
+def write_tree(tree: DecisionTree, path: Path) -> None:
+    """Write a tree as a JSON file that read_tree reads."""
+    questions = [
+        {"name": one.name, "text": one.text, "columns": one.columns, "labels": one.answers}
+        | ({} if one.after is None else {"after": one.after})
+        for one in tree.questions
+    ]
+    content = {"name": tree.name, "question": questions}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 @lru_cache(maxsize=32)
 def load_tree(texts: tuple[str, ...]) -> DecisionTree:
     """Return the tree of texts that `dump_tree` made. Damaged texts raise errors of json and of dictionaries."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.output import new_folder
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.decision_tree import VOTE_COLUMNS, DecisionTree, write_tree
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.simulate.galaxy import render_galaxy
@@ -23,6 +23,7 @@ from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.morphology import draw_galaxy
 from convnet_galaxies.simulate.sdss import compose, draw_observation, encode_cutout, expose_sdss
 from convnet_galaxies.simulate.surroundings import add_flaws, add_objects, draw_surroundings
+from convnet_galaxies.simulate.tree_votes import answer_tree, cast_counts, simulated_part
 from convnet_galaxies.simulate.votes import vote
 from convnet_galaxies.workers import worker_pool
 
@@ -37,18 +38,21 @@ FILES = (
     "test_solutions_sealed.csv",
     "truth.csv",
 )
+TREE_FILES = ("votes.csv", "test_votes_sealed.csv", "tree.json")
 
 
 @dataclass(frozen=True)
 class SimulatedGalaxy:
     """One galaxy as volunteers saw it.
 
-    jpeg: bytes of the 424 px image. votes: float64 [37]. truth: what it is and how well it can be seen.
+    jpeg: bytes of the 424 px image. votes: float64 [37]. truth: what it is and how well it can be seen. counts: of
+    votes on the questions of another tree, int64 [answers]; None without one.
     """
 
     jpeg: bytes
     votes: np.ndarray
     truth: dict[str, Any]
+    counts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,11 @@ class ZooSummary:
     test: int
 
 
-def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
-    """Simulate Galaxy number index (from 0) of a simulation; depends on index and seed only."""
+def simulate_one(index: int, seed: int, tree: DecisionTree | None = None) -> SimulatedGalaxy:
+    """Simulate Galaxy number index (from 0) of a simulation; depends on index and seed only.
+
+    tree: whose questions are answered as well (see simulated_part); the votes on them have random numbers of their own.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     galaxy = draw_galaxy(rng)
     observation = draw_observation(galaxy.r90_arcsec, rng)
@@ -78,7 +85,11 @@ def simulate_one(index: int, seed: int) -> SimulatedGalaxy:
         **{f"seen_{name}": value for name, value in asdict(seen).items()},
         **{f"around_{name}": value for name, value in asdict(around).items()},
     }
-    return SimulatedGalaxy(encode_cutout(compose(image, observation.pixel_arcsec)), fractions, truth)
+    counts = None
+    if tree is not None:
+        own = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index, 1)))
+        counts = cast_counts(tree, answer_tree(tree, galaxy, seen, around), volunteers, own)
+    return SimulatedGalaxy(encode_cutout(compose(image, observation.pixel_arcsec)), fractions, truth, counts)
 
 
 def simulate_galaxy_zoo(
@@ -88,6 +99,7 @@ def simulate_galaxy_zoo(
     seed: int,
     workers: int | None = None,
     test_fraction: float = 0.2,
+    tree: DecisionTree | None = None,
     progress: Callable[[int, int], None] | None = None,
     force: bool = False,
 ) -> ZooSummary:
@@ -95,6 +107,8 @@ def simulate_galaxy_zoo(
 
     Files: images_training_rev1.zip, training_solutions_rev1.zip, images_test_rev1.zip, all_zeros_benchmark.csv,
     truth.csv (what each galaxy is) and test_solutions_sealed.csv (the votes of the test images, which Kaggle keeps).
+    tree: also write votes.csv, a catalogue of the counts of its questions that the simulation can answer, with
+    test_votes_sealed.csv of the test images and the tree itself, tree.json, for `pack votes`.
     workers: processes; None takes one for each core. progress: called with galaxies done and galaxies in all.
     Raises InputError for a number below 1, a bad share of test images or an output that is something else,
     OutputExistsError when a simulation is there already and force is not given.
@@ -108,27 +122,32 @@ def simulate_galaxy_zoo(
             f"simulate galaxy-zoo: found a test fraction of {test_fraction}, expected 0 to below 1", "pass e.g. 0.2"
         )
     test = min(round(number * test_fraction), number - 1)
+    part = None if tree is None else simulated_part(tree)
     with new_folder(output, force=force, is_ours=_is_simulated) as folder:
-        _write(folder, _simulate_all(number, seed, workers), number - test, number, progress)
+        _write(folder, _simulate_all(number, seed, workers, part), number - test, number, progress, part)
     return ZooSummary(output, number - test, test)
 
 
 def _is_simulated(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
-    return "truth.csv" in names and names <= set(FILES)
+    return "truth.csv" in names and names <= {*FILES, *TREE_FILES}
 
 
-def _simulate_all(number: int, seed: int, workers: int | None, *, chunk: int = CHUNK) -> Iterator[SimulatedGalaxy]:
+def _simulate_all(
+    number: int, seed: int, workers: int | None, tree: DecisionTree | None = None, *, chunk: int = CHUNK
+) -> Iterator[SimulatedGalaxy]:
     """All galaxies in order; at most a few chunks wait in memory."""
     workers = min(workers or os.cpu_count() or 1, -(-number // chunk))
-    work = partial(_simulate_chunk, number=number, seed=seed, chunk=chunk)
+    work = partial(_simulate_chunk, number=number, seed=seed, chunk=chunk, tree=tree)
     with worker_pool(workers, modules=["galsim", __name__]) as run:
         for galaxies in run(work, range(0, number, chunk)):
             yield from galaxies
 
 
-def _simulate_chunk(start: int, *, number: int, seed: int, chunk: int) -> list[SimulatedGalaxy]:
-    return [simulate_one(index, seed) for index in range(start, min(start + chunk, number))]
+def _simulate_chunk(
+    start: int, *, number: int, seed: int, chunk: int, tree: DecisionTree | None
+) -> list[SimulatedGalaxy]:
+    return [simulate_one(index, seed, tree) for index in range(start, min(start + chunk, number))]
 
 
 def _write(
@@ -137,8 +156,9 @@ def _write(
     training: int,
     number: int,
     progress: Callable[[int, int], None] | None,
+    tree: DecisionTree | None,
 ) -> None:
-    votes, truth = [], []
+    votes, truth, counts = [], [], []
     with (
         zipfile.ZipFile(folder / "images_training_rev1.zip", "w") as training_zip,
         zipfile.ZipFile(folder / "images_test_rev1.zip", "w") as test_zip,
@@ -148,6 +168,7 @@ def _write(
             archive = training_zip if index < training else test_zip
             archive.writestr(zipfile.ZipInfo(f"images_{part}_rev1/{FIRST_ID + index}.jpg", ZIP_TIME), galaxy.jpeg)
             votes.append(galaxy.votes)
+            counts.append(galaxy.counts)
             truth.append({"GalaxyID": FIRST_ID + index, "part": part, **galaxy.truth})
             if progress is not None:
                 progress(index + 1, number)
@@ -164,3 +185,11 @@ def _write(
     zeros.to_csv(folder / "all_zeros_benchmark.csv", index=False, lineterminator="\n")
     solutions[training:].to_csv(folder / "test_solutions_sealed.csv", index=False, lineterminator="\n")
     pd.DataFrame(truth).to_csv(folder / "truth.csv", index=False, lineterminator="\n")
+    if tree is not None:
+        catalogue = pd.DataFrame(np.array(counts), columns=list(tree.columns))
+        catalogue.insert(0, "id", np.arange(FIRST_ID, FIRST_ID + number))
+        for question in tree.questions:
+            catalogue[f"{question.name}_total-votes"] = catalogue[list(question.columns)].sum(axis=1)
+        catalogue[:training].to_csv(folder / "votes.csv", index=False, lineterminator="\n")
+        catalogue[training:].to_csv(folder / "test_votes_sealed.csv", index=False, lineterminator="\n")
+        write_tree(tree, folder / "tree.json")
