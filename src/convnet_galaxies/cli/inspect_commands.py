@@ -28,8 +28,8 @@ def inspect(
         Path | None, typer.Option(help="Folder or zip that holds the images of a table of predictions.")
     ] = None,
     predictions: Annotated[Path | None, typer.Option(help="Predictions for a pack or for images, by id.")] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Features of the candidates (a table by id): adds neighbours and similarity.")
+    embeddings: Annotated[
+        Path | None, typer.Option(help="Features by `predict --embeddings`: adds neighbours and sorting by similarity.")
     ] = None,
     database: Annotated[
         Path | None, typer.Option(help="Table of grades; default: SOURCE.grades.sqlite beside the source.")
@@ -84,7 +84,7 @@ def inspect(
     """
     from convnet_galaxies.inspection.paths import default_database, is_grade_book
 
-    check_paths(inputs=[source, images, predictions, features, settings, *(mix or [])], table=export, force=force)
+    check_paths(inputs=[source, images, predictions, embeddings, settings, *(mix or [])], table=export, force=force)
     is_book = is_grade_book(source)
     path = source if is_book else database or default_database(source)
     if results or export is not None:
@@ -110,7 +110,7 @@ def inspect(
         SessionOptions(blind, seed, top, min_probability, mix_share, repeat_share),
         scheme,
         [open_source(one) for one in mix or []],
-        None if features is None else Neighbours(read_features(features, opened.table["id"])),
+        None if embeddings is None else Neighbours(read_features(embeddings, opened.table["id"])),
     )
     typer.echo(f"{len(session.showings):,} images; grades go to {path}")
     serve(session, host=host, port=port, token=token, announce=lambda address: typer.echo(f"Open {address}"))

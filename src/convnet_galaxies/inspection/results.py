@@ -109,7 +109,8 @@ def results_page(results: Results) -> Page:
     table, graders = results.candidates, results.graders
     lenses = int((table["grade"] >= LENS_GRADE).sum())
     people = f"{len(graders)} grader{'s' * (len(graders) != 1)}"
-    lead = [f"{len(table):,} candidates have grades of {people}; {lenses:,} have a mean grade of at least 2."]
+    graded = "1 candidate was" if len(table) == 1 else f"{len(table):,} candidates were"
+    lead = [f"{graded} graded by {people}; {lenses:,} {'has' if lenses == 1 else 'have'} a mean grade of at least 2."]
     if results.alpha is not None:
         lead.append(f"The graders agree with Krippendorff's alpha {results.alpha:.2f}.")
     figures = Table(

@@ -20,7 +20,6 @@ from convnet_galaxies.inspection.choice import Filters, Sort
 from convnet_galaxies.inspection.grades import LONGEST_NAME, LONGEST_NOTE, check_grader
 from convnet_galaxies.inspection.guard import LOCAL_NAMES, Guard
 from convnet_galaxies.inspection.render import HIGHEST_CONTRAST, LOWEST_CONTRAST, Look, StretchName
-from convnet_galaxies.inspection.results import read_results, results_page
 from convnet_galaxies.inspection.session import Session, View
 from convnet_galaxies.inspection.thumbnails import MOST_TILES, SIDES_PX
 
@@ -257,6 +256,8 @@ def _find_view(session: Session, name: str) -> View:
 
 
 def _measure(session: Session) -> dict[str, Any]:
+    from convnet_galaxies.inspection.results import read_results, results_page  # scikit-learn takes a second to load
+
     page = results_page(read_results(session.book.path))
     blocks = [block for one in page.sections for block in one.blocks]
     tables = [

@@ -15,7 +15,6 @@ from convnet_galaxies.data.image_files import find_images, index_images
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing_values import NAME_COLUMNS
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack
-from convnet_galaxies.data.positions import read_positions
 from convnet_galaxies.data.preprocess import read_planes
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.tables import is_table, read_table
@@ -203,6 +202,8 @@ def _tidy(table: pd.DataFrame, where: object) -> pd.DataFrame:
     """Return the table with id first and, where it holds positions, ra_deg and dec_deg."""
     table = table[["id", *(name for name in table if name != "id")]].reset_index(drop=True)
     if not {"ra_deg", "dec_deg"} <= set(table):
+        from convnet_galaxies.data.positions import read_positions  # astropy takes most of a second to load
+
         positions, _ = read_positions(table, where)
         if positions is not None:
             table = table.assign(ra_deg=positions.ra_deg, dec_deg=positions.dec_deg)

@@ -44,7 +44,10 @@ async function show({ focus = false } = {}) {
     if (mode === "results") await showResults();
     else if (isEmpty) return;
     else if (mode === "mosaic") await mosaic.show({ focus });
-    else await single.show();
+    else {
+      if (focus) find("main").focus({ preventScroll: true });
+      await single.show();
+    }
   } catch (error) {
     trouble(error.status ? error.message : "The server does not answer. Is `inspect` still running?");
   }
@@ -66,6 +69,7 @@ function step(by) {
   }
   if (mode === "single") {
     state.place = next;
+    single.leave();
     single.show().catch((error) => trouble(error.message));
   } else mosaic.move(mosaic.focused + by, { focus: true });
 }
@@ -73,7 +77,11 @@ function step(by) {
 // A grade shows at once, and goes to the server through the queue.
 function grade(value, kind, { onward = true, note } = {}) {
   const item = current();
-  if (!item || mode === "results") return;
+  if (mode === "results") return;
+  if (!item || (mode === "single" && single.isWaiting && note === undefined)) {
+    say("The image is not there yet: no grade was given.");
+    return;
+  }
   const { stretch, contrast, band } = state.look;
   const shown = { view: mode, stretch, contrast, band, wider: state.wider ? 1 : 0 };
   Object.assign(item, { grade: value, kind, note: note ?? item.note });

@@ -17,11 +17,7 @@ export class Single {
     const { scheme, blind } = this.state.session;
     this.picture = make("img", { id: "picture", decoding: "async", alt: "" });
     this.picture.addEventListener("load", () => this.picture.classList.remove("waiting", "absent"));
-    this.picture.addEventListener("error", () => {
-      this.picture.classList.remove("waiting");
-      this.picture.classList.add("absent");
-      this.fault.textContent = this.state.wider ? "The larger field is not at hand." : "This candidate has no image that can be read.";
-    });
+    this.picture.addEventListener("error", () => this.explainAbsence());
     this.caption = make("figcaption");
     this.fault = make("p", { class: "fault", role: "status" });
     this.grades = scheme.grades.map((choice) =>
@@ -54,15 +50,39 @@ export class Single {
     return addressOf(`/image/${key}`, { most_px: MOST_PX, stretch, contrast, band, wider, ...extra });
   }
 
+  // No picture: the candidate has none, or the server is away, and then the picture is asked for again.
+  async explainAbsence() {
+    const address = this.picture.getAttribute("src");
+    const answer = await fetch(address).catch(() => null);
+    if (address !== this.picture.getAttribute("src")) return;
+    if (answer?.status === 404) {
+      this.picture.classList.remove("waiting");
+      this.picture.classList.add("absent");
+      this.fault.textContent = this.state.wider ? "The larger field is not at hand." : "This candidate has no image that can be read.";
+    } else setTimeout(() => address === this.picture.getAttribute("src") && (this.picture.src = address), 1500);
+  }
+
+  // A key that comes before the next image is shown must not grade the one before.
+  leave() {
+    this.item = null;
+    this.picture.classList.add("waiting");
+  }
+
+  get isWaiting() {
+    return !this.item || this.picture.classList.contains("waiting");
+  }
+
   async show() {
     const turn = (this.turnNumber = (this.turnNumber ?? 0) + 1);
     const { place } = this.state;
     const [item] = await this.state.items(place, 1);
     if (turn !== this.turnNumber || !item) return;
-    const isNew = this.item?.key !== item.key;
+    const isNew = this.key !== item.key;
     this.item = item;
+    this.key = item.key;
     const address = this.address(item.key);
-    if (this.picture.getAttribute("src") !== address) {
+    if (this.picture.getAttribute("src") === address) this.picture.classList.toggle("waiting", !this.picture.complete);
+    else {
       this.fault.textContent = "";
       this.picture.classList.add("waiting");
       this.picture.src = address;
@@ -76,7 +96,7 @@ export class Single {
     this.refresh();
     this.showLook();
     this.fetchAhead(place);
-    if (isNew && !this.state.session.blind) this.showFacts(item.key, turn);
+    if (isNew && !this.state.session.blind) this.showFacts(item.key, turn).catch(() => {});
   }
 
   get seconds() {

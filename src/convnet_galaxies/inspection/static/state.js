@@ -8,7 +8,7 @@ const remember = (name, value) => localStorage.setItem(`inspect-${name}`, value)
 export class State {
   constructor(session) {
     this.session = session;
-    this.grader = localStorage.getItem("inspect-grader") ?? "";
+    this.grader = sessionStorage.getItem("inspect-grader") ?? localStorage.getItem("inspect-grader") ?? "";
     this.look = { stretch: session.stretches[0], contrast: 1, band: null };
     this.wider = false;
     this.isSmooth = localStorage.getItem("inspect-smooth") !== "false";
@@ -31,6 +31,7 @@ export class State {
 
   setGrader(name) {
     this.grader = name;
+    sessionStorage.setItem("inspect-grader", name);  // two tabs may have two graders
     remember("grader", name);
   }
 
