@@ -97,7 +97,7 @@ def make_showings(
     table = pd.concat(parts, ignore_index=True)
     names = table["role"] + "\0" + table["source"].astype("str") + "\0" + table["id"]
     keys = np.array([_make_key(secret, name) for name in names], dtype=str)
-    turn = np.array([int.from_bytes(_digest(secret, f"turn\0{key}")[:1]) % 8 for key in keys]) if blind else 0
+    turn = _draw_turns(secret, table, keys) if blind else np.zeros(len(keys), int)
     return Showings(
         keys=keys,
         ids=table["id"].to_numpy().astype(str),
@@ -106,7 +106,7 @@ def make_showings(
         row=table["row"].to_numpy(int),
         truth=table["truth"].to_numpy(float),
         radius_arcsec=table["radius"].to_numpy(float),
-        turn=np.broadcast_to(turn, len(keys)),
+        turn=turn,
     )
 
 
@@ -160,6 +160,19 @@ def _find_truth(table: pd.DataFrame, *, is_mixed: bool = True) -> tuple[np.ndarr
         )
     radius = table[RADIUS] if RADIUS in table else pd.Series(np.nan, index=table.index)
     return truth, pd.to_numeric(radius, errors="coerce").to_numpy(float, na_value=np.nan)
+
+
+def _draw_turns(secret: bytes, table: pd.DataFrame, keys: np.ndarray) -> np.ndarray:
+    """One of eight turns for each showing, int [n]; that of a repeat is never the one of its candidate."""
+    drawn = np.array([int.from_bytes(_digest(secret, f"turn\0{key}")[:2]) for key in keys])
+    first = dict(zip(table["row"][table["role"] == CANDIDATE], drawn[table["role"] == CANDIDATE], strict=True))
+    return np.array(
+        [
+            (first[row] % 8 + 1 + turn % 7) % 8 if role == REPEAT else turn % 8
+            for role, row, turn in zip(table["role"], table["row"], drawn, strict=True)
+        ],
+        dtype=int,
+    )
 
 
 def _digest(secret: bytes, text: str) -> bytes:
