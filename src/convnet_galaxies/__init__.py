@@ -23,6 +23,7 @@ _HOMES = {
     "pack": "library.images",
     "read_pack": "data.pack",
     "show_images": "library.images",
+    "apply_grades": "library.images",
     "Records": "data.records",
     "ImageSet": "data.records",
     "train": "library.training",

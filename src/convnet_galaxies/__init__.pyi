@@ -6,6 +6,7 @@ from convnet_galaxies.data.records import Records as Records
 from convnet_galaxies.data.space_warps import read_space_warps as read_space_warps
 from convnet_galaxies.data.tables import read_table as read_table
 from convnet_galaxies.errors import InputError as InputError
+from convnet_galaxies.library.images import apply_grades as apply_grades
 from convnet_galaxies.library.images import pack as pack
 from convnet_galaxies.library.images import read_images as read_images
 from convnet_galaxies.library.images import show_images as show_images

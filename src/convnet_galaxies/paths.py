@@ -27,6 +27,9 @@ TABLE_FORMATS: dict[str, str] = {
 }
 """Endings of tables that are read and written."""
 
+GRADE_BOOK = 0x636E6767
+"""Marks a SQLite file as a table of grades (its application_id)."""
+
 READ_FORMATS: dict[str, str] = {
     **TABLE_FORMATS,
     ".fts": "FITS",
@@ -101,3 +104,21 @@ def format_of(path: Path, formats: dict[str, str]) -> str:
             "rename or convert the file",
         )
     return formats[ending]
+
+
+def default_database(source: StrPath) -> Path:
+    """Return the table of grades of a source: beside it, with its name."""
+    path = Path(source).absolute()
+    return path.with_name(f"{path.name}.grades.sqlite")
+
+
+def is_grade_book(path: Path) -> bool:
+    """Return whether path is a table of grades, of any version."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(72)
+    except OSError:
+        return False
+    return head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72]) == GRADE_BOOK

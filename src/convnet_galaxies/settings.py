@@ -137,6 +137,8 @@ class TrainSettings(SettingsSection):
     backbone_rate: learning rate of an inherited backbone, as a fraction of that of the heads.
     validate_every: epochs between validations; the last epoch is always validated.
     types: number of morphology types (k-means of the votes) for the task ``types``.
+    graded_repeats: times that a training image whose label is a grade is shown per epoch; few grades would be lost
+        among many simulated images.
     precision: ``auto`` selects bf16 if the processor or GPU has it natively.
     """
 
@@ -151,6 +153,7 @@ class TrainSettings(SettingsSection):
     backbone_rate: Annotated[float, Field(gt=0)] = 0.3
     validate_every: Annotated[int, Field(gt=0)] = 1
     types: Annotated[int, Field(gt=1)] = 20
+    graded_repeats: Annotated[int, Field(gt=0, le=100)] = 1
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
     @model_validator(mode="before")

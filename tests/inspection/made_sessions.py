@@ -11,8 +11,8 @@ import httpx
 import pandas as pd
 from small_sets import make_lens_set
 
+from convnet_galaxies.data.grade_book import GradeBook
 from convnet_galaxies.data.pack import write_set
-from convnet_galaxies.inspection.grades import GradeBook
 from convnet_galaxies.inspection.server import make_app
 from convnet_galaxies.inspection.session import Session, SessionOptions
 from convnet_galaxies.inspection.sources import Source, open_source

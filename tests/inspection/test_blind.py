@@ -12,8 +12,8 @@ import pytest
 from made_sessions import list_all, make_client, make_session, open_candidates, send_grade, write_known
 from PIL import Image
 
+from convnet_galaxies.data.grade_book import GradeBook, read_grades
 from convnet_galaxies.errors import UsageError
-from convnet_galaxies.inspection.grades import GradeBook, read_grades
 from convnet_galaxies.inspection.mixing import make_showings, shuffle
 from convnet_galaxies.inspection.results import expand_shown
 from convnet_galaxies.inspection.session import Session, SessionOptions

@@ -9,15 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.inspection.grades import (
+from convnet_galaxies.data.grade_book import (
     Grade,
     GradeBook,
     check_grader,
     read_grades,
     read_marks,
 )
-from convnet_galaxies.inspection.paths import is_grade_book
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.paths import is_grade_book
 
 
 def give(

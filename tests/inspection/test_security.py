@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from made_sessions import HOST, TOKEN, WRITE, list_all, make_client, make_session, send_grade
 
+from convnet_galaxies.data.grade_book import read_grades
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.inspection.grades import read_grades
 from convnet_galaxies.inspection.guard import MOST_BODY_BYTES
 from convnet_galaxies.inspection.serve import _listen, check_place
 

@@ -18,8 +18,8 @@ from made_sessions import (
 )
 from PIL import Image
 
+from convnet_galaxies.data.grade_book import Grade, GradeBook, read_grades
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.inspection.grades import Grade, GradeBook, read_grades
 from convnet_galaxies.inspection.neighbours import Neighbours
 from convnet_galaxies.inspection.session import Session, SessionOptions
 from convnet_galaxies.inspection.thumbnails import BoundedCache

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnet_galaxies.data.human_grades import join_grades, name_subjects, read_crowd, read_grades
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.cutout_morphology import ARC, NOTHING, PATCH, RED
@@ -17,7 +18,6 @@ from convnet_galaxies.study.compare_with_humans import (
     find_kinds,
     judges_of,
 )
-from convnet_galaxies.study.human_grades import join_grades, name_subjects, read_crowd, read_grades
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

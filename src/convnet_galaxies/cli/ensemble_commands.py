@@ -10,9 +10,11 @@ import typer
 
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
+    Consensus,
     DeviceChoice,
     DeviceOption,
     Force,
+    Grades,
     Json,
     PartChoice,
     PartOption,
@@ -23,6 +25,7 @@ from convnet_galaxies.cli.options import (
     ViewChoice,
     ViewsOption,
     accept_old_names,
+    apply_grades,
     progress_bar,
     remark,
     show_json,
@@ -93,6 +96,8 @@ def calibrate(
         typer.Option(help="Fraction of lenses (prevalence) for which to calibrate; default: that of the pack."),
     ] = None,
     part: PartOption = PartChoice.HELDOUT,
+    grades: Grades = None,
+    consensus: Consensus = False,
     views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: DeviceOption = DeviceChoice.AUTO,
@@ -103,17 +108,18 @@ def calibrate(
 
     Fits a slope and an intercept of the log odds, which keeps the order of the images. With many held-out images,
     --method isotonic fits any rising function of the probability, which produces ties. In the new run, these images
-    are marked `validation`; compute its test figures from other images.
+    are marked `validation`; compute its test figures from other images. With --grades, images of grade 2 and more count
+    as lenses, those below 1 as others.
 
     Example: `convnet-galaxies calibrate three candidates.pack -o lens --prevalence 0.01`
     """
-    check_paths(runs=[run], inputs=[pack], output=output, force=force)
+    check_paths(runs=[run], inputs=[pack, *(grades or ())], output=output, force=force)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.predict.calibrate import calibrate as calibrate_run
     from convnet_galaxies.predict.predictor import Predictor
 
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
-    images = read_pack(pack)
+    images = apply_grades(read_pack(pack), grades, soft=False, use_consensus=consensus)
     warn_of_names_only(images, run)
     result = calibrate_run(
         predictor,

@@ -82,7 +82,7 @@ def inspect(
     Examples: `convnet-galaxies inspect lenses.pack --predictions lenses.csv --top 1500 --mix sims.pack`;
     `convnet-galaxies inspect lenses.pack --results`; `convnet-galaxies inspect lenses.pack --export grades.csv`
     """
-    from convnet_galaxies.inspection.paths import default_database, is_grade_book
+    from convnet_galaxies.paths import default_database, is_grade_book
 
     check_paths(inputs=[source, images, predictions, embeddings, settings, *(mix or [])], table=export, force=force)
     is_book = is_grade_book(source)
@@ -92,7 +92,7 @@ def inspect(
         return
     if is_book:
         raise UsageError(f"{source}: is a table of grades, expected candidates", "give the candidates that it grades")
-    from convnet_galaxies.inspection.grades import GradeBook
+    from convnet_galaxies.data.grade_book import GradeBook
     from convnet_galaxies.inspection.neighbours import Neighbours, read_features
     from convnet_galaxies.inspection.scheme import read_scheme
     from convnet_galaxies.inspection.serve import check_place, serve

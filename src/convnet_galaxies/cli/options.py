@@ -108,6 +108,17 @@ ShardPart = Annotated[
     str | None,
     typer.Option("--part", metavar="K/N", help="Do every N-th shard from the K-th on: one job of an array of N."),
 ]
+Grades = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--grades",
+        help="Grades as labels of images without one: the table of `inspect`, its export, or any table of ids and "
+        "grades from 0 to 3. Repeat.",
+    ),
+]
+Consensus = Annotated[
+    bool, typer.Option("--consensus", help="Take the model of graders (column lens_consensus), not the mean grade.")
+]
 Workers = Annotated[int | None, typer.Option(min=1, help="Threads or processes; default: one per processor.")]
 
 
@@ -195,6 +206,22 @@ def warn_of_names_only(images: ImageSet, run: str | Path | None, *, quiet: bool 
 
     if run is not None and (text := remark_on_recognition(images, run)):
         remark(f"Warning: {text}", quiet=quiet)
+
+
+def apply_grades(
+    images: ImageSet, grades: list[Path] | None, *, soft: bool, use_consensus: bool, quiet: bool = False
+) -> ImageSet:
+    """Return the set with grades as labels (see training.grade_labels), and print what became of them."""
+    if not grades:
+        if use_consensus:
+            raise UsageError("--consensus: would change nothing without --grades", "give --grades, or leave it out")
+        return images
+    from convnet_galaxies.training.grade_labels import label_by_grades
+
+    found = label_by_grades(images, grades, soft=soft, use_consensus=use_consensus)
+    for text in found.remarks:
+        remark(f"Grades: {text}.", quiet=quiet)
+    return found.images
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     BlueFirst,
     Cluster,
+    Consensus,
     DeviceChoice,
     DeviceOption,
     Force,
+    Grades,
     HduOption,
     Json,
     Limit,
@@ -35,6 +37,7 @@ from convnet_galaxies.cli.options import (
     ViewsOption,
     ZeroPointOption,
     accept_old_names,
+    apply_grades,
     progress_bar,
     refuse_options,
     remark,
@@ -196,6 +199,8 @@ def evaluate(
     breakdown: Annotated[
         list[BreakdownChoice] | None, typer.Option(help="Also score by question, flavor or stage; may be repeated.")
     ] = None,
+    grades: Grades = None,
+    consensus: Consensus = False,
     views: ViewsOption = ViewChoice.EIGHT,
     seed: Seed = 0,
     device: DeviceOption = DeviceChoice.AUTO,
@@ -204,17 +209,17 @@ def evaluate(
     """Score a run on images that it was not trained on, each figure with its 95 % interval.
 
     Refuses images that share a galaxy, field, image file or sky position with the training images of the run or of
-    its ancestors.
+    its ancestors. With --grades, images of grade 2 and more count as lenses, those below 1 as others.
 
     Example: `convnet-galaxies evaluate stage1 lenses.pack --breakdown flavor`
     """
-    check_paths(runs=[run], inputs=[pack])
+    check_paths(runs=[run], inputs=[pack, *(grades or ())])
     from convnet_galaxies.data.pack import read_pack, summarise_pack
     from convnet_galaxies.predict.evaluation import evaluate as evaluate_run
     from convnet_galaxies.predict.evaluation_report import evaluation_report
     from convnet_galaxies.predict.predictor import Predictor
 
-    images = read_pack(pack)
+    images = apply_grades(read_pack(pack), grades, soft=False, use_consensus=consensus)
     predictor = Predictor(run, device=device.value, views=int(views.value))  # type: ignore[arg-type]
     chosen = [one.value for one in breakdown or ()]
     for name in chosen:

@@ -11,9 +11,11 @@ import typer
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import (
     ChangesOption,
+    Consensus,
     DeviceChoice,
     DeviceOption,
     Force,
+    Grades,
     Json,
     Limit,
     Parent,
@@ -22,6 +24,7 @@ from convnet_galaxies.cli.options import (
     SettingsFile,
     SettingsSeed,
     StageOption,
+    apply_grades,
     progress_bar,
     remark,
     show_json,
@@ -55,6 +58,8 @@ def train(
     task: Tasks = None,
     stage: StageOption = None,
     parent: Parent = None,
+    grades: Grades = None,
+    consensus: Consensus = False,
     settings: SettingsFile = None,
     changes: ChangesOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
@@ -68,12 +73,14 @@ def train(
     """Train a network, from scratch or from another run (fine-tuning, transfer learning).
 
     The split into training, validation and test images keeps whole groups together and is stored with the run.
-    Images on which the parent was trained are never held out. After Ctrl-C, --resume continues the run.
+    Images on which the parent was trained are never held out. After Ctrl-C, --resume continues the run. Grades are soft
+    labels of the lens (a third of the grade); images that graders named a kind for (ring, spiral ...) are no lenses.
 
     Examples: `convnet-galaxies train zoo.pack -o zoo`;
-    `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`
+    `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`;
+    `convnet-galaxies train lenses.pack candidates.pack --grades candidates.pack.grades.sqlite --from lens -o better`
     """
-    check_paths(runs=[parent], inputs=packs)
+    check_paths(runs=[parent], inputs=[*packs, *(grades or ())])
     import numpy as np
 
     from convnet_galaxies.runs.inherit import choose_settings
@@ -85,6 +92,7 @@ def train(
     from convnet_galaxies.training.fit import TrainingProgress, fit
 
     images = join_sets([read_pack(pack) for pack in packs])
+    images = apply_grades(images, grades, soft=True, use_consensus=consensus, quiet=quiet)
     if limit is not None and limit < len(images):
         images = images.select(np.arange(limit))
     warn_of_names_only(images, parent, quiet=quiet)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convnet_galaxies.data.human_grades import HIGHEST_GRADE
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.agreement import LENS_GRADE
 from convnet_galaxies.measure.intervals import Estimate, bootstrap_groups
@@ -21,7 +22,6 @@ from convnet_galaxies.predict.embeddings import Embeddings
 AXES = 32
 PENALTY = 0.1
 """C of scikit-learn. Chosen with AXES on five rare classes of galaxies and 30 to 300 grades (docs/experiments.md)."""
-HIGHEST_GRADE = 3.0
 STAND_INS = 300
 """Ungraded candidates, drawn at random, that stand in for rejected ones while nothing was rejected."""
 FOLDS = 5

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.human_grades import CANDIDATE, MIXED, REPEAT
 from convnet_galaxies.data.labels import read_label
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.inspection.sources import Source
 
-CANDIDATE, MIXED, REPEAT = "candidate", "mixed in", "repeat"
 RADIUS = "einstein_radius_arcsec"
 
 

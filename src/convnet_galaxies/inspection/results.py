@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.blocks import Page, Table, Text, section, sections_of
+from convnet_galaxies.data.grade_book import read_grades, read_marks
+from convnet_galaxies.data.human_grades import CANDIDATE, MIXED, REPEAT, average_grades
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.inspection.grades import read_grades, read_marks
-from convnet_galaxies.inspection.mixing import CANDIDATE, MIXED, RADIUS, REPEAT
+from convnet_galaxies.inspection.mixing import RADIUS
 from convnet_galaxies.measure.agreement import LENS_GRADE, OTHER_GRADE
 from convnet_galaxies.measure.graders import fit_consensus, measure_alpha, measure_kappa
 from convnet_galaxies.measure.intervals import Estimate, bound_proportion, star_notes
@@ -80,15 +81,10 @@ def export_candidates(path: Path) -> pd.DataFrame:
     """
     grades = expand_shown(read_grades(path))
     given = grades[grades["grade"].notna()]
-    own = given[given["role"] != MIXED]
-    each = own.groupby(["id", "grader"])["grade"].mean().reset_index()
-    table = each.groupby("id")["grade"].agg(["mean", "count", lambda values: values.std(ddof=1)])
-    table.columns = ["grade", "graders", "spread"]
-    table["lens_consensus"] = _find_consensus(given).reindex(table.index)
-    kinds = own[own["kind"] != ""].groupby("id")["kind"].agg(lambda values: values.mode().iloc[0])
+    table = average_grades(grades)
+    table.insert(3, "lens_consensus", _find_consensus(given).reindex(table.index))
     notes = grades[(grades["role"] != MIXED) & (grades["note"] != "")]
     texts = (notes["grader"] + ": " + notes["note"]).groupby(notes["id"]).agg(" | ".join)
-    table["kind"] = kinds.reindex(table.index).fillna("")
     table["notes"] = texts.reindex(table.index).fillna("")
     return table.sort_values(["grade", "graders"], ascending=False, kind="stable").reset_index()
 

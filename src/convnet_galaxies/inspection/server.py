@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from convnet_galaxies.blocks import Table, Text, write_cell
+from convnet_galaxies.data.grade_book import LONGEST_NAME, LONGEST_NOTE, check_grader
 from convnet_galaxies.errors import BadImageError, GalaxyError, InputError
 from convnet_galaxies.inspection.choice import Filters, Sort
-from convnet_galaxies.inspection.grades import LONGEST_NAME, LONGEST_NOTE, check_grader
 from convnet_galaxies.inspection.guard import LOCAL_NAMES, Guard
 from convnet_galaxies.inspection.render import HIGHEST_CONTRAST, LOWEST_CONTRAST, Look, StretchName
 from convnet_galaxies.inspection.session import Session, View

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.grade_book import Grade, GradeBook, Mark, check_grader
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.inspection.choice import FLAGS, SORTS, Columns, Filters, Sort, list_showings, read_columns
-from convnet_galaxies.inspection.grades import Grade, GradeBook, Mark, check_grader
 from convnet_galaxies.inspection.links import make_links
 from convnet_galaxies.inspection.mixing import Showings, make_showings
 from convnet_galaxies.inspection.neighbours import Neighbours

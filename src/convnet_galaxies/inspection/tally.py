@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convnet_galaxies.inspection.grades import GradeBook
+from convnet_galaxies.data.grade_book import GradeBook
 
 
 @dataclass(frozen=True)

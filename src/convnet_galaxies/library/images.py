@@ -20,8 +20,9 @@ from convnet_galaxies.library.warn import warn_of
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.show.galleries import make_gallery
+from convnet_galaxies.training.grade_labels import label_by_grades
 
-__all__ = ["pack", "read_images", "show_images"]
+__all__ = ["apply_grades", "pack", "read_images", "show_images"]
 
 SHOWN = 12
 
@@ -85,3 +86,19 @@ def show_images(
         captions = [ids[row] if ids else str(row) for row in chosen]
     gallery = make_gallery("Images", "", pixels, chosen, list(captions))
     return gallery or Gallery("Images", "no images", ())
+
+
+def apply_grades(
+    images: ImageSet, grades: StrPath | Sequence[StrPath], *, soft: bool = True, use_consensus: bool = False
+) -> ImageSet:
+    """Return the images with grades as labels of those that have none.
+
+    grades: the table of `inspect`, its export, or tables of ids and grades from 0 to 3; several are averaged.
+    soft: a third of the grade, for training; else 1 from grade 2 on, 0 below grade 1, for `Run.evaluate` and
+        `Run.calibrate`. Images that graders named a kind for (ring, spiral ...) are no lenses.
+    use_consensus: take the probability by the model of graders in place of the mean grade.
+    Grades that are not used become an InputWarning. Raises InputError for grades of none of the images.
+    """
+    found = label_by_grades(images, grades, soft=soft, use_consensus=use_consensus)
+    warn_of(found.remarks[1:])
+    return found.images

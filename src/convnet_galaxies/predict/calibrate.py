@@ -20,7 +20,7 @@ from convnet_galaxies.measure.calibration import FOLDS, fit_isotonic, fit_temper
 from convnet_galaxies.measure.intervals import Estimate, cut_figure, draw_groups, encode_groups, summarize
 from convnet_galaxies.measure.scores import count_rarer_groups
 from convnet_galaxies.paths import StrPath
-from convnet_galaxies.predict.evaluation import Part, held_out_rows
+from convnet_galaxies.predict.evaluation import Part, held_out_rows, require_hard_labels
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
@@ -86,6 +86,7 @@ def calibrate(
     predictor.require_pixels(images)
     if "lens" not in images.table:
         raise InputError("the pack has no column 'lens', expected labelled images", "pack it with its labels")
+    require_hard_labels(images)
     rows, refused = held_out_rows(images, run, part)
     rows = rows[images.table["lens"].notna().to_numpy()[rows]]
     table = images.table.iloc[rows].reset_index(drop=True)

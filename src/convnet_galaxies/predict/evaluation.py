@@ -93,6 +93,17 @@ def held_out_rows(images: ImageSet, run: str | Path, part: Part) -> tuple[np.nda
     return rows, int(trained.sum())
 
 
+def require_hard_labels(images: ImageSet) -> None:
+    """Raise InputError for lens labels between 0 and 1, which grades give for training: scores need yes or no."""
+    if "lens" in images.table:
+        lens = images.table["lens"].to_numpy(float)
+        if soft := int(((lens > 0) & (lens < 1)).sum()):
+            raise InputError(
+                f"labels: found {soft:,} between 0 and 1 in the column lens, expected 0 or 1 to score by",
+                "apply the grades with soft=False",
+            )
+
+
 def evaluate(
     predictor: Predictor, images: ImageSet, *, part: Part = "test", stage: int | None = None, seed: int = 0
 ) -> Evaluation:
@@ -103,6 +114,8 @@ def evaluate(
     is held out, or no task can be measured.
     """
     predictor.require_pixels(images)
+    if "lens" in predictor.classes:
+        require_hard_labels(images)
     rows, refused = held_out_rows(images, predictor.run, part)
     if stage is not None:
         rows = rows[stage_rows(images.table, stage)[rows]]

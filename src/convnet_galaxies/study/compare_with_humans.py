@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.human_grades import HIGHEST_GRADE, HumanGrades, name_subjects
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.agreement import (
@@ -22,7 +23,6 @@ from convnet_galaxies.measure.agreement import (
 from convnet_galaxies.measure.cutout_morphology import MORPHOLOGY_KINDS, measure_morphology
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.scores import score_lenses
-from convnet_galaxies.study.human_grades import HIGHEST_GRADE, HumanGrades, name_subjects
 
 GRADED = "subjects that experts graded"
 EVERYONE = "all subjects of grades or crowd, those that nobody graded as no lens"

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from convnet_galaxies.data.human_grades import HIGHEST_GRADE
 from convnet_galaxies.data.tables import numbers, read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.agreement import LENS_GRADE, OTHER_GRADE
 from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number, estimate_top, plan_sample
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.top_ranked import TopRanked
-from convnet_galaxies.study.human_grades import HIGHEST_GRADE
+from convnet_galaxies.paths import is_grade_book
 
 PLAN = "plan.csv"
 COLUMNS = ("id", "rank", "first_rank", "last_rank", "inclusion_probability", "grade")
@@ -72,7 +73,7 @@ def plan_grading(ids: Sequence[str], top: TopRanked, lens: np.ndarray, n: int, *
 
 def is_plan(path: Path) -> bool:
     """Return whether a table of grades holds the inclusion probabilities of a plan."""
-    return set(COLUMNS) <= {name.lower() for name in read_table(path)}
+    return not is_grade_book(path) and set(COLUMNS) <= {name.lower() for name in read_table(path)}
 
 
 def is_filled(path: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from convnet_galaxies.data.human_grades import HumanGrades, join_grades, name_subjects
 from convnet_galaxies.data.output import new_folder, write_json
 from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.records import ImageSet
@@ -24,7 +25,6 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import find_learned_pictures, read_split_of, remark_on_recognition, was_trained_on
 from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
 from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, plan_grading
-from convnet_galaxies.study.human_grades import HumanGrades, join_grades, name_subjects
 from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, choose_known, shown_top
 from convnet_galaxies.study.unknown_report import unknown_report
 

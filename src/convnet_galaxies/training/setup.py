@@ -24,6 +24,7 @@ from convnet_galaxies.runs.image_keys import NEVER, find_lowest_rank, link_keys
 from convnet_galaxies.runs.split import known_keys, read_split_of, was_trained_on
 from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import INHERITED, NetSettings, Settings, identify_settings
+from convnet_galaxies.training.grade_labels import GRADED
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class TrainingSetup:
     """The images, targets, split and net of a training, before its first step.
 
     split: one row per image of the set, then those of the ancestors; see write_split.
-    train_rows, validation_rows: row numbers in images, int [n].
+    train_rows, validation_rows: row numbers in images, int [n]; a training image that is shown several times per epoch
+        stands there as often.
     identity: equal for equal data, settings and parent; a resumed run must agree in it.
     """
 
@@ -118,6 +120,9 @@ def set_up_training(
     train_rows = np.flatnonzero(known & (parts == "train"))
     validation_rows = np.flatnonzero(known & (parts == "validation"))
     _check_labels(targets, train_rows)
+    if GRADED in images.table:
+        is_graded = images.table[GRADED].to_numpy(bool)[train_rows]
+        train_rows = np.repeat(train_rows, np.where(is_graded, settings.train.graded_repeats, 1))
 
     classes = {task: target.classes for task, target in targets.items()}
     net = GalaxyNet(settings.net, bands=images.preprocess.bands, classes=classes)

@@ -20,8 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.inspection.paths import APPLICATION, is_grade_book
-from convnet_galaxies.paths import StrPath, require_path
+from convnet_galaxies.paths import GRADE_BOOK, StrPath, is_grade_book, require_path
 
 VERSION = 1
 LONGEST_NAME, LONGEST_NOTE = 60, 2000
@@ -285,7 +284,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         for statement in _SCHEMA.strip().split(";\n"):
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA application_id = {GRADE_BOOK}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
