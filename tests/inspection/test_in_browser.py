@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from made_sessions import TOKEN, write_candidates
 
-from convnet_galaxies.inspection.grades import read_grades, read_marks
+from convnet_galaxies.data.grade_book import read_grades, read_marks
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402

@@ -11,12 +11,12 @@ from made_sessions import WRITE, list_all, make_client, make_session, send_grade
 from typer.testing import CliRunner
 
 from convnet_galaxies.cli import app
+from convnet_galaxies.data.grade_book import Grade, GradeBook
+from convnet_galaxies.data.human_grades import join_grades
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.inspection.grades import Grade, GradeBook
 from convnet_galaxies.inspection.results import export_candidates, read_results, results_page
 from convnet_galaxies.measure.intervals import bound_proportion
-from convnet_galaxies.study.human_grades import join_grades
 
 
 def fill(path: Path, rows: list[tuple[str, str, float, dict[str, object]]]) -> Path:
