@@ -12,6 +12,7 @@ from convnet_galaxies.measure.intervals import (
     Estimate,
     bootstrap_groups,
     bound_proportion,
+    count_carriers,
     draw_groups,
     encode_groups,
     format_percent,
@@ -263,20 +264,33 @@ def test_no_trial_bounds_nothing():
 @pytest.mark.parametrize(("n", "level"), [(6, 0.95), (40, 0.9)])
 def test_interval_of_a_positive_mean_is_that_of_student_on_its_logarithm(n: int, level: float):
     rng = np.random.default_rng(0)
-    draws = np.exp(rng.normal(np.log(0.4), 0.2, 4000))
-    figure = summarize("log loss", 0.4, draws, n_effective=n, positive=True, level=level)
+    draws = np.exp(rng.normal(np.log(0.4), 0.1, 4000))
+    figure = summarize("log loss", 0.4, draws, n_effective=n, positive_mean_of=10_000, level=level)
     error = np.log(draws).std() * np.sqrt(n / (n - 1))
     low, high = stats.t.interval(level, n - 1, loc=np.log(0.4), scale=error)
     assert (np.log(figure.low), np.log(figure.high)) == pytest.approx((low, high))
     # Some resample without any loss has no logarithm: percentiles.
     draws[0] = 0
-    assert summarize("log loss", 0.4, draws, n_effective=n, positive=True).low > 0
+    assert summarize("log loss", 0.4, draws, n_effective=n, positive_mean_of=10_000).low > 0
 
 
 def test_one_group_bounds_a_positive_mean_as_loosely_as_two():
-    figures = [summarize("x", 0.4, np.array([0.3, 0.5]), n_effective=n, positive=True) for n in (1, 2)]
+    figures = [summarize("x", 0.4, np.array([0.3, 0.5]), n_effective=n, positive_mean_of=40) for n in (1, 2)]
     assert figures[0].low == figures[1].low < 0.01
     assert figures[0].high == figures[1].high > 10
+
+
+def test_groups_that_make_up_a_mean_are_counted_as_kish_does():
+    rng = np.random.default_rng(0)
+    sizes = np.append(np.full(5, 10.0), rng.random(995) * 0.01)
+    expected = sizes.sum() ** 2 / (sizes**2).sum()
+    _, draws = resample_statistic(mean_of(sizes, np.arange(1000)), np.arange(1000), n_resamples=4000, seed=0)
+    assert count_carriers(draws[:, 0], 1000) == pytest.approx(expected, abs=0.6)
+    assert count_carriers(np.full(50, 0.3), 1000) == 1000
+    figure = summarize("log loss", sizes.mean(), draws[:, 0], n_effective=400, positive_mean_of=1000)
+    assert figure.warning == f"about {round(expected)} groups make up most of it: the interval is rough"
+    wider = summarize("log loss", sizes.mean(), draws[:, 0], n_effective=round(expected), positive_mean_of=1000)
+    assert (figure.low, figure.high) == pytest.approx((wider.low, wider.high))
 
 
 def test_unseen_images_lower_the_lower_end_of_a_proportion_alone():

@@ -120,7 +120,7 @@ def test_interval_of_the_log_loss_goes_by_the_groups_of_the_rarer_class():
     _, draws = resample_statistic(
         make_lens_statistic(truth, probability, np.arange(400), columns), np.arange(400), n_resamples=1000, seed=0
     )
-    expected = summarize("log_loss", figure.value, draws[:, 0], n_effective=12, positive=True)
+    expected = summarize("log_loss", figure.value, draws[:, 0], n_effective=12, positive_mean_of=400)
     assert (figure.low, figure.high) == pytest.approx((expected.low, expected.high))
 
 

@@ -170,14 +170,16 @@ def summarize(
     *,
     n_effective: int,
     proportion: bool = False,
-    positive: bool = False,
+    positive_mean_of: int = 0,
     extra_error: float = 0.0,
     unseen: float = 0.0,
     level: float = 0.95,
 ) -> Estimate:
     """Return the Estimate of a value and its resampled values, float [n_resamples] (NaN where undefined).
 
-    proportion, positive: which interval, see the module's docstring; neither is the expanded percentile interval.
+    proportion, positive_mean_of: which interval, see the module's docstring; neither is the expanded percentile
+        interval. positive_mean_of is the number of groups of which the value is a positive mean; if fewer than
+        n_effective make up most of it, these count (Kish's effective number).
     extra_error: standard error that the resamples cannot show, added in quadrature.
     unseen: by how much images that are in no resample would lower a proportion; its lower end is that of a value lower
         by as much.
@@ -185,12 +187,14 @@ def summarize(
     defined = draws[np.isfinite(draws)]
     if not np.isfinite(value) or len(defined) == 0:
         raise InputError(f"{name}: undefined for these images", "give images of both classes from several groups")
+    carriers = n_effective
     if proportion:
         error = float(np.hypot(defined.std(), extra_error))
         low, high = _bound_by_error(float(value), error, n_effective, level)
         low = min(low, _bound_by_error(float(value) - unseen, error, n_effective, level)[0])
-    elif positive and value > 0 and defined.min() > 0:
-        low, high = _bound_by_factor(float(value), float(np.log(defined).std()), n_effective, level)
+    elif positive_mean_of and value > 0 and defined.min() > 0:
+        carriers = min(n_effective, count_carriers(defined, positive_mean_of))
+        low, high = _bound_by_factor(float(value), float(np.log(defined).std()), carriers, level)
     else:
         tail = _expand_tail((1 - level) / 2, n_effective)
         low, high = (float(end) for end in np.quantile(defined, [tail, 1 - tail]))
@@ -200,12 +204,23 @@ def summarize(
     warning = None
     if n_effective < FEW_GROUPS:
         warning = f"only {n_effective} group{'s' * (n_effective != 1)} of the rarer class: the interval is rough"
+    elif carriers < FEW_GROUPS:
+        warning = f"about {carriers} groups make up most of it: the interval is rough"
     elif len(defined) < 0.9 * len(draws):
         warning = f"undefined in {1 - len(defined) / len(draws):.0%} of the resamples"
     if proportion and (n_effective < FEW_GROUPS or low == high):
         exact_low, exact_high = bound_proportion(value * n_effective, n_effective, level=level)
         low, high = min(low, exact_low), max(high, exact_high)
     return Estimate(name, float(value), low, high, level, warning)
+
+
+def count_carriers(draws: np.ndarray, n_groups: int) -> int:
+    """Return how many groups make up a positive mean of n_groups, from its resamples, float [n_resamples]; at least 1.
+
+    It is ``(sum x)^2 / sum x^2`` over groups (Kish 1965, Survey Sampling, 11.7), which is 1 over 1 / n_groups plus the
+    relative variance of the resamples.
+    """
+    return max(1, round(1 / (float(draws.var()) / float(draws.mean()) ** 2 + 1 / n_groups)))
 
 
 def cut_figure(figure: Estimate, least: float, most: float) -> Estimate:

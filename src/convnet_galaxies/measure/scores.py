@@ -199,7 +199,7 @@ def summarize_lenses(
             draws_of[name],
             n_effective=everywhere if score.kind == "mean" and score.most == 1 else rarer,
             proportion=score.most == 1,
-            positive=score.most > 1,
+            positive_mean_of=everywhere if score.most > 1 else 0,
             extra_error=extra_error,
             unseen=lower_unseen(value_of[name], rarer) if name == "auroc" else 0.0,
             level=level,
