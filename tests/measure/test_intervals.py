@@ -301,6 +301,8 @@ def test_unseen_images_lower_the_lower_end_of_a_proportion_alone():
     moved = summarize("auroc", 0.88, two_values(0.88, 0.03), n_effective=30, proportion=True)
     assert lowered.low == pytest.approx(moved.low)
     assert lowered.low < plain.low - 0.01
+    perfect = summarize("auroc", 1.0, np.ones(100), n_effective=30, proportion=True, unseen=0.02)
+    assert (perfect.low, perfect.high) == pytest.approx((0.025 ** (1 / 30), 1))
     assert (lowered.value, lowered.high) == (plain.value, plain.high)
 
 

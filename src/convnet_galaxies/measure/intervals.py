@@ -191,7 +191,8 @@ def summarize(
     if proportion:
         error = float(np.hypot(defined.std(), extra_error))
         low, high = _bound_by_error(float(value), error, n_effective, level)
-        low = min(low, _bound_by_error(float(value) - unseen, error, n_effective, level)[0])
+        if error > 0:  # else the exact interval below is the wider one
+            low = min(low, _bound_by_error(float(value) - unseen, error, n_effective, level)[0])
     elif positive_mean_of and value > 0 and defined.min() > 0:
         carriers = min(n_effective, count_carriers(defined, positive_mean_of))
         low, high = _bound_by_factor(float(value), float(np.log(defined).std()), carriers, level)

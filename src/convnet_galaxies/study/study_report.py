@@ -140,8 +140,8 @@ def _leakage_table(results: StudyResults) -> Table | None:
             if name in found.difference
         ),
         (
-            "With cutouts of one field on both sides, the network is tested on training data; only the right-hand "
-            "figures are unbiased.",
+            "With cutouts of one field on both sides, the network is tested on training data; only the middle "
+            "figures are free of that.",
             *star_notes(found.difference.values()),
         ),
     )
