@@ -55,7 +55,7 @@ def scan(
     step: Annotated[float | None, typer.Option(help="Pixels between the positions of a grid.")] = None,
     detect_in: Annotated[str | None, typer.Option(help="Band in which objects are detected; default: the sum.")] = None,
     threshold: Annotated[float, typer.Option(help="Pixels of an object are so many sigma above the sky.")] = 1.5,
-    min_area: Annotated[int, typer.Option(min=1, help="Smallest number of such pixels of an object.")] = 8,
+    min_area: Annotated[int, typer.Option(min=1, help="Smallest number of such pixels of an object.")] = 5,
     cutout_px: Annotated[
         int | None, typer.Option(min=1, help="Side of the cutouts, for a run that takes whole images of any size.")
     ] = None,

@@ -150,40 +150,47 @@ def choose_planes(
 
 
 def above_sky(
-    planes: Sequence[Plane], kept: tuple[slice, slice], name: str, missing_share: float
+    planes: Sequence[Plane],
+    kept: tuple[slice, slice],
+    name: str,
+    missing_share: float,
+    *,
+    values: Sequence[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the kept part of planes above their sky, float32 [bands, h, w], missing pixels 0; noise [bands]; share
     missing.
 
+    values: float32 [h, w] of each plane where they are not its own, as of one window among many.
     A plane that is absent is 0, with the mean noise of the others, and does not count for the share.
     Raises BadImageError that names a band in which more than missing_share of the kept pixels are missing, or all
     pixels have one value.
     """
-    excess = np.empty((len(planes), *planes[0].values[kept].shape), np.float32)
+    whole = [plane.values for plane in planes] if values is None else values
+    excess = np.empty((len(planes), *whole[0][kept].shape), np.float32)
     noise, masked = np.empty(len(planes)), 0.0
     present = [k for k, plane in enumerate(planes) if not plane.is_absent]
     for k, plane in enumerate(planes):
         if plane.is_absent:
             excess[k] = 0
             continue
-        called = f"{plane.label}, band {plane.band}" if plane.band else plane.label
-        values = plane.values[kept]
-        share = float(np.count_nonzero(np.isnan(values))) / values.size if np.isnan(values.max()) else 0.0
+        part = whole[k][kept]
+        share = float(np.count_nonzero(np.isnan(part))) / part.size if np.isnan(part.max()) else 0.0
         if share > missing_share:
             raise BadImageError(
-                f"{name}, {called}: found {share:.1%} of its pixels missing (NaN, blank, masked or padded), expected "
-                f"at most {missing_share:.1%}",
+                f"{name}, {_call(plane)}: found {share:.1%} of its pixels missing (NaN, blank, masked or padded), "
+                f"expected at most {missing_share:.1%}",
                 f"pass --missing {min(0.99, math.ceil(100 * share) / 100):g} to fill them with sky, or --skip-bad"
                 if share < 0.99
                 else "leave the band out by --bands, or pass --skip-bad",
             )
-        sky, sigma = sky_and_noise(plane.values)
-        if sigma == 0 and _is_empty(plane.values):
+        sky, sigma = sky_and_noise(whole[k])
+        if sigma == 0 and _is_empty(whole[k]):
             raise BadImageError(
-                f"{name}, {called}: found the value {sky:g} everywhere, expected light: a band without an exposure?",
+                f"{name}, {_call(plane)}: found the value {sky:g} everywhere, expected light: a band without an "
+                "exposure?",
                 "leave the band out by --bands, or pass --skip-bad",
             )
-        np.subtract(values, np.float32(sky), out=excess[k])
+        np.subtract(part, np.float32(sky), out=excess[k])
         if share:
             np.nan_to_num(excess[k], copy=False)
         noise[k] = sigma
@@ -191,6 +198,10 @@ def above_sky(
     if len(present) < len(planes):
         noise[[k for k in range(len(planes)) if k not in present]] = noise[present].mean()
     return excess, noise, masked
+
+
+def _call(plane: Plane) -> str:
+    return f"{plane.label}, band {plane.band}" if plane.band else plane.label
 
 
 def _is_empty(values: np.ndarray) -> bool:

@@ -126,7 +126,8 @@ class Preprocess(BaseModel):
     ) -> tuple[np.ndarray, ImageInfo]:
         """An image as a picture, uint8 [h, w, bands]: the central square that is kept, or the whole of it."""
         choice, info = self.settle(image, name, reading)
-        return self._show_planes(choice.planes, info, image.is_picture, name, reading, whole=whole)
+        values = [plane.values for plane in choice.planes]
+        return self._show_planes(choice.planes, values, info, image.is_picture, name, reading, whole=whole)
 
     def settle(self, image: LinearImage, name: str, reading: ReadOptions) -> tuple[Choice, ImageInfo]:
         """Choose the planes that are shown, and the scale, neither of which depends on the values; else as `prepare`.
@@ -147,15 +148,22 @@ class Preprocess(BaseModel):
         return choice, info
 
     def prepare_planes(
-        self, planes: Sequence[Plane], info: ImageInfo, is_picture: bool, name: str, reading: ReadOptions
+        self,
+        planes: Sequence[Plane],
+        values: Sequence[np.ndarray],
+        info: ImageInfo,
+        is_picture: bool,
+        name: str,
+        reading: ReadOptions,
     ) -> tuple[np.ndarray, ImageInfo]:
-        """Prepare planes that `settle` chose, with values of their own; else as `prepare_image`."""
-        shown, info = self._show_planes(planes, info, is_picture, name, reading)
+        """Prepare planes that `settle` chose, with these values [h, w] each; else as `prepare_image`."""
+        shown, info = self._show_planes(planes, values, info, is_picture, name, reading)
         return self.fit(shown, crop_px=self.crop_of(info.pixel_scale_arcsec)), info
 
     def _show_planes(
         self,
         planes: Sequence[Plane],
+        values: Sequence[np.ndarray],
         info: ImageInfo,
         is_picture: bool,
         name: str,
@@ -164,12 +172,12 @@ class Preprocess(BaseModel):
         whole: bool = False,
     ) -> tuple[np.ndarray, ImageInfo]:
         if is_picture:
-            return _fit_bands(np.stack([plane.values for plane in planes], axis=-1), self.bands, name), info
+            return _fit_bands(np.stack(values, axis=-1), self.bands, name), info
         scale, kept = info.pixel_scale_arcsec, (slice(None), slice(None))
         if not whole:
-            h, w = planes[0].values.shape
+            h, w = values[0].shape
             kept = central_slices((h, w), self.crop_of(scale) or min(h, w))
-        excess, noise, masked = above_sky(planes, kept, name, reading.missing_share)
+        excess, noise, masked = above_sky(planes, kept, name, reading.missing_share, values=values)
         if isinstance(self.stretch, Stretch):
             info = replace(info, unit="any", masked_fraction=masked)
             return _fit_bands(self.stretch.apply(excess, noise), self.bands, name), info

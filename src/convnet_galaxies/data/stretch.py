@@ -96,24 +96,37 @@ class Composite(BaseModel):
         bands = _times(excess, np.minimum(counts, LARGEST)[:, None, None])
         if single:
             return self._stretch(np.repeat(bands * np.float32(self.scales[band]), 3, axis=0))
-        return self.compose(bands)
+        bands *= np.array(self.scales, np.float32)[:, None, None]
+        return self._stretch(bands)
 
     def compose(self, bands: np.ndarray) -> np.ndarray:
         """Convert counts, sky subtracted, float [3 (red to blue), h, w], to uint8 [h, w, 3]."""
         return self._stretch(bands.astype(np.float32, copy=False) * np.array(self.scales, np.float32)[:, None, None])
 
     def _stretch(self, scaled: np.ndarray) -> np.ndarray:
-        stretched = scaled * self._slope(scaled.sum(axis=0))
-        stretched[stretched < self.mask_level] = 0
-        stretched *= np.float32(255)
-        np.clip(stretched, 0, 255, out=stretched)
-        return np.ascontiguousarray(np.moveaxis(stretched.astype(np.uint8), 0, -1))
+        """Stretch float32 [3, h, w], which is overwritten, to uint8 [h, w, 3]."""
+        scaled *= self._slope(scaled[0] + scaled[1] + scaled[2])
+        if self.mask_level > 0:  # else what is black by it is below 0 as well
+            scaled[scaled < self.mask_level] = 0
+        scaled *= np.float32(255)
+        np.clip(scaled, 0, 255, out=scaled)
+        out = np.empty((*scaled.shape[1:], 3), np.uint8)
+        for band, values in enumerate(scaled):
+            out[..., band] = values
+        return out
 
     def _slope(self, total: np.ndarray) -> np.ndarray:
+        """Return asinh(alpha Q I) / (Q I) of float32 [h, w], which is overwritten."""
         faint = np.abs(total) < 1e-6
-        safe = np.where(faint, np.float32(1), total)
-        slope = arcsinh(np.float32(self.alpha * self.softening) * safe) / (np.float32(self.softening) * safe)
-        return np.where(faint, np.float32(self.alpha), slope)
+        has_faint = bool(faint.any())
+        if has_faint:
+            total[faint] = 1
+        slope = arcsinh(np.float32(self.alpha * self.softening) * total)
+        total *= np.float32(self.softening)
+        slope /= total
+        if has_faint:
+            slope[faint] = self.alpha
+        return slope
 
 
 @lru_cache(maxsize=8)
@@ -132,11 +145,10 @@ def arcsinh(values: np.ndarray) -> np.ndarray:
 
     numpy's own takes five times as long on processors without AVX-512.
     """
-    magnitude = np.abs(values)
-    root = magnitude * magnitude
+    root = values * values
     root += 1
     np.sqrt(root, out=root)
-    root += magnitude
+    root += np.abs(values)
     np.log(root, out=root)
     return np.copysign(root, values, out=root)
 

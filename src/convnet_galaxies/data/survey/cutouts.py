@@ -47,8 +47,8 @@ def make_pixels(
 
     side_px: pixels of the tile that are brought to the network's input, int or int [n]; None for the crop of the
     preprocess at the scale of the tile.
-    A cutout is left out, with a reason, where prediction would refuse its file. Positions in the order of y are read
-    fastest. Raises BadImageError where the bands or the scale of the tile do not fit the network.
+    A cutout is left out, with a reason, where prediction would refuse its file.
+    Raises BadImageError where the bands or the scale of the tile do not fit the network.
     """
     reading = reading or ReadOptions()
     x_px, y_px = np.asarray(x_px, float), np.asarray(y_px, float)
@@ -61,6 +61,7 @@ def make_pixels(
     out = _Filling(preprocess, reading, image, n)
     for side in np.unique(sides):
         rows = np.flatnonzero(sides == side)
+        rows = rows[np.argsort(y_px[rows], kind="stable")]  # as they stand in the file
         at_once = max(1, _PIXELS_AT_ONCE // (int(side) ** 2 * len(image.bands)))
         for first in range(0, len(rows), at_once):
             some = rows[first : first + at_once]
@@ -95,10 +96,9 @@ class _Filling:
             if self.is_picture and outside > self.reading.missing_share:
                 self.reasons[row] = f"{self.name}: found {outside:.1%} of the cutout beyond the image"
                 continue
-            planes = [replace(plane, values=values[k]) for plane, k in zip(self.planes, self.order, strict=True)]
             try:
                 self.pixels[row], found = self.preprocess.prepare_planes(
-                    planes, info, self.is_picture, self.name, self.reading
+                    self.planes, [values[k] for k in self.order], info, self.is_picture, self.name, self.reading
                 )
             except BadImageError as error:
                 self.reasons[row] = error.message

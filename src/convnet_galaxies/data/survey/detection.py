@@ -8,17 +8,21 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.fits_header import fold
+from convnet_galaxies.data.missing import sky_and_noise
 from convnet_galaxies.data.survey.survey_image import SurveyImage
 from convnet_galaxies.errors import InputError
 
 BLOCK_PX = 1024
 _MESH_PX = 64
-_OVERLAP_PX = 2 * _MESH_PX
+_OVERLAP_PX = _MESH_PX
+"""A whole mesh, so that neighbouring blocks have the same background; objects are larger only if very near."""
 SAME_PX = 3.0
 """Two detections of neighbouring blocks closer than this are one object."""
 
 _RADII = (0.5, 0.9)
-_KRON_FACTOR, _LEAST_RADIUS_PX = 6.0, 3.0
+_REACH, _LEAST_RADIUS_PX, _SUBPIXELS = 6.0, 3.0, 2
+"""Light is summed to so many times the standard deviation of an object along its long axis. Two subpixels give radii
+within 1.6 % of those of five for nine objects of ten, in half of the time."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,16 @@ class Detection:
 
     band: str | None = None
     threshold_sigma: float = 1.5
-    min_area_px: int = 8
+    min_area_px: int = 5
 
 
 def detect_objects(image: SurveyImage, detection: Detection | None = None, *, block_px: int = BLOCK_PX) -> pd.DataFrame:
     """Detect the objects of a tile: a table x, y (0-based pixels), flux, radius_px, radius90_px, ordered by y, then x.
 
-    flux: in units of the searched image, above the local background. radius_px, radius90_px: hold a half and nine
-    tenths of it. Missing and masked pixels are left out. The image is searched in blocks with an overlap, on a common
-    mesh of the background (Bertin & Arnouts 1996, A&AS 117, 393, by sep: Barbary 2016, JOSS 1, 58); an object belongs
-    to the block in which it lies, so the order of the blocks does not matter.
+    flux: above the local background, in units of the noise of a pixel, summed over the searched bands. radius_px,
+    radius90_px: hold a half and nine tenths of it. Missing and masked pixels are left out. The image is searched in
+    blocks with an overlap, on a common mesh of the background (Bertin & Arnouts 1996, A&AS 117, 393, by sep: Barbary
+    2016, JOSS 1, 58); an object belongs to the block in which it lies, so the order of the blocks does not matter.
     Raises InputError for a band that the tile does not have, or without the library.
     """
     detection = detection or Detection()
@@ -100,41 +104,39 @@ def _search(
     columns = slice(max(0, left - _OVERLAP_PX), min(w, left + block_px + _OVERLAP_PX))
     values = image.read_block(rows, columns, planes)
     missing = np.isnan(values).all(axis=0)
-    total = np.zeros(missing.shape, np.float32)
-    for plane in values:
-        gone = np.isnan(plane)
-        if gone.all():
-            continue
-        plane[gone] = 0
-        background = sep.Background(plane, mask=gone, bw=_MESH_PX, bh=_MESH_PX)
-        plane -= background.back()
-        rms = background.rms()
-        plane /= np.where(rms > 0, rms, np.inf)
-        plane[gone] = 0
-        total += plane
     empty = pd.DataFrame({name: np.empty(0) for name in ("x", "y", "flux", "radius_px", "radius90_px", "depth")})
     if missing.all():
         return empty
-    noise = sep.Background(total, mask=missing, bw=_MESH_PX, bh=_MESH_PX)
-    total -= noise.back()
-    objects = _extract(sep, total, noise.rms(), missing, detection)
+    total = np.zeros(missing.shape, np.float32)
+    for plane, number in zip(values, planes, strict=True):
+        gone = np.isnan(plane)
+        if gone.all():
+            continue
+        if gone.any():
+            plane[gone] = sky_and_noise(plane)[0]
+        total += plane * np.float32(1 / image.noise[number])
+    total[missing] = 0
+    mask = missing if missing.any() else None
+    background = sep.Background(total, mask=mask, bw=_MESH_PX, bh=_MESH_PX)
+    total -= background.back()
+    rms = background.rms()
+    objects = _extract(sep, total / np.where(rms > 0, rms, np.inf), mask, detection)
     x, y = objects["x"] + columns.start, objects["y"] + rows.start
     inside = (x >= left - 0.5 - SAME_PX) & (x < left + block_px - 0.5 + SAME_PX)
     inside &= (y >= top - 0.5 - SAME_PX) & (y < top + block_px - 0.5 + SAME_PX)
     objects, x, y = objects[inside], x[inside], y[inside]
     if not len(objects):
         return empty
-    reach = np.maximum(_KRON_FACTOR * objects["a"], _LEAST_RADIUS_PX)
-    flux, _, _ = sep.sum_circle(total, objects["x"], objects["y"], np.minimum(reach, _OVERLAP_PX), mask=missing)
-    radii, _ = sep.flux_radius(
-        total, objects["x"], objects["y"], np.minimum(reach, _OVERLAP_PX), list(_RADII), normflux=flux, mask=missing
-    )
+    reach = np.clip(_REACH * objects["a"], _LEAST_RADIUS_PX, _OVERLAP_PX)
+    circle = {"mask": mask, "subpix": _SUBPIXELS}
+    flux, _, _ = sep.sum_circle(total, objects["x"], objects["y"], reach, **circle)
+    radii, _ = sep.flux_radius(total, objects["x"], objects["y"], reach, list(_RADII), normflux=flux, **circle)
     depth = np.minimum.reduce([x - left, left + block_px - 1 - x, y - top, top + block_px - 1 - y])
     found = {"x": x, "y": y, "flux": flux, "radius_px": radii[:, 0], "radius90_px": radii[:, 1], "depth": depth}
     return pd.DataFrame(found)
 
 
-def _extract(sep, total, rms, missing, detection: Detection) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _extract(sep, significance, mask, detection: Detection) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Crowded fields fill the buffers of sep, which then are enlarged."""
     stack, children = 300_000, 1024
     while True:
@@ -142,7 +144,7 @@ def _extract(sep, total, rms, missing, detection: Detection) -> np.ndarray:  # t
         sep.set_sub_object_limit(children)
         try:
             return np.asarray(
-                sep.extract(total, detection.threshold_sigma, err=rms, mask=missing, minarea=detection.min_area_px)
+                sep.extract(significance, detection.threshold_sigma, mask=mask, minarea=detection.min_area_px)
             )
         except Exception as fault:
             if stack > 100_000_000 or not any(word in str(fault) for word in ("buffer full", "overflow")):

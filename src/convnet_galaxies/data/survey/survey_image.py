@@ -15,12 +15,14 @@ import numpy as np
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_header import Role
 from convnet_galaxies.data.linear_image import LinearImage
-from convnet_galaxies.data.missing import HUGE, apply_layer, mark_missing
+from convnet_galaxies.data.missing import HUGE, apply_layer, mark_missing, sky_and_noise
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.open_tile import OpenedTile, open_tile
 from convnet_galaxies.data.survey.sky import pixels_to_sky, sky_to_pixels
 from convnet_galaxies.data.survey.tiles import Tile
 from convnet_galaxies.data.survey.windows import place_windows
+
+_SAMPLES, _SAMPLE_PX = 3, 192
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,18 @@ class SurveyImage:
         """Return the pixels x, y (0-based, float [n]) of sky positions; NaN where they lie far off the tile."""
         return sky_to_pixels(self.wcs, np.asarray(ra_deg, float), np.asarray(dec_deg, float), self.shape)
 
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """Noise of the sky of each plane, float [planes], from a few parts of the tile; 1 where it has none."""
+        h, w = self.shape
+        parts = [
+            self.read_block(slice(top, min(h, top + _SAMPLE_PX)), slice(left, min(w, left + _SAMPLE_PX)))
+            for top in np.linspace(0, max(0, h - _SAMPLE_PX), _SAMPLES).astype(int)
+            for left in np.linspace(0, max(0, w - _SAMPLE_PX), _SAMPLES).astype(int)
+        ]
+        sigmas = np.array([[sky_and_noise(plane)[1] for plane in part] for part in parts])
+        return np.array([float(np.median(one[one > 0])) if (one > 0).any() else 1.0 for one in sigmas.T])
+
     def cut(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int) -> Windows:
         """Cut square windows round positions, float [n]: 0-based, array[y, x] of the rows of the file.
 
@@ -135,8 +149,6 @@ class SurveyImage:
                     marks = layer.source.read(rows, columns)
                     for k in marked:
                         apply_layer(values[k], marks, layer.role, layer.header)
-        for source in (*self._opened.planes, *(layer.source for layer in self._opened.layers)):
-            source.release()
         return values
 
     def cut_at(self, left: np.ndarray, first_row: np.ndarray, side_px: int) -> np.ndarray:
@@ -147,7 +159,6 @@ class SurveyImage:
         for k, source in enumerate(self._opened.planes):
             with np.errstate(over="ignore"):
                 values[:, k] = source.gather(left, first_row, side_px, 0 if is_picture else np.nan)
-            source.release()
         if not is_picture:
             mark_missing_windows(values)
             self._apply_layers(values, left, first_row, side_px)
@@ -156,7 +167,6 @@ class SurveyImage:
     def _apply_layers(self, values: np.ndarray, left: np.ndarray, first_row: np.ndarray, side_px: int) -> None:
         for layer in self._opened.layers:
             marks = layer.source.gather(left, first_row, side_px, np.nan)
-            layer.source.release()
             for window in np.flatnonzero(_find_marked(marks, layer.role)):
                 for plane in layer.planes:
                     apply_layer(values[window, plane], marks[window], layer.role, layer.header)

@@ -15,6 +15,9 @@ from convnet_galaxies.errors import GalaxyError
 MOST_PIXELS = 1 << 22
 """Pixels that are read at once from a compressed image: memory does not grow with the tile."""
 
+_MAPPED_BYTES = 1 << 25
+"""Of a memory map that a process holds at a time."""
+
 
 class PixelSource:
     """One plane [h, w] in the order of its file, of which only windows are read.
@@ -39,6 +42,7 @@ class PixelSource:
         self._read = read
         self._array = array
         self._most_pixels = most_pixels
+        self._touched = [shape[0], 0]
         self.dtype = np.dtype(dtype) if dtype is not None else read(slice(0, 1), slice(0, 1)).dtype.newbyteorder("=")
 
     @classmethod
@@ -50,6 +54,7 @@ class PixelSource:
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the plane in native byte order; the slices lie within it."""
+        self._touch(np.array([rows.start]), rows.stop - rows.start)
         try:
             with quiet_warnings():
                 return np.ascontiguousarray(self._read(rows, columns), dtype=self.dtype)
@@ -67,6 +72,7 @@ class PixelSource:
             fill = 0
         h, w = self.shape
         out = np.empty((len(left), side_px, side_px), self.dtype)
+        self._touch(bottom, side_px)
         inside = (left >= 0) & (bottom >= 0) & (left + side_px <= w) & (bottom + side_px <= h)
         if self._array is not None:
             if inside.any():
@@ -78,12 +84,22 @@ class PixelSource:
             out[k] = self._read_padded(int(left[k]), int(bottom[k]), side_px, fill)
         return out
 
-    def release(self) -> None:
-        """Give the memory of pages that were read from a memory map back to the system, where it can be done."""
-        mapped = getattr(_root(self._array), "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            with contextlib.suppress(OSError, ValueError):
-                mapped.madvise(mmap.MADV_DONTNEED)
+    def _touch(self, first_rows: np.ndarray, rows: int) -> None:
+        """Give the pages of a memory map back to the system before those between the rows read so far are too many.
+
+        They can be reclaimed at any time, but count as memory of the process, by which clusters stop it.
+        """
+        if self._array is None or not len(first_rows):
+            return
+        low = min(self._touched[0], int(first_rows.min()))
+        high = max(self._touched[1], int(first_rows.max()) + rows)
+        if (high - low) * self._array.shape[1] * self._array.itemsize > _MAPPED_BYTES:
+            mapped = getattr(_root(self._array), "_mmap", None)
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                with contextlib.suppress(OSError, ValueError):
+                    mapped.madvise(mmap.MADV_DONTNEED)
+            low, high = int(first_rows.min()), int(first_rows.max()) + rows
+        self._touched = [low, high]
 
     def _gather_in_parts(
         self, rows: np.ndarray, left: np.ndarray, bottom: np.ndarray, side_px: int, out: np.ndarray
