@@ -13,7 +13,6 @@ from convnet_galaxies.data.click_clusters import (
     CATALOG_COLUMNS,
     cluster_clicks,
     cut_stamp,
-    expected_information_bits,
     measure_clusters,
     shows_painted,
 )
@@ -117,12 +116,6 @@ def test_cluster_figures_equal_those_computed_by_hand() -> None:
     assert row["skill_sum"] == 4
     # Distances squared: 25 + 16, 25 + 16, 1, 1.
     assert row["object_size"] == pytest.approx(np.sqrt((41 + 41 + 1 + 1) / 4), abs=1e-12)
-
-
-def test_skill_is_one_bit_for_perfection_and_none_for_guessing() -> None:
-    bits = expected_information_bits(np.array([1.0, 0.5, 0.3, 0.9]), np.array([1.0, 0.5, 0.7, 0.9]))
-    # PL = PD = 0.9 is a symmetric channel of capacity 1 - H(0.1) bits.
-    assert bits == pytest.approx([1, 0, 0, 1 + 0.1 * np.log2(0.1) + 0.9 * np.log2(0.9)], abs=1e-12)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (439.9, 3.2), (20.5, 430.0), (220.0, 439.0), (5.0, 439.0)])

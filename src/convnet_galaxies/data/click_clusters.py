@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy.special import entr
 from sklearn.cluster import DBSCAN
 
 from convnet_galaxies.data.default_pixels import STAMP_PX
@@ -51,20 +50,6 @@ CLUSTER_COLUMNS = (
     "cutoutname",
 )
 CATALOG_COLUMNS = FIELD_COLUMNS + CLUSTER_COLUMNS
-
-
-def expected_information_bits(pl: np.ndarray, pd_: np.ndarray) -> np.ndarray:
-    """Return the skill of volunteers: information (bits, float of the inputs' shape) expected from one of their
-    answers.
-
-    pl: probability of "lens" for a lens; pd_: of "not" for a dud; both for a subject of prior 1/2. Zero for guessing,
-    one for perfection (Marshall et al. 2016, arXiv:1504.06148, section 4).
-    """
-    pl, pd_ = np.asarray(pl, float), np.asarray(pd_, float)
-    said_lens = (pl + 1 - pd_) / 2
-    answers = entr(said_lens) + entr(1 - said_lens)
-    given_truth = (entr(pl) + entr(1 - pl) + entr(pd_) + entr(1 - pd_)) / 2
-    return (answers - given_truth) / np.log(2)
 
 
 def cluster_clicks(x_px: np.ndarray, y_px: np.ndarray, volunteer: np.ndarray) -> np.ndarray:

@@ -15,12 +15,12 @@ import pandas as pd
 from convnet_galaxies.data.click_clusters import (
     FIELD_COLUMNS,
     cut_clusters,
-    expected_information_bits,
     measure_clusters,
 )
 from convnet_galaxies.data.markers import CATALOG_NAME, CUTOUTS_NAME, FIELDS_NAME, holds_cutouts
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.swap import Verdicts, expected_information_bits, state_of, status_of
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.space_warps_field import (
@@ -32,7 +32,6 @@ from convnet_galaxies.simulate.space_warps_field import (
     save_image,
 )
 from convnet_galaxies.simulate.space_warps_showings import Pools, Showing, choose_showings, gather, plan_rows
-from convnet_galaxies.simulate.swap import Verdicts, state_of, status_of
 from convnet_galaxies.workers import RunInWorkers, worker_pool
 
 MARKERS_NAME = "markers.csv"

@@ -12,9 +12,9 @@ from itertools import count, cycle, islice
 import numpy as np
 
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, update_beliefs
 from convnet_galaxies.simulate.lens import LENS_FLAVORS
 from convnet_galaxies.simulate.space_warps_field import Subject, draw_subject, kind_of, leaves_field, show_again
-from convnet_galaxies.simulate.swap import DETECTED_ABOVE, LENS, NOT, UNKNOWN, Verdicts, crowd_average, update_beliefs
 from convnet_galaxies.workers import RunInWorkers
 
 # Rows of the published catalogue by stage, sort and alpha; "sim" are the cutouts of fields with a painted lens.

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr
 
 # About 100 lenses in 430,000 fields.
 PRIOR = 2e-4
@@ -84,6 +85,20 @@ def crowd_average(field: np.ndarray, said_lens: np.ndarray, truth: np.ndarray) -
     pl = (said_lens[kind == LENS].sum() + 1) / ((kind == LENS).sum() + 2)
     pd = ((~said_lens[kind == NOT]).sum() + 1) / ((kind == NOT).sum() + 2)
     return float(pl), float(pd)
+
+
+def expected_information_bits(pl: np.ndarray, pd_: np.ndarray) -> np.ndarray:
+    """Return the skill of volunteers: information (bits, float of the inputs' shape) expected from one of their
+    answers.
+
+    pl: probability of "lens" for a lens; pd_: of "not" for a dud; both for a subject of prior 1/2. Zero for guessing,
+    one for perfection (Marshall et al. 2016, arXiv:1504.06148, section 4).
+    """
+    pl, pd_ = np.asarray(pl, float), np.asarray(pd_, float)
+    said_lens = (pl + 1 - pd_) / 2
+    answers = entr(said_lens) + entr(1 - said_lens)
+    given_truth = (entr(pl) + entr(1 - pl) + entr(pd_) + entr(1 - pd_)) / 2
+    return (answers - given_truth) / np.log(2)
 
 
 def status_of(probability: float) -> str:

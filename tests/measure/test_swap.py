@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convnet_galaxies.simulate.swap import (
+from convnet_galaxies.measure.swap import (
     LENS,
     NOT,
     PRIOR,
     UNKNOWN,
     crowd_average,
+    expected_information_bits,
     state_of,
     status_of,
     update,
@@ -81,3 +82,9 @@ def test_only_rejected_test_fields_retire() -> None:
     assert [status_of(p) for p in (1e-8, 1e-3, 0.96)] == ["rejected", "undecided", "detected"]
     assert [state_of(1e-8, kind) for kind in ("test", "dud", "sim")] == ["inactive", "active", "active"]
     assert state_of(0.99, "test") == "active"
+
+
+def test_skill_is_one_bit_for_perfection_and_none_for_guessing() -> None:
+    bits = expected_information_bits(np.array([1.0, 0.5, 0.3, 0.9]), np.array([1.0, 0.5, 0.7, 0.9]))
+    # PL = PD = 0.9 is a symmetric channel of capacity 1 - H(0.1) bits.
+    assert bits == pytest.approx([1, 0, 0, 1 + 0.1 * np.log2(0.1) + 0.9 * np.log2(0.9)], abs=1e-12)
