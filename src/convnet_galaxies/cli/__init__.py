@@ -28,6 +28,7 @@ from convnet_galaxies.cli import (
     simulate_commands,
     study_commands,
     train_commands,
+    zooniverse_commands,
 )
 from convnet_galaxies.cli.fixes import make_followable
 from convnet_galaxies.errors import GalaxyError
@@ -78,6 +79,7 @@ feature_commands.register(app)
 simulate_commands.register(app)
 study_commands.register(app)
 inspect_commands.register(app)
+zooniverse_commands.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""simulate and cutouts: both data sets in their real formats, and clicks to cutouts."""
+"""simulate and cutouts: data sets in their real formats, and clicks to cutouts."""
 
 from __future__ import annotations
 
@@ -210,9 +210,50 @@ def _read_grid(text: str | None, overlap: int | None, file_per_band: bool) -> tu
     return int(parts[0]), int(parts[1])
 
 
+@simulate_app.command("zooniverse")
+def zooniverse(
+    output: Folder,
+    number: Annotated[int, typer.Option(help="Subjects, for training and others together.")] = 500,
+    looks: Annotated[
+        int, typer.Option(help="Classifications per subject; training subjects have four times as many.")
+    ] = 15,
+    volunteers: Annotated[int, typer.Option(help="Volunteers.")] = 300,
+    prevalence: Annotated[float, typer.Option(help="Fraction of lenses among the subjects not for training.")] = 0.05,
+    pitfalls: Annotated[float, typer.Option(help="Fraction of rows that have each pitfall of real exports.")] = 0.05,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate a classification export of Zooniverse with the pitfalls of real ones, counted, and the truth.
+
+    Example: `convnet-galaxies simulate zooniverse crowd --number 500`
+    """
+    from convnet_galaxies.simulate.zooniverse import simulate_export
+
+    with progress_bar("Writing classifications", quiet=quiet) as update:
+        summary = simulate_export(
+            output,
+            subjects=number,
+            seed=seed,
+            looks=looks,
+            volunteers=volunteers,
+            prevalence=prevalence,
+            pitfalls=pitfalls,
+            progress=update,
+            force=force,
+        )
+    show_json(summary) if as_json else typer.echo(f"{output}: {summary.rows:,} classifications of {number:,} subjects")
+
+
 def cutouts(
     fields: Annotated[Path, typer.Argument(help="Folder of field images (PNG).")],
-    markers: Annotated[Path, typer.Argument(help="CSV of clicks: ZooID, volunteer, x, y; optional stage, skill.")],
+    markers: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV of clicks: ZooID, volunteer, x, y; optional stage, skill. Or an export of Zooniverse."
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the catalogue and its cutouts.")],
     table: Annotated[
         Path | None, typer.Option("--field-table", help="CSV with category, kind, flavor, truth, stage per field.")

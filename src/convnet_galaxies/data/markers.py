@@ -10,6 +10,9 @@ import pandas as pd
 
 from convnet_galaxies.data.click_clusters import CATALOG_COLUMNS, cut_clusters, measure_clusters
 from convnet_galaxies.data.output import new_folder
+from convnet_galaxies.data.panoptes.blocks import is_export
+from convnet_galaxies.data.panoptes.classifications import read_classifications
+from convnet_galaxies.data.panoptes.tables import list_markers
 from convnet_galaxies.data.picture import decode_with_alpha
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import BadImageError, InputError
@@ -54,7 +57,8 @@ def cut_markers(
 
     fields_dir: folder of field images (PNG), named as in column ``location``, or ``<ZooID>.png``.
     markers: table (or its file: CSV, Parquet, FITS, VOTable) of one row per click: ``ZooID``, ``volunteer``, ``x``,
-        ``y`` (pixels, 0-based from the top left corner); optional ``stage`` (1) and ``skill`` (bits; 1).
+        ``y`` (pixels, 0-based from the top left corner); optional ``stage`` (1) and ``skill`` (bits; 1). Or a
+        classification export of Zooniverse, whose subjects are named by their numbers.
     fields: table (or its file) of one row per field: ``ZooID``, ``category``, ``kind``, ``flavor``, ``truth``,
         ``stage``; optional ``ID``, ``location``, ``mean_probability``, ``state``, ``status``,
         ``people_looking_at_field`` (else those who clicked are counted).
@@ -97,7 +101,10 @@ def holds_cutouts(folder: Path) -> bool:
 def read_markers(markers: pd.DataFrame | Path) -> tuple[pd.DataFrame, str]:
     """Read clicks with columns ZooID (str), stage (int), volunteer, x, y, skill (float), and the name of their
     source."""
-    table, source = _read_table(markers, "markers")
+    if not isinstance(markers, pd.DataFrame) and is_export(Path(markers)):
+        table, source = list_markers(read_classifications(markers)), str(markers)
+    else:
+        table, source = _read_table(markers, "markers")
     _require_columns(table, ("ZooID", "volunteer", "x", "y"), source)
     table = table.assign(**{name: value for name, value in (("stage", 1), ("skill", 1.0)) if name not in table})
     for column in ("x", "y", "skill"):

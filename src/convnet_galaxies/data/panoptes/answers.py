@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.panoptes.reasons import EMPTY, FREE_TEXT, UNKNOWN_TASK
+from convnet_galaxies.data.panoptes.reasons import FREE_TEXT, NONE_CHOSEN, UNKNOWN_TASK
 from convnet_galaxies.data.panoptes.workflow import Workflow
 from convnet_galaxies.paths import name_some
 
@@ -79,7 +79,7 @@ class Answers:
         # By row and code, so that the order of the tasks in a cell does not matter.
         order = np.flatnonzero(good)[np.lexsort((code[good], at[good]))]
         answers = {"row": at[order], "question": question[code[order]], "answer": answer[code[order]]}
-        lost = {FREE_TEXT: int((counts & free[code]).sum()), EMPTY: int((counts & (blank & ~look)[code]).sum())}
+        lost = {FREE_TEXT: int((counts & free[code]).sum()), NONE_CHOSEN: int((counts & (blank & ~look)[code]).sum())}
         seen = pd.DataFrame({"row": at[looks], "question": question[code[looks]]})
         return pd.DataFrame(answers), seen, Counter({reason: number for reason, number in lost.items() if number})
 

@@ -16,6 +16,7 @@ AGAIN = "by the same volunteer on the same subject again"
 """Rows: these words follow ``classifications``."""
 
 EMPTY = "empty or null answers"
+NONE_CHOSEN = "empty lists of answers (none of them chosen)"
 NOT_READ = "answers of a kind that is not read (text, dropdown, slider)"
 FREE_TEXT = "answers of tasks with more than 200 different ones (free text)"
 SEVERAL_ANSWERS = "several different answers to one question"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic_core import from_json
 
-from convnet_galaxies.data.panoptes.annotations import Leaf, flatten
+from convnet_galaxies.data.panoptes.annotations import Leaf, Mark, flatten
 from convnet_galaxies.data.panoptes.answers import LOOK, Answers
 from convnet_galaxies.data.panoptes.marks import Marks, Pixels
 from convnet_galaxies.data.panoptes.people import AnonymousRule, People
@@ -43,6 +43,19 @@ _COLUMNS = (
 )
 
 
+MOST_CELLS = 50_000
+"""So many cells of annotations are remembered, some 50 MB; questions alone have few different ones."""
+
+
+class Cell(NamedTuple):
+    """A cell of annotations: whether no task was answered, codes of answers, marks, and numbers of faults."""
+
+    is_empty: bool
+    codes: list[int]
+    marks: list[Mark]
+    faults: list[int]
+
+
 class RowReader:
     """Reads rows block by block; those that do not count are counted in left_out.
 
@@ -64,6 +77,7 @@ class RowReader:
         self._workflow, self._keep = workflow, frozenset(keep)
         self._fault_codes: dict[str, int] = {}
         self._version_codes: dict[bytes, int] = {}
+        self._cells: dict[tuple[int, bytes], Cell] = {}
 
     def read(self, block: dict[str, pa.Array], chosen: np.ndarray) -> None:
         """Read the chosen rows (int [n]) of a block."""
@@ -90,8 +104,12 @@ class RowReader:
         """Keep a row and return None, or return why it does not count."""
         if gold and "gold" not in self._keep and gold.lower() in (b"true", b"t", b"1"):
             return GOLD
+        code = self._version_codes.get(version)
+        if code is None:
+            code = self._version_codes[version] = len(self.versions)
+            self.versions.append(version.decode("utf-8", "replace"))
         try:
-            given = from_json(annotations)
+            cell = self._cells.get((code, annotations)) or self._parse(code, annotations)
             about = from_json(metadata) if metadata else {}
             subject = self.subjects.find(subject_data, subject_ids)
         except ValueError:
@@ -100,44 +118,47 @@ class RowReader:
             return TEST
         if subject < 0:
             return SEVERAL_SUBJECTS if subject == SEVERAL else NO_ID
-        faults: list[str] = []
-        leaves = list(flatten(given, faults))
-        if not leaves:
+        if cell.is_empty:
             return NO_ANSWER
         person = self.people.find(name, account)
         if person < 0:
             return NOT_LOGGED_IN
-        number, code = len(self.subject), self._version_codes.get(version)
-        if code is None:
-            code = self._version_codes[version] = len(self.versions)
-            self.versions.append(version.decode("utf-8", "replace"))
+        number = len(self.subject)
         self.subject.append(subject)
         self.person.append(person)
         self.version.append(code)
         self.time.append(time)
-        self._keep_leaves(number, code, leaves, about, faults)
-        for fault in faults:
-            self.fault_row.append(number)
-            self.fault.append(self._code_fault(fault))
+        self.answers.row.extend([number] * len(cell.codes))
+        self.answers.code.extend(cell.codes)
+        for mark in cell.marks:
+            self.marks.add(number, mark, about)
+        if cell.faults:
+            self.fault_row.extend([number] * len(cell.faults))
+            self.fault.extend(cell.faults)
         return None
 
-    def _keep_leaves(self, row: int, version: int, leaves: list[Leaf], about: Any, faults: list[str]) -> None:
+    def _parse(self, version: int, annotations: bytes) -> Cell:
+        """Parse a cell of annotations; one without marks is remembered, since others are equal to it."""
+        faults: list[str] = []
+        leaves = list(flatten(from_json(annotations), faults))
         found: dict[str, list[int]] = {}
+        marks: list[Mark] = []
         for leaf in leaves:
-            codes = self._code_leaf(row, version, leaf, about, faults)
+            codes = self._code_leaf(version, leaf, marks, faults)
             earlier = found.get(leaf.task)
             if codes and earlier is not None and set(earlier) != set(codes):
                 faults.append(SEVERAL_ANSWERS)
                 found[leaf.task] = []
             elif codes and earlier is None:
                 found[leaf.task] = codes
-        for codes in found.values():
-            for code in codes:
-                self.answers.row.append(row)
-                self.answers.code.append(code)
+        codes = [code for one in found.values() for code in one]
+        cell = Cell(not leaves, codes, marks, [self._code_fault(fault) for fault in faults])
+        if not marks and len(self._cells) < MOST_CELLS:
+            self._cells[version, annotations] = cell
+        return cell
 
-    def _code_leaf(self, row: int, version: int, leaf: Leaf, about: Any, faults: list[str]) -> list[int]:
-        """Return the codes of what one task got, and keep its marks."""
+    def _code_leaf(self, version: int, leaf: Leaf, marks: list[Mark], faults: list[str]) -> list[int]:
+        """Return the codes of what one task got, and append its marks."""
         codes: list[int] = []
         for value in leaf.answers:
             code = self.answers.find(version, leaf.task, value)
@@ -158,8 +179,7 @@ class RowReader:
             return []
         if leaf.marks:
             self.answers.drawn.add(leaf.task)
-            for mark in leaf.marks:
-                self.marks.add(row, mark, about)
+            marks.extend(leaf.marks)
         return [*codes, self.answers.encode(leaf.task, LOOK)]
 
     def _code_fault(self, fault: str) -> int:
