@@ -7,7 +7,7 @@ The offline analysis of Marshall et al. (2016, MNRAS 455, 1171; arXiv:1504.06148
   near the crowd's mean, and an interval of a skill is one of its posterior beta distribution.
 - Answers about one subject are not independent: a faint lens is overlooked by all, and a ring fools many. The evidence
   of n answers is divided by their design effect, ``1 + r (n - 1)`` (Kish 1965, Survey Sampling, section 5.4); r is
-  fitted on the training subjects. Without it the probabilities are far too near 0 and 1 (docs/experiments.md).
+  measured on the training subjects. Without it the probabilities are far too near 0 and 1 (docs/experiments.md).
 - The prior can be given, or is estimated from the subjects without a known truth.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import betaln, expit, logit, psi
 
 from convnet_galaxies.errors import InputError
@@ -27,7 +27,6 @@ from convnet_galaxies.measure.swap import LENS, NOT, SMALLEST, UNKNOWN, crowd_av
 MOST_ROUNDS = 100
 TOLERANCE = 1e-4
 _PRIOR_RANGE = (1e-6, 0.5)
-_DEPENDENCE_RANGE = (1e-5, 20.0)
 _CONCENTRATION_RANGE = (0.05, 1e4)
 
 
@@ -93,8 +92,10 @@ def solve_offline(
     is_lens = np.where(known, truth, own_prior).astype(float)
     rounds, moved = 0, np.inf
     while moved > TOLERANCE and rounds < MOST_ROUNDS:
-        evidence = _add_evidence(volunteer, subject, said_lens, pl, pd_, subjects)
-        dependence = fit_dependence(evidence[known], answers[known], truth[known])
+        if_lens, if_not = _log_ratios(pl, pd_)
+        ratios = np.where(said_lens, if_lens[volunteer], if_not[volunteer])
+        evidence = np.bincount(subject, ratios, minlength=subjects)
+        dependence = measure_dependence(volunteer, subject, said_lens, truth, pl, pd_)
         weighed = evidence / (1 + dependence * np.maximum(answers - 1, 0))
         probability = expit(logit(own_prior) + weighed)
         previous, is_lens = is_lens, np.where(known, truth, probability)
@@ -104,10 +105,8 @@ def solve_offline(
         lenses, right_lenses = _count(volunteer, is_lens[subject], said_lens, volunteers)
         others, right_others = _count(volunteer, 1 - is_lens[subject], ~said_lens, volunteers)
         beta_pl, beta_pd = fit_beta(right_lenses, lenses, beta_pl), fit_beta(right_others, others, beta_pd)
-        pl, pd_ = (
-            (right_lenses + beta_pl[0]) / (lenses + beta_pl.sum()),
-            (right_others + beta_pd[0]) / (others + beta_pd.sum()),
-        )
+        pl = (right_lenses + beta_pl[0]) / (lenses + beta_pl.sum())
+        pd_ = (right_others + beta_pd[0]) / (others + beta_pd.sum())
         rounds, moved = rounds + 1, float(np.abs(is_lens - previous).max())
     skills = Skills(
         pl,
@@ -121,22 +120,34 @@ def solve_offline(
     return Offline(np.clip(probability, SMALLEST, 1 - SMALLEST), answers, skills, own_prior, dependence, rounds)
 
 
-def fit_dependence(evidence: np.ndarray, answers: np.ndarray, truth: np.ndarray) -> float:
-    """Fit r of the design effect: the likelihood of the truth of training subjects, both kinds weighing the same.
+def measure_dependence(
+    volunteer: np.ndarray,
+    subject: np.ndarray,
+    said_lens: np.ndarray,
+    truth: np.ndarray,
+    pl: np.ndarray,
+    pd_: np.ndarray,
+) -> float:
+    """Measure how alike the answers about one subject are: the intraclass correlation of their evidence, 0 to 1.
 
-    evidence: float [n], sum of the logarithms of the likelihood ratios of a subject's answers; answers: int [n], their
-    number; truth: int [n], LENS or NOT.
+    The evidence of a training subject scatters about what its volunteers' skills let expect. Were they independent,
+    its variance would be the sum v of theirs; it is ``v (1 + r (n - 1))``. The larger r of lenses and others is taken,
+    since it costs more to be too sure. A fit of r to the truth instead finds 0 where the training subjects are few and
+    all on their side.
     """
-    asked = answers > 0
-    evidence, more, is_lens = evidence[asked], answers[asked] - 1, truth[asked] == LENS
-    weight = np.where(is_lens, 0.5 / max(is_lens.sum(), 1), 0.5 / max((~is_lens).sum(), 1))
-
-    def miss(log_dependence: float) -> float:
-        x = evidence / (1 + np.exp(log_dependence) * more)
-        return float((weight * (np.logaddexp(0, x) - is_lens * x)).sum())
-
-    found = minimize_scalar(miss, bounds=np.log(_DEPENDENCE_RANGE), method="bounded")
-    return float(np.exp(found.x))
+    if_lens, if_not = _log_ratios(pl, pd_)
+    evidence = np.where(said_lens, if_lens[volunteer], if_not[volunteer])
+    number = np.bincount(subject, minlength=len(truth))
+    found = [0.0]
+    for kind, says in ((LENS, pl), (NOT, 1 - pd_)):
+        mean, variance = says * if_lens + (1 - says) * if_not, says * (1 - says) * (if_lens - if_not) ** 2
+        beyond = np.bincount(subject, evidence - mean[volunteer], minlength=len(truth))
+        expected = np.bincount(subject, variance[volunteer], minlength=len(truth))
+        rows = (truth == kind) & (number > 1)
+        if rows.any():
+            excess = (beyond[rows] ** 2 - expected[rows]).sum()
+            found.append(float(excess / (expected[rows] * (number[rows] - 1)).sum()))
+    return min(max(found), 1.0)
 
 
 def fit_beta(right: np.ndarray, seen: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -171,12 +182,9 @@ def _require_training(subject: np.ndarray, truth: np.ndarray) -> None:
         )
 
 
-def _add_evidence(
-    volunteer: np.ndarray, subject: np.ndarray, said_lens: np.ndarray, pl: np.ndarray, pd_: np.ndarray, subjects: int
-) -> np.ndarray:
-    """Sum the logarithms of the likelihood ratios of each subject's answers, float64 [subjects]."""
-    if_lens, if_not = np.log(pl) - np.log1p(-pd_), np.log1p(-pl) - np.log(pd_)
-    return np.bincount(subject, np.where(said_lens, if_lens[volunteer], if_not[volunteer]), minlength=subjects)
+def _log_ratios(pl: np.ndarray, pd_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of the likelihood ratios of "lens" and of "not", float64 [volunteers]."""
+    return np.log(pl) - np.log1p(-pd_), np.log1p(-pl) - np.log(pd_)
 
 
 def _count(

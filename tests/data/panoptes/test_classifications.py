@@ -411,7 +411,10 @@ def test_who_said_lens_is_told_by_an_answer_or_by_marks(tmp_path: Path) -> None:
     )
     by_answer = list_verdicts(found, "T0", ["yes", "perhaps"])
     assert by_answer["said_lens"].tolist() == [False, True, True]
-    assert list_verdicts(found)["said_lens"].tolist() == [False, True]
+    drawn = read(tmp_path, classify("ann", "1", [marks((5, 5))], minute=2), classify("ben", "1", [marks()], minute=1))
+    assert list_verdicts(drawn)["said_lens"].tolist() == [False, True]
+    with pytest.raises(InputError, match=r"found 2 of 3 classifications with the drawing task, expected nearly all"):
+        list_verdicts(found)
     with pytest.raises(InputError, match=r"found the questions T0, T1, expected T5 with yes"):
         list_verdicts(found, "T5")
     with pytest.raises(InputError, match=r"the answers no, perhaps, yes to T0, expected T0 with lens"):

@@ -13,6 +13,9 @@ from convnet_galaxies.data.panoptes.workflow import Workflow
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import name_some
 
+LEAST_DRAWN = 0.9
+"""Of the classifications must have a drawing task whose marks tell who saw a lens."""
+
 
 def count_votes(classifications: Classifications, workflow: Workflow | None = None) -> pd.DataFrame:
     """Count the votes: one row per id, with id, subject_id, retired, classifications, and ``{question}_{answer}``.
@@ -38,12 +41,14 @@ def count_votes(classifications: Classifications, workflow: Workflow | None = No
     counts = np.bincount(cells, minlength=len(ids) * len(columns)).reshape(len(ids), len(columns))
     table = subjects[~subjects["id"].duplicated()].reset_index(drop=True)
     table["classifications"] = np.bincount(number, minlength=len(table))
-    named = {f"{question}_{answer}": counts[:, place] for place, (question, answer) in enumerate(columns)}
-    if len(named) < len(columns):
+    names = [f"{question}_{answer}" for question, answer in columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
         raise UsageError(
-            f"names: two questions give the same columns among {name_some(sorted(named), 20)}",
-            "give the questions other names",
+            f"names: two questions have the column {name_some(twice)}, expected a column per answer",
+            "give one of the questions another name with --names",
         )
+    named = dict(zip(names, counts.T, strict=True))
     return pd.concat([table, pd.DataFrame(named, index=table.index)], axis=1).sort_values("id", ignore_index=True)
 
 
@@ -83,6 +88,12 @@ def list_verdicts(
                 "choose the question with --question, and its answers that mean a lens with --lens-answer",
             )
         row = np.unique(looked)
+        if len(row) < LEAST_DRAWN * len(rows):
+            raise InputError(
+                f"export: found {len(row):,} of {len(rows):,} classifications with the drawing task, expected nearly "
+                "all: who was not led to it seems to have said that there is no lens",
+                "choose the question before it with --question, and its answers that mean a lens with --lens-answer",
+            )
         said = np.isin(row, marks["row"].to_numpy(np.int64))
     else:
         answers = classifications.answers

@@ -1,0 +1,101 @@
+"""zooniverse and simulate zooniverse: from an export to votes, clicks, cutouts and grades; and the mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_export import classify, marks, write_export
+from PIL import Image
+
+CHOICE = ("--workflow", "5678", "--version", "12", "--id", "id")
+
+
+@pytest.fixture
+def crowd(run, tmp_path: Path) -> Path:
+    folder = tmp_path / "crowd"
+    result = run("simulate", "zooniverse", folder, "--number", 60, "--looks", 6, "--volunteers", 40, "--seed", 2)
+    assert result.code == 0
+    assert result.out.startswith(f"{folder}: ")
+    return folder
+
+
+def test_an_export_becomes_votes_clicks_and_grades(run, crowd: Path, tmp_path: Path) -> None:
+    export = crowd / "classifications.csv.gz"
+    votes = tmp_path / "votes.csv"
+    result = run("zooniverse", "votes", export, *CHOICE, "--workflow-table", crowd / "workflows.csv", "-o", votes)
+    assert (result.code, result.out) == (0, f"{votes}: 60 subjects\n")
+    assert " classifications read, " in result.err
+    assert "classifications left out: " in result.err
+    truth = pd.read_csv(crowd / "sealed/votes.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(votes)[list(truth)], truth)
+    clicks = run("zooniverse", "clicks", export, *CHOICE, "-o", tmp_path / "clicks.parquet", "--salt", "s", "--json")
+    told = json.loads(clicks.out)
+    table = pd.read_parquet(tmp_path / "clicks.parquet")
+    assert (told["clicks"], told["subjects"]) == (len(table), table["ZooID"].nunique())
+    assert told["left_out"]["of another workflow"] > 0
+    grades, people = tmp_path / "grades.csv", tmp_path / "people.csv"
+    options = ("--truth", crowd / "truth.csv", "--question", "T0", "--volunteers", people, "-o", grades)
+    result = run("zooniverse", "weigh", export, *CHOICE, *options)
+    assert result.code == 0
+    assert "of which 12 for training (6 lenses)" in result.out
+    assert pd.read_csv(grades)["crowd_probability"].between(0, 1).all()
+    skills = pd.read_csv(people)
+    assert (skills["pl_low"] < skills["pl_high"]).all()
+    assert "galaxy fan" not in people.read_text()
+    assert "already exists" in run("zooniverse", "weigh", export, *CHOICE, *options).err
+    again = run("zooniverse", "weigh", export, *CHOICE, *options, "--force", "--keep-names", "--quiet")
+    assert again.err == ""
+    assert "galaxy fan" in people.read_text()
+
+
+def test_cutouts_are_cut_round_the_marks_of_an_export(run, tmp_path: Path) -> None:
+    fields = tmp_path / "fields"
+    fields.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (440, 440, 3), np.uint8)
+    Image.fromarray(pixels).save(fields / "31.png")
+    rows = [classify(name, "31", [marks((200 + n, 100))]) for n, name in enumerate(("ann", "ben", "cat"))]
+    export = write_export(tmp_path / "export.csv", *rows)
+    result = run("cutouts", fields, export, "-o", tmp_path / "cut")
+    assert (result.code, result.out) == (0, f"{tmp_path / 'cut'}: 1 cutouts\n")
+    catalog = pd.read_csv(tmp_path / "cut/cluster_catalog.csv")
+    assert catalog[["x", "y", "people_marking_field"]].to_numpy().tolist() == [[201, 100, 3]]
+    two = write_export(tmp_path / "two.csv", *rows, classify("dan", workflow_id="7"))
+    failed = run("cutouts", fields, two, "-o", tmp_path / "no")
+    assert failed.code == 1
+    assert "several workflows" in failed.err
+    assert "--workflow of `zooniverse votes`" in failed.err
+
+
+def test_mistakes_are_one_message(run, crowd: Path, tmp_path: Path) -> None:
+    export = crowd / "classifications.csv.gz"
+    result = run("zooniverse", "votes", export, "-o", tmp_path / "v.csv")
+    assert result.code == 1
+    assert "several workflows (5678 Find lenses: " in result.err
+    assert result.err.rstrip().endswith("Fix: choose one, e.g. --workflow 5678")
+    result = run("zooniverse", "votes", crowd / "truth.csv", "-o", tmp_path / "v.csv")
+    assert "truth.csv: found the columns id, lens, x_px, y_px, expected a classification export" in result.err
+    result = run("zooniverse", "votes", export, "--workflow", 99, "-o", tmp_path / "v.csv")
+    assert "expected workflow 99; the export may be that of another project" in result.err
+    result = run("zooniverse", "votes", export, "-o", tmp_path / "v.txt")
+    assert "found the ending '.txt'" in result.err
+    result = run("zooniverse", "weigh", export, *CHOICE, "--truth", crowd / "truth.csv", "-o", tmp_path / "g.csv")
+    assert "classifications with the drawing task, expected nearly all" in result.err
+    result = run(
+        "zooniverse",
+        "weigh",
+        export,
+        *CHOICE,
+        "--truth",
+        crowd / "truth.csv",
+        "--question",
+        "T5",
+        "-o",
+        tmp_path / "h.csv",
+    )
+    assert "found the questions T0, T1, T2" in result.err
+    assert result.err.rstrip().endswith("Fix: choose with --question and --lens-answer")
+    assert not (tmp_path / "v.csv").exists()
