@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from made_export import answer, classify, marks, write_export
 
+from convnet_galaxies.data.human_grades import read_grades
 from convnet_galaxies.data.panoptes.classifications import Classifications, ExportOptions, read_classifications
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.swap_offline import solve_offline
 from convnet_galaxies.simulate.crowd_answers import draw_answers
 from convnet_galaxies.simulate.zooniverse import simulate_export
 from convnet_galaxies.study.crowd import Truth, read_truth, weigh_crowd
-from convnet_galaxies.study.human_grades import read_grades
 
 SIZES = {"subjects": 150, "looks": 8, "volunteers": 60}
 
