@@ -20,7 +20,6 @@ from convnet_galaxies.data.survey.tiles import list_tiles
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.stream import predict_tables
 from convnet_galaxies.scan import survey as survey_plan
-from convnet_galaxies.scan import survey_reader
 from convnet_galaxies.scan.merge import MergeOptions, merge
 from convnet_galaxies.scan.run import Part
 from convnet_galaxies.scan.scan import preview, read_status, scan_survey
@@ -97,9 +96,8 @@ def test_parts_joined_are_the_same_file_as_one_scan(survey, surveyor, found, tmp
 
 
 def test_regions_of_a_tile_have_the_objects_of_the_whole(survey, surveyor, tmp_path, monkeypatch) -> None:
-    for module, name in ((detection, "BLOCK_PX"), (survey_plan, "REGION_PX"), (survey_reader, "REGION_PX")):
-        monkeypatch.setattr(module, name, 128)
-    monkeypatch.setattr(survey_reader.Region.__init__, "__defaults__", (None, None, 128, None))
+    monkeypatch.setattr(detection, "BLOCK_PX", 128)
+    monkeypatch.setattr(survey_plan, "REGION_PX", 128)
     tile = list_tiles(survey.folder).tiles[0]
     table = scan(surveyor, survey.folder, tmp_path / "regions", limit=1)
     with open_survey_image(tile) as image:

@@ -103,7 +103,7 @@ class SurveyPlan:
             if row.end > row.first:
                 region = replace(region, positions=_read_positions(positions, row.first, row.end))
             elif row.top >= 0:
-                region = replace(region, top=row.top, left=row.left)
+                region = replace(region, top=row.top, left=row.left, side_px=row.side_px)
             return Shard(number, names[number], region)
 
         return Plan(self.facts, names, self.reader, make_shard)
@@ -195,7 +195,8 @@ class _Shards:
             self.count += len(table)
 
     def _append(self, tile: int, *, top: int = -1, left: int = -1, first: int = 0, end: int = 0) -> None:
-        self.rows.append({"tile": tile, "top": top, "left": left, "first": first, "end": end})
+        place = {"top": top, "left": left, "side_px": REGION_PX}
+        self.rows.append({"tile": tile, **place, "first": first, "end": end})
 
     def remarks(self) -> list[str]:
         """Return remarks on the tiles and positions, one sentence each."""
@@ -219,7 +220,8 @@ class _Shards:
 
     def write(self, folder: Path) -> None:
         """Write the tables of shards, tiles and positions."""
-        schema = {"tile": "int32", "top": "int32", "left": "int32", "first": "int64", "end": "int64"}
+        sides = dict.fromkeys(("tile", "top", "left", "side_px"), "int32")
+        schema = {**sides, "first": "int64", "end": "int64"}
         _write(folder / PLAN, pd.DataFrame(self.rows, columns=list(schema)).astype(schema))
         _write(folder / TILES, pd.DataFrame(self.tiles))
         if self.positions is None:

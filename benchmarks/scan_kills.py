@@ -1,0 +1,105 @@
+"""Kill a scan at random moments, again and again, and hold its candidates against those of one that was left alone.
+
+Each attempt is a process of its own, forked before anything was computed, that is ended by SIGKILL after a random time.
+The next one has the same arguments. At the end the candidates must be the same bytes, and no more shards may have been
+written twice than there were kills.
+
+    python benchmarks/scan_kills.py RUN TILES FOLDER [--kills 30] [--region 256] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import time
+import traceback
+from pathlib import Path
+
+from convnet_galaxies.data.reading import ReadOptions
+from convnet_galaxies.data.survey import detection
+from convnet_galaxies.data.survey.detection import Detection
+from convnet_galaxies.scan import run as scan_run
+from convnet_galaxies.scan import survey
+
+
+def main() -> None:
+    """Run, kill, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("run", "tiles", "folder"):
+        parser.add_argument(name)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--region", type=int, default=256, help="pixels of the side of a shard")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    detection.BLOCK_PX = survey.REGION_PX = given.region
+    folder = Path(given.folder)
+    folder.mkdir()
+    started = time.monotonic()
+    _wait(_start(given.run, given.tiles, folder / "alone", folder / "alone.log"))
+    whole_s = time.monotonic() - started
+    shards = len(list((folder / "alone" / "shards").iterdir()))
+    draw = random.Random(given.seed)
+    kills = early = 0
+    while kills < given.kills:
+        child = _start(given.run, given.tiles, folder / "killed", folder / "killed.log")
+        # Most moments lie after the start, in which no shard is written, and together they are longer than the scan.
+        time.sleep(draw.uniform(0, 2 * whole_s / given.kills + 0.25 * whole_s))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        kills += 1
+        if os.WIFEXITED(status):
+            early += 1
+    _wait(_start(given.run, given.tiles, folder / "killed", folder / "killed.log"))
+    written = [line.split() for line in (folder / "killed.log").read_text().splitlines()]
+    sessions = len({process for process, _ in written})
+    repeated = len(written) - len({number for _, number in written})
+    same = _read(folder / "alone") == _read(folder / "killed")
+    print(
+        f"{kills} kills ({early} of them after the end), {shards} shards, written in {sessions} sessions, "
+        f"{repeated} written twice, candidates {'the same bytes' if same else 'DIFFER'}"
+    )
+    if not same or repeated > kills:
+        raise SystemExit(1)
+
+
+def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
+    """Scan in a process of its own, which notes each shard that it writes; return its number."""
+    child = os.fork()
+    if child:
+        return child
+    write = scan_run.write_shard
+
+    def note(path: Path, *arguments: object) -> None:
+        write(path, *arguments)  # type: ignore[arg-type]
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {path.stem}\n")
+
+    scan_run.write_shard = note  # type: ignore[assignment]
+    code = 1
+    try:
+        from convnet_galaxies.predict.predictor import Predictor
+        from convnet_galaxies.scan.scan import scan_survey
+
+        options = survey.SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.6))
+        scan_survey(Predictor(run, views=1, batch=16), tiles, folder, options)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _wait(child: int) -> None:
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit("a scan that was not killed failed")
+
+
+def _read(folder: Path) -> bytes:
+    return (folder / "candidates.parquet").read_bytes()
+
+
+if __name__ == "__main__":
+    main()
