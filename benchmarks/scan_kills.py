@@ -80,10 +80,10 @@ def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
     code = 1
     try:
         from convnet_galaxies.predict.predictor import Predictor
-        from convnet_galaxies.scan.scan import scan_survey
+        from convnet_galaxies.scan.scan import scan_tiles
 
         options = survey.SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.6))
-        scan_survey(Predictor(run, views=1, batch=16), tiles, folder, options)
+        scan_tiles(Predictor(run, views=1, batch=16), tiles, folder, options)
         code = 0
     except BaseException:
         traceback.print_exc()

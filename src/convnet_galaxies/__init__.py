@@ -34,6 +34,8 @@ _HOMES = {
     "Run": "library.run",
     "estimate_lenses": "library.unknown",
     "report": "library.run",
+    "scan_survey": "library.scanning",
+    "open_scan": "library.scanning",
     "simulate_galaxy_zoo": "simulate.galaxy_zoo",
     "simulate_space_warps": "simulate.space_warps",
     "InputError": "errors",

@@ -13,6 +13,8 @@ from convnet_galaxies.library.images import show_images as show_images
 from convnet_galaxies.library.run import Run as Run
 from convnet_galaxies.library.run import load as load
 from convnet_galaxies.library.run import report as report
+from convnet_galaxies.library.scanning import open_scan as open_scan
+from convnet_galaxies.library.scanning import scan_survey as scan_survey
 from convnet_galaxies.library.training import ensemble as ensemble
 from convnet_galaxies.library.training import train as train
 from convnet_galaxies.library.unknown import estimate_lenses as estimate_lenses

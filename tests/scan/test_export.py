@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image
@@ -13,9 +15,9 @@ from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.detection import Detection
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError, UsageError
-from convnet_galaxies.scan.export import export_scan
+from convnet_galaxies.scan.export import export_scan, keep_apart
 from convnet_galaxies.scan.folder import ScanFolder, open_scan
-from convnet_galaxies.scan.scan import scan_survey
+from convnet_galaxies.scan.scan import scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions
 
 
@@ -23,7 +25,7 @@ from convnet_galaxies.scan.survey import SurveyOptions
 def scan(survey, surveyor, tmp_path_factory) -> ScanFolder:
     folder = tmp_path_factory.mktemp("export") / "scan"
     options = SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.4))
-    scan_survey(surveyor, survey.folder, folder, options)
+    scan_tiles(surveyor, survey.folder, folder, options)
     return open_scan(folder)
 
 
@@ -103,3 +105,17 @@ def test_thousands_of_cutouts_are_not_written_unasked(scan, tmp_path, monkeypatc
     with pytest.raises(UsageError, match="cutouts of 60 candidates"):
         export_scan(scan, tmp_path / "cutouts")
     assert not (tmp_path / "cutouts").exists()
+
+
+def test_of_candidates_close_together_the_best_is_kept(scan) -> None:
+    table = scan.table()
+    kept = keep_apart(table, 12.0)
+    assert 1 < len(kept) < len(table)
+    sky = SkyCoord(kept["ra_deg"].to_numpy() * u.deg, kept["dec_deg"].to_numpy() * u.deg)
+    assert sky.match_to_catalog_sky(sky, nthneighbor=2)[1].arcsec.min() > 12
+    for row in table[~table["id"].isin(kept["id"])].itertuples():
+        better = kept[kept["rank"] < row.rank]
+        apart = SkyCoord(row.ra_deg * u.deg, row.dec_deg * u.deg).separation(
+            SkyCoord(better["ra_deg"].to_numpy() * u.deg, better["dec_deg"].to_numpy() * u.deg)
+        )
+        assert apart.arcsec.min() <= 12

@@ -14,7 +14,7 @@ from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.detection import Detection
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.scan import shards
-from convnet_galaxies.scan.scan import scan_survey
+from convnet_galaxies.scan.scan import scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "scan_kills.py"
@@ -45,10 +45,10 @@ def test_a_full_disk_is_told_once_and_the_scan_goes_on_when_there_is_room(
     with monkeypatch.context() as patch:
         patch.setattr(shards.os, "fsync", fill)
         with pytest.raises(InputError, match=r"000002\.parquet: the disk is full"):
-            scan_survey(surveyor, survey.folder, tmp_path / "scan", options)
+            scan_tiles(surveyor, survey.folder, tmp_path / "scan", options)
     names = sorted(path.name for path in (tmp_path / "scan" / "shards").iterdir())
     assert names == ["000000.parquet", "000001.parquet"]
     times = [(tmp_path / "scan" / "shards" / name).stat().st_mtime_ns for name in names]
-    summary = scan_survey(surveyor, survey.folder, tmp_path / "scan", options)
+    summary = scan_tiles(surveyor, survey.folder, tmp_path / "scan", options)
     assert summary.session.failures == ()
     assert times == [(tmp_path / "scan" / "shards" / name).stat().st_mtime_ns for name in names]

@@ -12,6 +12,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from made_survey import make_survey
 
+import convnet_galaxies as cg
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey import detection
 from convnet_galaxies.data.survey.detection import Detection, detect_objects
@@ -22,7 +23,7 @@ from convnet_galaxies.predict.stream import predict_tables
 from convnet_galaxies.scan import survey as survey_plan
 from convnet_galaxies.scan.merge import MergeOptions, merge
 from convnet_galaxies.scan.run import Part
-from convnet_galaxies.scan.scan import preview, read_status, scan_survey
+from convnet_galaxies.scan.scan import preview, read_status, scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions
 
 BRIGHT = Detection(threshold_sigma=5)
@@ -31,7 +32,7 @@ READING = ReadOptions(missing_share=0.4)
 
 def scan(predictor, tiles, folder, *, at="objects", merging=None, part=None, **options) -> pd.DataFrame:
     wanted = SurveyOptions(at, detection=BRIGHT, reading=READING, **options)
-    summary = scan_survey(predictor, tiles, folder, wanted, merging=merging, part=part)
+    summary = scan_tiles(predictor, tiles, folder, wanted, merging=merging, part=part)
     assert summary.session.failures == ()
     return pd.read_parquet(folder / "candidates.parquet") if part is None else pd.DataFrame()
 
@@ -117,7 +118,7 @@ def test_positions_of_a_catalogue_keep_their_ids_and_are_scanned_once(survey, su
     catalogue.loc[len(ids) + 1] = [8, 120.0, 1.0]
     catalogue.astype({"TARGETID": "int64"}).to_csv(tmp_path / "objects.csv", index=False)
     options = SurveyOptions(str(tmp_path / "objects.csv"), reading=READING)
-    summary = scan_survey(surveyor, survey.folder, tmp_path / "scan", options)
+    summary = scan_tiles(surveyor, survey.folder, tmp_path / "scan", options)
     table = pd.read_parquet(tmp_path / "scan" / "candidates.parquet")
     assert sorted(table["id"]) == sorted(map(str, ids))
     assert summary.merged.doubles > 0
@@ -154,20 +155,20 @@ def test_a_broken_tile_is_passed_over_named_and_tried_again(surveyor, survey, fo
     (tiles / "t01_r.fits").write_bytes(whole[:100_000])
     (tiles / "t10_i.fits").unlink()
     options = SurveyOptions(detection=BRIGHT, reading=READING)
-    summary = scan_survey(surveyor, tiles, tmp_path / "scan", options)
+    summary = scan_tiles(surveyor, tiles, tmp_path / "scan", options)
     assert "t01" in {failure.name for failure in summary.session.failures}
     assert "t01_r.fits" in summary.session.failures[0].error
     partial = pd.read_parquet(tmp_path / "scan" / "candidates.parquet")
     assert "t01" not in set(partial["tile"])
     (tiles / "t01_r.fits").write_bytes(whole)
-    again = scan_survey(surveyor, tiles, tmp_path / "scan", options)
+    again = scan_tiles(surveyor, tiles, tmp_path / "scan", options)
     assert "t01" not in {failure.name for failure in again.session.failures}
     table = pd.read_parquet(tmp_path / "scan" / "candidates.parquet")
     own = found[1][found[1]["tile"] == "t01"].set_index("id")["lens_probability"]
     pd.testing.assert_series_equal(table.set_index("id")["lens_probability"].reindex(own.index), own, check_exact=True)
     (tiles / "t01_r.fits").write_bytes(whole[:-2880])
     with pytest.raises(UsageError, match=r"1 inputs changed after they were scanned \(t01\)"):
-        scan_survey(surveyor, tiles, tmp_path / "scan", options)
+        scan_tiles(surveyor, tiles, tmp_path / "scan", options)
 
 
 def test_other_options_and_fewer_tiles_are_refused(survey, surveyor, found) -> None:
@@ -227,3 +228,9 @@ def test_a_run_of_whole_images_needs_the_size_of_cutouts(survey, predictor, tmp_
     with pytest.raises(UsageError, match="--cutout-px: found none, expected a side in pixels"):
         scan(predictor, survey.folder, tmp_path / "scan")
     assert len(scan(predictor, survey.folder, tmp_path / "scan", cutout_px=40)) > 40
+
+
+def test_the_library_scans_and_opens_the_result(world, survey, found, tmp_path) -> None:
+    scan = cg.scan_survey(world / "survey", survey.folder, tmp_path / "scan", detection=BRIGHT, missing_share=0.4)
+    assert set(scan.table()["id"]) == set(found[1]["id"])
+    assert cg.open_scan(tmp_path / "scan").run == str(world / "survey")

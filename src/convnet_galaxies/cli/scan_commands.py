@@ -134,7 +134,7 @@ def scan(
     from convnet_galaxies.data.survey.detection import Detection
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.scan.run import Part
-    from convnet_galaxies.scan.scan import preview, scan_survey
+    from convnet_galaxies.scan.scan import preview, scan_tiles
     from convnet_galaxies.scan.survey import SurveyOptions
 
     share = Part.read(part)
@@ -157,7 +157,7 @@ def scan(
             typer.echo(f"{len(seen.unreadable):,} tiles cannot be read, such as {seen.unreadable[0]}")
         return
     with progress_bar("Scanning", quiet=quiet) as update:
-        summary = scan_survey(
+        summary = scan_tiles(
             predictor,
             str(tiles),
             Path(str(output)),
@@ -189,6 +189,9 @@ def export(
     ],
     top: Annotated[int | None, typer.Option(min=1, help="Only the TOP candidates of best rank.")] = None,
     min_probability: Annotated[float | None, typer.Option(help="Lowest lens probability.")] = None,
+    apart_arcsec: Annotated[
+        float | None, typer.Option(help="Of candidates closer than this, only the best, since arcs are objects too.")
+    ] = None,
     side_px: Annotated[
         int | None, typer.Option(min=1, help="Pixels of the tile in a cutout; default: what the network got.")
     ] = None,
@@ -203,7 +206,7 @@ def export(
 
     Examples: `convnet-galaxies export found -o best.fits --top 1000`;
     `convnet-galaxies export found -o best.reg --min-probability 0.9`;
-    `convnet-galaxies export found -o cutouts --top 100`
+    `convnet-galaxies export found -o cutouts --top 100 --apart-arcsec 5`
     """
     check_paths(inputs=[folder], output=output, force=force)
     from convnet_galaxies.scan.export import export_scan
@@ -215,6 +218,7 @@ def export(
             output,
             top=top,
             min_probability=min_probability,
+            apart_arcsec=apart_arcsec,
             side_px=side_px,
             force=force,
             progress=update,

@@ -48,7 +48,7 @@ def drop_doubles(table: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
     known = np.flatnonzero(table["ra_deg"].notna().to_numpy() & table["dec_deg"].notna().to_numpy())
     ra, dec = table["ra_deg"].to_numpy()[known], table["dec_deg"].to_numpy()[known]
     tile = pd.factorize(table["tile"])[0]
-    pairs = known[_find_pairs(to_unit_vectors(ra, dec), chord_of(radius_arcsec))]
+    pairs = known[find_pairs(to_unit_vectors(ra, dec), chord_of(radius_arcsec))]
     pairs = pairs[tile[pairs[:, 0]] != tile[pairs[:, 1]]]
     return _without(table, choose_doubles(pairs, order))
 
@@ -78,13 +78,13 @@ def _drop_at_borders(table: pd.DataFrame) -> pd.DataFrame:
     # Tiles are set so far apart that no pair joins two of them.
     apart = float(np.ptp(table["x_px"].to_numpy()) + 2 * SAME_PX) if len(near) else 0.0
     places = np.stack([table["x_px"].to_numpy()[near] + tile[near] * apart, table["y_px"].to_numpy()[near]], axis=1)
-    pairs = near[_find_pairs(places, SAME_PX)]
+    pairs = near[find_pairs(places, SAME_PX)]
     pairs = pairs[shard[pairs[:, 0]] != shard[pairs[:, 1]]]
     return _without(table, choose_doubles(pairs, np.lexsort((np.arange(len(table)), -depth))))
 
 
-def _find_pairs(places: np.ndarray, radius: float) -> np.ndarray:
-    """Return pairs of places, float [n, d], up to radius apart: int [p, 2]."""
+def find_pairs(places: np.ndarray, radius: float) -> np.ndarray:
+    """Find pairs of places, float [n, d], up to radius apart: int [p, 2]."""
     if len(places) < 2:
         return np.empty((0, 2), int)
     return np.asarray(cKDTree(places).query_pairs(radius, output_type="ndarray"), int).reshape(-1, 2)

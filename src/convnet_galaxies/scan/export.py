@@ -17,6 +17,7 @@ from convnet_galaxies.data.survey.survey_image import SurveyImage, Windows
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.paths import TABLE_FORMATS, find_ending
+from convnet_galaxies.scan.doubles import choose_doubles, chord_of, find_pairs, to_unit_vectors
 from convnet_galaxies.scan.folder import Cutter, ScanFolder
 
 REGION = ".reg"
@@ -41,6 +42,7 @@ def export_scan(
     *,
     top: int | None = None,
     min_probability: float | None = None,
+    apart_arcsec: float | None = None,
     side_px: int | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -50,7 +52,7 @@ def export_scan(
     output: a table (CSV, FITS, VOTable, Parquet), a region file of DS9 (.reg), or, without an ending, a folder of
     cutouts: ``0001_ID.png`` as the network sees it, ``0001_ID.fits`` with the values of the tile, an extension per
     band, and a table of them. top: the first so many; min_probability: those of at least this lens probability; None:
-    all.
+    all. apart_arcsec: of candidates closer than this only the best is taken, since arcs are objects of their own.
     side_px: pixels of the tile in a cutout; None for what the network got.
     Raises OutputExistsError unless force; InputError where nothing is left to write.
     """
@@ -62,6 +64,8 @@ def export_scan(
         if "lens_probability" not in table:
             raise UsageError(f"--min-probability: {scan.run} predicts no lens probability", "choose the first by --top")
         table = table[table["lens_probability"] >= min_probability]
+    if apart_arcsec is not None:
+        table = keep_apart(table, apart_arcsec)
     table = table.head(len(table) if top is None else top).reset_index(drop=True)
     if not len(table):
         highest = every["lens_probability"].max() if len(every) else 0.0
@@ -77,6 +81,14 @@ def export_scan(
     else:
         _write_cutouts(output, table, scan, side_px, force=force, progress=progress)
     return ExportSummary(output, len(table), len(every), remarks)
+
+
+def keep_apart(table: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
+    """Return the candidates, in the order of their rank, that lie no closer than this to a better one that stays."""
+    known = np.flatnonzero(table["ra_deg"].notna().to_numpy() & table["dec_deg"].notna().to_numpy())
+    ra, dec = table["ra_deg"].to_numpy()[known], table["dec_deg"].to_numpy()[known]
+    pairs = known[find_pairs(to_unit_vectors(ra, dec), chord_of(radius_arcsec))]
+    return table.drop(index=table.index[choose_doubles(pairs, np.arange(len(table)))])
 
 
 def _write_regions(path: Path, table: pd.DataFrame, scan: ScanFolder, *, force: bool) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class Status:
     failures: tuple[Failure, ...]
 
 
-def scan_survey(
+def scan_tiles(
     predictor: Predictor,
     source: StrPath,
     folder: Path,
