@@ -12,7 +12,6 @@ import numpy as np
 from measuring import Report, race, read_options
 
 from convnet_galaxies.inspection.active import choose_next, make_space, rank_like
-from convnet_galaxies.predict.embeddings import Embeddings
 
 FEATURES = 384
 GRADES = (20, 200, 2000)
@@ -25,11 +24,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     features = rng.gamma(2, size=(n, FEATURES)).astype(np.float32)
     features[: n // 20, :20] *= 2
-    names = tuple(map(str, range(n)))
-    embeddings = Embeddings(names, features, "random", "", 1)
-    space = make_space(embeddings, names)
+    space = make_space(features)
     weights = rng.normal(size=space.points.shape[1]).astype(np.float32)
-    contestants = {"one product": lambda: space.points @ weights, "reduce features": lambda: make_space(embeddings)}
+    contestants = {"one product": lambda: space.points @ weights, "reduce features": lambda: make_space(features)}
     for count in GRADES[: 2 if options.quick else None]:
         rows = np.unique(np.concatenate([np.arange(count // 4), rng.choice(n, count - count // 4, replace=False)]))
         grades = 3.0 * (rows < n // 20)

@@ -184,7 +184,9 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", help="CSV, FITS, VOTable, Parquet or DS9 region file (.reg), by its ending, or a folder."
+            "-o",
+            "--output",
+            help="CSV, FITS, VOTable, Parquet, DS9 region file (.reg) or pack (.pack), by its ending, or a folder.",
         ),
     ],
     top: Annotated[int | None, typer.Option(min=1, help="Only the TOP candidates of best rank.")] = None,
@@ -199,10 +201,10 @@ def export(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write the best candidates of a scan as a table, as regions for DS9, or as cutouts.
+    """Write the best candidates of a scan as a table, as regions for DS9, as a pack, or as cutouts.
 
     An OUTPUT without an ending is a folder: per candidate a PNG as the network sees it, a FITS file with the values of
-    the tile and world coordinates, and a table of them.
+    the tile and world coordinates, and a table of them. A pack is for `inspect`, and then for `train --grades`.
 
     Examples: `convnet-galaxies export found -o best.fits --top 1000`;
     `convnet-galaxies export found -o best.reg --min-probability 0.9`;

@@ -6,18 +6,16 @@ hundredths of a second for hundreds of grades; ranking 100,000 candidates is one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from convnet_galaxies.data.human_grades import HIGHEST_GRADE
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import UsageError
 from convnet_galaxies.measure.agreement import LENS_GRADE
 from convnet_galaxies.measure.intervals import Estimate, bootstrap_groups
 from convnet_galaxies.measure.scores import count_rarer_groups, make_lens_statistic
 from convnet_galaxies.measure.similarity import find_directions
-from convnet_galaxies.predict.embeddings import Embeddings
 
 AXES = 32
 PENALTY = 0.1
@@ -65,31 +63,19 @@ class LikeRanking:
     remarks: tuple[str, ...]
 
 
-def make_space(embeddings: Embeddings, ids: Sequence[str] | None = None, *, axes: int = AXES) -> CandidateSpace:
-    """Return the space of candidates; ids: those of the candidates in their order, None takes all with features.
-
-    Raises InputError when none of the candidates has features.
-    """
-    directions = find_directions(embeddings.features)
-    if ids is None:
-        rows = np.arange(len(directions))
-    else:
-        place = {name: row for row, name in enumerate(embeddings.ids)}
-        rows = np.array([place.get(name, -1) for name in ids], int)
-    has_features = rows >= 0
-    if not has_features.any():
-        raise InputError(
-            f"features: found none of the {len(rows):,} candidates among {len(embeddings):,} images with features",
-            "write the features of these candidates with `predict --embeddings`",
-        )
-    directions = directions - directions.mean(axis=0)
-    # The axes of the covariance, which is as small as the number of features is, for any number of candidates.
-    chosen = np.linalg.eigh(directions.T @ directions / len(directions)).eigenvectors[:, ::-1][:, :axes]
-    points = directions @ chosen
-    points = points / max(float(np.sqrt((points.astype(float) ** 2).mean())), 1e-12)
-    aligned = np.zeros((len(rows), points.shape[1]), np.float32)
-    aligned[has_features] = points[rows[has_features]]
-    return CandidateSpace(aligned, has_features)
+def make_space(features: np.ndarray, *, axes: int = AXES) -> CandidateSpace:
+    """Return the space of candidates; features: float [n, f], NaN in rows that have none."""
+    has_features = np.isfinite(features).all(axis=1)
+    directions = find_directions(np.where(has_features[:, None], features, 0))
+    known = directions if has_features.all() else directions[has_features]
+    points = np.zeros((len(features), min(axes, features.shape[1])), np.float32)
+    if len(known):
+        centred = known - known.mean(axis=0)
+        # The axes of the covariance, which is as small as the number of features, for any number of candidates.
+        chosen = np.linalg.eigh(centred.T @ centred / len(centred)).eigenvectors[:, ::-1][:, :axes]
+        found = centred @ chosen
+        points[has_features] = found / max(float(np.sqrt((found.astype(float) ** 2).mean())), 1e-12)
+    return CandidateSpace(points, has_features)
 
 
 def rank_like(
@@ -100,7 +86,7 @@ def rank_like(
     rows: int [g], the graded or picked candidates, each once; grades: float [g], 0 (no lens) to 3 (certain lens), a
     mean over graders or 3 for a pick; between the ends a candidate counts for both kinds in proportion.
     groups: str or int [g], candidates of one group stay on one side of a fold; None puts each in its own.
-    Raises InputError when nothing of at least grade 2 is there.
+    Raises UsageError when nothing of at least grade 2 is there.
     """
     rows, grades = np.asarray(rows, int), np.asarray(grades, float)
     groups = np.arange(len(rows)) if groups is None else np.asarray(groups)
@@ -111,7 +97,7 @@ def rank_like(
     rows, grades, groups = rows[kept], grades[kept], groups[kept]
     truth = grades >= LENS_GRADE
     if not truth.any():
-        raise InputError(
+        raise UsageError(
             f"more like these: found {len(rows):,} graded candidates and none of grade {LENS_GRADE:g} or more, "
             "expected at least one",
             "grade or pick a candidate that is wanted",

@@ -13,7 +13,7 @@ from convnet_galaxies.inspection.mixing import Showings, shuffle
 from convnet_galaxies.inspection.sources import PROBABILITY
 from convnet_galaxies.inspection.tally import Tally
 
-Sort = Literal["random", "rank", "probability", "disagreement", "familiarity", "similarity"]
+Sort = Literal["random", "rank", "probability", "disagreement", "familiarity", "similarity", "learned", "next"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 FLAVOR_PREFIX = "flavor_"
 FLAGS = ("edge", "masked", "bands missing", "no image")
@@ -117,7 +117,7 @@ def list_showings(
     """Return the showings that pass, int [k], in order; equal and unknown values keep the order of the shuffle.
 
     columns: one value per candidate; what is mixed in has none and comes last.
-    likeness: float [candidates], for the sort by similarity.
+    likeness: float [candidates], for the sorts by similarity, by what was learned, and of what to grade next.
     Raises UsageError for an unknown sort.
     """
     order = shuffle(len(showings), seed, grader)
@@ -140,7 +140,7 @@ def _sort_values(
         eyes = tally.mean_grades(n) / 3
         eyes = np.where(np.isfinite(eyes), eyes, columns.crowd)
         values = np.abs(eyes - columns.probability)
-    elif sort == "similarity":
+    elif sort in ("similarity", "learned", "next"):
         values = np.full(n, np.nan) if likeness is None else likeness
     elif sort in ("rank", "probability", "familiarity"):
         values = getattr(columns, sort)

@@ -18,6 +18,7 @@ import pandas as pd
 from convnet_galaxies.data.grade_book import Grade, GradeBook, Mark, check_grader
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.inspection.choice import FLAGS, SORTS, Columns, Filters, Sort, list_showings, read_columns
+from convnet_galaxies.inspection.learner import Learner, gather
 from convnet_galaxies.inspection.links import make_links
 from convnet_galaxies.inspection.mixing import Showings, make_showings
 from convnet_galaxies.inspection.neighbours import Neighbours
@@ -51,10 +52,11 @@ class SessionOptions:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A list of showings as a grader asked for it. It stays as it is while he grades."""
+    """A list of showings as a grader asked for it. It stays as it is while he grades. remark: how it came about."""
 
     name: str
     order: np.ndarray
+    remark: str = ""
 
 
 @dataclass(eq=False)
@@ -67,6 +69,7 @@ class Session:
     scheme: Scheme = field(default_factory=Scheme)
     mixed: Sequence[Source] = ()
     neighbours: Neighbours | None = None
+    learner: Learner | None = None
 
     def __post_init__(self) -> None:
         self._secret = base64.b64decode(
@@ -109,6 +112,7 @@ class Session:
             there = {name: bool(np.isfinite(getattr(self.columns, name)).any()) for name in ("rank", "probability")}
             there["familiarity"] = bool(np.isfinite(self.columns.familiarity).any())
             there |= {"disagreement": there["probability"], "similarity": self.neighbours is not None}
+            there |= dict.fromkeys(("learned", "next"), self.learner is not None)
             sorts = [name for name in SORTS if there.get(name, True)]
         return {
             "session": hashlib.blake2b(self._secret, digest_size=6).hexdigest(),
@@ -148,6 +152,7 @@ class Session:
                 "start `inspect` with --no-blind to sort and filter by scores",
             )
         self.tally.sync()
+        likeness, remark = self._likeness(sort, like, grader)
         order = list_showings(
             self.showings,
             self.columns,
@@ -157,9 +162,9 @@ class Session:
             descending=descending,
             filters=filters,
             seed=self.options.seed,
-            likeness=self._likeness(like) if sort == "similarity" else None,
+            likeness=likeness,
         )
-        view = View(secrets.token_urlsafe(9), order)
+        view = View(secrets.token_urlsafe(9), order, remark)
         with self._lock:
             self._views[view.name] = view
             while len(self._views) > _VIEWS_KEPT:
@@ -267,11 +272,18 @@ class Session:
         picked, seen = (len(self.tally.marked(grader, mark)) for mark in ("picked", "seen"))
         return {"graded": graded, "picked": picked, "seen": seen, "total": len(self.showings)}
 
-    def _likeness(self, like: str | None) -> np.ndarray:
+    def _likeness(self, sort: Sort, like: str | None, grader: str) -> tuple[np.ndarray | None, str]:
+        """Values of the candidates for the sorts by features, and a sentence on them; None for other sorts."""
+        if sort in ("learned", "next"):
+            if self.learner is None:
+                raise UsageError(f"sort: '{sort}' needs features of the candidates", "start `inspect` with --embeddings")
+            return self.learner.values(gather(self.showings, self.tally, grader), sort)
+        if sort != "similarity":
+            return None, ""
         index = self.find(like or "")
         if self.neighbours is None or index is None or self.showings.source[index] != 0:
             raise UsageError("similarity: found no image to compare with", "pick an image first")
-        return np.asarray(self.neighbours.likeness(int(self.showings.row[index])))
+        return np.asarray(self.neighbours.likeness(int(self.showings.row[index]))), ""
 
     def _find_planes(self) -> tuple[bool, tuple[str, ...]]:
         """Whether images are pictures, and the names of single bands, as far as they hold for every source."""

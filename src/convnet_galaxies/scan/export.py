@@ -17,6 +17,7 @@ from convnet_galaxies.data.survey.survey_image import SurveyImage, Windows
 from convnet_galaxies.data.tables import write_table
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.paths import TABLE_FORMATS, find_ending
+from convnet_galaxies.scan.candidate_pack import PACK_ENDING, pack_candidates
 from convnet_galaxies.scan.doubles import choose_doubles, chord_of, find_pairs, to_unit_vectors
 from convnet_galaxies.scan.folder import Cutter, ScanFolder
 
@@ -49,9 +50,9 @@ def export_scan(
 ) -> ExportSummary:
     """Write the best candidates of a scan, by the ending of output.
 
-    output: a table (CSV, FITS, VOTable, Parquet), a region file of DS9 (.reg), or, without an ending, a folder of
-    cutouts: ``0001_ID.png`` as the network sees it, ``0001_ID.fits`` with the values of the tile, an extension per
-    band, and a table of them. top: the first so many; min_probability: those of at least this lens probability; None:
+    output: a table (CSV, FITS, VOTable, Parquet), a region file of DS9 (.reg), a pack (.pack) to grade and to train
+    on, or, without an ending, a folder of cutouts: ``0001_ID.png`` as the network sees it, ``0001_ID.fits`` with the
+    values of the tile, an extension per band, and a table of them. top: the first so many; min_probability: those of at least this lens probability; None:
     all. apart_arcsec: of candidates closer than this only the best is taken, since arcs are objects of their own.
     side_px: pixels of the tile in a cutout; None for what the network got.
     Raises OutputExistsError unless force; InputError where nothing is left to write.
@@ -76,6 +77,8 @@ def export_scan(
     remarks: tuple[str, ...] = ()
     if output.name.lower().endswith(REGION):
         remarks = _write_regions(output, table, scan, force=force)
+    elif output.name.lower().endswith(PACK_ENDING):
+        pack_candidates(scan, table, output, side_px=side_px, force=force, progress=progress)
     elif find_ending(output.name, TABLE_FORMATS) or output.suffix:
         write_table(output, table, force=force)
     else:
