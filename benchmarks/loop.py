@@ -182,7 +182,9 @@ def main() -> None:
     tables = []
     for seed in range(given.seeds):
         tables.append(go_round(given.work, seed))
-        shown = tables[-1].pivot_table(index="rank", columns="when", values="purity").loc[list(RANKS), ["before", "after"]]
+        shown = (
+            tables[-1].pivot_table(index="rank", columns="when", values="purity").loc[list(RANKS), ["before", "after"]]
+        )
         print(f"seed {seed}\n{shown.round(3).to_string()}", flush=True)
     table = pd.concat(tables)
     table.to_csv(given.work / "purity.csv", index=False)

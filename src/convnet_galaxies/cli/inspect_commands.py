@@ -93,6 +93,7 @@ def inspect(
     if is_book:
         raise UsageError(f"{source}: is a table of grades, expected candidates", "give the candidates that it grades")
     from convnet_galaxies.data.grade_book import GradeBook
+    from convnet_galaxies.inspection.learner import Learner
     from convnet_galaxies.inspection.neighbours import Neighbours, read_features
     from convnet_galaxies.inspection.scheme import read_scheme
     from convnet_galaxies.inspection.serve import check_place, serve
@@ -104,13 +105,15 @@ def inspect(
     opened = open_source(source, images=images, predictions=predictions)
     for text in opened.remarks:
         remark(text)
+    features = None if embeddings is None else read_features(embeddings, opened.table["id"])
     session = Session(
         opened,
         GradeBook(path),
         SessionOptions(blind, seed, top, min_probability, mix_share, repeat_share),
         scheme,
         [open_source(one) for one in mix or []],
-        None if embeddings is None else Neighbours(read_features(embeddings, opened.table["id"])),
+        None if features is None else Neighbours(features),
+        None if features is None else Learner(features, opened.table.get("group")),
     )
     typer.echo(f"{len(session.showings):,} images; grades go to {path}")
     serve(session, host=host, port=port, token=token, announce=lambda address: typer.echo(f"Open {address}"))

@@ -140,7 +140,13 @@ def _serve_lists(app: FastAPI, session: Session) -> None:
         filters = Filters(lowest, highest, flavor, flag, known, graded, picked, seen, kind, grade, by, text)
         view, first = session.make_view(grader, sort=sort, descending=descending, filters=filters, like=like)
         name = check_grader(grader)
-        return {"view": view.name, "total": len(view.order), "first": first, "remark": view.remark, "progress": session.progress(name)}
+        return {
+            "view": view.name,
+            "total": len(view.order),
+            "first": first,
+            "remark": view.remark,
+            "progress": session.progress(name),
+        }
 
     @app.get("/api/items")
     def _items(

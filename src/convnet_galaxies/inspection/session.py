@@ -276,7 +276,9 @@ class Session:
         """Values of the candidates for the sorts by features, and a sentence on them; None for other sorts."""
         if sort in ("learned", "next"):
             if self.learner is None:
-                raise UsageError(f"sort: '{sort}' needs features of the candidates", "start `inspect` with --embeddings")
+                raise UsageError(
+                    f"sort: '{sort}' needs features of the candidates", "start `inspect` with --embeddings"
+                )
             return self.learner.values(gather(self.showings, self.tally, grader), sort)
         if sort != "similarity":
             return None, ""

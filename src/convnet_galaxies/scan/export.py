@@ -51,9 +51,10 @@ def export_scan(
     """Write the best candidates of a scan, by the ending of output.
 
     output: a table (CSV, FITS, VOTable, Parquet), a region file of DS9 (.reg), a pack (.pack) to grade and to train
-    on, or, without an ending, a folder of cutouts: ``0001_ID.png`` as the network sees it, ``0001_ID.fits`` with the
-    values of the tile, an extension per band, and a table of them. top: the first so many; min_probability: those of at least this lens probability; None:
-    all. apart_arcsec: of candidates closer than this only the best is taken, since arcs are objects of their own.
+        on, or, without an ending, a folder of cutouts: ``0001_ID.png`` as the network sees it, ``0001_ID.fits`` with
+        the values of the tile, an extension per band, and a table of them.
+    top: the first so many; min_probability: those of at least this lens probability; None: all.
+    apart_arcsec: of candidates closer than this only the best is taken, since arcs are objects of their own.
     side_px: pixels of the tile in a cutout; None for what the network got.
     Raises OutputExistsError unless force; InputError where nothing is left to write.
     """

@@ -5,6 +5,7 @@ import { fill, find, make } from "./parts.js";
 const WORDS = {
   random: "shuffled", rank: "rank", probability: "lens probability", disagreement: "disagreement of net and eyes",
   familiarity: "familiarity", similarity: "similarity to the picked one",
+  learned: "learned from the grades", next: "what to grade next",
 };
 const choice = (name, label, options, value) =>
   make("label", {}, label, make("select", { name }, ...options.map(([key, text]) => make("option", { value: key, textContent: text, selected: key === value }))));

@@ -39,6 +39,9 @@ async function show({ focus = false } = {}) {
   find("empty").hidden = !isEmpty;
   find("empty").textContent = "No image passes the filters. Clear them, or choose others.";
   find("like-button").hidden = !state.session.has_neighbours;
+  for (const name of ["learned", "next"]) find(`${name}-button`).hidden = !state.session.sorts.includes(name);
+  find("learned").hidden = !state.list.remark || mode === "results";
+  find("learned").textContent = state.list.remark;
   showProgress();
   try {
     if (mode === "results") await showResults();
@@ -224,15 +227,28 @@ async function begin() {
     const item = mosaic.current;
     if (item) await jumpLike(item.key);
   });
+  for (const name of ["learned", "next"]) find(`${name}-button`).addEventListener("click", () => jumpTo({ sort: name }));
   window.addEventListener("beforeunload", (event) => queue.length && event.preventDefault());
   if (state.grader) await state.reload();
   else await askGrader();
   document.body.dataset.ready = "true";
 }
 
-async function jumpLike(key) {
-  state.setFilters({ sort: "similarity", like: key });
-  await state.reload();
+const jumpLike = (key) => jumpTo({ sort: "similarity", like: key });
+
+// The list anew, from its first image; grades on their way are waited for, since the order may follow from them.
+async function jumpTo(filters) {
+  const before = state.filters;
+  state.setFilters(filters);
+  try {
+    await queue.settle();
+    await state.reload();
+    trouble("");
+  } catch (error) {
+    state.setFilters(before);
+    trouble(error.message);
+    return;
+  }
   state.place = 0;
   filterForm.form.hidden || filterForm.build();
   await show({ focus: true });

@@ -79,6 +79,11 @@ export class Queue {
     this.isSending = false;
   }
 
+  // Wait until all is sent, a few seconds at most.
+  async settle() {
+    for (let turn = 0; this.tasks.length && turn < 60; turn += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
   drop(task) {
     this.tasks = this.tasks.filter((other) => other !== task);
     this.keep();
