@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.study import unknown
-from convnet_galaxies.study.results import FLAVOR_STRATEGY, LEAKING_SPLIT
-from convnet_galaxies.study.strategies import STRATEGIES
+from convnet_galaxies.study.strategies import FLAVOR_STRATEGY, LEAKING_SPLIT, list_strategies
+from convnet_galaxies.study.study_plan import StudyPlan
 from convnet_galaxies.study.unknown import PredictedImages
 
 
@@ -63,7 +64,7 @@ def make_cutouts(n_fields: int, rng: np.random.Generator, *, lens_share: float =
 
 
 def make_study(
-    folder: Path, cutouts: pd.DataFrame, *, seeds: int = 3, fractions: tuple[float, ...] = (0.2, 1.0)
+    folder: Path, cutouts: pd.DataFrame, *, repetitions: int = 3, fractions: tuple[float, ...] = (0.2, 1.0)
 ) -> Path:
     """A study's folder: plan and predictions, of strengths as in STRENGTH whatever the share of the labels."""
     rng = np.random.default_rng(0)
@@ -71,17 +72,18 @@ def make_study(
     image_noise = draw_scores(lens, 0.0, rng)
     tables = []
 
-    def add(strategy: str, fraction: float, seed: int, **columns: np.ndarray) -> None:
+    def add(strategy: str, fraction: float, repetition: int, **columns: np.ndarray) -> None:
         labels = round(500 * fraction)
+        facts = {"labels": labels, "label_lenses": labels // 20, "rate": 1.0, "epochs": 8 + repetition % 2}
         tables.append(
             cutouts.assign(
-                strategy=strategy, seed=seed, fraction=fraction, labels=labels, label_lenses=labels // 20, **columns
+                strategy=strategy, repetition=repetition, fraction=fraction, test_over_train=0.3, **facts, **columns
             )
         )
 
-    for seed in range(seeds):
+    for seed in range(repetitions):
         for fraction in fractions:
-            for strategy in STRATEGIES:
+            for strategy in list_strategies(("zoo",), has_stages=True):
                 # Most of the noise belongs to the image, as it does for nets of one kind: that is what pairing uses.
                 logit = np.log(image_noise / (1 - image_noise)) + 0.2 * rng.normal(size=len(lens))
                 score = 1 / (1 + np.exp(-(logit + STRENGTH.get(strategy.name, 2.0) * (lens - 0.5))))
@@ -92,14 +94,7 @@ def make_study(
         add(FLAVOR_STRATEGY, 1.0, seed, predicted_flavor=np.where(wrong, "dud", flavors))
     folder.mkdir(parents=True, exist_ok=True)
     pd.concat(tables, ignore_index=True).to_parquet(folder / "predictions.parquet", index=False)
-    plan = {
-        "seeds": seeds,
-        "fractions": list(fractions),
-        "zoo_epochs": 1,
-        "lens_epochs": 1,
-        "fine_epochs": 1,
-        "views": 1,
-    }
+    plan = asdict(StudyPlan(repetitions=repetitions, fractions=fractions))
     facts = {"plan": plan, "settings": write_settings(Settings()), "images": [100, len(cutouts)]}
     (folder / "study.json").write_text(json.dumps(facts), "utf-8")
     return folder

@@ -107,7 +107,7 @@ def test_another_score_takes_one_entry_and_arrives_in_text_json_comparison_study
     folder = write_pngs(cutouts, tmp_path / "pictures")
     lens = cutouts.table["lens"].fillna(0).astype(int)
     pd.DataFrame({"file": cutouts.table["id"], "lens": lens}).to_csv(tmp_path / "lens.csv", index=False)
-    make_study(tmp_path / "study", make_cutouts(40, np.random.default_rng(0)), seeds=2, fractions=(1.0,))
+    make_study(tmp_path / "study", make_cutouts(40, np.random.default_rng(0)), repetitions=2, fractions=(1.0,))
     assert follow("Another score", tmp_path) == ["src/convnet_galaxies/measure/score_table.py"]
     evaluate = ["evaluate", "run", "z.pack", "--part", "heldout", "--views", 1]
     said = call(

@@ -25,10 +25,12 @@ RENAMED = [
     (MINE, ["--stride", "9"], ["--stride-px", "9"]),
     (MINE, ["--context=5"], ["--margin-px=5"]),
     (
-        ["study", "--zoo", "z", "--space-warps", "s", "-o", "o"],
+        ["study", "--zoo", "z", "--lenses", "s", "-o", "o"],
         ["--fractions", "0.5,1"],
         ["--label-fractions", "0.5,1"],
     ),
+    (["study", "--lenses", "s", "-o", "o"], ["--seeds", "3"], ["--repetitions", "3"]),
+    (["study", "--lenses", "s", "-o", "o"], ["--space-warps", "t"], ["--lenses", "t"]),
     (["report", "run", "-o", "out"], ["--lenses", "7"], ["--survey-lenses", "7"]),
     (["report", "run", "-o", "out"], ["--fields", "700"], ["--survey-images", "700"]),
     (["cutouts", "fields", "clicks.csv", "-o", "out"], ["--fields", "f.csv"], ["--field-table", "f.csv"]),

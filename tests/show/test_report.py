@@ -242,8 +242,10 @@ def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
     page = read_page(path)
     assert summary.kind == "study"
     assert re.search(
-        r"on stage 1 the AUROC changes by \+0\.\d+ \(.* to .*\) at 100 % .*of the labels: better at 100 %", page.text
+        r"On stage 1 transfer from zoo changes the log loss by -0\.\d+ \(.* to .*\) at 100 % of the labels: better",
+        page.text,
     )
+    assert "Rates and epochs chosen on the validation part" in summary.sections
     assert "Bias of a leaking split" in summary.sections
     assert "published: CNN from scratch" in page.text
     assert "notebook that first trained networks on these Space Warps cutouts" in page.text

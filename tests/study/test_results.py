@@ -6,23 +6,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_results import draw_scores, make_cutouts, make_study
+from made_up_results import make_cutouts, make_study
 from sklearn.metrics import roc_auc_score
 
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import scores_of
-from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.study.results import (
     StudyResults,
     read_predictions,
     read_results,
     summarize_study,
 )
-from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, STUDY_QUESTIONS
-from convnet_galaxies.study.strategy_comparisons import Comparison, conclude, phrase_comparison
-from convnet_galaxies.study.strategy_scores import ONE_SEED, add_seeds, average_splits, score_seeds, subtract_unpaired
+from convnet_galaxies.study.strategies import list_questions, list_strategies
+from convnet_galaxies.study.strategy_comparisons import Comparison, conclude
+from convnet_galaxies.study.strategy_scores import add_seeds, average_splits, subtract_unpaired
 from convnet_galaxies.study.study_report import study_report, write_results
+
+STRATEGIES = list_strategies(("zoo",), has_stages=True)
+QUESTIONS = list_questions(("zoo",), has_stages=True)
 
 
 @pytest.fixture(scope="module")
@@ -35,27 +37,28 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyResults]
 def test_every_question_is_answered_at_every_share_of_the_labels(study: tuple[Path, StudyResults]) -> None:
     _, results = study
     assert {(one.question, one.fraction) for one in results.comparisons} == {
-        (question.text, fraction) for question in STUDY_QUESTIONS for fraction in (0.2, 1.0)
+        (question.text, fraction) for question in QUESTIONS for fraction in (0.2, 1.0)
     }
     assert {(one.strategy, one.stage) for one in results.strategies} == {
-        (strategy.name, stage) for strategy in STRATEGIES for stage in (1, 2) if stage >= strategy.stage
+        (strategy.name, stage) for strategy in STRATEGIES for stage in strategy.scored_on
     }
 
 
-def test_differences_are_the_means_over_seeds_of_those_of_scikit_learn(study: tuple[Path, StudyResults]) -> None:
+def test_differences_are_the_means_over_repetitions_of_those_of_scikit_learn(study: tuple[Path, StudyResults]) -> None:
     folder, results = study
     table = read_predictions(folder)
-    comparison = next(
-        one for one in results.comparisons if one.question == STUDY_QUESTIONS[0].text and one.fraction == 1.0
-    )
+    comparison = next(one for one in results.comparisons if one.question == QUESTIONS[0].text and one.fraction == 1.0)
 
-    def auroc(strategy: str, seed: int) -> float:
+    def auroc(strategy: str, repetition: int) -> float:
         rows = table[
-            (table["strategy"] == strategy) & (table["seed"] == seed) & (table["fraction"] == 1) & (table["stage"] == 1)
+            (table["strategy"] == strategy)
+            & (table["repetition"] == repetition)
+            & (table["fraction"] == 1)
+            & (table["stage"] == 1)
         ]
         return float(roc_auc_score(rows["lens"], rows["lens_probability"]))
 
-    wanted = np.mean([auroc("zoo, stage 1", seed) - auroc("scratch, stage 1", seed) for seed in range(3)])
+    wanted = np.mean([auroc("zoo, stage 1", one) - auroc("scratch, stage 1", one) for one in range(3)])
     assert comparison.differences["auroc"].value == pytest.approx(wanted, abs=1e-9)
 
 
@@ -63,32 +66,38 @@ def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, S
     _, results = study
     first = study_report(results).text().splitlines()[0]
     assert first == results.sentence
-    assert first.startswith(
-        "Starting from the Galaxy Zoo net instead of from scratch, on stage 1 the AUROC changes by +"
-    )
-    for comparison in results.comparisons:
-        if comparison.question == STUDY_QUESTIONS[0].text:
-            difference = comparison.differences["auroc"]
-            assert f"{difference.value:+.3f} ({difference.low:.3f} to {difference.high:.3f})" in first
+    assert first.startswith("On stage 1 transfer from zoo changes the log loss by -")
+    leading = [one for one in results.comparisons if one.is_leading]
+    assert len(leading) == 4  # two questions at two fractions
+    for comparison in leading:
+        answer, own = comparison.answer, comparison.differences["log_loss"]
+        assert f"{answer.value:+.3f} ({answer.low:.3f} to {answer.high:.3f})" in first
+        assert answer.level == pytest.approx(1 - 0.05 / 4)
+        assert answer.low < own.low < own.value == answer.value < own.high < answer.high
+    assert "intervals that hold together in 95 %" in first
 
 
 def make_answer(fraction: float, value: float, half: float, warning: str | None = None) -> Comparison:
-    figure = Estimate("auroc", value, value - half, value + half, 0.95, warning)
-    one = STUDY_QUESTIONS[0]
-    return Comparison(one.text, one.strategy, one.other, one.stage, fraction, {"auroc": figure}, "")
+    one = QUESTIONS[0]
+    answer = Estimate("log_loss", value, value - half, value + half, 0.95, warning)
+    return Comparison(
+        one.text, one.strategy, one.other, one.stage, fraction, True, 5, {"log_loss": answer}, answer, 0.031, ""
+    )
 
 
-def test_the_conclusion_says_better_only_where_the_interval_does() -> None:
+def test_the_conclusion_calls_better_only_what_the_interval_does() -> None:
     comparisons = [
-        make_answer(1.0, 0.01, 0.02),
-        make_answer(0.2, 0.05, 0.02),
-        make_answer(0.05, 0.06, 0.01, "few lenses"),
-        make_answer(0.01, -0.05, 0.02),
+        make_answer(1.0, -0.01, 0.02),
+        make_answer(0.2, -0.05, 0.02),
+        make_answer(0.05, -0.06, 0.01, "few lenses"),
+        make_answer(0.01, 0.05, 0.02),
     ]
-    sentence = conclude(comparisons)
-    assert sentence.endswith(
-        "+0.060 (0.050 to 0.070) at 5 % and -0.050 (-0.070 to -0.030) at 1 % of the labels: "
-        "better at 20 %, worse at 1 %, not shown to differ at 100 % and 5 %."
+    assert conclude(comparisons) == (
+        "On stage 1 transfer from zoo changes the log loss by -0.010 (-0.030 to 0.010) at 100 % of the labels: no "
+        "difference shown (a difference of 0.031 would have been seen in 80 % of such studies); -0.050 (-0.070 to "
+        "-0.030) at 20 % of the labels: better; -0.060 (-0.070 to -0.050) at 5 % of the labels: not settled (few "
+        "lenses); +0.050 (0.030 to 0.070) at 1 % of the labels: worse (a lower log loss is better; intervals that hold "
+        "together in 80 %, 5 repetitions)."
     )
     assert conclude([]) == ""
 
@@ -96,26 +105,44 @@ def test_the_conclusion_says_better_only_where_the_interval_does() -> None:
 def test_a_real_gain_is_found_and_equal_arms_differ_by_nothing(study: tuple[Path, StudyResults]) -> None:
     _, results = study
     by_question = {one.question: one for one in results.comparisons if one.fraction == 1.0}
-    transfer = by_question["Does transfer help on stage 1?"]
+    transfer = by_question["Does transfer from zoo help on stage 1?"]
     # Logits 1.5 and 3 apart with unit scatter: AUROC Phi(1.5 / sqrt 2) = 0.856 and Phi(3 / sqrt 2) = 0.983.
     assert transfer.differences["auroc"].low < 0.983 - 0.856 < transfer.differences["auroc"].high
-    assert transfer.sentence.endswith("at 100 % of the labels: a gain.")
-    alone = by_question["Does transfer help on stage 2 alone?"]
+    assert transfer.verdict == "better"
+    assert transfer.sentence.endswith("at 100 % of the labels: better.")
+    alone = by_question["Does transfer from zoo help on stage 2 alone?"]
     assert alone.differences["auroc"].low < 0 < alone.differences["auroc"].high
-    assert alone.sentence.endswith("no difference is shown.")
+    assert alone.verdict == "no difference shown"
+    assert alone.detectable is not None
+    assert alone.detectable > alone.answer.high - alone.answer.value
+    assert f"a difference of {alone.detectable:.3f} would have been seen in 80 % of such studies" in alone.sentence
 
 
-def test_the_answer_is_one_sentence() -> None:
-    gain = Estimate("auroc", 0.012, 0.003, 0.021)
-    assert (
-        phrase_comparison(STUDY_QUESTIONS[0], 1.0, gain)
-        == "Transfer changes stage-1 AUROC by +0.012 (0.003 to 0.021) at 100 % of the labels: a gain."
-    )
-    few = Estimate("auroc", 0.2, 0.1, 0.3, warning="only 2 groups of the rarer class: the interval is rough")
-    assert phrase_comparison(STUDY_QUESTIONS[4], 0.05, few) == (
-        "Fine-tuning on stage 2 (the net from zoo) changes stage-2 AUROC by +0.200 (0.100 to 0.300) at 5 % of the "
-        "labels: not settled (only 2 groups of the rarer class: the interval is rough)."
-    )
+def test_the_number_of_differences_and_those_expected_by_chance_are_printed(study: tuple[Path, StudyResults]) -> None:
+    _, results = study
+    shown = len(results.comparisons) * len(scores_of("lens", baselines=False))
+    text = study_report(results).text()
+    assert f"The tables hold {shown} differences with 95 % intervals of their own" in text
+    assert f"about {round(shown / 20)} of them would exclude 0" in text
+
+
+def test_the_rates_and_epochs_that_were_chosen_are_counted(study: tuple[Path, StudyResults]) -> None:
+    _, results = study
+    assert all(one.choices == {"1, 8": 2, "1, 9": 1} for one in results.strategies)
+    lines = study_report(results).text().splitlines()
+    start = lines.index("Repetitions by chosen rate and epochs")
+    rows = lines[start + 2 : start + 2 + 2 * len(STRATEGIES)]
+    assert all(row.split()[-2:] == ["2", "1"] for row in rows)
+
+
+def test_one_repetition_has_the_interval_over_groups_and_a_warning(tmp_path: Path) -> None:
+    cutouts = make_cutouts(200, np.random.default_rng(5))
+    folder = make_study(tmp_path / "study", cutouts, repetitions=1, fractions=(1.0,))
+    results = summarize_study(folder, n_resamples=100)
+    one = results.comparisons[0]
+    assert one.detectable is None
+    assert one.answer.low < one.answer.value < one.answer.high
+    assert one.sentence.endswith("not settled (one seed: others may differ).")
 
 
 def test_flavors_and_the_leaking_split_are_measured(study: tuple[Path, StudyResults]) -> None:
@@ -141,17 +168,17 @@ def test_results_survive_their_file_and_hold_no_null(study: tuple[Path, StudyRes
         for strategy in strategies
         for figure in strategy["figures"].values()
     )
-    assert "Transfer changes stage-1 AUROC by +" in (folder / "results.txt").read_text()
+    assert "Transfer from zoo changes the log loss on stage 1 by -" in (folder / "results.txt").read_text()
 
 
 def test_an_unfinished_study_is_refused_and_unequal_images_are_named(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), seeds=2, fractions=(1.0,))
+    folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), repetitions=2, fractions=(1.0,))
     table = pd.read_parquet(folder / "predictions.parquet")
-    one = (table["strategy"] == "zoo, stage 1") & (table["seed"] == 1)
+    one = (table["strategy"] == "zoo, stage 1") & (table["repetition"] == 1)
     table[~one | (np.arange(len(table)) % 2 == 0)].to_parquet(folder / "predictions.parquet")
     results = summarize_study(folder, n_resamples=50)
-    assert "Does transfer help on stage 1?" not in {comparison.question for comparison in results.comparisons}
-    assert any(remark.startswith("zoo, stage 1, stage 1, 100 % of the labels") for remark in results.remarks)
+    assert "Does transfer from zoo help on stage 1?" not in {comparison.question for comparison in results.comparisons}
+    assert any("the strategies predicted different images or repetitions" in remark for remark in results.remarks)
     (folder / "predictions.parquet").unlink()
     with pytest.raises(InputError, match=r"found no predictions.parquet, expected that of a finished study"):
         summarize_study(folder)
@@ -163,26 +190,12 @@ def test_few_lenses_leave_a_wide_interval_and_nothing_settled(tmp_path: Path) ->
     both = [*cutouts.index[cutouts["stage"] == 1][:3], *cutouts.index[cutouts["stage"] == 2][:3]]
     cutouts.loc[both, "lens"] = 1.0
     results = summarize_study(make_study(tmp_path / "study", cutouts, fractions=(1.0,)), n_resamples=100)
-    assert len(results.comparisons) == len(STUDY_QUESTIONS)
+    assert len(results.comparisons) == len(QUESTIONS)
     for comparison in results.comparisons:
         difference = comparison.differences["auroc"]
         assert -1 <= difference.low < -0.2
         assert 0.2 < difference.high <= 1
         assert "not settled (only 2 groups of the rarer class" in comparison.sentence
-
-
-def test_one_seed_gives_the_figures_of_one_net_with_a_warning() -> None:
-    rng = np.random.default_rng(2)
-    lens, groups = rng.random(300) < 0.3, np.arange(300) // 2
-    score = draw_scores(lens, 2.0, rng)
-    one, alone = score_seeds(lens, score, groups, seed=4), score_lenses(lens, score, groups, seed=4)
-    for name in scores_of("lens"):
-        assert (one[name].value, one[name].low, one[name].high) == (
-            alone[name].value,
-            alone[name].low,
-            alone[name].high,
-        )
-        assert one[name].warning == ONE_SEED
 
 
 def test_seeds_that_scatter_widen_the_interval() -> None:
@@ -205,17 +218,10 @@ def test_unpaired_differences_add_their_variances() -> None:
     assert (same.value, same.low, same.high) == pytest.approx((a.value, a.low, a.high))
 
 
-def test_a_study_with_the_former_names_is_read(tmp_path: Path) -> None:
-    folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), seeds=2, fractions=(1.0,))
-    results = summarize_study(folder, n_resamples=20)
-    assert results.leakage is not None
-    write_results(folder, results)
-    text = (folder / "results.json").read_text()
-    for former, key in FORMER_KEYS.items():
-        assert f'"{key}": ' in text
-        text = text.replace(f'"{key}": ', f'"{former}": ')
-    table = pd.read_parquet(folder / "predictions.parquet")
-    table.rename(columns={"strategy": "arm"}).to_parquet(folder / "predictions.parquet")
-    (folder / "results.json").write_text(text)
-    assert read_results(folder) == results
-    pd.testing.assert_frame_equal(read_predictions(folder), table)
+def test_a_study_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    folder = make_study(tmp_path / "study", make_cutouts(30, np.random.default_rng(1)), fractions=(1.0,))
+    facts = json.loads((folder / "study.json").read_text())
+    del facts["plan"]["rates"]
+    (folder / "study.json").write_text(json.dumps(facts))
+    with pytest.raises(UsageError, match="found a study of an earlier version"):
+        summarize_study(folder)

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from convnet_galaxies import __version__
 from convnet_galaxies.cli import (
     data_commands,
+    demo_commands,
     ensemble_commands,
     explain_commands,
     feature_commands,
@@ -80,6 +81,7 @@ simulate_commands.register(app)
 study_commands.register(app)
 inspect_commands.register(app)
 zooniverse_commands.register(app)
+demo_commands.register(app)
 
 
 def main() -> None:

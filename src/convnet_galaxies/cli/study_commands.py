@@ -1,10 +1,10 @@
-"""study, unknown, report, demo: results about strategies and unlabelled images, and their pages."""
+"""study, unknown, report: results about strategies and unlabelled images, and their pages."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,7 +24,6 @@ from convnet_galaxies.cli.options import (
     StageOption,
     ViewChoice,
     ViewsOption,
-    Workers,
     accept_old_names,
     progress_bar,
     refuse_options,
@@ -37,66 +36,98 @@ from convnet_galaxies.errors import UsageError
 Pair = tuple[float, float]
 
 
-class SizeChoice(StrEnum):
-    """Sizes of the demo."""
-
-    AUTO = "auto"
-    FULL = "full"
-    SMALL = "small"
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    app.command(cls=accept_old_names({"--fractions": "--label-fractions"}))(study)
+    old_names = {"--fractions": "--label-fractions", "--seeds": "--repetitions", "--space-warps": "--lenses"}
+    app.command(cls=accept_old_names(old_names))(study)
     app.command()(unknown)
     app.command(cls=accept_old_names({"--lenses": "--survey-lenses", "--fields": "--survey-images"}))(report)
-    app.command()(demo)
 
 
 def study(
-    zoo: Annotated[Path, typer.Option("--zoo", help="Galaxy Zoo pack with votes.")],
-    space_warps: Annotated[Path, typer.Option("--space-warps", help="Space Warps pack with both stages.")],
+    lenses: Annotated[
+        Path, typer.Option("--lenses", help="Pack with lens labels: of Space Warps, with both stages, or your own.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the study; an existing one is continued.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds per strategy.")] = 5,
+    zoo: Annotated[
+        Path | None, typer.Option("--zoo", help="Galaxy Zoo pack with votes: each repetition trains a parent on it.")
+    ] = None,
+    parents: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parent", metavar="RUN", help="Run (or builtin:NAME) to start from; all networks get its shape. Repeat."
+        ),
+    ] = None,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="Repetitions, each with its own split, draw of labels and training seed.")
+    ] = 5,
     label_fractions: Annotated[
         str, typer.Option(metavar="F,...", help="Fractions of the training labels to train with.")
     ] = "0.05,0.2,1",
-    zoo_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the Galaxy Zoo network.")] = None,
-    lens_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs on stage 1, or on stage 2 alone.")] = None,
-    fine_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of fine-tuning on stage 2.")] = None,
+    rates: Annotated[
+        str, typer.Option(metavar="R,...", help="Learning rates to choose from, relative to the settings.")
+    ] = "0.3,1",
+    lens_epochs: Annotated[
+        str, typer.Option(metavar="N,...", help="Epochs to choose from, on stage 1, or on stage 2 alone.")
+    ] = "8,16",
+    fine_epochs: Annotated[
+        str, typer.Option(metavar="N,...", help="Epochs to choose from in fine-tuning on stage 2.")
+    ] = "4,8",
+    zoo_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the Galaxy Zoo network.")] = 20,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            help="Train the controls of --zoo: from scratch with the compute of parent and child together, and from a "
+            "parent that was trained on shuffled votes."
+        ),
+    ] = True,
     settings: SettingsFile = None,
     changes: ChangesOption = None,
     device: DeviceOption = DeviceChoice.AUTO,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare training strategies: scratch, fine-tuning and transfer, at several numbers of labels, over several seeds.
+    """Compare training strategies: is a network better that starts from galaxy morphology than one from scratch?
 
-    All strategies share one split, which keeps whole fields together; differences are paired. Repeat the command to
-    continue an interrupted study; `report` makes its page. Without --settings, a small network for a few thousand
-    images is trained; with it, missing settings are those of `train`.
+    Every strategy chooses its learning rate and epochs on the validation part, from the same grid. Each repetition has
+    its own split, which keeps whole fields together, its own draw of the labels and its own seed; the intervals hold
+    the scatter between repetitions. Repeat the command to continue an interrupted study; `report` makes its page.
+    Without --settings, a small network for a few thousand images is trained, with a fifth of the images for validation
+    and a fifth for tests; with it, missing settings are those of `train`.
 
-    Example: `convnet-galaxies study --zoo zoo.pack --space-warps lenses.pack --seeds 3 -o study`
+    Example: `convnet-galaxies study --zoo zoo.pack --lenses lenses.pack -o study`
+
+    Example: `convnet-galaxies study --parent builtin:zoo --lenses mine.pack --label-fractions 1 -o study`
     """
-    shares = _read_shares(label_fractions)
-    check_paths(inputs=[zoo, space_warps])
+    plan_numbers = {
+        "fractions": _read_numbers(label_fractions, "--label-fractions", "0.05,0.2,1", most=1),
+        "rates": _read_numbers(rates, "--rates", "0.3,1"),
+        "lens_epochs": _read_epochs(lens_epochs, "--lens-epochs", "8,16"),
+        "fine_epochs": _read_epochs(fine_epochs, "--fine-epochs", "4,8"),
+    }
+    check_paths(inputs=[zoo, lenses], runs=parents or [])
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.settings import load_settings
-    from convnet_galaxies.study.demo_settings import SMALL_SETTINGS
+    from convnet_galaxies.study.demo_settings import STUDY_SETTINGS
     from convnet_galaxies.study.results import summarize_study
-    from convnet_galaxies.study.study import StudyPlan, run_study
+    from convnet_galaxies.study.study import run_study
+    from convnet_galaxies.study.study_plan import StudyPlan
     from convnet_galaxies.study.study_report import study_report, write_results
 
-    chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS if settings is None else None)
-    epochs = {"zoo_epochs": zoo_epochs, "lens_epochs": lens_epochs, "fine_epochs": fine_epochs}
-    given: dict[str, Any] = {name: number for name, number in epochs.items() if number is not None}
-    plan = StudyPlan(seeds=seeds, fractions=shares, **given)
+    chosen = load_settings(settings, changes or [], base=STUDY_SETTINGS if settings is None else None)
+    plan = StudyPlan(
+        repetitions=repetitions,
+        zoo_epochs=zoo_epochs,
+        parents=tuple(parents or ()),
+        with_controls=controls,
+        **plan_numbers,  # type: ignore[arg-type]
+    )
     with progress_bar("Study", quiet=quiet) as update:
-        run_study(
-            read_pack(zoo), read_pack(space_warps), chosen, output, plan=plan, device=device.value, progress=update
-        )
+        images = read_pack(zoo) if zoo is not None else None
+        run_study(images, read_pack(lenses), chosen, output, plan=plan, device=device.value, progress=update)
+    named = {name: path for name, path in (("zoo", zoo), ("lenses", lenses)) if path is not None}
     with progress_bar("Measuring", quiet=quiet) as update:
-        results = summarize_study(output, sources={"zoo": zoo, "space_warps": space_warps}, progress=update)
+        results = summarize_study(output, sources=named, progress=update)
     write_results(output, results)
     show_json(results) if as_json else typer.echo(study_report(results).text())
 
@@ -241,94 +272,19 @@ def report(
         typer.echo(f"{output}: {summary.kind}, {len(summary.sections)} sections, {summary.size_bytes / 1e6:.1f} MB")
 
 
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all results.")] = Path("demo-output"),
-    size: Annotated[
-        SizeChoice,
-        typer.Option(
-            help="Number of images: full has 2,400 cutouts, small 1,300; auto selects full if there is a GPU, two "
-            "processors with bf16 arithmetic, or four."
-        ),
-    ] = SizeChoice.AUTO,
-    settings: SettingsFile = None,
-    changes: ChangesOption = None,
-    seed: Seed = 0,
-    device: DeviceOption = DeviceChoice.AUTO,
-    workers: Workers = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Run the full pipeline on simulated data and write its report: a few minutes on two cores.
-
-    In the first minute, writes first-look.html: predictions of the built-in weights for a few simulated images.
-
-    Example: `convnet-galaxies demo`
-    """
-    import time
-
-    from convnet_galaxies.blocks import Table
-
-    started = time.monotonic()
-    remark("Simulating a few images for the built-in weights to predict", quiet=quiet)
-    from convnet_galaxies.settings import load_settings
-    from convnet_galaxies.show.first_look_page import first_look_page
-    from convnet_galaxies.show.report import write_page, write_report
-    from convnet_galaxies.study.demo import SIZES, choose_size, describe_size, run_demo
-    from convnet_galaxies.study.demo_settings import SMALL_SETTINGS
-    from convnet_galaxies.study.first_look import FirstLook, first_look_report
-    from convnet_galaxies.study.machine import look_at_machine
-
-    chosen = load_settings(settings, changes or [], base=SMALL_SETTINGS)
-    machine = look_at_machine(device.value)
-    demo_size = choose_size(machine) if size is SizeChoice.AUTO else SIZES[size.value]
-
-    def show(look: FirstLook) -> None:
-        page = output / "first-look.html"
-        write_page(first_look_page(look), page, force=True)
-        remark(f"\nAfter {time.monotonic() - started:.0f} s:\n{first_look_report(look).text()}\n", quiet=quiet)
-        remark("\n".join([f"Page: {page}", "", *describe_size(demo_size, str(machine))]), quiet=quiet)
-
-    def tell(name: str, seconds: float) -> None:
-        remark(f"{time.monotonic() - started:5.0f} s  {name}", quiet=quiet)
-
-    with progress_bar("Demo", quiet=quiet) as update:
-        result = run_demo(
-            output,
-            chosen,
-            size=demo_size,
-            machine=str(machine),
-            seed=seed,
-            device=device.value,
-            workers=workers,
-            progress=update,
-            on_first_look=show,
-            on_step=tell,
-        )
-        started_report = time.monotonic()
-        update(0, 1, "writing the report")
-        page = write_report(output, output / "report.html", device=device.value, seed=seed, force=True)
-    result.seconds["writing the report"] = time.monotonic() - started_report
-    result.paths["report"] = page.path
-    if as_json:
-        show_json(result)
-        return
-    times = {**result.seconds, "together": sum(result.seconds.values())}
-    for table in (
-        Table("", ("", "value (95 % interval)"), tuple((name, f"{one:.4f}") for name, one in result.figures)),
-        Table("", ("", "time"), tuple((name, f"{seconds:.0f} s") for name, seconds in times.items())),
-        Table("", ("", "written to"), tuple((name, str(path)) for name, path in result.paths.items())),
-    ):
-        typer.echo("\n".join([*table.lines(), ""]))
-
-
-def _read_shares(text: str) -> tuple[float, ...]:
+def _read_numbers(text: str, option: str, example: str, *, most: float = math.inf) -> tuple[float, ...]:
     try:
-        shares = tuple(dict.fromkeys(float(word) for word in text.replace(",", " ").split()))
+        numbers = tuple(dict.fromkeys(float(word) for word in text.replace(",", " ").split()))
     except ValueError:
-        shares = ()
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise UsageError(
-            f"--label-fractions: found '{text}', expected numbers above 0 and at most 1",
-            "write e.g. --label-fractions 0.05,0.2,1",
-        )
-    return shares
+        numbers = ()
+    if not numbers or not all(0 < number <= most and math.isfinite(number) for number in numbers):
+        limits = "numbers above 0" + (f" and at most {most:g}" if math.isfinite(most) else "")
+        raise UsageError(f"{option}: found '{text}', expected {limits}", f"write e.g. {option} {example}")
+    return numbers
+
+
+def _read_epochs(text: str, option: str, example: str) -> tuple[int, ...]:
+    numbers = _read_numbers(text, option, example)
+    if any(number != round(number) for number in numbers):
+        raise UsageError(f"{option}: found '{text}', expected whole numbers", f"write e.g. {option} {example}")
+    return tuple(sorted(round(number) for number in numbers))

@@ -75,5 +75,11 @@ def lower_unseen(auroc: float, rarer: int) -> float:
     return UNSEEN_LENSES * max(auroc - 0.5, 0) / (rarer + UNSEEN_LENSES)
 
 
+def measure_tpr_at_rate(tp: np.ndarray, fp: np.ndarray, rate: float) -> np.ndarray:
+    """Measure completeness [resamples] at the lowest cut whose false positive rate is at most the one given."""
+    found = np.max(np.where(fp <= rate * fp[:, -1:], tp, 0.0), axis=1)
+    return np.where(fp[:, -1] > 0, _divide(found, tp[:, -1]), np.nan)
+
+
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0)

@@ -12,7 +12,12 @@ from typing import Literal
 
 import numpy as np
 
-from convnet_galaxies.measure.ranking import measure_auroc, measure_average_precision, measure_tpr
+from convnet_galaxies.measure.ranking import (
+    measure_auroc,
+    measure_average_precision,
+    measure_tpr,
+    measure_tpr_at_rate,
+)
 
 PROBABILITY_FLOOR = 1e-7
 """Probabilities are kept this far from 0 and 1 in the log loss: the resolution of a float32 near 1."""
@@ -78,6 +83,15 @@ _ALL = (
         "ranking",
         partial(measure_tpr, false_positives=10),
         note="completeness before the tenth false positive",
+    ),
+    Score(
+        "tpr_5_percent",
+        "TPR at 5 % FPR",
+        "high",
+        "lens",
+        "ranking",
+        partial(measure_tpr_at_rate, rate=0.05),
+        note="completeness at a false positive rate of at most 5 %",
     ),
     Score("log_loss", "log loss", "low", "lens", "mean", measure_log_loss, most=MOST_LOG_LOSS, is_headline=True),
     Score(

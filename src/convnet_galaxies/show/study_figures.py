@@ -1,4 +1,4 @@
-"""Drawings of a study: AUROC by number of labels, and the differences that comparison its questions."""
+"""Drawings of a study: AUROC by number of labels, and the differences that answer its questions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from convnet_galaxies.blocks import Plot
+from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, line_style
 from convnet_galaxies.study.results import StrategyScores
 from convnet_galaxies.study.strategies import count_lenses
-from convnet_galaxies.study.strategy_comparisons import Comparison
+from convnet_galaxies.study.strategy_comparisons import ANSWERED_BY, Comparison
 
 
-def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None:
-    """Plot plot plot AUROC on one stage against the number of labels, one curve per strategy; None without any."""
+def plot_labels(strategies: Sequence[StrategyScores], stage: int, where: str) -> Plot | None:
+    """Plot AUROC on one stage against the number of labels, one curve per strategy; None without any.
+
+    where: the stage in words.
+    """
     of_stage = [one for one in strategies if one.stage == stage]
     if not of_stage:
         return None
@@ -24,9 +28,7 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
     # Arms that were trained on another stage have other numbers of labels at one share.
     by_share = any(len(found) > 1 for found in labels.values())
     words = []
-    with draw(
-        "fraction of the labels" if by_share else "labelled training images", f"AUROC on stage {stage}"
-    ) as drawing:
+    with draw("fraction of the labels" if by_share else "labelled training images", f"AUROC on {where}") as drawing:
         axes = drawing.axes
         for number, name in enumerate(names):
             rows = sorted((one for one in of_stage if one.strategy == name), key=lambda one: one.fraction)
@@ -62,17 +64,18 @@ def plot_labels(strategies: Sequence[StrategyScores], stage: int) -> Plot | None
         drawing.legend("lower right")
     first = of_stage[0]
     return drawing.plot(
-        f"AUROC on stage {stage} by number of labels. " + "; ".join(words),
-        f"AUROC on the {first.n_images:,} held-out images of stage {stage} ({count_lenses(first.n_lenses)}), mean of "
-        f"{first.seeds} seed{'s' * (first.seeds != 1)}; 95 % intervals over groups and seeds.",
+        f"AUROC on {where} by number of labels. " + "; ".join(words),
+        f"AUROC on {where}, {first.n_images:,} images tested in turn ({count_lenses(first.n_lenses)}), mean of "
+        f"{first.repetitions} repetition{'s' * (first.repetitions != 1)}; 95 % intervals over groups and repetitions.",
     )
 
 
-def plot_comparisons(comparisons: Sequence[Comparison], name: str = "auroc", label: str = "AUROC") -> Plot | None:
-    """Plot plot plot differences with their intervals, one line per question and fraction of the labels; None without
+def plot_comparisons(comparisons: Sequence[Comparison], name: str = ANSWERED_BY) -> Plot | None:
+    """Plot differences with their intervals, one line per question and fraction of the labels; None without
     comparisons."""
     if not comparisons:
         return None
+    label = SCORES[name].label
     questions = list(dict.fromkeys(comparison.question for comparison in comparisons))
     shares = sorted({comparison.fraction for comparison in comparisons}, reverse=True)
     named: set[float] = set()
@@ -98,9 +101,9 @@ def plot_comparisons(comparisons: Sequence[Comparison], name: str = "auroc", lab
         axes.set_ylim(len(questions) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         drawing.legend("best")
-    words = "; ".join(comparison.sentence for comparison in comparisons) if name == "auroc" else ""
+    words = "; ".join(comparison.sentence for comparison in comparisons) if name == ANSWERED_BY else ""
     return drawing.plot(
         f"Differences of {label}. {words}",
-        f"What each step changes in {label}, paired by image, resample and seed; 95 % intervals. Filled: the interval "
-        "leaves out 0 and rests on enough lenses.",
+        f"Change of the {label} by each step, paired by repetition; each with its own 95 % interval. Filled: the "
+        "interval excludes 0 and rests on enough lenses.",
     )

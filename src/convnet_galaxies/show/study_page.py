@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,14 @@ from convnet_galaxies.show.lens_sections import Survey, flavor_survey_table
 from convnet_galaxies.show.provenance import count_images, list_commands, list_versions
 from convnet_galaxies.show.study_figures import plot_comparisons, plot_labels
 from convnet_galaxies.study.results import StudyResults, read_predictions, read_results
-from convnet_galaxies.study.strategy_comparisons import stack_seeds
+from convnet_galaxies.study.strategy_scores import pool_repetitions
 from convnet_galaxies.study.study_report import ANSWERS, STRATEGY_SCORES, study_report
-
-GALLERY_STRATEGY, GALLERY_STAGE = "zoo, stage 1", 1
 
 
 def study_page(folder: Path, *, pack: Path | None = None) -> Page:
     """Make the page of a study. pack: pack of the cutouts, for galleries; default: that of the study, if there."""
     results, table = read_results(folder), read_predictions(folder)
-    source = pack or Path(results.sources.get("space_warps", ""))
+    source = pack or Path(results.sources.get("lenses", ""))
     images = read_pack(source) if pack or (results.sources and is_pack(source)) else None
     if images is not None:
         _require_same(images, table, source)
@@ -45,61 +42,76 @@ def study_page(folder: Path, *, pack: Path | None = None) -> Page:
             plot_confusion(results.flavors),
             flavor_survey_table(results.flavors, Survey()),
         ]
-    galleries = section(f"Images ({GALLERY_STRATEGY})", _galleries(images, table, most))
+    shown = next((one for one in results.comparisons if one.is_leading), None)
+    strategy = shown.strategy if shown else ""
+    galleries = section(f"Images ({strategy})", _galleries(images, table, strategy, most)) if strategy else None
     return study_report(results).illustrate(pictures, [galleries, _provenance(folder, results, plan, images, source)])
 
 
 def _plot_strategies(results: StudyResults, table: pd.DataFrame, most: float) -> list[Block | None]:
-    blocks: list[Block | None] = [plot_labels(results.strategies, 1), plot_labels(results.strategies, 2)]
+    blocks: list[Block | None] = [
+        plot_labels(results.strategies, stage, f"stage {stage}" if results.has_stages else "held-out images")
+        for stage in (1, 2)
+    ]
     for stage in (1, 2):
         curves = {}
         for strategy in dict.fromkeys(
             one.strategy for one in results.strategies if one.stage == stage and one.fraction == most
         ):
-            truth, probability, _ = stack_seeds(table, strategy, most, stage)
-            curves[strategy] = truth, probability.mean(axis=0)
+            _, truth, probability = pool_repetitions(table, strategy, most, stage)
+            curves[strategy] = truth, probability
         if curves:
             drawing = plot_roc(curves)
-            caption = f"Stage {stage}, mean probability of all seeds. {drawing.caption}"
+            where = f"Stage {stage}, all" if results.has_stages else "All"
+            caption = f"{where} test parts together. {drawing.caption}"
             blocks.append(type(drawing)(drawing.svg, drawing.alt, caption))
     return blocks
 
 
-def _galleries(images: ImageSet | None, table: pd.DataFrame, most: float) -> list[Block | None]:
+def _galleries(images: ImageSet | None, table: pd.DataFrame, strategy: str, most: float) -> list[Block | None]:
     if images is None:
         return [Text("The galleries need the images: pass --pack, the pack of the cutouts.")]
     try:
-        truth, probability, _ = stack_seeds(table, GALLERY_STRATEGY, most, GALLERY_STAGE)
+        ids, truth, probability = pool_repetitions(table, strategy, most, 1)
     except InputError as error:
         return [Text(f"No galleries: {error.message}.", True)]
-    rows = table[(table["strategy"] == GALLERY_STRATEGY) & (table["stage"].astype(float) == GALLERY_STAGE)]
-    ids = np.sort(rows.loc[rows["fraction"] == most, "id"].unique())
     where = pd.Series(np.arange(len(images)), index=images.table["id"]).loc[ids].to_numpy()
     chosen = images.table.iloc[where].reset_index(drop=True)
-    return [*lens_galleries(images.images, where, chosen, truth, probability.mean(axis=0))]
+    return [*lens_galleries(images.images, where, chosen, truth, probability)]
 
 
 def _provenance(
     folder: Path, results: StudyResults, plan: dict, images: ImageSet | None, source: Path
 ) -> Section | None:
-    settings = plan["plan"]
+    settings, (zoo, lenses) = plan["plan"], plan["images"]
     command = " ".join(
         [
             "convnet-galaxies study",
-            f"--zoo {results.sources.get('zoo', 'ZOO_PACK')}",
-            f"--space-warps {results.sources.get('space_warps', 'PACK')}",
-            f"--seeds {settings['seeds']}",
-            "--label-fractions " + ",".join(f"{fraction:g}" for fraction in settings["fractions"]),
+            *([f"--zoo {results.sources.get('zoo', 'ZOO_PACK')}"] if zoo else []),
+            *(f"--parent {parent}" for parent in settings["parents"]),
+            f"--lenses {results.sources.get('lenses', 'PACK')}",
+            f"--repetitions {settings['repetitions']}",
+            *(
+                f"--{name} " + ",".join(f"{number:g}" for number in settings[key])
+                for name, key in (
+                    ("label-fractions", "fractions"),
+                    ("rates", "rates"),
+                    ("lens-epochs", "lens_epochs"),
+                    ("fine-epochs", "fine_epochs"),
+                )
+            ),
+            f"--zoo-epochs {settings['zoo_epochs']}",
+            *([] if settings["with_controls"] else ["--no-controls"]),
             "--settings settings.toml -o DIR",
         ]
     )
-    zoo, lenses = plan["images"]
-    n_nets = math.prod((settings["seeds"], 6, len(settings["fractions"]))) + 3 * settings["seeds"]
+    n_nets = len(list(folder.glob("**/model.json")))
     return section(
         "Data, settings, versions, commands to reproduce",
         [
             Text(
-                f"{zoo:,} galaxies and {lenses:,} cutouts; {n_nets} networks, each in its own folder in {folder.name}."
+                f"{zoo:,} galaxies with votes, {lenses:,} images with lens labels; {n_nets} networks, each in a folder "
+                f"of its own in {folder.name}."
             ),
             count_images(images, f"Images of {source}") if images is not None else None,
             Verbatim("Plan", json.dumps(settings, indent=2), True),

@@ -139,7 +139,7 @@ def run_demo(
     zoo, lenses = read_pack(zoo_pack), read_pack(lens_pack)
 
     # Lenses of stage 2 are so few that a split dealt blindly may leave none to train on.
-    lens_parts = study_parts(lenses, settings.split.fractions, seed=seed)
+    lens_parts = study_parts(lenses, settings.split.fractions, repetition=0, seed=seed)
     runs = output / "runs"
 
     def train(name: str, epochs: int, *, parent: str | None = None, stage: int | None = None) -> Path:

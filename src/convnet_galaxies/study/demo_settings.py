@@ -13,3 +13,6 @@ SMALL_SETTINGS = Settings(
     split=SplitSettings(train=0.7, validation=0.1, test=0.2),
 )
 """Smaller steps than the default, and a larger part held out, so that figures mean something."""
+
+STUDY_SETTINGS = SMALL_SETTINGS.model_copy(update={"split": SplitSettings(train=0.6, validation=0.2, test=0.2)})
+"""The validation part of a study chooses rate and epochs, and should not choose by chance."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -18,14 +17,25 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import score_lenses
 from convnet_galaxies.model.targets import FLAVORS
-from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, STUDY_QUESTIONS, count_lenses
-from convnet_galaxies.study.strategy_comparisons import Comparison, compare_strategies, conclude, stack_seeds
-from convnet_galaxies.study.strategy_scores import average_splits, score_seeds, subtract_unpaired
+from convnet_galaxies.study.strategies import (
+    FLAVOR_STRATEGY,
+    LEAKING_SPLIT,
+    SCRATCH,
+    count_lenses,
+    list_questions,
+    list_strategies,
+)
+from convnet_galaxies.study.strategy_comparisons import Comparison, compare_strategies, conclude
+from convnet_galaxies.study.strategy_scores import (
+    average_splits,
+    score_strategy,
+    stack_repetitions,
+    subtract_unpaired,
+)
+from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, read_plan
 
-LEAKING_SPLIT, FLAVOR_STRATEGY = "leaking random split", "flavors"
-REFERENCE_STRATEGY = "scratch, stage 1"
 FEW_LENSES = 10
-RESULTS, TEXT, PREDICTIONS = "results.json", "results.txt", "predictions.parquet"
+RESULTS, TEXT = "results.json", "results.txt"
 
 
 class _Sampling(TypedDict):
@@ -38,8 +48,9 @@ class _Sampling(TypedDict):
 class StrategyScores:
     """Scores of one training strategy at one share of the labels on the held-out images of one stage.
 
-    labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them.
-    figures: by the names of the lens scores; the interval holds groups and seeds.
+    labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them (of the first
+    repetition). choices: how often each rate and epochs were chosen on the validation part, by ``rate, epochs``.
+    figures: by the names of the lens scores; the interval holds groups and repetitions.
     """
 
     strategy: str
@@ -47,10 +58,11 @@ class StrategyScores:
     fraction: float
     labels: int
     label_lenses: int
-    seeds: int
+    repetitions: int
     n_images: int
     n_lenses: int
     figures: dict[str, Estimate]
+    choices: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class StudyResults:
     """All of it.
 
     sentence: whether the net from Galaxy Zoo is better, see conclude.
-    flavors: confusion over the held-out images of stage 1, all seeds added; None when that net is missing.
+    flavors: confusion over the held-out images of stage 1, all repetitions added; None when that net is missing.
     sources: paths of the packs, by what they are, where they were given. remarks: what could not be measured and why.
     """
 
@@ -79,10 +91,15 @@ class StudyResults:
     remarks: tuple[str, ...] = ()
     sentence: str = ""
 
+    @property
+    def has_stages(self) -> bool:
+        """Whether the images have Space Warps stages."""
+        return any(one.strategy == f"{SCRATCH}, stage 1" for one in self.strategies)
+
 
 def is_study(folder: Path) -> bool:
     """Return whether a folder is a study, finished or not."""
-    return (folder / "study.json").is_file()
+    return (folder / PLAN).is_file()
 
 
 def summarize_study(
@@ -95,52 +112,58 @@ def summarize_study(
     progress: Callable[[int, int], None] | None = None,
 ) -> StudyResults:
     """Return scores and comparisons from a study's predictions. Raises InputError when they are missing or damaged."""
+    plan, parents = read_plan(folder)
     table = read_predictions(folder)
     lens = table[~table["strategy"].isin([LEAKING_SPLIT, FLAVOR_STRATEGY])]
-    seeds_of = lens.groupby(["strategy", "fraction"])["seed"].nunique()
     settings = _Sampling(seed=seed, level=level, n_resamples=n_resamples)
     remarks: list[str] = []
     strategies, comparisons = [], []
     fractions = sorted(lens["fraction"].unique(), reverse=True)
+    has_stages = SCRATCH not in set(lens["strategy"])
+    trained = set(zip(lens["strategy"], lens["fraction"], strict=True))
     tasks = [
         (strategy, fraction, stage)
         for fraction in fractions
-        for strategy in STRATEGIES
-        for stage in (1, 2)
-        if stage >= strategy.stage
+        for strategy in list_strategies(parents, has_stages=has_stages, with_controls=plan.with_controls)
+        for stage in strategy.scored_on
+        if (strategy.name, fraction) in trained
     ]
-    asked = [(question, fraction) for fraction in fractions for question in STUDY_QUESTIONS]
+    asked = [
+        (question, fraction)
+        for fraction in fractions
+        for question in list_questions(parents, has_stages=has_stages, with_controls=plan.with_controls)
+        if {(question.strategy, fraction), (question.other, fraction)} <= trained
+    ]
+    n_leading = sum(question.is_leading for question, _ in asked)
     for number, (strategy, fraction, stage) in enumerate(tasks):
         _tell(progress, number, len(tasks) + len(asked))
-        if (strategy.name, fraction) not in seeds_of.index:
-            continue
+        own = lens[(lens["strategy"] == strategy.name) & (lens["fraction"] == fraction)]
         try:
-            truth, probability, groups = stack_seeds(lens, strategy.name, fraction, stage)
-            figures = score_seeds(truth, probability, groups, **settings)
+            found = list(stack_repetitions(lens, strategy.name, fraction, stage).values())
+            figures = score_strategy(found, **settings)
         except InputError as error:
             remarks.append(f"{strategy.name}, stage {stage}, {100 * fraction:.0f} % of the labels: {error.message}")
             continue
-        of_strategy = lens[(lens["strategy"] == strategy.name) & (lens["fraction"] == fraction)].iloc[0]
+        tested = own[own["stage"] == stage].drop_duplicates("id")
         strategies.append(
             StrategyScores(
                 strategy.name,
                 stage,
                 float(fraction),
-                int(of_strategy["labels"]),
-                int(of_strategy["label_lenses"]),
-                len(probability),
-                len(truth),
-                int(truth.sum()),
+                int(own["labels"].iloc[0]),
+                int(own["label_lenses"].iloc[0]),
+                len(found),
+                len(tested),
+                int((tested["lens"] == 1).sum()),
                 figures,
+                count_choices(own),
             )
         )
     remarks += remark_on_few_labels(strategies)
     for number, (question, fraction) in enumerate(asked):
         _tell(progress, len(tasks) + number, len(tasks) + len(asked))
-        if not {(question.strategy, fraction), (question.other, fraction)} <= set(seeds_of.index):
-            continue
         try:
-            comparisons.append(compare_strategies(lens, question, float(fraction), **settings))
+            comparisons.append(compare_strategies(lens, question, float(fraction), n_leading=n_leading, **settings))
         except InputError as error:
             remarks.append(f"{question.text} ({100 * fraction:.0f} % of the labels): {error.message}")
     flavors = confuse_strategy(table[table["strategy"] == FLAVOR_STRATEGY], seed=seed, level=level)
@@ -151,8 +174,15 @@ def summarize_study(
     )
 
 
+def count_choices(predictions: pd.DataFrame) -> dict[str, int]:
+    """Count the repetitions of one strategy by chosen rate and epochs: ``{"0.3, 8": 1, "1, 16": 4}``."""
+    chosen = predictions.drop_duplicates("repetition")
+    words = [f"{rate:g}, {epochs}" for rate, epochs in zip(chosen["rate"], chosen["epochs"], strict=True)]
+    return {word: words.count(word) for word in sorted(set(words))}
+
+
 def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
-    """Name results from fewer than FEW_LENSES lenses: the intervals exclude the scatter of that draw."""
+    """Name results from fewer than FEW_LENSES lenses, whose scatter a few repetitions estimate poorly."""
     found: dict[tuple[float, int, int], list[str]] = {}
     for one in strategies:
         if one.label_lenses < FEW_LENSES:
@@ -161,8 +191,7 @@ def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
                 names.append(one.strategy)
     return [
         f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {count_lenses(lenses)} "
-        f"among {labels} cutouts; another draw of so few lenses may give another result; "
-        "the intervals do not include this"
+        f"among {labels} cutouts; the scatter between draws of so few lenses is itself poorly known"
         for (fraction, lenses, labels), names in found.items()
     ]
 
@@ -175,27 +204,32 @@ def read_predictions(folder: Path) -> pd.DataFrame:
             f"{folder}: found no {PREDICTIONS}, expected that of a finished study",
             "repeat the `study` command; it continues where it stopped",
         )
-    table = read_table(path).rename(columns=FORMER_KEYS)
+    table = read_table(path)
     columns = (
         "id",
         "group",
         "lens",
         "stage",
         "strategy",
-        "seed",
+        "repetition",
         "fraction",
         "labels",
         "label_lenses",
+        "rate",
+        "epochs",
+        "test_over_train",
         "lens_probability",
     )
     missing = [column for column in columns if column not in table]
     if missing:
-        raise InputError(f"{path}: found no column {missing[0]}, expected that of a study", "run `study` again")
+        raise InputError(
+            f"{path}: found no column {missing[0]}, expected that of a study of this version", "run `study` again"
+        )
     return table
 
 
 def confuse_strategy(table: pd.DataFrame, *, seed: int, level: float) -> FlavorScores | None:
-    """Return the confusion of the flavor nets on stage 1, all seeds added; None without them."""
+    """Return the confusion of the flavor nets on stage 1, all repetitions added; None without them."""
     rows = table[table["stage"].astype(float) == 1] if len(table) else table
     if not len(rows) or "predicted_flavor" not in rows or rows["group"].nunique() < 2:
         return None
@@ -208,15 +242,16 @@ def confuse_strategy(table: pd.DataFrame, *, seed: int, level: float) -> FlavorS
 def measure_leakage(table: pd.DataFrame, *, seed: int, level: float, n_resamples: int) -> SplitLeakage | None:
     """Estimate how much a random split by cutout flatters on stage 1; None when a side is missing or lacks a class."""
     leaking = table[(table["strategy"] == LEAKING_SPLIT) & (table["stage"].astype(float) == 1)]
-    by_split = []
     try:
-        for _, rows in leaking.groupby("seed"):
+        by_split = []
+        for _, rows in leaking.groupby("repetition"):
             columns = (rows[name].to_numpy() for name in ("lens", "lens_probability", "group"))
             by_split.append(score_lenses(*columns, seed=seed, level=level, n_resamples=n_resamples))
         if not by_split:
             return None
-        truth, probability, groups = stack_seeds(table, REFERENCE_STRATEGY, 1.0, 1)
-        reference = score_seeds(truth, probability, groups, seed=seed, level=level, n_resamples=n_resamples)
+        strategy = SCRATCH if SCRATCH in set(table["strategy"]) else f"{SCRATCH}, stage 1"
+        repetitions = list(stack_repetitions(table, strategy, 1.0, 1).values())
+        reference = score_strategy(repetitions, seed=seed, level=level, n_resamples=n_resamples)
     except InputError:
         return None
     most = {name: SCORES[name].most for name in reference}
@@ -233,19 +268,12 @@ def read_results(folder: Path) -> StudyResults:
     if not path.is_file() or (predictions.is_file() and predictions.stat().st_mtime > path.stat().st_mtime):
         return summarize_study(folder)
     try:
-        tree = _rename_former(json.loads(path.read_bytes()))
-        return TypeAdapter(StudyResults).validate_json(json.dumps(tree))
+        return TypeAdapter(StudyResults).validate_json(path.read_bytes())
     except ValueError as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(f"{path}: is damaged ({reason})", "delete it; `report` makes it again") from None
-
-
-def _rename_former(tree: Any) -> Any:
-    if isinstance(tree, list):
-        return [_rename_former(inner) for inner in tree]
-    if isinstance(tree, dict):
-        return {FORMER_KEYS.get(key, key): _rename_former(inner) for key, inner in tree.items()}
-    return tree
+        raise InputError(
+            f"{path}: is damaged or of another version ({reason})", "delete it; `report` makes it again"
+        ) from None
 
 
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

@@ -1,66 +1,94 @@
-"""Lens figures of one strategy over several training seeds, with intervals that hold both groups and seeds."""
+"""Lens figures of one strategy over several repetitions, with intervals that hold both groups and repetitions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
-from convnet_galaxies.measure.intervals import Estimate, cut_figure, encode_groups, resample_statistic
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.measure.intervals import Estimate, cut_figure
+from convnet_galaxies.measure.repeated_splits import ONE_REPETITION
 from convnet_galaxies.measure.score_table import scores_of
-from convnet_galaxies.measure.scores import (
-    CEILING,
-    check_scores,
-    count_rarer_groups,
-    make_lens_statistic,
-    summarize_lenses,
-)
-
-ONE_SEED = "one seed: others may differ"
+from convnet_galaxies.measure.scores import score_lenses
 
 
-def score_seeds(
-    truth: np.ndarray,
-    probability: np.ndarray,
-    groups: np.ndarray,
-    *,
-    seed: int,
-    level: float = 0.95,
-    n_resamples: int = 1000,
-) -> dict[str, Estimate]:
-    """Compute the lens scores by name, each the mean over training seeds.
+@dataclass(frozen=True)
+class Repetition:
+    """Predictions of one strategy in one repetition: truth bool [n], probability float [n], groups [n]."""
 
-    truth: bool [n]; probability: float [seeds, n]; groups: [n]. The interval over groups is that of the mean of the
-    seeds on the same resamples; that over seeds is added by add_seeds.
-    Raises InputError when a class is missing.
+    truth: np.ndarray
+    probability: np.ndarray
+    groups: np.ndarray
+    test_over_train: float
+
+
+def stack_repetitions(table: pd.DataFrame, strategy: str, fraction: float, stage: int) -> dict[int, Repetition]:
+    """Return the predictions of a strategy on one stage by repetition, images by id.
+
+    Raises InputError when a repetition predicted an image twice, or nothing.
     """
-    checked = [check_scores(truth, row, groups) for row in np.atleast_2d(np.asarray(probability, float))]
-    scores = scores_of("lens")
-    columns = (*scores, CEILING)
-    statistics = [make_lens_statistic(*one, groups, columns) for one in checked]
+    return {
+        int(repetition): Repetition(
+            own["lens"].to_numpy() == 1,
+            own["lens_probability"].to_numpy(),
+            own["group"].to_numpy(),
+            float(own["test_over_train"].iloc[0]),
+        )
+        for repetition, own in _rows_of(table, strategy, fraction, stage).sort_values("id").groupby("repetition")
+    }
 
-    def average(counts: np.ndarray) -> np.ndarray:
-        return np.mean([statistic(counts) for statistic in statistics], axis=0)
 
-    once = np.ones((1, encode_groups(groups)[1]))
-    by_seed = dict(zip(columns, np.concatenate([statistic(once) for statistic in statistics]).T, strict=True))
-    values, draws = resample_statistic(average, groups, n_resamples=n_resamples, seed=seed)
-    rarer, everywhere = count_rarer_groups(checked[0][0], groups), encode_groups(groups)[1]
-    over_groups = summarize_lenses(columns, values, draws, rarer=rarer, everywhere=everywhere, level=level)
-    return {name: add_seeds(over_groups[name], by_seed[name], most=score.most) for name, score in scores.items()}
+def pool_repetitions(
+    table: pd.DataFrame, strategy: str, fraction: float, stage: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids (str [n]), truth (bool [n]) and lens probabilities (float [n]) of all test parts together.
+
+    An image that several repetitions tested counts once, as the first of them predicted it. For pictures only: the
+    networks of the parts need not be calibrated alike.
+    """
+    rows = _rows_of(table, strategy, fraction, stage).sort_values("repetition").drop_duplicates("id").sort_values("id")
+    return rows["id"].to_numpy(), rows["lens"].to_numpy() == 1, rows["lens_probability"].to_numpy()
+
+
+def _rows_of(table: pd.DataFrame, strategy: str, fraction: float, stage: int) -> pd.DataFrame:
+    rows = table[
+        (table["strategy"] == strategy) & (table["fraction"] == fraction) & (table["stage"].astype(float) == stage)
+    ]
+    if not len(rows) or rows.duplicated(["id", "repetition"]).any() or rows["lens_probability"].isna().any():
+        raise InputError(
+            f"{strategy}: found {len(rows)} predictions of stage {stage}, expected one per image and repetition",
+            "run `study` again",
+        )
+    return rows
+
+
+def score_strategy(
+    repetitions: Sequence[Repetition], *, seed: int, level: float, n_resamples: int
+) -> dict[str, Estimate]:
+    """Return the lens scores by name, each the mean over repetitions. Raises InputError when a class is missing."""
+    by_repetition = [
+        score_lenses(one.truth, one.probability, one.groups, seed=seed, level=level, n_resamples=n_resamples)
+        for one in repetitions
+    ]
+    return {
+        name: average_splits(name, [one[name] for one in by_repetition], most=score.most)
+        for name, score in scores_of("lens").items()
+    }
 
 
 def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, most: float = 1.0) -> Estimate:
-    """Return the interval over groups widened by Student's interval of the mean over seeds.
+    """Return the interval over groups widened by Student's interval of the mean over training seeds or repetitions.
 
     ``low = value - sqrt((value - low_groups)^2 + reach_seeds^2)``, the same for high, cut to 0..most (Zou & Donner
     2008, Statistics in Medicine 27, 1693). One seed does not constrain others; a warning is given.
     """
     by_seed = np.asarray(by_seed, float)
     if len(by_seed) < 2:
-        return replace(over_groups, warning=over_groups.warning or ONE_SEED)
+        return replace(over_groups, warning=over_groups.warning or ONE_REPETITION)
     value, level = over_groups.value, over_groups.level
     reach = float(stats.t.ppf((1 + level) / 2, len(by_seed) - 1) * by_seed.std(ddof=1) / np.sqrt(len(by_seed)))
     low = value - float(np.hypot(value - over_groups.low, reach))
@@ -69,9 +97,9 @@ def add_seeds(over_groups: Estimate, by_seed: Sequence[float] | np.ndarray, *, m
 
 
 def average_splits(name: str, by_split: Sequence[Estimate], *, most: float = 1.0) -> Estimate:
-    """Return the mean of a figure over seeds that each have a split of their own.
+    """Return the mean of a figure over repetitions that each have a split of their own.
 
-    The splits share images, so that their intervals over groups are averaged, not shrunk.
+    The splits share images, so that their intervals over groups are averaged, not shrunk, which is conservative.
     """
     values = np.array([figure.value for figure in by_split])
     low, high = (float(np.mean([getattr(figure, end) for figure in by_split])) for end in ("low", "high"))

@@ -1,76 +1,43 @@
-"""The user's plan, all strategies at several numbers of labels and over several seeds, on the same leak-safe splits."""
+"""Training strategies compared on equal terms: the same splits, labels, seeds and grid of rates and epochs."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.output import claim_folder, new_file
 from convnet_galaxies.data.records import ImageSet, stage_rows
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.settings import Settings, identify_settings
-from convnet_galaxies.study.strategies import FORMER_KEYS, STRATEGIES, Strategy, keep_fraction, study_parts
+from convnet_galaxies.study.grid import GridPoint, choose_point, lengthen, list_grid, read_choice, train_grid
+from convnet_galaxies.study.strategies import (
+    CONTROL,
+    FLAVOR_STRATEGY,
+    LEAKING_SPLIT,
+    SCRATCH,
+    ZOO,
+    Strategy,
+    keep_fraction,
+    stage_of,
+    study_parts,
+)
+from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, Job, StudyPlan, parents_of, study_jobs
 from convnet_galaxies.training.fit import fit
-
-SPLIT_SEED = 0
-"""The split is the same for all training seeds, so that differences between strategies are paired image by image."""
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """Plan of a study.
-
-    zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of training on stage 1 or on stage 2 alone, and of
-    fine-tuning on stage 2. A smaller share f of the labels is trained on for f^-1/2 times the epochs, at most
-    10^1/2 times: few labels need more passes, but not as many steps.
-    """
-
-    seeds: int = 5
-    fractions: tuple[float, ...] = (0.05, 0.2, 1.0)
-    zoo_epochs: int = 20
-    lens_epochs: int = 15
-    fine_epochs: int = 8
-    views: int = 8
-
-
-@dataclass(frozen=True)
-class Job:
-    """One net of the study."""
-
-    name: str
-    seed: int
-    fraction: float
-    strategy: Strategy | None
-
-    @property
-    def folder(self) -> str:
-        """Its folder within the study's."""
-        text = self.name.replace(", ", "_").replace(" ", "-")
-        return f"{text}/labels-{self.fraction:g}/seed-{self.seed}"
-
-
-def study_jobs(plan: StudyPlan) -> list[Job]:
-    """Return all nets in the order in which they can be trained, those with all labels first."""
-    jobs = [Job("zoo", seed, 1.0, None) for seed in range(plan.seeds)]
-    for fraction in sorted(plan.fractions, reverse=True):
-        jobs += [Job(strategy.name, seed, fraction, strategy) for strategy in STRATEGIES for seed in range(plan.seeds)]
-    jobs += [Job("flavors", seed, 1.0, Strategy("flavors", 1, "zoo")) for seed in range(plan.seeds)]
-    jobs += [
-        Job("leaking random split", seed, 1.0, Strategy("leaking random split", 1, None)) for seed in range(plan.seeds)
-    ]
-    return jobs
+from convnet_galaxies.training.setup import take_shape
 
 
 def run_study(
-    zoo: ImageSet,
+    zoo: ImageSet | None,
     lenses: ImageSet,
     settings: Settings,
     output: Path,
@@ -79,126 +46,191 @@ def run_study(
     device: Device = "auto",
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Train all nets and predict the held-out cutouts with each; returns the file of predictions.
+    """Train all networks and predict the test images with each; returns the file of predictions.
 
-    Its columns are the images' id, group, lens, stage and flavors, the strategy, seed and fraction of the net, labels
-    and label_lenses (what it was trained on in its last step: labelled images, and lenses among them), and its
-    prediction: lens_probability or predicted_flavor.
+    Its columns are the images' id, group, lens, stage and flavors, the strategy, repetition and fraction of the
+    network, labels and label_lenses (what it was trained on in its last step: labelled images, and lenses among them),
+    the chosen rate and epochs, test_over_train (images), and its prediction: lens_probability or predicted_flavor.
 
-    output: folder; a net whose predictions are there is not trained again, so a study that was cut off goes on where
-        it was. Its ``study.json`` holds the plan; another plan for the same folder is refused.
-    Raises InputError when the packs lack votes, lenses or stages.
+    zoo: galaxies with votes; None if only the plan's parents are to be compared with scratch.
+    lenses: images with lens labels, with Space Warps stages or without.
+    output: folder; a network whose predictions are there is not trained again, so an interrupted study continues.
+        Its ``study.json`` holds the plan; another plan for the same folder is refused.
+    Raises InputError when the packs lack votes, lenses or a stage.
     """
     plan = plan or StudyPlan()
-    for image_set, column in ((zoo, "Class1.1"), (lenses, "lens"), (lenses, "stage"), (lenses, "flavor_label")):
-        if column not in image_set.table.columns:
-            raise InputError(
-                f"pack: found no column '{column}'", "give --zoo a Galaxy Zoo pack, --space-warps a catalogue's"
-            )
-    parts = study_parts(lenses, settings.split.fractions, seed=SPLIT_SEED)
-    kept = {
-        fraction: keep_fraction(parts, lenses.table, fraction, seed=SPLIT_SEED) for fraction in (*plan.fractions, 1.0)
-    }
-    _require_same_study(output, plan, settings, zoo, lenses, parts)
-    jobs = study_jobs(plan)
+    parents = parents_of(plan, zoo)
+    _require_columns(zoo, lenses)
+    settings = _take_shape(plan.parents, settings, lenses)
+    study = _Study(zoo, lenses, settings, output, plan, device)
+    _require_same_study(study)
+    jobs = study_jobs(plan, parents, list(lenses.table.columns))
     for number, job in enumerate(jobs):
         if progress is not None:
-            progress(number, len(jobs), f"{job.name}, {job.fraction:.0%} of the labels, seed {job.seed}")
-        if not (output / job.folder / "predictions.parquet").is_file():
-            _train_and_predict(job, zoo, lenses, kept[job.fraction], settings, output, plan, device)
-    path = output / "predictions.parquet"
-    files = [output / job.folder / "predictions.parquet" for job in jobs if job.strategy is not None]
-    tables = [pd.read_parquet(file).rename(columns=FORMER_KEYS) for file in files]
+            progress(number, len(jobs), f"{job.name}, {job.fraction:.0%} of the labels, repetition {job.repetition}")
+        if not (output / job.folder / PREDICTIONS).is_file():
+            study.do(job)
+    path = output / PREDICTIONS
+    files = [output / job.folder / PREDICTIONS for job in jobs if job.strategy is not None]
     with new_file(path, force=True) as temporary:
-        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+        pd.concat([pd.read_parquet(file) for file in files], ignore_index=True).to_parquet(temporary, index=False)
     return path
 
 
-def _train_and_predict(  # one net, and the held-out cutouts
-    job: Job,
-    zoo: ImageSet,
-    lenses: ImageSet,
-    parts: np.ndarray,
-    settings: Settings,
-    output: Path,
-    plan: StudyPlan,
-    device: Device,
-) -> None:
-    run = RunFolder(output / job.folder)
-    if job.strategy is None:
-        if not run.is_finished:
-            fit(
-                zoo,
-                _with_epochs(settings, plan.zoo_epochs, 1.0, job.seed),
-                run.path,
-                tasks=("votes",),
-                device=device,
-                force=True,
-            )
-        pd.DataFrame().to_parquet(run.path / "predictions.parquet")
-        return
-    if job.name == "leaking random split":
-        draw = np.random.default_rng(job.seed).random(len(lenses))
-        train, validation, _ = settings.split.fractions
-        parts = np.select([draw < train, draw < train + validation], ["train", "validation"], "test").astype(object)
-    task = "flavor" if job.name == "flavors" else "lens"
-    parent = None
-    if job.strategy.parent is not None:
-        fraction = 1.0 if job.strategy.parent == "zoo" else job.fraction
-        parent = output / Job(job.strategy.parent, job.seed, fraction, None).folder
-    epochs = (
-        plan.fine_epochs if job.strategy.stage == 2 and job.strategy.parent not in (None, "zoo") else plan.lens_epochs
-    )
-    if not run.is_finished:
-        wanted = _with_epochs(settings, epochs, job.fraction, job.seed)
-        fit(
-            lenses,
-            wanted,
-            run.path,
-            tasks=(task,),
-            parent=parent,
-            stage=job.strategy.stage,
-            parts=parts,
-            device=device,
-            force=True,
+@dataclass(frozen=True)
+class _Study:
+    zoo: ImageSet | None
+    lenses: ImageSet
+    settings: Settings
+    output: Path
+    plan: StudyPlan
+    device: Device
+
+    def parts(self, repetition: int, fraction: float = 1.0) -> np.ndarray:
+        seed = self.settings.seed
+        parts = study_parts(self.lenses, self.settings.split.fractions, repetition=repetition, seed=seed)
+        return keep_fraction(parts, self.lenses.table, fraction, seed=seed + repetition)
+
+    def do(self, job: Job) -> None:
+        folder = self.output / job.folder
+        if job.strategy is None:
+            self._train_parent(job, folder)
+            table = pd.DataFrame()
+        else:
+            table = self._train_and_predict(job, job.strategy, folder)
+        with new_file(folder / PREDICTIONS, force=True) as temporary:
+            table.to_parquet(temporary, index=False)
+
+    def _train_parent(self, job: Job, folder: Path) -> None:
+        assert self.zoo is not None
+        seed = self.settings.seed + job.repetition
+        images = shuffle_votes(self.zoo, seed) if job.name == CONTROL else self.zoo
+        settings = lengthen(self.settings, self.plan.zoo_epochs, 1.0).model_copy(update={"seed": seed})
+        fit(images, settings, folder, tasks=("votes",), device=self.device, force=True)
+
+    def _train_and_predict(self, job: Job, strategy: Strategy, folder: Path) -> pd.DataFrame:
+        parts = self.parts(job.repetition, job.fraction)
+        seed = self.settings.seed + job.repetition
+        if job.name == LEAKING_SPLIT:
+            draw = np.random.default_rng(seed).random(len(self.lenses))
+            train, validation, _ = self.settings.split.fractions
+            parts = np.select([draw < train, draw < train + validation], ["train", "validation"], "test").astype(object)
+        task = "flavor" if job.name == FLAVOR_STRATEGY else "lens"
+        in_training = parts == "train"
+        if strategy.stage is not None:
+            in_training &= stage_rows(self.lenses.table, strategy.stage)
+        learned = self.lenses.table["lens"][in_training].dropna()
+        point, run = choose_point(
+            train_grid(
+                self.lenses,
+                self.settings.model_copy(update={"seed": seed}),
+                folder,
+                self._grid(job, strategy, len(learned)),
+                fraction=job.fraction,
+                task=task,
+                parent=self._find_parent(job, strategy),
+                stage=strategy.stage,
+                parts=parts,
+                device=self.device,
+            ),
+            folder,
         )
-    # Validation is held out as well: a strategy has one validation, after its last epoch, and nothing is chosen by it.
-    held_out = np.isin(parts, ("validation", "test"))
-    rows = np.flatnonzero(held_out & lenses.table["lens"].notna().to_numpy())
-    predictor = Predictor(run.path, device=device, views=plan.views, with_familiarity=False)  # type: ignore[arg-type]
-    answer = predictor.predict_set(lenses, rows).tasks[task]
-    table = lenses.table.loc[rows, ["id", "group", "lens", "stage", "flavor", "flavor_label"]].reset_index(drop=True)
-    learned = lenses.table["lens"][(parts == "train") & stage_rows(lenses.table, job.strategy.stage)].dropna()
-    table = table.assign(
-        strategy=job.name,
-        seed=job.seed,
-        fraction=job.fraction,
-        labels=len(learned),
-        label_lenses=int((learned == 1).sum()),
+        rows = np.flatnonzero((parts == "test") & self.lenses.table["lens"].notna().to_numpy())
+        predictor = Predictor(run, device=self.device, views=self.plan.views, with_familiarity=False)  # type: ignore[arg-type]
+        answer = predictor.predict_set(self.lenses, rows).tasks[task]
+        table = self.lenses.table.loc[rows, ["id", "group", "lens"]].reset_index(drop=True)
+        found = {
+            name: self.lenses.table.loc[rows, name].to_numpy()
+            for name in ("flavor", "flavor_label")
+            if name in self.lenses.table
+        }
+        table = table.assign(
+            stage=stage_of(self.lenses.table)[rows].to_numpy(),
+            **found,
+            strategy=job.name,
+            repetition=job.repetition,
+            fraction=job.fraction,
+            labels=len(learned),
+            label_lenses=int((learned == 1).sum()),
+            rate=point.rate,
+            epochs=point.epochs,
+            test_over_train=float((parts == "test").sum() / (self.parts(job.repetition) == "train").sum()),
+        )
+        if task == "lens":
+            return table.assign(lens_probability=answer)
+        return table.assign(predicted_flavor=np.array(predictor.classes["flavor"])[answer.argmax(axis=1)])
+
+    def _grid(self, job: Job, strategy: Strategy, n_train: int) -> list[GridPoint]:
+        plan = self.plan
+        if job.name == LEAKING_SPLIT:  # what the same network chose on whole fields
+            same = Job(f"{SCRATCH}, stage 1" if strategy.stage else SCRATCH, job.repetition, job.fraction, None)
+            return [read_choice(self.output / same.folder)[0]]
+        if job.name == FLAVOR_STRATEGY:
+            return list_grid((1.0,), plan.lens_epochs[-1:])
+        if strategy.is_longer:
+            return list_grid(
+                plan.rates, (plan.lens_epochs[-1],), extra_images=self._count_zoo_images(), n_train=n_train
+            )
+        return list_grid(plan.rates, plan.fine_epochs if ", stage 1, stage 2" in job.name else plan.lens_epochs)
+
+    def _count_zoo_images(self) -> int:
+        assert self.zoo is not None
+        return round(self.settings.split.train * len(self.zoo) * self.plan.zoo_epochs)
+
+    def _find_parent(self, job: Job, strategy: Strategy) -> str | Path | None:
+        if strategy.parent is None or strategy.parent in self.plan.parents:
+            return strategy.parent
+        if strategy.parent in (ZOO, CONTROL):
+            return self.output / Job(strategy.parent, job.repetition, 1.0, None).folder
+        return read_choice(self.output / Job(strategy.parent, job.repetition, job.fraction, None).folder)[1]
+
+
+def shuffle_votes(images: ImageSet, seed: int) -> ImageSet:
+    """Return the galaxies with their votes dealt to others at random: the control parent, of equal compute."""
+    columns = [name for name in VOTE_COLUMNS if name in images.table]
+    order = np.random.default_rng(seed).permutation(len(images))
+    return replace(
+        images, table=images.table.assign(**{name: images.table[name].to_numpy()[order] for name in columns})
     )
-    if task == "lens":
-        table["lens_probability"] = answer
-    else:
-        table["predicted_flavor"] = np.array(predictor.classes["flavor"])[answer.argmax(axis=1)]
-    with new_file(run.path / "predictions.parquet", force=True) as temporary:
-        table.to_parquet(temporary, index=False)
 
 
-def _with_epochs(settings: Settings, epochs: int, fraction: float, seed: int) -> Settings:
-    longer = round(epochs * min(10.0, 1 / fraction) ** 0.5)
-    train = settings.train.model_copy(update={"epochs": longer, "validate_every": longer})
-    return settings.model_copy(update={"train": train, "seed": seed})
+def _take_shape(parents: tuple[str, ...], settings: Settings, lenses: ImageSet) -> Settings:
+    # A comparison of networks of different shapes would not be about where they start.
+    shapes = [take_shape(settings, load_net(one)[1], lenses) for one in parents]
+    for one, shape in zip(parents, shapes, strict=True):
+        if shape.net != shapes[0].net:
+            raise UsageError(
+                f"--parent: found {one} with a network of another shape than {parents[0]}, expected equal shapes",
+                "give one of them per study",
+            )
+    return shapes[0] if shapes else settings
 
 
-def _require_same_study(
-    output: Path, plan: StudyPlan, settings: Settings, zoo: ImageSet, lenses: ImageSet, parts: np.ndarray
-) -> None:
-    # Arms are paired image by image, so a study goes on with the same images in the same parts only.
-    split = "\n".join(map(" ".join, zip(lenses.table["id"], parts, strict=True)))
+def _require_columns(zoo: ImageSet | None, lenses: ImageSet) -> None:
+    for images, column, option in ((zoo, VOTE_COLUMNS[0], "--zoo"), (lenses, "lens", "--lenses")):
+        if images is not None and column not in images.table.columns:
+            raise InputError(
+                f"{option}: found no column '{column}' in the pack",
+                "give --zoo a Galaxy Zoo pack, --lenses a pack with lens labels",
+            )
+
+
+def _require_same_study(study: _Study) -> None:
+    # Strategies are paired image by image, so a study goes on with the same images in the same parts only.
+    plan, lenses = study.plan, study.lenses
+    split = "\n".join(
+        " ".join(row)
+        for one in range(plan.repetitions)
+        for fraction in sorted({1.0, *plan.fractions})
+        for row in zip(lenses.table["id"], study.parts(one, fraction), strict=True)
+    )
+    written: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()
+    }
     facts = {
-        "plan": {**plan.__dict__, "fractions": list(plan.fractions)},
-        "settings": identify_settings(settings),
-        "images": [len(zoo), len(lenses)],
+        "plan": written,
+        "settings": identify_settings(study.settings),
+        "images": [0 if study.zoo is None else len(study.zoo), len(lenses)],
         "split_sha256": hashlib.sha256(split.encode()).hexdigest(),
     }
-    claim_folder(output, "study.json", facts, "study")
+    claim_folder(study.output, PLAN, facts, "study")

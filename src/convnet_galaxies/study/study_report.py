@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
@@ -12,10 +12,10 @@ from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
 from convnet_galaxies.study.results import RESULTS, TEXT, StrategyScores, StudyResults
 from convnet_galaxies.study.strategies import count_lenses
+from convnet_galaxies.study.strategy_comparisons import ANSWERED_BY
 
 ANSWERS, STRATEGY_SCORES, LEAKAGE = "Comparisons", "Scores of every training strategy", "Bias of a leaking split"
-FIRST_CARDS = (("scratch, stage 1", 1), ("zoo, stage 1", 1), ("zoo, stage 1, stage 2", 2))
-"""Arms whose AUROC comes first, each on one stage."""
+CHOICES = "Rates and epochs chosen on the validation part"
 
 PUBLISHED = (
     ("published: CNN from scratch", "0.975", "0.132"),
@@ -32,23 +32,17 @@ PUBLISHED_NOTE = (
 def study_report(results: StudyResults) -> Page:
     """Return the conclusion in one sentence, all comparisons, scores per strategy, flavors, the leaking split."""
     most = max((one.fraction for one in results.strategies), default=1.0)
-    seeds = max((one.seeds for one in results.strategies), default=0)
-    lead = (
-        *filter(None, [results.sentence]),
-        f"{seeds} training seed{'s' * (seeds != 1)} per strategy on one split that keeps whole fields and image "
-        "files together across both stages; differences are paired by image and seed.",
-    )
     cards = tuple(
-        Card(f"AUROC on stage {stage}", f"{found.value:.4f}", f"{found.span('.4f')}; {strategy}")
-        for strategy, stage in FIRST_CARDS
-        for found in (
-            one.figures["auroc"]
-            for one in results.strategies
-            if (one.strategy, one.stage, one.fraction) == (strategy, stage, most)
+        Card(
+            f"{SCORES[ANSWERED_BY].label}, {one.strategy} minus {one.other}, {100 * one.fraction:g} % of the labels",
+            f"{one.answer.value:+.3f}",
+            f"{one.answer.span('.3f')}; {one.verdict}",
         )
+        for one in results.comparisons
+        if one.is_leading
     )
     tables = [
-        _strategy_table(rows, stage)
+        _strategy_table(rows, f"Stage {stage}" if results.has_stages else "Held-out images")
         for stage in (1, 2)
         if (rows := [a for a in results.strategies if a.stage == stage])
     ]
@@ -56,10 +50,12 @@ def study_report(results: StudyResults) -> Page:
     found = [
         section(ANSWERS, _comparison_blocks(results)),
         section(STRATEGY_SCORES, tables),
-        section("Published figures", [_published_table(on_stage_1)] if on_stage_1 else []),
+        section(CHOICES, [_choice_table(results.strategies)]),
+        section("Published figures", [_published_table(on_stage_1)] if on_stage_1 and results.has_stages else []),
         section(LEAKAGE, [_leakage_table(results)]),
         section(TITLES["flavor"], score_tables(results.flavors) if results.flavors else []),
     ]
+    lead = (*filter(None, [results.sentence]), *_describe_method(results))
     return Page("Scratch, fine-tuning, transfer", lead, cards, sections_of(found))
 
 
@@ -70,6 +66,45 @@ def write_results(folder: Path, results: StudyResults) -> None:
         temporary.write_text(study_report(results).text() + "\n", "utf-8")
 
 
+def _describe_method(results: StudyResults) -> list[str]:
+    repetitions = max((one.repetitions for one in results.strategies), default=0)
+    groups = "fields and image files" if results.has_stages else "groups"
+    told = [
+        f"{repetitions} repetition{'s' * (repetitions != 1)}, each with its own split that keeps whole {groups} "
+        "together, its own draw of the labels, training seed and zoo network. Every strategy chose rate and epochs on "
+        "the validation part from the same grid; the test parts chose nothing. Differences are paired by repetition; "
+        "their intervals hold the scatter over splits, draws and seeds (corrected resampled t test)."
+    ]
+    n = sum(len(one.differences) for one in results.comparisons)
+    if n > 1:
+        told.append(
+            f"The tables hold {n} differences with 95 % intervals of their own: if no strategy differed, about "
+            f"{max(1, round(0.05 * n))} of them would exclude 0. Only the first sentence allows for this."
+        )
+    return told
+
+
+def _choice_table(strategies: Sequence[StrategyScores]) -> Table | None:
+    shown = {(one.strategy, one.fraction): one for one in strategies}  # a network is scored on one stage or on two
+    if not shown:
+        return None
+    points = sorted(
+        {point for one in shown.values() for point in one.choices}, key=lambda text: tuple(map(float, text.split(", ")))
+    )
+    return Table(
+        "Repetitions by chosen rate and epochs",
+        ("training strategy", "labels", *(f"rate {point} epochs" for point in points)),
+        tuple(
+            (one.strategy, f"{100 * one.fraction:g} %", *(one.choices.get(point, 0) for point in points))
+            for one in shown.values()
+        ),
+        (
+            "Rate: of the inherited backbone, as a fraction of that of the head; from scratch of the whole network, as "
+            "a fraction of that in the settings. Epochs: at all labels; fewer labels are passed through more often.",
+        ),
+    )
+
+
 def _comparison_blocks(results: StudyResults) -> list[Block]:
     blocks: list[Block] = []
     for question in dict.fromkeys(comparison.question for comparison in results.comparisons):
@@ -78,7 +113,8 @@ def _comparison_blocks(results: StudyResults) -> list[Block]:
         shown = [name for name in scores_of("lens", baselines=False) if name in first.differences]
         blocks.append(
             Table(
-                f"{question} {first.strategy} minus {first.other}, on stage {first.stage}",
+                f"{question} {first.strategy} minus {first.other}"
+                + (f", on stage {first.stage}" if results.has_stages else ""),
                 ("labels", *(SCORES[name].label for name in shown)),
                 tuple(
                     (f"{100 * one.fraction:g} %", *(f"{one.differences[name]:+.3f}" for name in shown))
@@ -91,23 +127,23 @@ def _comparison_blocks(results: StudyResults) -> list[Block]:
     return [*blocks, *(Text(remark, True) for remark in results.remarks)]
 
 
-def _strategy_table(rows: list[StrategyScores], stage: int) -> Table:
+def _strategy_table(rows: list[StrategyScores], where: str) -> Table:
     shown = [name for name in scores_of("lens", baselines=False) if all(name in one.figures for one in rows)]
     return Table(
-        f"Stage {stage}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} held-out images",
-        ("training strategy", "labels", "seeds", *(SCORES[name].label for name in shown)),
+        f"{where}: {count_lenses(rows[0].n_lenses)} among {rows[0].n_images:,} images, tested in turn",
+        ("training strategy", "labels", "repetitions", *(SCORES[name].label for name in shown)),
         tuple(
             (
                 one.strategy,
                 f"{100 * one.fraction:g} % ({one.labels:,}, {count_lenses(one.label_lenses)})",
-                one.seeds,
+                one.repetitions,
                 *(f"{one.figures[name]:.3f}" for name in shown),
             )
             for one in rows
         ),
         (
-            "Mean over seeds; in brackets 95 % intervals over groups and seeds. Labels: fraction, labelled images of "
-            "the last training step, and lenses among them.",
+            "Mean over repetitions; in brackets 95 % intervals over groups and repetitions. Labels: fraction, labelled "
+            "images of the last training step, and lenses among them.",
             *star_notes(estimate for one in rows for estimate in one.figures.values()),
         ),
     )
@@ -127,7 +163,7 @@ def _leakage_table(results: StudyResults) -> Table | None:
     if found is None:
         return None
     return Table(
-        "Stage 1, from scratch, all labels",
+        "From scratch, all labels",
         ("", "random split by cutout", "whole fields held out", "difference"),
         tuple(
             (

@@ -86,7 +86,7 @@ def set_up_training(
     torch.manual_seed(settings.seed)
     old, card = (None, None) if parent is None else load_net(parent, draw=True)
     if card is not None:
-        settings = _like_parent(settings, card, images)
+        settings = take_shape(settings, card, images)
         if not images.linear and isinstance(images.preprocess.stretch, Stretch):
             # Pictures of unknown make: what the parent takes linear images for is the best that is known.
             made = images.preprocess.model_copy(update={"stretch": card.preprocess.stretch})
@@ -177,7 +177,11 @@ def inherit(net: GalaxyNet, old: GalaxyNet) -> None:
             head.load_state_dict(old.heads[task].state_dict())
 
 
-def _like_parent(settings: Settings, card: ModelCard, images: ImageSet) -> Settings:
+def take_shape(settings: Settings, card: ModelCard, images: ImageSet) -> Settings:
+    """Return the settings with the shape of the network of a card, to start from it or to compare with it.
+
+    Raises InputError when the images have other bands, or the input does not fit.
+    """
     if card.preprocess.bands != images.preprocess.bands:
         raise InputError(
             f"pack: found {images.preprocess.bands} bands, expected {card.preprocess.bands} as in the parent run",
