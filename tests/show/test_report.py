@@ -242,7 +242,7 @@ def test_report_of_a_study_answers_in_one_sentence(tmp_path: Path) -> None:
     page = read_page(path)
     assert summary.kind == "study"
     assert re.search(
-        r"On stage 1 transfer from zoo changes the log loss by -0\.\d+ \(.* to .*\) at 100 % of the labels: better",
+        r"On stage 1, transfer from zoo changes the log loss by -0\.\d+ \(.* to .*\) at 100 % of the labels: better",
         page.text,
     )
     assert "Rates and epochs chosen on the validation part" in summary.sections

@@ -22,7 +22,7 @@ from convnet_galaxies.study.machine import Machine, look_at_machine
 from convnet_galaxies.study.unknown_run import read_unknown
 
 RUNS = ("zoo", "stage1-scratch", "stage1-from-zoo", "stage2-scratch", "stage2-from-zoo")
-SIZE = DemoSize("tiny", galaxies=60, cutouts=75, zoo_epochs=1, lens_epochs=1, transfer_epochs=1, fine_epochs=1)
+SIZE = DemoSize("tiny", galaxies=60, cutouts=75, zoo_epochs=1, lens_epochs=1, fine_epochs=1)
 
 
 PLAN = {
@@ -163,6 +163,8 @@ def test_its_report_is_one_page_with_every_step(demo: tuple[Path, DemoResult], t
         "Galaxy Zoo",
         "stage 1, from scratch",
         "stage 1, from zoo",
+        "From the Galaxy Zoo network or from scratch",
+        "Both networks were trained for 1 epochs",
         "unlabelled images",
         "commands to reproduce",
     ):

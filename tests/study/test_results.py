@@ -66,7 +66,7 @@ def test_the_first_line_answers_the_question_at_every_share(study: tuple[Path, S
     _, results = study
     first = study_report(results).text().splitlines()[0]
     assert first == results.sentence
-    assert first.startswith("On stage 1 transfer from zoo changes the log loss by -")
+    assert first.startswith("On stage 1, transfer from zoo changes the log loss by -")
     leading = [one for one in results.comparisons if one.is_leading]
     assert len(leading) == 4  # two questions at two fractions
     for comparison in leading:
@@ -93,7 +93,7 @@ def test_the_conclusion_calls_better_only_what_the_interval_does() -> None:
         make_answer(0.01, 0.05, 0.02),
     ]
     assert conclude(comparisons) == (
-        "On stage 1 transfer from zoo changes the log loss by -0.010 (-0.030 to 0.010) at 100 % of the labels: no "
+        "On stage 1, transfer from zoo changes the log loss by -0.010 (-0.030 to 0.010) at 100 % of the labels: no "
         "difference shown (a difference of 0.031 would have been seen in 80 % of such studies); -0.050 (-0.070 to "
         "-0.030) at 20 % of the labels: better; -0.060 (-0.070 to -0.050) at 5 % of the labels: not settled (few "
         "lenses); +0.050 (0.030 to 0.070) at 1 % of the labels: worse (a lower log loss is better; intervals that hold "

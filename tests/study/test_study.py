@@ -154,7 +154,7 @@ def test_a_pack_without_stages_is_studied_from_a_run_that_is_given(
     assert not results.has_stages
     assert {one.strategy for one in results.strategies} == {"scratch", parent}
     (one,) = results.comparisons
-    assert results.sentence.startswith(f"On held-out images transfer from {parent} changes the log loss by ")
+    assert results.sentence.startswith(f"On held-out images, transfer from {parent} changes the log loss by ")
     assert one.repetitions == 2
     nets = [load_settings(path).net for path in (tmp_path / "study").glob("**/settings.toml")]
     assert all(net == nets[0] for net in nets)

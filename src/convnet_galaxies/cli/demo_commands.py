@@ -61,7 +61,7 @@ def demo(
     """
     import time
 
-    from convnet_galaxies.blocks import Table
+    from convnet_galaxies.blocks import Page, Table, section, sections_of
 
     started = time.monotonic()
     remark("Simulating a few images for the built-in weights to predict", quiet=quiet)
@@ -69,6 +69,7 @@ def demo(
     from convnet_galaxies.show.first_look_page import first_look_page
     from convnet_galaxies.show.report import write_page, write_report
     from convnet_galaxies.study.demo import SIZES, choose_size, describe_size, run_demo
+    from convnet_galaxies.study.demo_comparison import START_TITLE, comparison_blocks
     from convnet_galaxies.study.demo_settings import SMALL_SETTINGS
     from convnet_galaxies.study.first_look import FirstLook, first_look_report
     from convnet_galaxies.study.machine import look_at_machine
@@ -114,3 +115,5 @@ def demo(
         Table("", ("", "written to"), tuple((name, str(path)) for name, path in result.paths.items())),
     ):
         typer.echo("\n".join([*table.lines(), ""]))
+    shown = section(START_TITLE, comparison_blocks(result.transfer, demo_size.lens_epochs))
+    typer.echo(Page("Demo", sections=sections_of([shown])).text())

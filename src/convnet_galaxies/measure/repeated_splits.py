@@ -59,3 +59,12 @@ def widen(estimate: Estimate, other: Estimate) -> Estimate:
 def share_level(level: float, comparisons: int) -> float:
     """Return the level of each of several intervals that hold together at least at a level (Bonferroni)."""
     return 1 - (1 - level) / max(1, comparisons)
+
+
+def guess_detectable(difference: Estimate) -> float:
+    """Return about the smallest true difference whose interval would exclude 0 in 80 % of samples of this size.
+
+    From the width of the interval of one sample, as if it were normal.
+    """
+    reach = (difference.high - difference.low) / 2
+    return float(reach * (1 + stats.norm.ppf(POWER) / stats.norm.ppf((1 + difference.level) / 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,7 @@ from convnet_galaxies.show.run_page import card
 from convnet_galaxies.show.unknown_page import illustrate_unknown
 from convnet_galaxies.show.votes_section import votes_sections
 from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize, describe_size, score_unknown
+from convnet_galaxies.study.demo_comparison import START_TITLE, compare_starts, comparison_blocks
 from convnet_galaxies.study.first_look import has_first_look, read_first_look
 from convnet_galaxies.study.unknown_run import is_unknown
 
@@ -78,6 +80,10 @@ def demo_page(
         sections += unknown.sections
         cards += unknown.cards
     names = {"zoo": "zoo, votes", **LENS_RUNS}
+    made = json.loads((folder / DEMO_NAME).read_text("utf-8")) if (folder / DEMO_NAME).is_file() else None
+    if made is not None and all(one.scores for one in nets.values()):
+        differences = compare_starts(*nets.values(), seed=seed)
+        sections.append(section(START_TITLE, comparison_blocks(differences, made["size"]["lens_epochs"])))
     metrics = {text: pd.read_csv(RunFolder(runs / name).metrics) for name, text in names.items()}
     sections += [
         section(
@@ -113,7 +119,9 @@ def _size_sentences(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     made = json.loads(path.read_text("utf-8"))
-    return describe_size(DemoSize(**made["size"]), made["machine"])
+    known = {field.name for field in fields(DemoSize)}  # earlier versions had more
+    size = DemoSize(**{name: value for name, value in made["size"].items() if name in known})
+    return describe_size(size, made["machine"])
 
 
 def _sealed_table(folder: Path, *, device: Device, views: Views, seed: int) -> Block | None:

@@ -26,6 +26,7 @@ from convnet_galaxies.settings import Settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.libraries import require_libraries
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
+from convnet_galaxies.study.demo_comparison import compare_starts
 from convnet_galaxies.study.first_look import FirstLook, look_first
 from convnet_galaxies.study.machine import Machine
 from convnet_galaxies.study.strategies import study_parts
@@ -41,8 +42,8 @@ StepProgress = Callable[[int, int, str], None]
 class DemoSize:
     """Size of the demo; SIZES lists the choices.
 
-    name: full or small. galaxies, cutouts: simulated. zoo_epochs, lens_epochs, transfer_epochs, fine_epochs: of the zoo
-    net, of stage 1 from scratch, of stage 1 from the zoo net (which needs fewer), and of stage 2.
+    name: full or small. galaxies, cutouts: simulated. zoo_epochs, lens_epochs, fine_epochs: of the zoo net, of stage 1
+    from scratch and from the zoo net alike, and of stage 2.
     """
 
     name: str = "full"
@@ -50,7 +51,6 @@ class DemoSize:
     cutouts: int = 2400
     zoo_epochs: int = 12
     lens_epochs: int = 18
-    transfer_epochs: int = 9
     fine_epochs: int = 8
 
 
@@ -83,12 +83,14 @@ class DemoResult:
     """Result of the demo.
 
     size: of the demo. machine: where it ran, in words. figures: rows of (what, figure).
+    transfer: scores of stage 1 from the zoo net minus those from scratch.
     paths: what was written, by what it is. seconds: by step.
     """
 
     size: DemoSize
     machine: str
     figures: list[tuple[str, Estimate]] = field(default_factory=list)
+    transfer: dict[str, Estimate] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -165,7 +167,7 @@ def run_demo(
 
     train("zoo", size.zoo_epochs)
     train("stage1-scratch", size.lens_epochs, stage=1)
-    train("stage1-from-zoo", size.transfer_epochs, parent="zoo", stage=1)
+    train("stage1-from-zoo", size.lens_epochs, parent="zoo", stage=1)
     train("stage2-scratch", size.fine_epochs, parent="stage1-scratch", stage=2)
     train("stage2-from-zoo", size.fine_epochs, parent="stage1-from-zoo", stage=2)
 
@@ -174,10 +176,13 @@ def run_demo(
         assert isinstance(votes, VoteScores)
         result.figures += [(f"Galaxy Zoo, {SCORES[name].label}", one) for name, one in votes.overall.items()]
         sealed = pd.read_csv(lens_data / "sealed" / "test_truth.csv")
+        compared = []
         for start in ("scratch", "from-zoo"):
             run = runs / f"stage1-{start}"
             found = evaluate(Predictor(run, device=device, views=8), lenses, part="heldout", stage=1)
             add_lens_figures(result, f"stage 1, {start.replace('-', ' ')}, held out", found.scores["lens"])
+            compared.append(found.tasks["lens"])
+        result.transfer = compare_starts(*compared, seed=seed)
         for stage in (1, 2):
             for start in ("scratch", "from-zoo"):
                 run = runs / f"stage{stage}-{start}"

@@ -97,17 +97,21 @@ def list_questions(
     if with_controls and ZOO in parents:
         asked += [
             StudyQuestion(
-                "transfer from zoo", f"{place} more than training longer from scratch", ZOO + tail, LONGER + tail, 1
+                "transfer from zoo",
+                f"{place}, compared with longer training from scratch",
+                ZOO + tail,
+                LONGER + tail,
+                1,
             ),
             StudyQuestion("transfer from shuffled votes", place, CONTROL + tail, SCRATCH + tail, 1),
-            StudyQuestion("transfer from zoo", f"{place} more than from shuffled votes", ZOO + tail, CONTROL + tail, 1),
+            StudyQuestion("transfer from zoo", f"{place}, compared with shuffled votes", ZOO + tail, CONTROL + tail, 1),
         ]
     if has_stages:
         alone = ", stage 2 alone"
         asked += [
             StudyQuestion(f"transfer from {main}", "on stage 2 alone", main + alone, SCRATCH + alone, 2),
-            StudyQuestion("fine-tuning on stage 2", "the net from scratch", SCRATCH + end, SCRATCH + tail, 2),
-            StudyQuestion("fine-tuning on stage 2", f"the net from {main}", main + end, main + tail, 2),
+            StudyQuestion("fine-tuning on stage 2", "for the net from scratch", SCRATCH + end, SCRATCH + tail, 2),
+            StudyQuestion("fine-tuning on stage 2", f"for the net from {main}", main + end, main + tail, 2),
             StudyQuestion("training on stage 1 first", "on stage 2", SCRATCH + end, SCRATCH + alone, 2),
         ]
     return tuple(asked)

@@ -114,7 +114,7 @@ def compare_strategies(
         "",
     )
     subject = question.subject[0].upper() + question.subject[1:]
-    sentence = f"{subject} changes the {SCORES[ANSWERED_BY].label} {question.place} by {phrase_answer(comparison)}."
+    sentence = f"{subject} changes the {SCORES[ANSWERED_BY].label} {question.place}{',' * (',' in question.place)} by {phrase_answer(comparison)}."
     return Comparison(**{**comparison.__dict__, "sentence": sentence})
 
 
@@ -141,7 +141,7 @@ def conclude(comparisons: Sequence[Comparison]) -> str:
         own = [one for one in leading if one.question == question]
         subject, place = question.removeprefix("Does ").removesuffix("?").split(" help ", 1)
         answers = "; ".join(phrase_answer(one) for one in own)
-        parts.append(f"{place} {subject} changes the {SCORES[ANSWERED_BY].label} by {answers}")
+        parts.append(f"{place}, {subject} changes the {SCORES[ANSWERED_BY].label} by {answers}")
     text = "; ".join(parts)
     level = leading[0].answer.level
     together = 100 * (1 - (1 - level) * len(leading))
