@@ -114,7 +114,8 @@ def compare_strategies(
         "",
     )
     subject = question.subject[0].upper() + question.subject[1:]
-    sentence = f"{subject} changes the {SCORES[ANSWERED_BY].label} {question.place}{',' * (',' in question.place)} by {phrase_answer(comparison)}."
+    place = question.place + "," * ("," in question.place)
+    sentence = f"{subject} changes the {SCORES[ANSWERED_BY].label} {place} by {phrase_answer(comparison)}."
     return Comparison(**{**comparison.__dict__, "sentence": sentence})
 
 
