@@ -66,6 +66,15 @@ def test_hard_labels_leave_out_what_lies_between(candidates, tmp_path) -> None:
     assert "2 images of a grade from 1 to below 2 have no label" in found.remarks
 
 
+def test_the_crowds_probability_is_the_label_where_there_is_no_grade(candidates, tmp_path) -> None:
+    crowd = pd.DataFrame({"id": candidates.table["id"][:4], "grade": [None, None, None, 3.0]})
+    crowd.assign(crowd_probability=[0.9, 0.4, 0.01, 0.2]).to_csv(tmp_path / "c.csv", index=False)
+    soft, hard = (label_by_grades(candidates, tmp_path / "c.csv", soft=soft) for soft in (True, False))
+    assert lens_of(soft.images)[:5] == [0.9, 0.4, 0.01, 1, None]
+    assert lens_of(hard.images)[:5] == [1, None, 0, 1, None]
+    assert "3 of the labels are the crowd's probability, since there is no grade" in soft.remarks
+
+
 def test_graders_are_averaged_whether_in_the_table_of_inspect_or_in_one_row_each(candidates, tmp_path) -> None:
     a, b = candidates.table["id"][:2]
     book = write_book(

@@ -42,8 +42,9 @@ def label_by_grades(
 
     grades: files of human_grades.read_grades; grades of an image in several files, or of several graders, are averaged.
     soft: labels from 0 to 1, the grade divided by 3; a hard label is 1 from grade 2 on, 0 below grade 1, and between
-    them there is none. An image of a named kind and below grade 2 is no lens in both. use_consensus: take the
-    probability by the model of graders (column lens_consensus) in place of the grade; hard labels are 1 from 0.5 on.
+    them there is none. Where there is no grade but a probability of the crowd, three times that is the grade. An image
+    of a named kind and below grade 2 is no lens in both. use_consensus: take the probability by the model of graders
+    (column lens_consensus) in place of the grade; hard labels are 1 from 0.5 on.
     Labels that are there stay, since they are known, not judged. Where a flavor is missing and the grade gives no lens,
     it becomes a dud.
     Raises InputError for grades of none of the images, or without the consensus that is wanted.
@@ -52,10 +53,13 @@ def label_by_grades(
     given = join_grades([Path(path) for path in paths], ()).choose(images.table)
     is_by_image = images.table["id"].astype(str).isin(given.ids).to_numpy()
     names = images.table["id"].astype(str).to_numpy() if is_by_image.any() else name_subjects(images.table, given.ids)
-    found = pd.DataFrame({"grade": given.grade, "kind": given.kind, "consensus": given.consensus}, index=given.ids)
+    columns = {"grade": given.grade, "crowd": given.crowd, "kind": given.kind, "consensus": given.consensus}
+    found = pd.DataFrame(columns, index=given.ids)
     found = found.reindex(names).reset_index(drop=True)
     kind = found["kind"].fillna("").where(~found["kind"].isin(NOT_KINDS), "")
-    grade = found["grade"].to_numpy(float)
+    grade, crowd = found["grade"].to_numpy(float), found["crowd"].to_numpy(float)
+    is_crowd = np.isnan(grade) & np.isfinite(crowd)
+    grade = np.where(is_crowd, HIGHEST_GRADE * crowd, grade)
     share = found["consensus"].to_numpy(float) if use_consensus else grade / HIGHEST_GRADE
     if use_consensus and not np.isfinite(share).any():
         raise InputError(
@@ -74,6 +78,8 @@ def label_by_grades(
         is_dud = is_new & (lens == 0) & table["flavor_label"].isna().to_numpy()
         table["flavor_label"] = table["flavor_label"].where(~is_dud, "dud")
     remarks = _remark(grade, is_kind, is_new, old, len(given.ids), len(set(names) & set(given.ids)), soft=soft)
+    if by_crowd := int((is_crowd & is_new).sum()):
+        remarks = (*remarks, f"{by_crowd:,} of the labels are the crowd's probability, since there is no grade")
     return GradedSet(replace(images, table=table), int(is_new.sum()), int((is_kind & is_new).sum()), remarks)
 
 
