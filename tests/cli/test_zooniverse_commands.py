@@ -99,3 +99,25 @@ def test_mistakes_are_one_message(run, crowd: Path, tmp_path: Path) -> None:
     assert "found the questions T0, T1, T2" in result.err
     assert result.err.rstrip().endswith("Fix: choose with --question and --lens-answer")
     assert not (tmp_path / "v.csv").exists()
+
+
+def test_subject_sets_go_out_and_their_votes_come_back_under_their_own_names(run, tmp_path: Path) -> None:
+    for folder, number in (("cand", 12), ("duds", 6)):
+        (tmp_path / folder).mkdir()
+        for k in range(number):
+            Image.new("RGB", (20, 20), (10 * k, 20, 30)).save(tmp_path / folder / f"{folder}{k}.png")
+    sets = tmp_path / "sets"
+    options = ("--dud", tmp_path / "duds", "--dud-share", 0.25, "--per-set", 10)
+    result = run("zooniverse", "subjects", tmp_path / "cand", *options, "-o", sets)
+    assert (result.code, result.out) == (0, f"{sets}: 16 subjects in 2 sets (12 candidate, 4 dud)\n")
+    assert "dud: only 4 for a share of 0.25" in result.err
+    assert "already exists" in run("zooniverse", "subjects", tmp_path / "cand", "-o", sets).err
+    key = pd.read_csv(sets / "key.csv")
+    rows = [classify("ann", str(k), about={"#id": name}) for k, name in enumerate(key["id"])]
+    export = write_export(tmp_path / "e.csv", *rows)
+    back = ("--id", "id", "--key", sets / "key.csv", "-o", tmp_path / "v.csv")
+    assert run("zooniverse", "votes", export, *back).code == 0
+    assert set(pd.read_csv(tmp_path / "v.csv")["id"]) == set(key["source_id"])
+    failed = run("zooniverse", "subjects", tmp_path / "cand", "--dud", tmp_path / "nothing", "-o", tmp_path / "x")
+    assert (failed.code, failed.out) == (1, "")
+    assert "nothing: does not exist" in failed.err

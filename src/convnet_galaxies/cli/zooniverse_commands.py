@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convnet_galaxies.cli import subject_set_commands
 from convnet_galaxies.cli.checks import check_paths
 from convnet_galaxies.cli.options import Force, Json, Quiet, progress_bar, remark, show_json
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from convnet_galaxies.data.panoptes.workflow import Workflow
 
 zooniverse_app = typer.Typer(
-    no_args_is_help=True, help="Read classification exports of Zooniverse (Panoptes): votes, clicks, a weighed crowd."
+    no_args_is_help=True, help="Subject sets for Zooniverse; and its classification exports: votes, clicks, weights."
 )
 
 
@@ -81,6 +82,9 @@ SaltOption = Annotated[
     str | None,
     typer.Option(help="Text that makes hashes of volunteers agree between exports; default: a new one, not kept."),
 ]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", help="key.csv of `zooniverse subjects`: gives subjects their own names again.")
+]
 KeepNames = Annotated[bool, typer.Option("--keep-names", help="Write names of volunteers instead of hashes.")]
 PixelsOption = Annotated[
     PixelsChoice, typer.Option(help="Pixels of marks: those of the image, or of the volunteer's screen.")
@@ -93,6 +97,7 @@ TableOutput = Annotated[Path, typer.Option("-o", "--output", help="Table to writ
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
+    subject_set_commands.register(zooniverse_app)
     app.add_typer(zooniverse_app, name="zooniverse")
 
 
@@ -107,6 +112,7 @@ def votes(
     anonymous: AnonymousOption = AnonymousChoice.SAME,
     keep: KeepOption = None,
     id_name: IdOption = None,
+    key: KeyOption = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -117,12 +123,12 @@ def votes(
 
     Example: `convnet-galaxies zooniverse votes classifications.csv.gz --workflow 6122 --id id -o votes.csv`
     """
-    check_paths(inputs=[export, workflow_table, names], table=output, force=force)
+    check_paths(inputs=[export, workflow_table, names, key], table=output, force=force)
     from convnet_galaxies.data.panoptes.tables import count_votes
     from convnet_galaxies.data.tables import write_table
 
     options = _options(workflow, version, anonymous, keep, id_name)
-    found, known = _read(export, options, workflow_table, names, quiet=quiet)
+    found, known = _read(export, options, workflow_table, names, key, quiet=quiet)
     table = count_votes(found, known)
     write_table(output, table, force=force)
     _show(found, {"path": output, "subjects": len(table)}, f"{output}: {len(table):,} subjects", quiet, as_json)
@@ -142,6 +148,7 @@ def clicks(
     frame: FrameOption = 0,
     salt: SaltOption = None,
     keep_names: KeepNames = False,
+    key: KeyOption = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -151,12 +158,12 @@ def clicks(
     Example: `convnet-galaxies zooniverse clicks classifications.csv --id id -o markers.csv`, then
     `convnet-galaxies cutouts fields markers.csv -o data`
     """
-    check_paths(inputs=[export, workflow_table], table=output, force=force)
+    check_paths(inputs=[export, workflow_table, key], table=output, force=force)
     from convnet_galaxies.data.panoptes.tables import list_markers
     from convnet_galaxies.data.tables import write_table
 
     options = _options(workflow, version, anonymous, keep, id_name, salt, keep_names, pixels, frame)
-    found, _ = _read(export, options, workflow_table, None, quiet=quiet)
+    found, _ = _read(export, options, workflow_table, None, key, quiet=quiet)
     table = list_markers(found)
     write_table(output, table, force=force)
     subjects = table["ZooID"].nunique()
@@ -168,7 +175,8 @@ def clicks(
 def weigh(
     export: Export,
     truth: Annotated[
-        Path, typer.Option("--truth", help="Table of training subjects: id, lens (1 or 0); x_px, y_px of the lens.")
+        Path,
+        typer.Option("--truth", help="Training subjects: id, lens (1 or 0), x_px, y_px; or key.csv of `subjects`."),
     ],
     output: TableOutput,
     volunteers: Annotated[
@@ -217,7 +225,7 @@ def weigh(
 
     known_truth = read_truth(truth)
     options = _options(workflow, version, anonymous, keep, id_name, salt, keep_names, pixels, frame)
-    found, _ = _read(export, options, workflow_table, names, quiet=quiet)
+    found, _ = _read(export, options, workflow_table, names, None, quiet=quiet)
     weighed = weigh_crowd(
         found,
         known_truth,
@@ -270,14 +278,23 @@ def _options(
 
 
 def _read(
-    export: Path, options: ExportOptions, workflow_table: Path | None, names: Path | None, *, quiet: bool
+    export: Path,
+    options: ExportOptions,
+    workflow_table: Path | None,
+    names: Path | None,
+    key: Path | None,
+    *,
+    quiet: bool,
 ) -> tuple[Classifications, Workflow]:
-    from convnet_galaxies.data.panoptes.classifications import read_classifications
+    from convnet_galaxies.data.panoptes.classifications import read_classifications, rename_subjects
+    from convnet_galaxies.data.panoptes.subjects import read_key
     from convnet_galaxies.data.panoptes.workflow import read_workflow
 
     known = read_workflow(workflow_table, names, options.workflow)
     with progress_bar("Reading classifications", quiet=quiet) as update:
         found = read_classifications(export, options, workflow=known, progress=update)
+    if key is not None:
+        found = rename_subjects(found, read_key(key))
     for text in found.summary():
         remark(text, quiet=quiet)
     return found, known

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import pandas as pd
 from convnet_galaxies.data.click_clusters import NEIGHBOUR_PX
 from convnet_galaxies.data.labels import read_label
 from convnet_galaxies.data.panoptes.classifications import Classifications
+from convnet_galaxies.data.panoptes.subjects import read_key
 from convnet_galaxies.data.panoptes.tables import list_verdicts
 from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import InputError, UsageError
@@ -32,11 +33,12 @@ _LABELS = ("lens", "truth", "label")
 @dataclass(frozen=True)
 class Truth:
     """Known truth of training subjects: ids (str [n]), is_lens (bool [n]), place_px (float64 [n, 2], NaN where
-    unknown)."""
+    unknown). names: by id, what subjects are called in the result, those of unknown truth too."""
 
     ids: np.ndarray
     is_lens: np.ndarray
     place_px: np.ndarray
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class WeighedCrowd:
     """Result of SWAP on an export.
 
     subjects: one row per subject, by id: id, crowd_probability (by the method), online_probability,
-    offline_probability, answers, said_lens (counts), training (1 lens, 0 none, missing), subject_id, retired.
+    offline_probability, answers, said_lens (counts), training (1 lens, 0 none, missing), subject_id, retired, and
+    shown_as (the id in the export) where the truth names subjects.
     volunteers: one row per volunteer, the most active first: volunteer, answers, pl, pl_low, pl_high, pd, pd_low,
     pd_high (90 % intervals), bits (information expected from an answer), training_lenses, training_others (numbers
     seen). held_out: AUROC of training subjects whose truth was hidden, None where they are too few. offline: all of
@@ -74,15 +77,16 @@ class WeighedCrowd:
 
 def read_truth(path: StrPath) -> Truth:
     """Read the truth of training subjects: a table with id, one of lens, truth or label (yes and no in any spelling),
-    and perhaps x_px and y_px, the place of the lens.
+    and perhaps x_px and y_px, the place of the lens, and source_id, which names subjects in the result (the key.csv of
+    `zooniverse subjects` has them all).
 
     Rows whose label is missing or unknown are passed over. Raises InputError for a table without these columns.
     """
-    table = read_table(Path(path), text_columns=(*TEXT_COLUMNS, "zooid", "subject_id"))
+    table = read_table(Path(path), text_columns=(*TEXT_COLUMNS, "zooid", "subject_id", "source_id"))
     names = {name.lower(): name for name in table}
-    key = next((names[name] for name in ("id", "zooid", "subject_id") if name in names), None)
+    own = next((names[name] for name in ("id", "zooid", "subject_id") if name in names), None)
     label = next((names[name] for name in _LABELS if name in names), None)
-    if key is None or label is None:
+    if own is None or label is None:
         raise InputError(
             f"{path}: found the columns {name_some(list(table), 20)}, expected id and one of {', '.join(_LABELS)}",
             "give a table of the training subjects with these columns",
@@ -97,11 +101,12 @@ def read_truth(path: StrPath) -> Truth:
     place = np.full((len(table), 2), np.nan)
     if "x_px" in names and "y_px" in names:
         place = np.column_stack([numbers(table, names[name], path, missing=True) for name in ("x_px", "y_px")])
-    ids = table[key].astype("str").str.strip().to_numpy(str)[known]
+    ids = table[own].astype("str").str.strip().to_numpy(str)[known]
     twice = pd.Series(ids).duplicated()
     if twice.any():
         raise InputError(f"{path}: found {ids[twice.to_numpy()][0]} twice, expected each id once", "remove the doubles")
-    return Truth(ids, np.asarray(lens, float)[known] == 1, place[known])
+    key = read_key(Path(path)) if {"id", "source_id"} <= set(table) else {}
+    return Truth(ids, np.asarray(lens, float)[known] == 1, place[known], key)
 
 
 def weigh_crowd(
@@ -147,6 +152,9 @@ def weigh_crowd(
     }
     table = pd.DataFrame(columns)
     table.loc[kind == UNKNOWN, "training"] = pd.NA
+    if truth.names:
+        table.insert(len(columns), "shown_as", table["id"])
+        table["id"] = table["id"].map(truth.names).fillna(table["id"])
     table = table[asked].sort_values("id", ignore_index=True)
     remarks = _remark_on_training(kind[asked])
     return WeighedCrowd(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -87,6 +87,24 @@ class Classifications:
             *([f"passed over in the others: {lost}"] if self.passed_over else []),
             *self.remarks,
         ]
+
+
+def rename_subjects(classifications: Classifications, key: Mapping[str, str]) -> Classifications:
+    """Return the same with subjects under the names of a key (see subjects.read_key); a remark counts those without.
+
+    Raises InputError where the key has none of the subjects.
+    """
+    subjects = classifications.subjects
+    found = subjects["id"].isin(list(key))
+    if not found.any():
+        raise InputError(
+            f"key: found none of the subjects of the export ({name_some(subjects['id'].tolist(), 3)}) among its "
+            f"{len(key):,} ids ({name_some(list(key), 3)})",
+            "give the key of these subject sets, and choose the ids of the export, e.g. --id id",
+        )
+    remarks = () if found.all() else (f"{int((~found).sum()):,} subjects are not in the key and keep their names",)
+    named = subjects.assign(id=subjects["id"].map(key).fillna(subjects["id"]))
+    return replace(classifications, subjects=named, remarks=(*classifications.remarks, *remarks))
 
 
 def read_classifications(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pydantic_core import from_json
+
+from convnet_galaxies.data.tables import TEXT_COLUMNS, read_table
+from convnet_galaxies.errors import InputError
+from convnet_galaxies.paths import name_some
 
 HIDDEN = "#!/&%- "
 """Signs before names of metadata: # hides from volunteers, ! and // from the page of classification alone."""
@@ -79,6 +84,25 @@ def find_metadata(about: dict[str, Any], wanted: str) -> str | None:
         if bare_name(name) == wanted and value is not None and str(value).strip():
             return str(value).strip()
     return None
+
+
+def read_key(path: Path) -> dict[str, str]:
+    """Read what subjects are under names of our own: a table with id and source_id, as `zooniverse subjects` writes.
+
+    Raises InputError for a table without them, or with an id twice.
+    """
+    table = read_table(path, text_columns=(*TEXT_COLUMNS, "source_id"))
+    missing = [name for name in ("id", "source_id") if name not in table]
+    if missing:
+        raise InputError(
+            f"{path}: found the columns {name_some(list(table), 20)}, expected also {' and '.join(missing)}",
+            "give the key.csv that `zooniverse subjects` wrote",
+        )
+    twice = table["id"][table["id"].duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: found {twice.iloc[0]} twice, expected each id once", "remove the doubles")
+    known = table[table["id"].notna() & table["source_id"].notna()].astype({"id": "str", "source_id": "str"})
+    return dict(zip(known["id"].str.strip(), known["source_id"].str.strip(), strict=True))
 
 
 def _name_retirement(retired: Any) -> str:
