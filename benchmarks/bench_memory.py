@@ -49,9 +49,9 @@ def work(task: str, folder: Path, number: int, epochs: int) -> None:
         predict_file(Predictor(run), source, folder / "predictions.csv", force=True)
 
 
-def watch(arguments: list[str]) -> tuple[float, float]:
-    """Peaks of anonymous memory and of all resident memory, in MB, of this script called with arguments."""
-    process = subprocess.Popen([sys.executable, __file__, *arguments])
+def watch(arguments: list[str], script: str = __file__) -> tuple[float, float]:
+    """Peaks of anonymous memory and of all resident memory, in MB, of a script called with arguments."""
+    process = subprocess.Popen([sys.executable, script, *arguments])
     status = Path(f"/proc/{process.pid}/status")
     anonymous = resident = 0.0
     while process.poll() is None:

@@ -1,8 +1,8 @@
-"""Run peers as processes that wait for their turn, in an environment of their own.
+"""Run peers as processes that wait for their turn, in environments of their own.
 
-Lightning's Trainer and timm are not dependencies of this project. They are installed in a separate virtual environment
-(.venv-peers beside that of the project), which uses the packages of the running one and adds the missing ones. Where it
-cannot be made (no network), the scripts use the replacement that they name in their output.
+Lightning's Trainer, timm and Cutana are not dependencies of this project. They are installed in separate virtual
+environments (.venv-peers, .venv-cutana beside that of the project), which use the packages of the running one and add
+the missing ones. Where one cannot be made (no network), the scripts use the replacement that they name in their output.
 """
 
 from __future__ import annotations
@@ -16,39 +16,40 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ENVIRONMENT = HERE.parent / ".venv-peers"
+ENVIRONMENTS = {"peers": ("lightning", "timm"), "cutana": ("cutana",)}
 ANSWER = "SECONDS "
 
 
 @cache
-def find_peer_python(*, make: bool = True) -> tuple[str, str]:
-    """The interpreter for peers, and a remark, empty when it has Lightning and timm.
+def find_peer_python(name: str = "peers", *, make: bool = True) -> tuple[str, str]:
+    """The interpreter of one of ENVIRONMENTS, and a remark, empty when it has the packages.
 
     make: build the environment when it is not there.
     """
-    python = ENVIRONMENT / "bin" / "python"
+    python = HERE.parent / f".venv-{name}" / "bin" / "python"
     if not python.exists():
         if not make:
             return sys.executable, "no environment for peers"
         try:
-            _make_environment(python)
+            _make_environment(python, ENVIRONMENTS[name])
         except (subprocess.CalledProcessError, OSError) as error:
-            (ENVIRONMENT / "bin" / "python").unlink(missing_ok=True)
+            python.unlink(missing_ok=True)
             print(f"the environment for peers cannot be made: {error}", file=sys.stderr)
             return sys.executable, "the environment for peers cannot be made"
     return str(python), ""
 
 
-def _make_environment(python: Path) -> None:
-    print(f"making {ENVIRONMENT} with lightning and timm", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", ENVIRONMENT], check=True)
-    (folder,) = (ENVIRONMENT / "lib").glob("python*/site-packages")
+def _make_environment(python: Path, packages: Sequence[str]) -> None:
+    environment = python.parent.parent
+    print(f"making {environment} with {' and '.join(packages)}", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (folder,) = (environment / "lib").glob("python*/site-packages")
     # addsitedir also follows the link that an editable installation leaves there; a mere path would not.
     seen = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
     (folder / "packages_of_the_project.pth").write_text(seen)
-    constraints = ENVIRONMENT / "constraints.txt"
+    constraints = environment / "constraints.txt"
     constraints.write_text(f"torch=={version('torch')}\nnumpy=={version('numpy')}\n")
-    install = ["install", "--quiet", "--disable-pip-version-check", "-c", constraints, "lightning", "timm"]
+    install = ["install", "--quiet", "--disable-pip-version-check", "-c", constraints, *packages]
     subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True, stdout=sys.stderr)
 
 

@@ -118,11 +118,15 @@ def _zeropoint(header: Cards, primary: Cards) -> tuple[ZeroPoint | None, str]:
 
 
 def _find_layers(owners: list[Hdu], science: list[Hdu], others: list[Hdu]) -> list[Layer]:
+    """Return the layers of the chosen planes; those of planes that were not chosen are none of theirs."""
     layers = []
+    every = sorted([*science, *(one for one in others if one.role == "science")], key=lambda one: one.number)
     for other in others:
         if other.role not in ("mask", "weight", "error") or other.shape[-2:] != science[0].shape[-2:]:
             continue
-        owner = owner_of(other, science)
+        owner = owner_of(other, every)
+        if owner is not None and owner not in science:
+            continue
         mine = tuple(k for k, one in enumerate(owners) if owner is None or one is owner)
         if len(other.shape) == 2:
             layers.append(Layer(other, mine, (None,) * len(mine)))

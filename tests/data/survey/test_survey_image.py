@@ -15,7 +15,8 @@ from PIL import Image
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite
-from convnet_galaxies.data.survey.cutouts import make_pixels
+from convnet_galaxies.data.survey import windows
+from convnet_galaxies.data.survey.cutouts import make_pixels, object_sides_px
 from convnet_galaxies.data.survey.survey_image import open_survey_image
 from convnet_galaxies.data.survey.tiles import list_tiles
 from convnet_galaxies.data.survey.windows import PixelSource
@@ -47,6 +48,20 @@ def test_fpacked_and_plain_tiles_give_equal_cutouts(tmp_path: Path) -> None:
             found.append(opened.cut(x, y, 25).values)
     np.testing.assert_array_equal(found[0], found[1])
     assert np.isnan(found[0]).any()
+
+
+def test_pages_of_a_map_are_given_back_without_changing_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gri(tmp_path, "a")
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(0, 90, 40), rng.uniform(0, 80, 40)
+    found = []
+    for most in (1 << 30, 1):
+        monkeypatch.setattr(windows, "_MAPPED_BYTES", most)
+        with open_survey_image(list_tiles(tmp_path).tiles[0]) as opened:
+            found.append(np.concatenate([opened.cut(x[k : k + 5], y[k : k + 5], 9).values for k in range(0, 40, 5)]))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("most_pixels", [0, 700, 3000, 10**6])
@@ -94,6 +109,24 @@ def test_masks_of_a_table_mark_their_own_band_alone(tmp_path: Path) -> None:
         values = opened.cut(np.array([40.0]), np.array([40.0]), 5).values[0]
     assert np.isnan(values).sum(axis=(1, 2)).tolist() == [0, 1, 0]
     assert np.isnan(values[1, 2, 2])
+
+
+def test_extensions_of_a_table_bring_their_own_masks_alone(tmp_path: Path) -> None:
+    """SCI and MSK of two bands in one file, of which a table names each by its extension."""
+    hdus = []
+    for version in (1, 2):
+        mask = np.zeros((80, 90), np.int32)
+        mask[40, 40 + version] = 1
+        hdus += [
+            image(sky(version, (80, 90)), tan_wcs(SCALE, crpix=40.0), "SCI", version),
+            image(mask, {"HIERARCH MP_NO_DATA": 0}, "MSK", version),
+        ]
+    save(tmp_path / "a.fits", *hdus)
+    (tmp_path / "tiles.csv").write_text("tile,band,path,extension\na,r,a.fits,SCI:2\na,g,a.fits,SCI:1\n")
+    with open_survey_image(list_tiles(tmp_path / "tiles.csv").tiles[0]) as opened:
+        assert [str(band) for band in opened.bands] == ["r", "g"]
+        values = opened.cut(np.array([40.0]), np.array([40.0]), 5).values[0]
+    assert [np.argwhere(np.isnan(plane)).tolist() for plane in values] == [[[2, 4]], [[2, 3]]]
 
 
 def test_a_missing_band_is_sky_and_is_named(tmp_path: Path) -> None:
@@ -218,3 +251,15 @@ def test_a_net_of_the_whole_image_needs_a_size_and_takes_one_for_each_object(tmp
             np.testing.assert_array_equal(found.pixels[k], whole.prepare_image(one, "x")[0])
         cropped = make_pixels(opened, x, y, COLOUR.model_copy(update={"size_px": 16}), ReadOptions(), side_px=sides)
     np.testing.assert_array_equal(found.pixels, cropped.pixels)
+
+
+def test_sizes_of_objects_give_sides_and_nonsense_is_left_out(tmp_path: Path) -> None:
+    gri(tmp_path, "a")
+    size = np.array([0.7, np.nan, 0.0, -3.0, 1e7, 1.4])
+    sides = object_sides_px(size, 5.76, SCALE)
+    assert sides.tolist() == [20, 0, 0, 0, 288_000_000, 40]
+    assert object_sides_px(np.array([4.0]), 5.0).tolist() == [20]
+    with open_survey_image(list_tiles(tmp_path).tiles[0]) as opened:
+        found = make_pixels(opened, np.full(6, 45.0), np.full(6, 40.0), COLOUR, side_px=sides)
+    assert found.kept.tolist() == [True, False, False, False, False, True]
+    assert found.reasons[1:5] == ("a: found no size",) * 3 + ("a: found a side of 288,000,000 px, expected less",)

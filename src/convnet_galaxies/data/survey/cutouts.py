@@ -12,6 +12,9 @@ from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.survey.survey_image import SurveyImage, Windows
 from convnet_galaxies.errors import BadImageError, InputError
 
+LARGEST_SIDE_PX = 4096
+"""Of a cutout; sizes beyond it are errors of a catalogue."""
+
 _PIXELS_AT_ONCE = 1 << 21
 """Values of windows that are in memory together: some 8 MB."""
 
@@ -45,9 +48,9 @@ def make_pixels(
 ) -> Cutouts:
     """Cut windows round positions, float [n] (see SurveyImage.cut), and prepare them for a network.
 
-    side_px: pixels of the tile that are brought to the network's input, int or int [n]; None for the crop of the
-    preprocess at the scale of the tile.
-    A cutout is left out, with a reason, where prediction would refuse its file.
+    side_px: pixels of the tile that are brought to the network's input, int or int [n] (see `object_sides_px`); None
+    for the crop of the preprocess at the scale of the tile.
+    A cutout is left out, with a reason, where prediction would refuse its file, or where its side is 0 or too large.
     Raises BadImageError where the bands or the scale of the tile do not fit the network.
     """
     reading = reading or ReadOptions()
@@ -61,6 +64,9 @@ def make_pixels(
     out = _Filling(preprocess, reading, image, n)
     for side in np.unique(sides):
         rows = np.flatnonzero(sides == side)
+        if not 0 < side <= LARGEST_SIDE_PX:
+            out.leave_out(rows, "found no size" if side <= 0 else f"found a side of {side:,} px, expected less")
+            continue
         rows = rows[np.argsort(y_px[rows], kind="stable")]  # as they stand in the file
         at_once = max(1, _PIXELS_AT_ONCE // (int(side) ** 2 * len(image.bands)))
         for first in range(0, len(rows), at_once):
@@ -106,11 +112,28 @@ class _Filling:
             self.kept[row], self.infos[row] = True, found
             self.masked[row] = outside if self.is_picture else found.masked_fraction
 
+    def leave_out(self, rows: np.ndarray, reason: str) -> None:
+        for row in rows:
+            self.reasons[row] = f"{self.name}: {reason}"
+
     def finish(self) -> Cutouts:
         infos = tuple(info for info in self.infos if info is not None)
         absent = [plane.band for plane in self.planes if plane.is_absent]
         pixels = self.pixels if self.kept.all() else self.pixels[self.kept]
         return Cutouts(self.kept, pixels, infos, tuple(self.reasons), self.masked, self.edge, name_bands(absent))
+
+
+def object_sides_px(size: np.ndarray, factor: float, pixel_scale_arcsec: float | None = None) -> np.ndarray:
+    """Return the sides of cutouts that are so many times as large as their objects, int [n]; 0 without a size.
+
+    size: float [n], in arcsec where the scale of the tile is given, else in pixels (as radius_px of detection). The
+    images of Galaxy Zoo are 424 pixels of 0.02 times the Petrosian radius of 90 % (petroR90_r, arcsec), of which
+    `builtin:zoo` takes the central 288: factor 5.76.
+    """
+    with np.errstate(invalid="ignore"):
+        sides = np.asarray(size, float) * factor / (pixel_scale_arcsec or 1.0)
+    known = np.isfinite(sides) & (sides > 0)
+    return np.where(known, np.clip(np.rint(np.where(known, sides, 0)), 1, 1e9), 0).astype(int)
 
 
 def crop_side_px(image: SurveyImage, preprocess: Preprocess, reading: ReadOptions | None = None) -> int:

@@ -97,7 +97,8 @@ class SurveyImage:
         ra_0, dec_0 = (float(one[0]) for one in self.to_sky(np.array([(w - 1) / 2]), np.array([(h - 1) / 2])))
         mid_ra, mid_dec = np.deg2rad(ra_0), np.deg2rad(dec_0)
         half = np.sin((dec - mid_dec) / 2) ** 2 + np.cos(dec) * np.cos(mid_dec) * np.sin((ra - mid_ra) / 2) ** 2
-        radius = np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(np.nanmax(half), 0, 1))))
+        known = half[np.isfinite(half)]
+        radius = np.rad2deg(2 * np.arcsin(np.sqrt(np.clip(known.max(), 0, 1)))) if len(known) else 180.0
         return ra_0, dec_0, 1.02 * float(radius) + 1e-4
 
     def to_sky(self, x_px: np.ndarray, y_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

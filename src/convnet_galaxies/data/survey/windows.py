@@ -42,7 +42,8 @@ class PixelSource:
         self._read = read
         self._array = array
         self._most_pixels = most_pixels
-        self._touched = [shape[0], 0]
+        self._map = _find_map(array)
+        self._touched = (shape[0], 0)
         self.dtype = np.dtype(dtype) if dtype is not None else read(slice(0, 1), slice(0, 1)).dtype.newbyteorder("=")
 
     @classmethod
@@ -54,7 +55,14 @@ class PixelSource:
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the plane in native byte order; the slices lie within it."""
-        self._touch(np.array([rows.start]), rows.stop - rows.start)
+        if self._map is not None and self._array is not None:
+            out = np.empty((rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+            step = max(1, _MAPPED_BYTES // (4 * self._array.shape[1] * self._array.itemsize))
+            for first in range(rows.start, rows.stop, step):
+                last = min(first + step, rows.stop)
+                out[first - rows.start : last - rows.start] = self._array[first:last, columns]
+                self._release()
+            return out
         try:
             with quiet_warnings():
                 return np.ascontiguousarray(self._read(rows, columns), dtype=self.dtype)
@@ -89,17 +97,20 @@ class PixelSource:
 
         They can be reclaimed at any time, but count as memory of the process, by which clusters stop it.
         """
-        if self._array is None or not len(first_rows):
+        if self._map is None or self._array is None or not len(first_rows):
             return
         low = min(self._touched[0], int(first_rows.min()))
         high = max(self._touched[1], int(first_rows.max()) + rows)
         if (high - low) * self._array.shape[1] * self._array.itemsize > _MAPPED_BYTES:
-            mapped = getattr(_root(self._array), "_mmap", None)
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-                with contextlib.suppress(OSError, ValueError):
-                    mapped.madvise(mmap.MADV_DONTNEED)
+            self._release()
             low, high = int(first_rows.min()), int(first_rows.max()) + rows
-        self._touched = [low, high]
+        self._touched = (low, high)
+
+    def _release(self) -> None:
+        self._touched = (self.shape[0], 0)
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            with contextlib.suppress(OSError, ValueError):
+                self._map.madvise(mmap.MADV_DONTNEED)
 
     def _gather_in_parts(
         self, rows: np.ndarray, left: np.ndarray, bottom: np.ndarray, side_px: int, out: np.ndarray
@@ -152,7 +163,11 @@ def place_windows(centre_px: np.ndarray, side_px: int) -> np.ndarray:
     return np.ceil(np.round(np.asarray(centre_px, float), 4) - side_px / 2).astype(int)
 
 
-def _root(array: np.ndarray | None) -> object:
-    while isinstance(array, np.ndarray) and not hasattr(array, "_mmap") and array.base is not None:
+def _find_map(array: np.ndarray | None) -> mmap.mmap | None:
+    """Return the memory map that an array is a part of; None for one in memory."""
+    while isinstance(array, np.ndarray):
+        found = getattr(array, "_mmap", None)  # numpy has no other way to it
+        if isinstance(found, mmap.mmap):
+            return found
         array = array.base
-    return array
+    return None
