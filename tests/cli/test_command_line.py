@@ -277,3 +277,16 @@ def test_settings_for_the_default_net_fit_a_parent_of_other_patches(run, world, 
     written = (tmp_path / "child" / "settings.toml").read_text()
     assert "patch_px = 4" in written
     assert "input_px = 32" in written
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no device /dev/full")
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_full_disk_under_standard_output_is_one_message_without_a_traceback(stream: str) -> None:
+    words = ["describe", "builtin:zoo"] if stream == "stdout" else ["describe", "nothing-here"]
+    with Path("/dev/full").open("w") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+        done = subprocess.run([sys.executable, "-m", "convnet_galaxies", *words], text=True, **streams)
+    assert done.returncode == 1
+    if stream == "stdout":
+        assert done.stderr.startswith("Error: what the command prints could not be written")
+        assert "Traceback" not in done.stderr

@@ -134,10 +134,20 @@ def test_runs_of_other_pixels_are_refused(runs, tmp_path) -> None:
         join_runs([runs / "a", tmp_path / "cropped"], tmp_path / "out")
 
 
+def drop_hash(run: Path) -> None:
+    """Make the card one of before, which lacks the hash of its weights."""
+    tree = json.loads((run / "model.json").read_text())
+    assert tree.pop("weights_sha256")
+    (run / "model.json").write_text(json.dumps(tree))
+
+
 def test_a_member_whose_weights_are_of_another_run_is_an_error(runs, tmp_path) -> None:
     join_runs([runs / "a"], tmp_path / "one")
     weights = (runs / "wide" / "weights.safetensors").read_bytes()
     (tmp_path / "one" / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"one/weights\.safetensors: found the SHA-256 \w{16}, expected \w{16}"):
+        join_runs([runs / "a", tmp_path / "one"], tmp_path / "out")
+    drop_hash(tmp_path / "one")
     with pytest.raises(InputError, match=r"one/weights\.safetensors: does not fit the net"):
         join_runs([runs / "a", tmp_path / "one"], tmp_path / "out")
 
@@ -149,6 +159,7 @@ def test_weights_too_large_for_half_are_refused(runs, tmp_path) -> None:
     state = load_file(tmp_path / "one" / "weights.safetensors")
     state["heads.lens.linear.bias"] += 1e6
     save_file(state, tmp_path / "one" / "weights.safetensors")
+    drop_hash(tmp_path / "one")
     with pytest.raises(InputError, match=r"found the weight 1e\+06, which float16 cannot hold"):
         join_runs([tmp_path / "one"], tmp_path / "out", half=True)
 

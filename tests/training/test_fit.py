@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from small_sets import tiny
 
+from convnet_galaxies.data.locks import hold
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.model import device
@@ -260,3 +262,11 @@ def test_a_net_trains_in_the_precision_of_the_machine_and_keeps_its_weights_in_f
     assert json.loads(run.environment.read_text())["precision"] == expected
     assert all(tensor.dtype != torch.bfloat16 for tensor in load_file(run.weights).values())
     assert all(math.isfinite(loss) for loss in pd.read_csv(run.metrics)["train_loss"])
+
+
+def test_a_second_training_into_one_run_refuses_while_the_first_lives(lens_set, tmp_path) -> None:
+    with hold(tmp_path / ".run.lock", "run"), pytest.raises(InputError, match=f"process {os.getpid()} on"):
+        fit(lens_set, tiny("train.epochs=1"), tmp_path / "run", tasks=("lens",))
+    assert not (tmp_path / "run").exists()
+    fit(lens_set, tiny("train.epochs=1"), tmp_path / "run", tasks=("lens",))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

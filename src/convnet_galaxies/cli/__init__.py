@@ -6,12 +6,14 @@ Results go to standard output, progress and remarks to standard error. Exit code
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -89,11 +91,29 @@ def main() -> None:
     _end_as_by_ctrl_c()
     gc.set_threshold(100_000, 20, 20)  # the libraries make a million objects to keep: searches of them take 0.3 s
     try:
-        app()
-    except GalaxyError as error:
-        fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
-        typer.echo(f"Error: {error.message}\nFix: {fix}", err=True)
-        sys.exit(error.exit_code)
+        try:
+            app()
+        except GalaxyError as error:
+            fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
+            typer.echo(f"Error: {error.message}\nFix: {fix}", err=True)
+            sys.exit(error.exit_code)
+    except OSError as error:  # of a file it names one, and is handled where the file is written
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename is not None:
+            raise
+        _report_lost_output(error)
+
+
+def _report_lost_output(error: OSError) -> NoReturn:
+    """End after standard output or error could not be written, such as onto a full disk."""
+    with suppress(OSError):
+        typer.echo(
+            f"Error: what the command prints could not be written ({error.strerror})\n"
+            "Fix: make room, or send the output to another place",
+            err=True,
+        )
+    for stream in (sys.stdout, sys.stderr):  # or Python fails once more while it empties their buffers at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(1)
 
 
 def _end_as_by_ctrl_c() -> None:

@@ -1,18 +1,25 @@
-"""Outputs, JSON among them, that are whole or not there: written under a temporary name and renamed when done."""
+"""Outputs, JSON among them, that are whole or not there: written under a temporary name and renamed when done.
+
+Data and folder reach the disk before an output is called done, so that it is whole after a power cut as well. One
+process at a time writes an output; what a killed one left is removed by the next.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import glob
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from convnet_galaxies.data.locks import hold
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -23,7 +30,8 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write; if the block succeeds it becomes path, else nothing is left.
 
-    Raises OutputExistsError (unless force), and InputError when the place cannot be written or the disk is full.
+    Raises OutputExistsError (unless force), and InputError when the place cannot be written, another process writes it,
+    or the disk is full.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected the name of a file to write", "choose another output")
@@ -33,7 +41,9 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         raise OutputExistsError(path)
     with _beside(path) as temporary:
         yield temporary
+        flush(temporary)
         temporary.replace(path)
+        _flush_one(path.absolute().parent)
 
 
 @contextmanager
@@ -42,7 +52,7 @@ def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], boo
 
     is_ours: tells whether an existing folder may be replaced under force; anything else is never removed.
     Raises OutputExistsError (unless force), and InputError when something else is there, the place cannot be
-    written, or the disk is full.
+    written, another process writes it, or the disk is full.
     """
     if path.exists():
         if not force:
@@ -55,16 +65,69 @@ def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], boo
     with _beside(path) as temporary:
         temporary.mkdir()
         yield temporary
-        old = path.with_name(f".{path.name}.old-{os.getpid()}")
-        if path.exists():
-            path.rename(old)
-        try:
+        flush(temporary)
+        if not path.exists():
             temporary.rename(path)
-        except OSError:
-            if old.exists():
+        elif not _exchange(temporary, path):  # after an exchange the temporary folder is the old one, which goes
+            old = _old_name(path)
+            path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError:
                 old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        _flush_one(path.absolute().parent)
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file, or a folder with everything in it, to its disk."""
+    if path.is_dir() and not path.is_symlink():
+        for entry in path.iterdir():
+            flush(entry)
+    _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    with suppress(PermissionError, IsADirectoryError):  # a folder that may be written but not read; Windows
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF):  # devices and some file systems know no such thing
+                raise
+        finally:
+            os.close(handle)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step, so that no moment is without either; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux
+    return bool(rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
+
+
+def _old_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside an output, whose lock is held; restore what one of them had moved."""
+    old = _old_name(path)
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+    for left_over in (old, *path.parent.glob(f".{glob.escape(path.name)}.unfinished*")):
+        _remove(left_over)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        path.unlink()
 
 
 def claim_folder(folder: Path, name: str, facts: dict[str, Any], what: str, *, force: bool = False) -> None:
@@ -84,8 +147,8 @@ def claim_folder(folder: Path, name: str, facts: dict[str, Any], what: str, *, f
             )
     elif folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: holds something else than a {what}", "choose another output")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    with new_file(path, force=True) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
 
 def require_space(path: Path, size_bytes: int) -> None:
@@ -108,8 +171,14 @@ def _beside(path: Path) -> Iterator[Path]:
     finished = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        finished = True
+        with hold(path.with_name(f".{path.name}.lock"), path) as is_held:
+            if is_held:
+                _clear_leftovers(path)
+            try:
+                yield temporary
+                finished = True
+            finally:
+                _remove(temporary)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise InputError(
@@ -120,10 +189,6 @@ def _beside(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another output") from None
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        elif os.path.lexists(temporary):
-            temporary.unlink()
         if not finished:
             for folder in made:
                 if folder.is_dir() and not any(folder.iterdir()):

@@ -26,6 +26,7 @@ from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.image_keys import link_keys
 from convnet_galaxies.runs.split import read_split_of, write_split
+from convnet_galaxies.runs.weights import write_card
 
 Method = Literal["logistic", "isotonic"]
 FEWEST_GROUPS: dict[Method, int] = {"logistic": 20, "isotonic": 100}
@@ -230,4 +231,4 @@ def _copy_run(run: str | Path, output: Path, card: ModelCard, split: pd.DataFram
             if getattr(source, name).is_file():
                 shutil.copyfile(getattr(source, name), getattr(made, name))
         write_split(made.split, split)
-        made.card.write_text(card.dumps(), "utf-8")
+        write_card(made, card)

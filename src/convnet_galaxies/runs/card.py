@@ -68,6 +68,8 @@ class ModelCard:
     type_centres: float [k, 37], the centres of the morphology types, if the network predicts them.
     views: default number of views per image of `predict`.
     member_nets: of each member, if not all are as the first, ``net``; all have the same input square and size.
+    weights_sha256: of the file of weights (see fingerprint_file), which is checked when they are loaded; empty in cards
+        of before.
     """
 
     net: NetSettings
@@ -79,6 +81,7 @@ class ModelCard:
     type_centres: list[list[float]] | None = None
     views: int = 1
     member_nets: tuple[NetSettings, ...] = ()
+    weights_sha256: str = ""
 
     @property
     def nets(self) -> tuple[NetSettings, ...]:
@@ -118,6 +121,7 @@ class ModelCard:
                 calibration={task: _read_calibration(one) for task, one in tree.get("calibration", {}).items()},
                 ancestry=tuple(tree["ancestry"]),
                 type_centres=tree["type_centres"],
+                weights_sha256=str(tree.get("weights_sha256", "")),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

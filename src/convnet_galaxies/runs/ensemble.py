@@ -26,6 +26,7 @@ from convnet_galaxies.runs.weights import (
     read_weights,
     save_weights,
     split_members,
+    write_card,
 )
 from convnet_galaxies.settings import NetSettings
 
@@ -96,7 +97,7 @@ def join_runs(
             shutil.copyfile(familiarity, made.familiarity)
         if not publish:
             made.write_environment({"members": [str(run) for run in runs]})
-        made.card.write_text(card.dumps(), "utf-8")
+        write_card(made, card)
     own = split[split["used"]].groupby("part").size()
     size = RunFolder(output).weights.stat().st_size
     return EnsembleSummary(output, len(states), size, {part: int(own.get(part, 0)) for part in RANK})

@@ -101,7 +101,12 @@ class RunFolder:
 
     def _look(self) -> tuple[list[Path], list[str]]:
         """Find leftovers of unfinished writing, and files that no run has."""
-        left_over = [path for one in self._own for path in self.path.glob(f".{one.name}.unfinished-*")]
+        left_over = [
+            path
+            for one in self._own
+            for ending in ("unfinished-*", "lock")
+            for path in self.path.glob(f".{one.name}.{ending}")
+        ]
         return left_over, sorted(path.name for path in self.path.iterdir() if path not in (*self._own, *left_over))
 
     def write_environment(self, extra: Mapping[str, Any]) -> None:

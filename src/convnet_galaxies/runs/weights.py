@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.galaxy_net import GalaxyNet
 from convnet_galaxies.runs.card import ModelCard, read_card
-from convnet_galaxies.runs.folder import run_path
+from convnet_galaxies.runs.folder import RunFolder, run_path
 
 
 class SkipInit(TorchFunctionMode):
@@ -39,6 +40,12 @@ def load_nets(run: str | Path, *, draw: bool = False) -> tuple[tuple[GalaxyNet, 
     path = run_path(run)
     card = read_card(run)
     weights = path / "weights.safetensors"
+    if card.weights_sha256 and weights.is_file() and (found := fingerprint_file(weights)) != card.weights_sha256:
+        raise InputError(
+            f"{weights}: found the SHA-256 {found}, expected {card.weights_sha256} as in model.json: it is damaged, or "
+            "of another run",
+            "restore the file, or train again",
+        )
     nets = []
     for number, state in enumerate(split_members(read_weights(weights), card.members, weights)):
         with nullcontext() if draw else SkipInit():
@@ -110,6 +117,13 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write weights through a temporary name, so that a reader never finds a partial file."""
     with new_file(path, force=True) as temporary:
         temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
+
+
+def write_card(run: RunFolder, card: ModelCard) -> None:
+    """Write the card of a run, with the hash of its weights, which are there already."""
+    text = replace(card, weights_sha256=fingerprint_file(run.weights)).dumps()
+    with new_file(run.card, force=True) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def fingerprint_file(path: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from convnet_galaxies.data.output import DISK_FULL, new_file
+from convnet_galaxies.data.locks import hold
+from convnet_galaxies.data.output import DISK_FULL, flush
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
@@ -24,7 +26,7 @@ from convnet_galaxies.model.tasks import TASKS
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.split import write_split
-from convnet_galaxies.runs.weights import save_weights
+from convnet_galaxies.runs.weights import save_weights, write_card
 from convnet_galaxies.settings import Settings, write_settings
 from convnet_galaxies.training.average import WeightAverage
 from convnet_galaxies.training.batches import Batches
@@ -78,11 +80,12 @@ def fit(
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     setup = set_up_training(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
-    checkpoint = load_checkpoint(run, setup.identity) if resume else None
     try:
-        if not resume and fabric.is_global_zero:
-            _begin(run, setup, settings, fabric, force=force)
-        _train(fabric, setup, settings, run, checkpoint, progress)
+        with _hold(output) if fabric.is_global_zero else nullcontext():
+            checkpoint = load_checkpoint(run, setup.identity) if resume else None
+            if not resume and fabric.is_global_zero:
+                _begin(run, setup, settings, fabric, force=force)
+            _train(fabric, setup, settings, run, checkpoint, progress)
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -90,6 +93,18 @@ def fit(
             f"{output}: the disk is full", "make room and call the same again, or continue with --resume"
         ) from None
     return run
+
+
+@contextmanager
+def _hold(output: Path) -> Iterator[None]:
+    """Hold the lock of a run, beside its folder. Raises InputError when another process trains into it."""
+    with ExitStack() as stack:
+        try:
+            output.absolute().parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(hold(output.absolute().with_name(f".{output.name}.lock"), output))
+        except OSError as error:
+            raise InputError(f"{output}: cannot be made ({error.strerror})", "choose another output") from None
+        yield
 
 
 def _begin(run: RunFolder, setup: TrainingSetup, settings: Settings, fabric: Fabric, *, force: bool) -> None:
@@ -181,8 +196,8 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         raise KeyboardInterrupt
     fabric.barrier()
     if fabric.is_global_zero:
-        with new_file(run.card, force=True) as temporary:
-            temporary.write_text(setup.card().dumps(), "utf-8")
+        flush(run.path)  # the card, which is last, makes the run a finished one
+        write_card(run, setup.card())
         run.checkpoint.unlink(missing_ok=True)
 
 
