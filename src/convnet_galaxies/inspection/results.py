@@ -111,7 +111,7 @@ def results_page(results: Results) -> Page:
         lead.append(f"The graders agree with Krippendorff's alpha {results.alpha:.2f}.")
     figures = Table(
         "Graders",
-        ("grader", "images", "seconds", "lenses found (B or better)", "(C or better)", "others taken for lenses"),
+        ("grader", "images", "seconds", "lenses found (grade 2 or 3)", "(1 or more)", "others taken for lenses"),
         tuple(
             (one.grader, one.n, _round(one.seconds), *map(_share, (one.found, one.found_possible, one.false)))
             for one in graders
@@ -122,7 +122,7 @@ def results_page(results: Results) -> Page:
     )
     agreement = Table(
         "Agreement (quadratically weighted kappa)",
-        ("grader", "with himself, on repeats", "with the others", "lenses picked in the mosaic"),
+        ("grader", "own repeats", "the others", "lenses picked in the mosaic"),
         tuple((one.grader, _kappa(one.with_himself), _kappa(one.with_others), _share(one.picked)) for one in graders),
         _notes([one.with_himself for one in graders] + [one.with_others for one in graders]),
     )

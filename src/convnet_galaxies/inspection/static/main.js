@@ -229,6 +229,7 @@ async function begin() {
   });
   for (const name of ["learned", "next"]) find(`${name}-button`).addEventListener("click", () => jumpTo({ sort: name }));
   window.addEventListener("beforeunload", (event) => queue.length && event.preventDefault());
+  showProgress();
   if (state.grader) await state.reload();
   else await askGrader();
   document.body.dataset.ready = "true";

@@ -39,7 +39,7 @@ export class Single {
         make("div", { class: "kinds", role: "group", "aria-label": "What it is if no lens" }, ...this.kinds),
         make("div", { class: "steps" }, command("previous", "Previous"), command("undo", "Undo"), command("pick", "Pick"), command("next", "Next")),
         make("label", { class: "note" }, "Note", this.note),
-        blind ? make("p", { class: "hint", textContent: "Blind: scores, names and positions are hidden, and known images are mixed in." }) : this.facts),
+        blind ? make("p", { class: "hint", textContent: "Blind: scores, names and positions are hidden, and known images may be mixed in." }) : this.facts),
     );
     this.pickButton = find("single").querySelector(".steps button:nth-child(3)");
   }
