@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,8 @@ def test_other_machines_need_a_token_of_the_user() -> None:
             check_place(host, port, token)
 
 
-def test_a_port_in_use_is_named() -> None:
-    with _listen("127.0.0.1", 0) as first, pytest.raises(InputError, match="cannot be listened on"):
-        _listen("127.0.0.1", first.getsockname()[1])
+def test_a_port_in_use_is_named_and_answers_are_not_delayed() -> None:
+    with _listen("127.0.0.1", 0) as first:
+        assert first.proto == socket.IPPROTO_TCP, "asyncio would leave Nagle's delay on"
+        with pytest.raises(InputError, match="cannot be listened on"):
+            _listen("127.0.0.1", first.getsockname()[1])

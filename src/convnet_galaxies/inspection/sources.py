@@ -23,6 +23,8 @@ from convnet_galaxies.inspection.render import AS_IT_IS, Look, render, resize
 from convnet_galaxies.paths import StrPath, name_some, require_path
 
 PROBABILITY = "lens_probability"
+SCAN = "scan.json"
+"""Marks the folder of a scan."""
 
 
 @dataclass(eq=False)
@@ -128,7 +130,7 @@ def open_source(
     predictions: StrPath | None = None,
     reading: ReadOptions | None = None,
 ) -> Source:
-    """Open a pack, a table of predictions, or a folder or zip of images.
+    """Open a pack, the folder of a scan, a table of predictions, or a folder or zip of images.
 
     images: the folder or zip of the images of a table. predictions: a table as
         `predict` writes it, for a pack or for images.
@@ -145,6 +147,12 @@ def open_source(
     table = None if predictions is None else read_candidates(predictions)
     if (path / DESCRIPTION).is_file():
         return PackSource(path, table)
+    if (path / SCAN).is_file():
+        if predictions is not None:
+            raise UsageError(f"{path}: is a scan, which has its own predictions", "leave --predictions out")
+        from convnet_galaxies.inspection.scan_source import ScanSource
+
+        return ScanSource(path)
     return FileSource(path, table, where="" if predictions is None else str(predictions), reading=reading)
 
 
