@@ -12,7 +12,7 @@ from convnet_galaxies.inspection.render import name_planes
 from convnet_galaxies.inspection.scan_source import OPEN_TILES, ScanSource
 from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.scan.folder import open_scan
-from convnet_galaxies.scan.scan import scan_survey
+from convnet_galaxies.scan.scan import scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions
 
 
@@ -20,7 +20,7 @@ from convnet_galaxies.scan.survey import SurveyOptions
 def source(survey, surveyor, tmp_path_factory) -> ScanSource:
     folder = tmp_path_factory.mktemp("inspect") / "scan"
     options = SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.4))
-    scan_survey(surveyor, survey.folder, folder, options)
+    scan_tiles(surveyor, survey.folder, folder, options)
     opened = open_source(folder)
     assert isinstance(opened, ScanSource)
     return opened
