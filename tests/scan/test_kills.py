@@ -34,16 +34,16 @@ def test_a_full_disk_is_told_once_and_the_scan_goes_on_when_there_is_room(
     survey, surveyor, tmp_path, monkeypatch
 ) -> None:
     options = SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.4))
-    sync, calls = os.fsync, []
+    write, calls = shards.pq.write_table, []
 
-    def fill(number: int) -> None:
-        calls.append(number)
+    def fill(table: object, path: Path) -> None:
+        calls.append(path)
+        write(table, path)
         if len(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        sync(number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.os, "fsync", fill)
+        patch.setattr(shards.pq, "write_table", fill)
         with pytest.raises(InputError, match=r"000002\.parquet: the disk is full"):
             scan_tiles(surveyor, survey.folder, tmp_path / "scan", options)
     names = sorted(path.name for path in (tmp_path / "scan" / "shards").iterdir())

@@ -58,7 +58,7 @@ def test_a_second_process_is_refused_and_told_of_the_first_whose_death_frees_the
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as first:
         assert first.stdout.readline() == "held\n"
-        named = f"another process is at work in it .process {first.pid} on "
+        named = f"another process is writing it .process {first.pid} on "
         with pytest.raises(InputError, match=named), hold_folder(tmp_path):
             pass
         os.kill(first.pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -16,10 +17,17 @@ _UNABLE = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EI
 
 
 @contextmanager
-def hold(lock: Path, what: object, *, fix: str = "wait for it, or stop it, or choose another output") -> Iterator[bool]:
+def hold(
+    lock: Path,
+    what: object,
+    *,
+    fix: str = "wait for it, or stop it, or choose another output",
+    wait_s: float = 0,
+) -> Iterator[bool]:
     """Hold a lock in the form of a file, which is removed at the end; yield whether the system has such locks.
 
-    what: what is locked, for the message. Where a file system cannot lock files, nothing is held.
+    what: what is locked, for the message. wait_s: time to wait for another process. Where a file system cannot lock
+    files, nothing is held.
     Raises InputError that names the process that holds it already, and OSError where the file cannot be made.
     """
     try:
@@ -27,6 +35,7 @@ def hold(lock: Path, what: object, *, fix: str = "wait for it, or stop it, or ch
     except ImportError:  # Windows
         yield False
         return
+    end = time.monotonic() + wait_s
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -34,6 +43,9 @@ def hold(lock: Path, what: object, *, fix: str = "wait for it, or stop it, or ch
         except BlockingIOError:
             owner = os.pread(handle, 200, 0).decode("utf-8", "replace") or "which has just begun"
             os.close(handle)
+            if time.monotonic() < end:
+                time.sleep(0.1)
+                continue
             raise InputError(f"{what}: another process is writing it ({owner})", fix) from None
         except OSError as error:
             os.close(handle)

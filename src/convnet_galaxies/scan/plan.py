@@ -16,7 +16,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import name_some
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder, run_path
-from convnet_galaxies.scan.lock import LOCK, OWNER, hold_folder
+from convnet_galaxies.scan.lock import LOCK, hold_folder
 from convnet_galaxies.scan.shards import Reader, Shard
 
 SCAN_FORMAT = 1
@@ -139,7 +139,7 @@ def claim_folder(folder: Path, facts: dict[str, Any], prepare: Callable[[], None
 
 
 def _strangers(folder: Path) -> list[str]:
-    ours = (LOCK, OWNER, PLAN_LEFTOVERS)
+    ours = (LOCK, PLAN_LEFTOVERS)
     return [path.name for path in folder.iterdir() if not any(path.name.startswith(name) for name in ours)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,13 +73,11 @@ class ShardResult:
 
 
 def write_shard(path: Path, table: pd.DataFrame, plan: str) -> None:
-    """Write the table of a shard, on disk before it has its name. plan: the hash of the plan. Raises InputError."""
+    """Write the table of a shard. plan: the hash of the plan. Raises InputError."""
     block = pa.Table.from_pandas(table, preserve_index=False)
     block = block.replace_schema_metadata({PLAN_KEY: plan.encode()})
-    with new_file(path, force=True) as temporary, temporary.open("wb") as file:
-        pq.write_table(block, file)
-        file.flush()
-        os.fsync(file.fileno())
+    with new_file(path, force=True) as temporary:
+        pq.write_table(block, temporary)
 
 
 def read_shard(path: Path, plan: str) -> pa.Table:
