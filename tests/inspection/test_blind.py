@@ -15,6 +15,7 @@ from PIL import Image
 from convnet_galaxies.data.grade_book import GradeBook, read_grades
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.inspection.mixing import make_showings, shuffle
+from convnet_galaxies.inspection.planes import compare_sources
 from convnet_galaxies.inspection.results import expand_shown
 from convnet_galaxies.inspection.session import Session, SessionOptions
 from convnet_galaxies.inspection.sources import open_source
@@ -166,3 +167,14 @@ def test_the_best_candidates_are_chosen_before_they_are_shuffled(tmp_path: Path)
     assert sorted(session.showings.row.tolist()) == [25, 26, 27, 28, 29]
     session = Session(source, GradeBook(tmp_path / "g.sqlite"), SessionOptions(lowest=0.9, repeat_share=0))
     assert sorted(session.showings.row.tolist()) == [27, 28, 29]
+
+
+def test_what_a_grader_could_tell_apart_by_eye_is_told_at_the_start(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, side in (("small", 20), ("same", 32)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(tmp_path / name / "a.png")
+    candidates = open_candidates(tmp_path)
+    remarks = [compare_sources([candidates, open_source(tmp_path / name)]).remarks for name in ("small", "same")]
+    assert remarks[1] == ()
+    assert "since they have 20 px instead of 32 px" in remarks[0][0]

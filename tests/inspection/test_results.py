@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_sessions import WRITE, list_all, make_client, make_session, send_grade
+from made_sessions import WRITE, list_all, make_client, make_session, send_grade, write_candidates
 from typer.testing import CliRunner
 
 from convnet_galaxies.cli import app
@@ -16,7 +17,10 @@ from convnet_galaxies.data.human_grades import join_grades
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.inspection.results import export_candidates, read_results, results_page
+from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.measure.intervals import bound_proportion
+from convnet_galaxies.paths import default_database
+from convnet_galaxies.study.grading_plan import is_filled
 
 
 def fill(path: Path, rows: list[tuple[str, str, float, dict[str, object]]]) -> Path:
@@ -145,3 +149,25 @@ def test_a_table_without_grades_has_no_results(tmp_path: Path) -> None:
     GradeBook(tmp_path / "g.sqlite").close()
     with pytest.raises(InputError, match="found no grade, expected at least one"):
         read_results(tmp_path / "g.sqlite")
+
+
+def test_a_plan_that_is_graded_on_the_page_becomes_a_filled_plan(tmp_path: Path) -> None:
+    pack = write_candidates(tmp_path, 6)
+    ids = read_table(tmp_path / "p.csv")["id"].tolist()
+    plan = pd.DataFrame({"id": [ids[4], ids[1], ids[2]], "rank": [1, 2, 3], "first_rank": 1, "last_rank": 3})
+    plan.assign(inclusion_probability=1.0, grade="").to_csv(tmp_path / "plan.csv", index=False)
+    source = open_source(tmp_path / "plan.csv", images=pack)
+    assert sorted(source.table["id"]) == sorted(plan["id"])
+    for row, name in enumerate(source.table["id"]):
+        expected = open_source(pack).pixels([ids.index(name)], 32)
+        np.testing.assert_array_equal(source.pixels([row], 32), expected)
+    book = GradeBook(default_database(tmp_path / "plan.csv"))
+    for number, (name, grade) in enumerate(((ids[1], 0.0), (ids[4], 3.0))):
+        book.append_grade(Grade(f"request-{number}", name, name, "Ann", grade))
+    answer = CliRunner().invoke(app, ["inspect", str(tmp_path / "plan.csv"), "--export", str(tmp_path / "filled.csv")])
+    assert answer.exit_code == 0, answer.output
+    assert is_filled(tmp_path / "filled.csv")
+    filled = read_table(tmp_path / "filled.csv")
+    assert filled["id"].tolist() == plan["id"].tolist()
+    assert filled["rank"].tolist() == [1, 2, 3]
+    assert filled["grade"].fillna(-1).tolist() == [3, 0, -1]

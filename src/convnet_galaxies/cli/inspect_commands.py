@@ -25,7 +25,7 @@ def inspect(
         ),
     ],
     images: Annotated[
-        Path | None, typer.Option(help="Folder or zip that holds the images of a table of predictions.")
+        Path | None, typer.Option(help="Pack, folder or zip that holds the images of a table of candidates.")
     ] = None,
     predictions: Annotated[Path | None, typer.Option(help="Predictions for a pack or for images, by id.")] = None,
     embeddings: Annotated[
@@ -88,7 +88,7 @@ def inspect(
     is_book = is_grade_book(source)
     path = source if is_book else database or default_database(source)
     if results or export is not None:
-        _show_results(path, export, results=results, force=force, as_json=as_json)
+        _show_results(path, source, export, results=results, force=force, as_json=as_json)
         return
     if is_book:
         raise UsageError(f"{source}: is a table of grades, expected candidates", "give the candidates that it grades")
@@ -103,8 +103,6 @@ def inspect(
     check_place(host, port, token)
     scheme = read_scheme(settings)
     opened = open_source(source, images=images, predictions=predictions)
-    for text in opened.remarks:
-        remark(text)
     features = None if embeddings is None else read_features(embeddings, opened.table["id"])
     session = Session(
         opened,
@@ -115,19 +113,24 @@ def inspect(
         None if features is None else Neighbours(features),
         None if features is None else Learner(features, opened.table.get("group")),
     )
+    for text in session.remarks:
+        remark(text)
     typer.echo(f"{len(session.showings):,} images; grades go to {path}")
     serve(session, host=host, port=port, token=token, announce=lambda address: typer.echo(f"Open {address}"))
 
 
-def _show_results(path: Path, export: Path | None, *, results: bool, force: bool, as_json: bool) -> None:
-    from convnet_galaxies.data.tables import write_table
-    from convnet_galaxies.inspection.results import export_candidates, read_results, results_page
+def _show_results(path: Path, source: Path, export: Path | None, *, results: bool, force: bool, as_json: bool) -> None:
+    from convnet_galaxies.data.tables import is_table, write_table
+    from convnet_galaxies.inspection.results import export_candidates, fill_table, read_results, results_page
+    from convnet_galaxies.inspection.sources import read_candidates
 
     if export is not None:
         table = export_candidates(path)
+        if source != path and source.is_file() and is_table(source):
+            table = fill_table(read_candidates(source), table)
         write_table(export, table, force=force)
         if not (results and as_json):
-            typer.echo(f"{export}: grades of {len(table):,} candidates")
+            typer.echo(f"{export}: grades of {int(table['grade'].notna().sum()):,} candidates")
     if results:
         found = read_results(path)
         show_json({"graders": found.graders, "alpha": found.alpha}) if as_json else typer.echo(

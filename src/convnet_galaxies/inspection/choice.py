@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.errors import UsageError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.inspection.mixing import Showings, shuffle
 from convnet_galaxies.inspection.sources import PROBABILITY
 from convnet_galaxies.inspection.tally import Tally
@@ -100,6 +100,26 @@ def read_columns(table: pd.DataFrame, has_image: np.ndarray) -> Columns:
         known=np.full(n, "") if known is None else known.to_numpy().astype(str),
         crowd=number("crowd_probability", "crowd"),
     )
+
+
+def choose_candidates(columns: Columns, *, lowest: float | None = None, top: int | None = None) -> np.ndarray:
+    """Return the rows, int [k], of the candidates of at least a lens probability, and of these the best ranked.
+
+    Raises UsageError without the column that is needed, InputError when nothing passes.
+    """
+    rows = np.arange(len(columns.probability))
+    if lowest is not None:
+        if np.isnan(columns.probability).all():
+            raise UsageError("--min-probability: the candidates have no lens probability", "give --predictions")
+        rows = rows[columns.probability >= lowest]
+    if top is not None:
+        if np.isnan(columns.rank).all():
+            raise UsageError("--top: the candidates have neither a rank nor a lens probability", "give --predictions")
+        rank = columns.rank[rows]
+        rows = np.sort(rows[np.argsort(np.where(np.isnan(rank), np.inf, rank), kind="stable")[:top]])
+    if not len(rows):
+        raise InputError("found no candidate that passes, expected at least one", "choose more candidates")
+    return rows
 
 
 def list_showings(

@@ -89,6 +89,16 @@ def export_candidates(path: Path) -> pd.DataFrame:
     return table.sort_values(["grade", "graders"], ascending=False, kind="stable").reset_index()
 
 
+def fill_table(candidates: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of candidates (see read_candidates) in its order with the columns of export_candidates.
+
+    Columns of the same name are replaced; candidates without a grade have none. A plan of `unknown --plan` becomes a
+    filled one.
+    """
+    own = [name for name in candidates if name == "id" or name not in grades]
+    return candidates[own].merge(grades, on="id", how="left")
+
+
 def expand_shown(grades: pd.DataFrame) -> pd.DataFrame:
     """Return the table of read_grades with what the column shown holds of truth: role, lens (1, 0, NaN) and
     einstein_radius_arcsec."""

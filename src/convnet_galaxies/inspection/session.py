@@ -17,12 +17,22 @@ import pandas as pd
 
 from convnet_galaxies.data.grade_book import Grade, GradeBook, Mark, check_grader
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
-from convnet_galaxies.inspection.choice import FLAGS, SORTS, Columns, Filters, Sort, list_showings, read_columns
+from convnet_galaxies.inspection.choice import (
+    FLAGS,
+    SORTS,
+    Columns,
+    Filters,
+    Sort,
+    choose_candidates,
+    list_showings,
+    read_columns,
+)
 from convnet_galaxies.inspection.learner import Learner, gather
 from convnet_galaxies.inspection.links import make_links
 from convnet_galaxies.inspection.mixing import Showings, make_showings
 from convnet_galaxies.inspection.neighbours import Neighbours
-from convnet_galaxies.inspection.render import PICTURE_STRETCHES, STRETCHES, name_planes
+from convnet_galaxies.inspection.planes import compare_sources
+from convnet_galaxies.inspection.render import PICTURE_STRETCHES, STRETCHES
 from convnet_galaxies.inspection.scheme import Scheme
 from convnet_galaxies.inspection.sources import Source
 from convnet_galaxies.inspection.tally import Tally
@@ -78,7 +88,7 @@ class Session:
         self.columns: Columns = read_columns(self.source.table, self.source.has_image)
         self.showings: Showings = make_showings(
             self.source,
-            _choose(self.columns, self.options),
+            choose_candidates(self.columns, lowest=self.options.lowest, top=self.options.top),
             mixed=self.mixed,
             mix_share=self.options.mix_share,
             repeat_share=self.options.repeat_share,
@@ -96,16 +106,20 @@ class Session:
         self._index = {key: index for index, key in enumerate(self.showings.keys.tolist())}
         self._views: OrderedDict[str, View] = OrderedDict()
         self._lock = threading.Lock()
-        self._planes = self._find_planes()
+        self._planes = compare_sources(self.pictures.sources)
 
     def close(self) -> None:
         """Close the table of grades and stop the threads."""
         self.pictures.close()
         self.book.close()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever starts the session should know, one sentence each."""
+        return (*self.source.remarks, *self._planes.remarks)
+
     def describe(self) -> dict[str, Any]:
         """Return what the page needs at its start; nothing of the candidates where the session is blind."""
-        is_picture, bands = self._planes
         is_open = not self.options.blind
         sorts = ["random"]
         if is_open:
@@ -120,8 +134,8 @@ class Session:
             "blind": self.options.blind,
             "total": len(self.showings),
             "scheme": self.scheme.as_page(),
-            "stretches": PICTURE_STRETCHES if is_picture else STRETCHES,
-            "bands": bands,
+            "stretches": PICTURE_STRETCHES if self._planes.is_picture else STRETCHES,
+            "bands": self._planes.bands,
             "sorts": sorts,
             "flavors": self.columns.flavors if is_open else [],
             "flags": [name for name in FLAGS if is_open and self.columns.flags[name].any()],
@@ -286,37 +300,6 @@ class Session:
         if self.neighbours is None or index is None or self.showings.source[index] != 0:
             raise UsageError("similarity: found no image to compare with", "pick an image first")
         return np.asarray(self.neighbours.likeness(int(self.showings.row[index]))), ""
-
-    def _find_planes(self) -> tuple[bool, tuple[str, ...]]:
-        """Whether images are pictures, and the names of single bands, as far as they hold for every source."""
-        kinds, names = [], []
-        for source in self.pictures.sources:
-            for row in np.flatnonzero(source.has_image)[:5]:
-                try:
-                    image = source.image(int(row))
-                except BadImageError:
-                    continue
-                kinds.append(image.is_picture)
-                names.append(name_planes(image))
-                break
-        return any(kinds) or not kinds, names[0] if names and all(one == names[0] for one in names) else ()
-
-
-def _choose(columns: Columns, options: SessionOptions) -> np.ndarray:
-    """Rows of the candidates that are shown."""
-    rows = np.arange(len(columns.probability))
-    if options.lowest is not None:
-        if np.isnan(columns.probability).all():
-            raise UsageError("--min-probability: the candidates have no lens probability", "give --predictions")
-        rows = rows[columns.probability >= options.lowest]
-    if options.top is not None:
-        if np.isnan(columns.rank).all():
-            raise UsageError("--top: the candidates have neither a rank nor a lens probability", "give --predictions")
-        rank = columns.rank[rows]
-        rows = np.sort(rows[np.argsort(np.where(np.isnan(rank), np.inf, rank), kind="stable")[: options.top]])
-    if not len(rows):
-        raise InputError("found no candidate that passes, expected at least one", "choose more candidates")
-    return rows
 
 
 def _number(value: float) -> float | None:

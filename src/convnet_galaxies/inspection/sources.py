@@ -71,19 +71,27 @@ class Source(ABC):
 
 
 class PackSource(Source):
-    """The images of a pack, whose pixels stay on the disk until they are shown."""
+    """The images of a pack, whose pixels stay on the disk until they are shown.
 
-    def __init__(self, path: Path, predictions: pd.DataFrame | None = None) -> None:
+    chosen: whether only the images of the predictions are candidates.
+    """
+
+    def __init__(self, path: Path, predictions: pd.DataFrame | None = None, *, chosen: bool = False) -> None:
         images = read_pack(path)
         table = images.table.assign(id=images.table["id"].astype("str"))
         remarks: list[str] = []
         if predictions is not None:
             table, remarks = _join(table, predictions, str(path))
-        super().__init__(str(path), _tidy(table, path), np.ones(len(table), bool), remarks)
+        self._rows = np.arange(len(table))
+        if predictions is not None and chosen:
+            lost = predictions["id"][~predictions["id"].isin(table["id"])].tolist()
+            remarks = [f"{len(lost):,} rows have no image in {path}: {name_some(lost)}"] if lost else []
+            self._rows = np.flatnonzero(table["id"].isin(predictions["id"]))
+        super().__init__(str(path), _tidy(table.iloc[self._rows], path), np.ones(len(self._rows), bool), remarks)
         self._pixels = images.images
 
     def image(self, row: int) -> LinearImage:
-        pixels = self._pixels[row]
+        pixels = self._pixels[self._rows[row]]
         planes = (Plane(np.ascontiguousarray(pixels[..., k]), f"channel {k + 1}") for k in range(pixels.shape[2]))
         return LinearImage(tuple(planes), is_picture=True)
 
@@ -132,7 +140,7 @@ def open_source(
 ) -> Source:
     """Open a pack, the folder of a scan, a table of predictions, or a folder or zip of images.
 
-    images: the folder or zip of the images of a table. predictions: a table as
+    images: the pack, folder or zip of the images of a table. predictions: a table as
         `predict` writes it, for a pack or for images.
     Raises InputError for anything else, for a table that names a candidate twice, and where nothing matches.
     """
@@ -141,6 +149,8 @@ def open_source(
     if path.is_file() and is_table(path) and not _is_image_file(path, images):
         if images is None:
             raise UsageError(f"{path}: is a table without its images", "name their folder or zip with --images")
+        if (Path(images) / DESCRIPTION).is_file():
+            return PackSource(Path(images), read_candidates(path), chosen=True)
         return FileSource(Path(images), read_candidates(path), where=str(path), reading=reading)
     if images is not None:
         raise UsageError(f"{path}: holds images itself, so that --images has no meaning", "leave --images out")

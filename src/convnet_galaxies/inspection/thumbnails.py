@@ -17,6 +17,7 @@ from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.preprocess import central_slices
 from convnet_galaxies.errors import BadImageError
 from convnet_galaxies.inspection.mixing import Showings, turn_image
+from convnet_galaxies.inspection.planes import read_example
 from convnet_galaxies.inspection.render import Look, render, resize
 from convnet_galaxies.inspection.sources import Source
 
@@ -72,7 +73,9 @@ class Pictures:
         self.sources, self.showings, self.same_size = list(sources), showings, same_size
         self._cache = BoundedCache(cache_bytes)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="pictures")
-        self._shape = self._shape_of_candidates()
+        example = read_example(self.sources[0])
+        self._shape = None if example is None else min(example.shape)
+        """Shorter side of the first candidate in pixels."""
 
     def close(self) -> None:
         """Stop the threads."""
@@ -135,16 +138,6 @@ class Pictures:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
         return file.getvalue()
-
-    def _shape_of_candidates(self) -> int | None:
-        """The shorter side of the first candidate that has an image, in pixels."""
-        first = self.sources[0]
-        for row in np.flatnonzero(first.has_image)[:10]:
-            try:
-                return min(first.image(int(row)).shape)
-            except BadImageError:
-                continue
-        return None
 
 
 def _draw_cross(side_px: int) -> np.ndarray:
