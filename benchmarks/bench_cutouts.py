@@ -33,13 +33,14 @@ from peers import Peer, find_peer_python
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.stretch import Composite
 from convnet_galaxies.data.survey.cutouts import make_pixels
-from convnet_galaxies.data.survey.detection import detect_objects
+from convnet_galaxies.data.survey.detection import BLOCK_PX, Detection, detect_in_region
 from convnet_galaxies.data.survey.survey_image import open_survey_image
 from convnet_galaxies.data.survey.tiles import list_tiles
 from convnet_galaxies.simulate.survey import simulate_survey
 
 PIXELS = Preprocess(crop_px=SIDE_PX, size_px=SIDE_PX, pixel_scale_arcsec=0.186, stretch=Composite())
 AT_ONCE = 64
+PART_PX = 2 * BLOCK_PX
 
 
 def make_tile(size_px: int) -> Path:
@@ -170,12 +171,14 @@ def compare_memory(report: Report, options: Options) -> None:
 
 
 def work(tile: Path) -> None:
-    """Detect the objects of a tile and make their cutouts, in the process that is watched."""
+    """Detect the objects of a tile and make their cutouts, part by part, in the process that is watched."""
     with open_survey_image(list_tiles(tile).tiles[0]) as image:
-        found = detect_objects(image)
-        x, y = found["x"].to_numpy(), found["y"].to_numpy()
-        for start in range(0, len(found), 1024):
-            make_pixels(image, x[start : start + 1024], y[start : start + 1024], PIXELS)
+        for top in range(0, image.shape[0], PART_PX):
+            for left in range(0, image.shape[1], PART_PX):
+                found = detect_in_region(image, Detection(), top=top, left=left, side_px=PART_PX)
+                x, y = found["x"].to_numpy(), found["y"].to_numpy()
+                for start in range(0, len(found), 512):
+                    make_pixels(image, x[start : start + 512], y[start : start + 512], PIXELS)
 
 
 def main() -> None:

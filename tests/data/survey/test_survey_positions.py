@@ -65,6 +65,23 @@ def test_a_hats_folder_is_read_leaf_by_leaf(tmp_path: Path) -> None:
     assert found.size.tolist() == [0.5, 1.0, 1.5]
 
 
+def test_positions_of_hats_are_degrees_also_where_they_could_be_radians(tmp_path: Path) -> None:
+    """coord_ra of Rubin is in radians elsewhere, and other columns may look like positions as well."""
+    (tmp_path / "properties").write_text("hats_col_ra = coord_ra\nhats_col_dec = coord_dec\n")
+    folder = tmp_path / "dataset" / "Norder=0" / "Dir=0"
+    folder.mkdir(parents=True)
+    columns = {
+        "objectId": [7, 8],
+        "ra": [200.0, 201.0],
+        "dec": [9.0, 9.0],
+        "coord_ra": [3.0, 4.0],
+        "coord_dec": [0.5, 1.0],
+    }
+    pd.DataFrame(columns).to_parquet(folder / "Npix=0.parquet", index=False)
+    found = read_positions(tmp_path)
+    assert (found.ra_deg.tolist(), found.dec_deg.tolist(), found.ids.tolist()) == ([3.0, 4.0], [0.5, 1.0], ["7", "8"])
+
+
 def test_pixels_of_named_tiles_are_positions_too(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("tile,x_px,y_px\nt1,10,20\nt2,1,2\nt1,99,20\nt1,,3\n")
     (tmp_path / "b.csv").write_text("tile,X_IMAGE,Y_IMAGE\nt1,11,21\n")

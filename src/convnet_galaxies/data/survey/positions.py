@@ -14,6 +14,7 @@ import pandas as pd
 from convnet_galaxies.data.position_names import find_pairs
 from convnet_galaxies.data.positions import read_positions as read_sky_positions
 from convnet_galaxies.data.survey.survey_image import SurveyImage
+from convnet_galaxies.data.table_notes import add_units
 from convnet_galaxies.data.tables import numbers, read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import StrPath, name_some, require_path
@@ -131,30 +132,56 @@ def grid_positions(image: SurveyImage, step_px: float) -> tuple[np.ndarray, np.n
 
 def _frames(path: Path, extra: Sequence[str]) -> Iterator[tuple[pd.DataFrame, str, int]]:
     """Yield tables, how they are called, and the number of rows before them."""
-    if not path.is_dir():
+    if path.is_dir():
+        leaves = sorted(one for one in path.rglob("*.parquet") if not one.name.startswith(("_", ".")))
+        leaves = [one for one in leaves if "dataset" in one.relative_to(path).parts] or leaves
+        if not leaves:
+            raise InputError(
+                f"{path}: found no Parquet file in this folder, expected a HATS catalogue "
+                "(dataset/Norder=.../*.parquet)",
+                "give a table of positions (CSV, FITS, VOTable, Parquet), or a HATS folder",
+            )
+        axes, done = _read_axes_of_hats(path), 0
+        for leaf in leaves:
+            frame = _read_columns(leaf, extra, axes)
+            yield frame, str(leaf), done
+            done += len(frame)
+    elif path.suffix.lower() in (".parquet", ".pq"):
+        yield _read_columns(path, extra, None), str(path), 0
+    else:
         yield read_table(path, wanted=(("ra", "ra_deg", "raj2000"), ("dec", "dec_deg", "dej2000"))), str(path), 0
-        return
-    leaves = sorted(one for one in path.rglob("*.parquet") if not one.name.startswith(("_", ".")))
-    leaves = [one for one in leaves if "dataset" in one.relative_to(path).parts] or leaves
-    if not leaves:
-        raise InputError(
-            f"{path}: found no Parquet file in this folder, expected a HATS catalogue (dataset/Norder=.../*.parquet)",
-            "give a table of positions (CSV, FITS, VOTable, Parquet), or a HATS folder",
-        )
+
+
+def _read_columns(path: Path, extra: Sequence[str], axes: tuple[str, str] | None) -> pd.DataFrame:
+    """Read the columns of a Parquet file that are of use. axes: of positions in degrees, by the file of a catalogue."""
     import pyarrow.parquet as pq
 
-    done = 0
-    for leaf in leaves:
-        names = [name for name in pq.ParquetFile(leaf).schema_arrow.names if _is_of_use(name, extra)]
-        frame = read_table(leaf, columns=names)
-        yield frame, str(leaf), done
-        done += len(frame)
+    try:
+        names = [str(name) for name in pq.ParquetFile(path).schema_arrow.names]
+    except Exception:  # read_table tells what is wrong
+        return read_table(path)
+    if axes is not None and set(axes) <= set(names):
+        names = [name for name in names if name in axes or _is_of_use(name, extra)]
+        return add_units(read_table(path, columns=names), dict.fromkeys(axes, "deg"))
+    return read_table(path, columns=[name for name in names if _is_of_use(name, extra) or _may_be_position(name)])
+
+
+def _read_axes_of_hats(folder: Path) -> tuple[str, str] | None:
+    """Return the columns of right ascension and declination that a HATS catalogue names; its positions are degrees."""
+    for name in ("hats.properties", "properties"):
+        path = folder / name
+        if path.is_file():
+            text = path.read_text("utf-8", errors="replace")
+            found = dict(re.findall(r"^\s*hats_col_(ra|dec)\s*=\s*(\S+)\s*$", text, re.MULTILINE))
+            if len(found) == 2:
+                return found["ra"], found["dec"]
+    return None
 
 
 def _is_of_use(name: str, extra: Sequence[str]) -> bool:
     lowered = name.lower()
     pixels = {one for columns in _PIXEL_COLUMNS for one in columns[:2]}
-    return name in extra or lowered in ID_COLUMNS or lowered in pixels or lowered == "tile" or _may_be_position(name)
+    return name in extra or lowered in ID_COLUMNS or lowered in pixels or lowered == "tile"
 
 
 def _may_be_position(name: str) -> bool:
