@@ -6,8 +6,17 @@ from astropy.io.fits import Header
 from hypothesis import given
 from hypothesis import strategies as st
 from made_fits import image, read, sky, to_bytes
+from scipy.ndimage import median_filter
 
-from convnet_galaxies.data.missing import apply_error, apply_mask, apply_weight, mark_missing, named_bits, sky_and_noise
+from convnet_galaxies.data.missing import (
+    _medians_at,
+    apply_error,
+    apply_mask,
+    apply_weight,
+    mark_missing,
+    named_bits,
+    sky_and_noise,
+)
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite
@@ -214,3 +223,13 @@ def test_sky_and_noise_are_those_of_a_normal_law(level: float, noise: float) -> 
     assert found[0] == pytest.approx(level, abs=0.02 * noise + 1e-3)
     assert found[1] == pytest.approx(noise, rel=0.03, abs=1e-3)
     assert sky_and_noise(np.full((3, 3), np.nan, np.float32)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("side", [3, 5])
+def test_medians_round_marked_pixels_are_those_of_scipy(side: int) -> None:
+    rng = np.random.default_rng(side)
+    plane = rng.normal(10, 2, (31, 44)).astype(np.float32)
+    places = rng.random(plane.shape) < 0.3
+    places[0], places[:, -1] = True, True
+    expected = median_filter(plane, side, mode="nearest")[places]
+    np.testing.assert_array_equal(_medians_at(plane, places, side), expected)
