@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,26 @@ def test_a_tile_that_is_cut_short_is_refused(tmp_path: Path, packed: bool) -> No
         open_survey_image(list_tiles(path).tiles[0]),
     ):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps files that are open")
+def test_a_tile_that_is_cut_or_removed_while_it_is_read_ends_no_process(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.fits", sky(0, (400, 400)), primary=tan_wcs())
+    with open_survey_image(list_tiles(path).tiles[0]) as opened:
+        before = opened.cut(np.array([200.0]), np.array([380.0]), 9).values
+        data = path.read_bytes()
+        path.unlink()
+        np.testing.assert_array_equal(opened.cut(np.array([200.0]), np.array([380.0]), 9).values, before)
+        path.write_bytes(data)
+    with open_survey_image(list_tiles(path).tiles[0]) as opened:
+        with path.open("r+b") as file:
+            file.truncate(20000)
+        for read in (
+            lambda: opened.cut(np.array([200.0]), np.array([380.0]), 9),
+            lambda: opened.read_block(slice(300, 400), slice(0, 9)),
+        ):
+            with pytest.raises(BadImageError, match="found 20,000 bytes"):
+                read()
 
 
 def test_damaged_bytes_are_a_bad_image_when_their_window_is_read(tmp_path: Path) -> None:

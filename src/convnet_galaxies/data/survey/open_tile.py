@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,16 +245,26 @@ def _source_of(one: Hdu, k: int | None, path: Path, is_stored: bool) -> PixelSou
     if not is_stored:
         with quiet_warnings():
             return PixelSource.of_array(one.hdu.data[index], name)
-    place, found = one.hdu.fileinfo(), path.stat().st_size
-    needed = place["datLoc"] + place["datSpan"]
+    place = one.hdu.fileinfo()
+    guard = partial(_require_bytes, path, place["datLoc"] + place["datSpan"], name)
+    guard()
+    if type(one.hdu) in (fits.PrimaryHDU, fits.ImageHDU) and not {"BSCALE", "BZERO", "BLANK"} & set(one.header):
+        kind = np.dtype(_STORED[one.header["BITPIX"]])
+        stored = np.memmap(path, kind, "r", place["datLoc"], tuple(one.hdu.shape))
+        return PixelSource.of_array(stored[index], name, guard)
+    return PixelSource(shape, lambda rows, columns: one.hdu.section[(*index, rows, columns)], name=name)
+
+
+def _require_bytes(path: Path, needed: int, name: str) -> None:
+    """Raise BadImageError for a file that has fewer bytes; one that was removed can still be read by its map."""
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError:
+        return
     if found + _FITS_BLOCK_BYTES <= needed:
         raise BadImageError(
             f"{name}: found {found:,} bytes, expected {needed:,}: the file is cut short", "fetch the file again"
         )
-    if type(one.hdu) in (fits.PrimaryHDU, fits.ImageHDU) and not {"BSCALE", "BZERO", "BLANK"} & set(one.header):
-        kind = np.dtype(_STORED[one.header["BITPIX"]])
-        return PixelSource.of_array(np.memmap(path, kind, "r", place["datLoc"], tuple(one.hdu.shape))[index], name)
-    return PixelSource(shape, lambda rows, columns: one.hdu.section[(*index, rows, columns)], name=name)
 
 
 def _first_bytes(path: Path) -> bytes:

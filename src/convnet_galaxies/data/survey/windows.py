@@ -15,7 +15,7 @@ from convnet_galaxies.errors import GalaxyError
 MOST_PIXELS = 1 << 22
 """Pixels that are read at once from a compressed image: memory does not grow with the tile."""
 
-_MAPPED_BYTES = 1 << 25
+_MAPPED_BYTES = 1 << 23
 """Of a memory map that a process holds at a time."""
 
 
@@ -23,7 +23,8 @@ class PixelSource:
     """One plane [h, w] in the order of its file, of which only windows are read.
 
     shape: height and width. name: for messages. dtype: of the numbers that `gather` returns. most_pixels: read at once
-    to serve windows near one another; 0 for each by itself.
+    to serve windows near one another; 0 for each by itself. guard: raises BadImageError where the file was cut short
+    since, before its map is read: the system would end the process.
     Windows raise BadImageError where the file turns out to be damaged.
     """
 
@@ -36,25 +37,28 @@ class PixelSource:
         array: np.ndarray | None = None,
         dtype: np.dtype | None = None,
         most_pixels: int = MOST_PIXELS,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self.shape = shape
         self.name = name
         self._read = read
         self._array = array
         self._most_pixels = most_pixels
+        self._guard = guard or (lambda: None)
         self._map = _find_map(array)
         self._touched = (shape[0], 0)
         self.dtype = np.dtype(dtype) if dtype is not None else read(slice(0, 1), slice(0, 1)).dtype.newbyteorder("=")
 
     @classmethod
-    def of_array(cls, array: np.ndarray, name: str = "image") -> PixelSource:
+    def of_array(cls, array: np.ndarray, name: str = "image", guard: Callable[[], None] | None = None) -> PixelSource:
         """Take an array [h, w] in memory, or a memory map."""
         h, w = array.shape
         kind = array.dtype.newbyteorder("=")
-        return cls((h, w), lambda rows, columns: array[rows, columns], name=name, array=array, dtype=kind)
+        return cls((h, w), lambda rows, columns: array[rows, columns], name=name, array=array, dtype=kind, guard=guard)
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Return a part of the plane in native byte order; the slices lie within it."""
+        self._guard()
         if self._map is not None and self._array is not None:
             out = np.empty((rows.stop - rows.start, columns.stop - columns.start), self.dtype)
             step = max(1, _MAPPED_BYTES // (4 * self._array.shape[1] * self._array.itemsize))
@@ -80,6 +84,7 @@ class PixelSource:
             fill = 0
         h, w = self.shape
         out = np.empty((len(left), side_px, side_px), self.dtype)
+        self._guard()
         self._touch(bottom, side_px)
         inside = (left >= 0) & (bottom >= 0) & (left + side_px <= w) & (bottom + side_px <= h)
         if self._array is not None:
