@@ -23,10 +23,12 @@ import pandas as pd
 from scipy.stats import t as student
 
 from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.scan.export import keep_apart
+from convnet_galaxies.scan.folder import open_scan
 from convnet_galaxies.show.canvas import COLORS, GREY, draw
 
 NET = "builtin:lens"
-SIZE_PX, LENSES, GRADED = 4096, 120, 200
+SIZE_PX, LENSES, GRADED = 3072, 100, 200
 RANKS = (10, 20, 50, 100, 200)
 FOUND_ARCSEC = 2.5
 """A candidate is a lens when it lies so close to one, or within 1.3 Einstein radii: arcs are detected by themselves."""
@@ -39,6 +41,8 @@ TRAINING = (
     "split.test=0",
 )
 PIXEL_ARCSEC = 0.186
+APART_ARCSEC = 3.0
+"""Of candidates closer than this only the best counts: arcs are objects of their own."""
 
 
 def run(*words: object) -> None:
@@ -118,7 +122,7 @@ def go_round(work: Path, seed: int) -> pd.DataFrame:
             run("scan", net, folder / survey / "mosaic.fits", "-o", folder / name, "--views", 1, "-q")
     pack, database, better = folder / "best.pack", folder / "best.sqlite", folder / "better"
     if not pack.is_dir():
-        run("export", folder / "first", "-o", pack, "--top", GRADED, "-q")
+        run("export", folder / "first", "-o", pack, "--top", GRADED, "--apart-arcsec", APART_ARCSEC, "-q")
     if not database.is_file():
         grade(pack, folder / "graded", database, seed)
     if not (better / "model.json").is_file():
@@ -142,8 +146,9 @@ def go_round(work: Path, seed: int) -> pd.DataFrame:
         run("scan", better, folder / "unseen" / "mosaic.fits", "-o", folder / "after", "--views", 1, "-q")
     rows = []
     for when in ("before", "after"):
-        found = is_lens(pd.read_parquet(folder / when / "candidates.parquet"), folder / "unseen")
-        rows += [{"seed": seed, "when": when, "rank": k, "purity": found[:k].mean()} for k in range(1, 301)]
+        candidates = keep_apart(open_scan(folder / when).table(), APART_ARCSEC).reset_index(drop=True)
+        found = is_lens(candidates, folder / "unseen")
+        rows += [{"seed": seed, "when": when, "rank": k, "purity": float(found[:k].mean())} for k in range(1, 301)]
     return pd.DataFrame(rows)
 
 
