@@ -75,14 +75,14 @@ def grade(pack: Path, survey: Path, database: Path, seed: int) -> None:
     truth = dict(zip(table["id"].astype(str), is_lens(table, survey), strict=True))
     rng = np.random.default_rng([seed, 20])
     words = [sys.executable, "-m", "convnet_galaxies", "inspect", str(pack), "--database", str(database)]
-    environment = {**os.environ, "CONVNET_GALAXIES_TOKEN": "simulated-expert", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "CONVNET_GALAXIES_TOKEN": "simulatedexpert0123456789", "PYTHONUNBUFFERED": "1"}
     server = subprocess.Popen([*words, "--no-blind", "--port", "0"], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert server.stdout is not None
         found = (re.search(r"(http://[\d.]+:\d+)/", line) for line in iter(server.stdout.readline, ""))
         address = next(match[1] for match in found if match)
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        browser.open(f"{address}/?token=simulated-expert").read()
+        browser.open(f"{address}/?token=simulatedexpert0123456789").read()
 
         def get(path: str) -> dict:
             return json.load(browser.open(f"{address}{path}"))

@@ -7,8 +7,8 @@ from astropy.io import fits
 from PIL import Image
 
 from convnet_galaxies.data.pack import read_pack
+from convnet_galaxies.inspection.tint import tint_map
 from convnet_galaxies.predict.explain import open_explainer
-from convnet_galaxies.show.explanation import tint_map
 
 
 def test_explain_draws_one_image_of_a_pack_and_prints_its_answer(run, world, tmp_path) -> None:
