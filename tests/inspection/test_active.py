@@ -80,7 +80,7 @@ def test_too_few_grades_give_no_figure_and_say_so(space, wanted) -> None:
     rows = np.concatenate([np.flatnonzero(wanted)[:4], np.flatnonzero(~wanted)[:30]])
     found = rank_like(space, rows, 3.0 * wanted[rows])
     assert found.auroc is None
-    assert "Too few grades to tell how well the ranking holds: 4 of at least 2, 30 below" in found.remarks[0]
+    assert "how well the ranking holds: 4 of at least 2 in 4 groups of linked candidates, 30 below" in found.remarks[0]
 
 
 def test_nothing_wanted_is_an_error_for_users(space) -> None:

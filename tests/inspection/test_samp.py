@@ -64,7 +64,6 @@ def test_candidates_and_positions_arrive_and_the_row_picked_there_comes_back(tab
     client, received = topcat
     picked: queue.Queue = queue.Queue()
     with SampLink(table, picked.put) as link:
-        assert link.others == ["topcat"]
         assert link.send_table() == ["topcat"]
         mtype, params = received.get(timeout=PATIENCE_S)
         assert (mtype, params["table-id"]) == (LOAD, TABLE_ID)

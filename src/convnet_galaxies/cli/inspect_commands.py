@@ -31,6 +31,14 @@ def inspect(
     embeddings: Annotated[
         Path | None, typer.Option(help="Features by `predict --embeddings`: adds neighbours and sorting by similarity.")
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Run, or builtin:NAME: the single view shows what its lens probability rests on (key m)."),
+    ] = None,
+    samp: Annotated[
+        bool,
+        typer.Option("--samp", help="Link with TOPCAT, Aladin and DS9: send candidates, take what is picked there."),
+    ] = False,
     database: Annotated[
         Path | None, typer.Option(help="Table of grades; default: SOURCE.grades.sqlite beside the source.")
     ] = None,
@@ -84,7 +92,8 @@ def inspect(
     """
     from convnet_galaxies.paths import default_database, is_grade_book
 
-    check_paths(inputs=[source, images, predictions, embeddings, settings, *(mix or [])], table=export, force=force)
+    inputs = [source, images, predictions, embeddings, settings, *(mix or [])]
+    check_paths(runs=[run], inputs=inputs, table=export, force=force)
     is_book = is_grade_book(source)
     path = source if is_book else database or default_database(source)
     if results or export is not None:
@@ -92,7 +101,13 @@ def inspect(
         return
     if is_book:
         raise UsageError(f"{source}: is a table of grades, expected candidates", "give the candidates that it grades")
+    if blind and (run is not None or samp):
+        raise UsageError(
+            "--run and --samp: would show positions and what the network thinks, and this session is blind",
+            "add --no-blind, or leave them out",
+        )
     from convnet_galaxies.data.grade_book import GradeBook
+    from convnet_galaxies.inspection.extras import open_extras
     from convnet_galaxies.inspection.learner import Learner
     from convnet_galaxies.inspection.neighbours import Neighbours, read_features
     from convnet_galaxies.inspection.scheme import read_scheme
@@ -116,7 +131,9 @@ def inspect(
     for text in session.remarks:
         remark(text)
     typer.echo(f"{len(session.showings):,} images; grades go to {path}")
-    serve(session, host=host, port=port, token=token, announce=lambda address: typer.echo(f"Open {address}"))
+    extras = open_extras(session, run=run, samp=samp, announce=lambda text: remark(f"SAMP: {text}"))
+    options = {"host": host, "port": port, "token": token, "extras": extras}
+    serve(session, **options, announce=lambda address: typer.echo(f"Open {address}"))  # type: ignore[arg-type]
 
 
 def _show_results(path: Path, source: Path, export: Path | None, *, results: bool, force: bool, as_json: bool) -> None:

@@ -186,11 +186,13 @@ def _hold_out(
     """Return the AUROC on grades left out of the fit, or None and why it cannot be given."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    rarer = min(len(set(groups[truth])), len(set(groups[~truth])))
+    lens_groups, other_groups = len(set(groups[truth])), len(set(groups[~truth]))
+    rarer = min(lens_groups, other_groups)
     if rarer < FEWEST_OF_A_KIND:
         return None, (
-            f"Too few grades to tell how well the ranking holds: {int(truth.sum()):,} of at least {LENS_GRADE:g}, "
-            f"{int((~truth).sum()):,} below, expected {FEWEST_OF_A_KIND} of each in groups of their own."
+            f"Too few grades to tell how well the ranking holds: {int(truth.sum()):,} of at least {LENS_GRADE:g} in "
+            f"{lens_groups:,} groups of linked candidates, {int((~truth).sum()):,} below in {other_groups:,}, expected "
+            f"{FEWEST_OF_A_KIND} groups of each."
         )
     held_out = np.full(len(truth), np.nan)
     folds = StratifiedGroupKFold(min(FOLDS, rarer), shuffle=True, random_state=seed)

@@ -1,4 +1,4 @@
-"""Candidates in TOPCAT, Aladin and DS9, by the protocol SAMP (IVOA Recommendation 1.3), with astropy's or pyvo's client.
+"""Candidates in TOPCAT, Aladin and DS9, by SAMP (IVOA Recommendation 1.3), with the client of astropy or pyvo.
 
 The candidates are sent as a VOTable, the one that is shown is pointed at and highlighted there, and a row or place that
 is picked there is shown here.
@@ -91,12 +91,6 @@ class SampLink:
             except Exception:  # the hub is gone with the program that had it
                 self._client = None
         self._folder.cleanup()
-
-    @property
-    def others(self) -> list[str]:
-        """Names of the programs that are connected."""
-        found = [self._client.get_metadata(one).get("samp.name", one) for one in self._client.get_registered_clients()]
-        return [name for name in found if name not in ("Hub", NAME)]
 
     def send_table(self) -> list[str]:
         """Send all candidates as a VOTable; return the names of the programs that take it."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "band": ("next single band, then all", ("b",)),
     "smooth": ("smooth or square pixels", ("i",)),
     "wider": ("larger field", ("l",)),
+    "map": ("what the network's answer rests on", ("m",)),
     "note": ("write a note", ("t",)),
     "help": ("all keys", ("?",)),
 }

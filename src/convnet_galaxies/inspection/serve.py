@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.inspection.extras import Extras
 from convnet_galaxies.inspection.guard import LOCAL_NAMES
 from convnet_galaxies.inspection.server import make_app
 from convnet_galaxies.inspection.session import Session
@@ -39,6 +40,7 @@ def serve(
     port: int = 8765,
     token: str | None = None,
     names: Sequence[str] = (),
+    extras: Extras | None = None,
     announce: Callable[[str], None],
 ) -> None:
     """Serve a session. names: further names by which the server may be called, as behind a proxy.
@@ -54,7 +56,7 @@ def serve(
     hosts = (
         [*LOCAL_NAMES, host, *names] if host not in ("0.0.0.0", "::") else [*LOCAL_NAMES, socket.gethostname(), *names]
     )
-    app = make_app(session, token=token, hosts=hosts, cookie=f"inspect-{port}")
+    app = make_app(session, token=token, hosts=hosts, cookie=f"inspect-{port}", extras=extras)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
     shown = host if host in LOCAL_ADDRESSES else hosts[3]
     announce(f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={token}")
@@ -63,6 +65,8 @@ def serve(
     finally:
         listener.close()
         session.close()
+        if extras is not None and extras.samp is not None:
+            extras.samp.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

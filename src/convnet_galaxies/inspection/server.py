@@ -18,6 +18,7 @@ from convnet_galaxies.blocks import Table, Text, write_cell
 from convnet_galaxies.data.grade_book import LONGEST_NAME, LONGEST_NOTE, check_grader
 from convnet_galaxies.errors import BadImageError, GalaxyError, InputError
 from convnet_galaxies.inspection.choice import Filters, Sort
+from convnet_galaxies.inspection.extras import Extras, serve_extras
 from convnet_galaxies.inspection.guard import LOCAL_NAMES, Guard
 from convnet_galaxies.inspection.render import HIGHEST_CONTRAST, LOWEST_CONTRAST, Look, StretchName
 from convnet_galaxies.inspection.session import Session, View
@@ -81,11 +82,20 @@ class MarksBody(_Body):
     keys: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=MOST_TILES)]
 
 
-def make_app(session: Session, *, token: str, hosts: Sequence[str] = LOCAL_NAMES, cookie: str = "inspect") -> Any:
+def make_app(
+    session: Session,
+    *,
+    token: str,
+    hosts: Sequence[str] = LOCAL_NAMES,
+    cookie: str = "inspect",
+    extras: Extras | None = None,
+) -> Any:
     """Return the ASGI application of a session, behind its guard. hosts: names by which it may be called."""
+    extras = extras or Extras()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _serve_page(app)
-    _serve_lists(app, session)
+    _serve_lists(app, session, extras)
+    serve_extras(app, session, extras)
     _serve_pictures(app, session)
     _serve_grades(app, session)
 
@@ -112,11 +122,11 @@ def _serve_page(app: FastAPI) -> None:
         return Response(files[name], media_type=STATIC[name], headers={"cache-control": "no-cache"})
 
 
-def _serve_lists(app: FastAPI, session: Session) -> None:
+def _serve_lists(app: FastAPI, session: Session, extras: Extras) -> None:
     @app.get("/api/session")
     def _session() -> dict[str, Any]:
         session.tally.sync()
-        return session.describe()
+        return {**session.describe(), **(Extras() if session.options.blind else extras).describe()}
 
     @app.get("/api/view")
     def _view(

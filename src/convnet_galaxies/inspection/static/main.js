@@ -151,6 +151,11 @@ const actions = {
         state.wider = !state.wider;
         return show();
       },
+      map: () => {
+        if (!state.session.has_map) return say("No map is at hand: start `inspect` with --no-blind and --run.");
+        state.hasMap = !state.hasMap;
+        return inMosaic ? setMode("single") : show();
+      },
       note: () => (inMosaic ? setMode("single").then(() => find("note").focus()) : find("note").focus()),
       help: () => find("help-dialog").showModal(),
     };
@@ -233,6 +238,7 @@ async function begin() {
   if (state.grader) await state.reload();
   else await askGrader();
   document.body.dataset.ready = "true";
+  if (session.has_samp) watchPicks();
 }
 
 const jumpLike = (key) => jumpTo({ sort: "similarity", like: key });
@@ -253,6 +259,21 @@ async function jumpTo(filters) {
   state.place = 0;
   filterForm.form.hidden || filterForm.build();
   await show({ focus: true });
+}
+
+// What is picked in TOPCAT, Aladin or DS9 is shown here.
+async function watchPicks() {
+  let { number } = await get("/api/pick").catch(() => ({ number: 0 }));
+  setInterval(async () => {
+    const pick = await get("/api/pick", { after: number }).catch(() => null);
+    if (!pick?.key) return;
+    number = pick.number;
+    if (pick.key === single.key && mode === "single") return;
+    const { place } = await get("/api/place", { view: state.list.view, key: pick.key }).catch(() => ({ place: null }));
+    if (place === null) return say("The candidate that was picked elsewhere does not pass the filters.");
+    state.place = place;
+    await setMode("single");
+  }, 500);
 }
 
 begin().catch((error) => trouble(error.status ? error.message : `The page could not start: ${error.message}`));

@@ -18,7 +18,7 @@ async function read(answer) {
 
 export const get = async (path, values = {}) => read(await fetch(addressOf(path, values)));
 
-const post = async (path, body) =>
+export const post = async (path, body) =>
   read(await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
 
 const RETRY_MS = 1500;

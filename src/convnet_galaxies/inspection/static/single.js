@@ -1,7 +1,7 @@
 // One image, large, with its grades, its look and, in open sessions, what is known of it.
 
 import { addressOf, fill, find, make, showKey, write } from "./parts.js";
-import { get } from "./server.js";
+import { get, post } from "./server.js";
 
 const WIDER = 2;
 const MOST_PX = 1024;
@@ -18,6 +18,8 @@ export class Single {
     this.picture = make("img", { id: "picture", decoding: "async", alt: "" });
     this.picture.addEventListener("load", () => this.picture.classList.remove("waiting", "absent"));
     this.picture.addEventListener("error", () => this.explainAbsence());
+    this.overlay = make("img", { id: "overlay", alt: "What the network's answer rests on: vermilion for it, blue against it", hidden: true });
+    this.overlay.addEventListener("error", () => (this.fault.textContent = "No map can be made of this candidate."));
     this.caption = make("figcaption");
     this.fault = make("p", { class: "fault", role: "status" });
     this.grades = scheme.grades.map((choice) =>
@@ -31,7 +33,7 @@ export class Single {
     const command = (name, text) => make("button", { type: "button", onclick: () => this.actions.command(name) }, text);
     fill(
       find("single"),
-      make("figure", {}, make("div", { class: "frame" }, this.picture), this.caption, this.fault, this.lookRow),
+      make("figure", {}, make("div", { class: "frame" }, this.picture, this.overlay), this.caption, this.fault, this.lookRow),
       make("div", { class: "side" },
         make("h2", { textContent: "Grade" }),
         make("div", { class: "grades", role: "group", "aria-label": "Grade" }, ...this.grades),
@@ -95,8 +97,18 @@ export class Single {
     }
     this.refresh();
     this.showLook();
+    this.showMap();
+    if (isNew && this.state.session.has_samp) post("/api/point", { key: item.key }).catch(() => {});
     this.fetchAhead(place);
     if (isNew && !this.state.session.blind) this.showFacts(item.key, turn).catch(() => {});
+  }
+
+  showMap() {
+    const isShown = this.state.hasMap && this.state.session.has_map && !this.state.wider;
+    this.overlay.hidden = !isShown;
+    const address = `/map/${this.key}`;
+    if (isShown && this.overlay.getAttribute("src") !== address) this.overlay.src = address;
+    if (!isShown) this.overlay.removeAttribute("src");
   }
 
   get seconds() {
@@ -133,6 +145,7 @@ export class Single {
         : null,
       make("span", { class: "contrast" }, button("darker", "−", "Less contrast"), ` contrast ${look.contrast.toFixed(1)} `, button("brighter", "+", "More contrast")),
       make("button", { type: "button", "aria-pressed": String(this.state.isSmooth), onclick: () => this.actions.command("smooth"), textContent: "Smooth" }),
+      session.has_map ? make("button", { type: "button", "aria-pressed": String(this.state.hasMap), onclick: () => this.actions.command("map"), textContent: "Map of the network" }) : null,
       session.has_wider ? make("button", { type: "button", "aria-pressed": String(this.state.wider), onclick: () => this.actions.command("wider"), textContent: "Larger field" }) : null,
     );
   }

@@ -11,6 +11,7 @@ export class State {
     this.grader = sessionStorage.getItem("inspect-grader") ?? localStorage.getItem("inspect-grader") ?? "";
     this.look = { stretch: session.stretches[0], contrast: 1, band: null };
     this.wider = false;
+    this.hasMap = false;
     this.isSmooth = localStorage.getItem("inspect-smooth") !== "false";
     this.filters = this.readFilters();
     this.list = { view: "", total: 0 };
