@@ -6,8 +6,6 @@ science planes become bands, masks and weights mark missing pixels, everything e
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -26,6 +24,7 @@ from convnet_galaxies.data.fits_plan import plan_planes
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.missing import apply_layer, mark_missing
 from convnet_galaxies.data.quiet import quiet_warnings
+from convnet_galaxies.data.unpack import unpack
 from convnet_galaxies.errors import BadImageError
 
 FITS_ENDINGS = (
@@ -84,13 +83,6 @@ def read_layer(data: bytes, name: str) -> tuple[np.ndarray, Cards]:
 def is_fits(data: bytes, name: str) -> bool:
     """Return whether the bytes, or the name they go by, are those of a FITS file."""
     return data[:9] == b"SIMPLE  =" or name.lower().endswith(FITS_ENDINGS)
-
-
-def unpack(data: bytes) -> bytes:
-    """Return the bytes of a FITS file that may be packed by gzip or bzip2."""
-    if data[:2] == b"\x1f\x8b":
-        return gzip.decompress(data)
-    return bz2.decompress(data) if data[:3] == b"BZh" else data
 
 
 def list_hdus(data: bytes, name: str) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ several tables of a file are noted beside the values (see table_notes.py).
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import zlib
 from collections import Counter
@@ -24,6 +23,7 @@ from convnet_galaxies.data.image_files import visible_members
 from convnet_galaxies.data.missing_values import NAME_COLUMNS, find_missing, is_text
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.text_decoding import advise_on_content, name_content
+from convnet_galaxies.data.unpack import unpack
 from convnet_galaxies.data.zip_files import MEMBER_FAULTS, describe_bytes, read_member
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import (
@@ -94,7 +94,12 @@ def read_table(
     data, name = _read_bytes(path)
     form = format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
-        data = _unpack(data)
+        data = unpack(data)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(
+            f"{name}: cannot be unpacked ({error}), expected a {form} table", "fetch or export the file again"
+        ) from None
+    try:
         # The readers, and astropy with them, are loaded when they are needed.
         if form == "CSV":
             from convnet_galaxies.data.text_table import parse_text
@@ -168,7 +173,7 @@ def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
     """
     from convnet_galaxies.data.fits_table import find_fits_tables
 
-    return [(table.name, table.rows, len(table.columns)) for table in find_fits_tables(_unpack(data))]
+    return [(table.name, table.rows, len(table.columns)) for table in find_fits_tables(unpack(data))]
 
 
 def numbers(
@@ -220,12 +225,6 @@ def _read_bytes(path: Path) -> tuple[bytes, str]:
         return read_member(path, tables[0]), f"{path}[{tables[0]}]"
     except MEMBER_FAULTS as error:
         raise InputError(f"{path}: cannot be read ({error}; {describe_bytes(path)})", "fetch the file again") from None
-
-
-def _unpack(data: bytes) -> bytes:
-    if data[:2] == b"\x1f\x8b":
-        return gzip.decompress(data)
-    return bz2.decompress(data) if data[:3] == b"BZh" else data
 
 
 def _blank_words(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,12 +10,13 @@ import zlib
 from collections import OrderedDict
 from pathlib import Path
 
+from convnet_galaxies.data.unpack import TooLargeError, require_sound_size
 from convnet_galaxies.errors import InputError
 
 OPEN_ARCHIVES = 8
 
-MEMBER_FAULTS = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""Exceptions of zipfile for a broken, missing, encrypted or strangely compressed member."""
+MEMBER_FAULTS = (OSError, KeyError, EOFError, RuntimeError, TooLargeError, zipfile.BadZipFile, zlib.error)
+"""Exceptions for a broken, missing, encrypted, strangely compressed or endless member."""
 
 _Key = tuple[int, str, int, int]
 _archives: OrderedDict[_Key, zipfile.ZipFile] = OrderedDict()
@@ -25,7 +26,10 @@ _lock = threading.Lock()
 def read_member(path: Path, member: str) -> bytes:
     """Read the bytes of one member, checked against its checksum. Raises any of MEMBER_FAULTS; safe in threads."""
     with _lock:  # a member that is open keeps its archive readable, even when another thread evicts it
-        stream = _archive(path).open(member)
+        archive = _archive(path)
+        info = archive.getinfo(member)
+        require_sound_size(info.compress_size, info.file_size)
+        stream = archive.open(info)
     with stream:
         return stream.read()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +28,7 @@ from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.tiles import Tile, TileFile
 from convnet_galaxies.data.survey.windows import PixelSource
+from convnet_galaxies.data.unpack import unpack
 from convnet_galaxies.errors import BadImageError, GalaxyError
 
 _FITS_BLOCK_BYTES = 2880
@@ -225,10 +224,9 @@ def _open_hdus(path: Path, stack: ExitStack) -> tuple[list[Any], bool]:
     """
     from astropy.io import fits
 
-    start = _first_bytes(path)
-    unpack = gzip.decompress if start[:2] == b"\x1f\x8b" else bz2.decompress if start[:3] == b"BZh" else None
+    is_packed = _first_bytes(path).startswith((b"\x1f\x8b", b"BZh"))
     with quiet_warnings():
-        if unpack is None:
+        if not is_packed:
             return list(stack.enter_context(fits.open(path, memmap=False))), True
         data = io.BytesIO(unpack(path.read_bytes()))
         return list(stack.enter_context(fits.open(data, memmap=False))), False
