@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from convnet_galaxies.study.results import (
 from convnet_galaxies.study.strategies import list_questions, list_strategies
 from convnet_galaxies.study.strategy_comparisons import Comparison, conclude
 from convnet_galaxies.study.strategy_scores import add_seeds, average_splits, subtract_unpaired
+from convnet_galaxies.study.study_plan import StudyPlan
+from convnet_galaxies.study.study_remarks import remark_on_grid_ends
 from convnet_galaxies.study.study_report import study_report, write_results
 
 STRATEGIES = list_strategies(("zoo",), has_stages=True)
@@ -133,6 +136,17 @@ def test_the_rates_and_epochs_that_were_chosen_are_counted(study: tuple[Path, St
     start = lines.index("Repetitions by chosen rate and epochs")
     rows = lines[start + 2 : start + 2 + 2 * len(STRATEGIES)]
     assert all(row.split()[-2:] == ["2", "1"] for row in rows)
+
+
+def test_an_end_of_the_grid_that_is_chosen_is_named(study: tuple[Path, StudyResults]) -> None:
+    _, results = study
+    plan = StudyPlan(rates=(0.3, 1.0), lens_epochs=(4, 9), fine_epochs=(8,))
+    told = remark_on_grid_ends(results.strategies, plan)
+    networks = 2 * len([one for one in STRATEGIES if not one.is_longer])
+    # Every network chose the rate 1, and 9 epochs in one repetition of three.
+    assert [text.partition(",")[0] for text in told] == ["--rates: the highest value"]
+    assert f"was chosen in {3 * networks} of {3 * networks} trainings" in told[0]
+    assert remark_on_grid_ends(results.strategies, replace(plan, rates=(1.0,))) == []
 
 
 def test_one_repetition_has_the_interval_over_groups_and_a_warning(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def study(
     ] = "0.3,1",
     lens_epochs: Annotated[
         str, typer.Option(metavar="N,...", help="Epochs to choose from, on stage 1, or on stage 2 alone.")
-    ] = "8,16",
+    ] = "8,24",
     fine_epochs: Annotated[
         str, typer.Option(metavar="N,...", help="Epochs to choose from in fine-tuning on stage 2.")
     ] = "4,8",
@@ -102,7 +102,7 @@ def study(
     plan_numbers = {
         "fractions": _read_numbers(label_fractions, "--label-fractions", "0.05,0.2,1", most=1),
         "rates": _read_numbers(rates, "--rates", "0.3,1"),
-        "lens_epochs": _read_epochs(lens_epochs, "--lens-epochs", "8,16"),
+        "lens_epochs": _read_epochs(lens_epochs, "--lens-epochs", "8,24"),
         "fine_epochs": _read_epochs(fine_epochs, "--fine-epochs", "4,8"),
     }
     check_paths(inputs=[zoo, lenses], runs=parents or [])

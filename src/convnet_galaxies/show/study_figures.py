@@ -10,9 +10,9 @@ import numpy as np
 from convnet_galaxies.blocks import Plot
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.show.canvas import COLORS, MARKERS, draw, line_style
-from convnet_galaxies.study.results import StrategyScores
 from convnet_galaxies.study.strategies import count_lenses
 from convnet_galaxies.study.strategy_comparisons import ANSWERED_BY, Comparison
+from convnet_galaxies.study.strategy_scores import StrategyScores
 
 
 def plot_labels(strategies: Sequence[StrategyScores], stage: int, where: str) -> Plot | None:

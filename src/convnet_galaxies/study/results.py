@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -21,20 +21,21 @@ from convnet_galaxies.study.strategies import (
     FLAVOR_STRATEGY,
     LEAKING_SPLIT,
     SCRATCH,
-    count_lenses,
     list_questions,
     list_strategies,
 )
 from convnet_galaxies.study.strategy_comparisons import Comparison, compare_strategies, conclude
 from convnet_galaxies.study.strategy_scores import (
+    StrategyScores,
     average_splits,
+    count_choices,
     score_strategy,
     stack_repetitions,
     subtract_unpaired,
 )
 from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, read_plan
+from convnet_galaxies.study.study_remarks import remark_on_few_labels, remark_on_grid_ends
 
-FEW_LENSES = 10
 RESULTS, TEXT = "results.json", "results.txt"
 
 
@@ -42,27 +43,6 @@ class _Sampling(TypedDict):
     seed: int
     level: float
     n_resamples: int
-
-
-@dataclass(frozen=True)
-class StrategyScores:
-    """Scores of one training strategy at one share of the labels on the held-out images of one stage.
-
-    labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them (of the first
-    repetition). choices: how often each rate and epochs were chosen on the validation part, by ``rate, epochs``.
-    figures: by the names of the lens scores; the interval holds groups and repetitions.
-    """
-
-    strategy: str
-    stage: int
-    fraction: float
-    labels: int
-    label_lenses: int
-    repetitions: int
-    n_images: int
-    n_lenses: int
-    figures: dict[str, Estimate]
-    choices: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -160,6 +140,7 @@ def summarize_study(
             )
         )
     remarks += remark_on_few_labels(strategies)
+    remarks += remark_on_grid_ends(strategies, plan)
     for number, (question, fraction) in enumerate(asked):
         _tell(progress, len(tasks) + number, len(tasks) + len(asked))
         try:
@@ -172,28 +153,6 @@ def summarize_study(
     return StudyResults(
         tuple(strategies), tuple(comparisons), flavors, leakage, named, tuple(remarks), sentence=conclude(comparisons)
     )
-
-
-def count_choices(predictions: pd.DataFrame) -> dict[str, int]:
-    """Count the repetitions of one strategy by chosen rate and epochs: ``{"0.3, 8": 1, "1, 16": 4}``."""
-    chosen = predictions.drop_duplicates("repetition")
-    words = [f"{rate:g}, {epochs}" for rate, epochs in zip(chosen["rate"], chosen["epochs"], strict=True)]
-    return {word: words.count(word) for word in sorted(set(words))}
-
-
-def remark_on_few_labels(strategies: Sequence[StrategyScores]) -> list[str]:
-    """Name results from fewer than FEW_LENSES lenses, whose scatter a few repetitions estimate poorly."""
-    found: dict[tuple[float, int, int], list[str]] = {}
-    for one in strategies:
-        if one.label_lenses < FEW_LENSES:
-            names = found.setdefault((one.fraction, one.label_lenses, one.labels), [])
-            if one.strategy not in names:
-                names.append(one.strategy)
-    return [
-        f"{'; '.join(names)}, at {100 * fraction:g} % of the labels: trained on {count_lenses(lenses)} "
-        f"among {labels} cutouts; the scatter between draws of so few lenses is itself poorly known"
-        for (fraction, lenses, labels), names in found.items()
-    ]
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:

@@ -17,6 +17,27 @@ from convnet_galaxies.measure.scores import score_lenses
 
 
 @dataclass(frozen=True)
+class StrategyScores:
+    """Scores of one training strategy at one share of the labels on the held-out images of one stage.
+
+    labels, label_lenses: labelled images that it was trained on in its last step, and lenses among them (of the first
+    repetition). choices: how often each rate and epochs were chosen on the validation part, by ``rate, epochs``.
+    figures: by the names of the lens scores; the interval holds groups and repetitions.
+    """
+
+    strategy: str
+    stage: int
+    fraction: float
+    labels: int
+    label_lenses: int
+    repetitions: int
+    n_images: int
+    n_lenses: int
+    figures: dict[str, Estimate]
+    choices: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Repetition:
     """Predictions of one strategy in one repetition: truth bool [n], probability float [n], groups [n]."""
 
@@ -64,6 +85,13 @@ def _rows_of(table: pd.DataFrame, strategy: str, fraction: float, stage: int) ->
             "run `study` again",
         )
     return rows
+
+
+def count_choices(predictions: pd.DataFrame) -> dict[str, int]:
+    """Count the repetitions of one strategy by chosen rate and epochs: ``{"0.3, 8": 1, "1, 16": 4}``."""
+    chosen = predictions.drop_duplicates("repetition")
+    words = [f"{rate:g}, {epochs}" for rate, epochs in zip(chosen["rate"], chosen["epochs"], strict=True)]
+    return {word: words.count(word) for word in sorted(set(words))}
 
 
 def score_strategy(

@@ -42,7 +42,7 @@ class StudyPlan:
     fractions: tuple[float, ...] = (0.05, 0.2, 1.0)
     rates: tuple[float, ...] = (0.3, 1.0)
     zoo_epochs: int = 20
-    lens_epochs: tuple[int, ...] = (8, 16)
+    lens_epochs: tuple[int, ...] = (8, 24)
     fine_epochs: tuple[int, ...] = (4, 8)
     views: int = 8
     parents: tuple[str, ...] = ()

@@ -10,9 +10,10 @@ from convnet_galaxies.data.output import new_file, write_json
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
-from convnet_galaxies.study.results import RESULTS, TEXT, StrategyScores, StudyResults
+from convnet_galaxies.study.results import RESULTS, TEXT, StudyResults
 from convnet_galaxies.study.strategies import count_lenses
 from convnet_galaxies.study.strategy_comparisons import ANSWERED_BY
+from convnet_galaxies.study.strategy_scores import StrategyScores
 
 ANSWERS, STRATEGY_SCORES, LEAKAGE = "Comparisons", "Scores of every training strategy", "Bias of a leaking split"
 CHOICES = "Rates and epochs chosen on the validation part"
