@@ -1,7 +1,8 @@
 """The page in a real browser (headless Chromium): what a grader does, two at once, and a server that is killed.
 
 Steps: load and sign in; sort and filter; grade fifty by keyboard; undo; pick and leave a page forward; reload; a second
-grader beside the first; names and notes as text; kill -9 of the server between two grades; all grades found again.
+grader beside the first; names and notes as text; a second tab of the first; kill -9 of the server between two grades;
+all grades found again.
 """
 
 from __future__ import annotations
@@ -252,6 +253,21 @@ def check_two_graders_at_once_have_their_own_grades_and_a_note_is_text(page: Pag
     assert table.loc[table["grader"] == "Ann <b>", "grade"].tolist()[-2:] == [1, 0]
 
 
+def check_two_tabs_of_one_grader_show_the_same(page: Page, server: Server) -> None:
+    first = page.driver.current_window_handle
+    before = len(read_grades(server.database))
+    page.driver.switch_to.new_window("tab")
+    page.driver.get(f"http://127.0.0.1:{server.port}/")
+    page.wait_for_start()  # the name of the grader who signed in last
+    count = int(page.text("#count").split()[0])
+    page.grade("4")
+    page.wait_for_count(count + 1)
+    page.driver.close()
+    page.driver.switch_to.window(first)
+    page.wait_for_count(count + 1)
+    assert len(read_grades(server.database)) == before + 1
+
+
 def check_grades_survive_a_server_that_is_killed_between_two_of_them(page: Page, server: Server) -> None:
     page.grade("3")
     page.wait(lambda: read_grades(server.database, everything=True)["grade"].dropna().iloc[-1] == 1)
@@ -287,6 +303,7 @@ def test_a_grader_works_in_a_browser_and_loses_no_grade(tmp_path: Path) -> None:
             check_a_page_counts_as_seen_only_when_it_is_left_forward,
             check_a_reload_shows_the_same_grades,
             check_two_graders_at_once_have_their_own_grades_and_a_note_is_text,
+            check_two_tabs_of_one_grader_show_the_same,
             check_grades_survive_a_server_that_is_killed_between_two_of_them,
         ):
             check(page, server)
