@@ -17,10 +17,12 @@ Files = dict[str, fits.HDUList]
 
 
 def _science(band: str, shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    """A plane of noise and a galaxy, with a cosmic ray, a block without data, and a dead column."""
+    """A plane of noise and a galaxy, with a cosmic ray, a block without data, a padded edge, and a huge number."""
     values = sky(list(BANDS).index(band), shape)
     values[70, 90:93] += 400
     values[100:104, 40:47] = np.nan
+    values[:, :6] = 0
+    values[110, 60] = 1e30
     return values
 
 
@@ -111,7 +113,7 @@ def legacy_brick() -> Files:
     files = {}
     for band in BANDS:
         for kind, values, cards in (
-            ("image", np.nan_to_num(_science(band)), _cards(band)),
+            ("image", np.nan_to_num(np.minimum(_science(band), 1000)), _cards(band)),
             ("invvar", _weight(), {"FILTER": band}),
             ("maskbits", _mask(), {"FILTER": band}),
         ):
@@ -125,7 +127,7 @@ def whole_numbers() -> Files:
     """16 bits with a scale and a value for blanks."""
     files = {}
     for band in BANDS:
-        stored = np.round(np.nan_to_num(_science(band), nan=-400) * 20).astype(np.int16)
+        stored = np.round(np.nan_to_num(np.minimum(_science(band), 1000), nan=-400) * 20).astype(np.int16)
         hdu = fits.PrimaryHDU(stored)
         hdu.header.update({**_cards(band), "BSCALE": 0.05, "BZERO": 3.0, "BLANK": int(stored.min())})
         files[f"t_{band}.fits"] = fits.HDUList([hdu])

@@ -9,11 +9,13 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
+from imagecodecs import png_encode
 from made_fits import image, save, sky, tan_wcs, to_bytes
 from made_tiles import LAYOUTS, SCALE, write, write_window
 from PIL import Image
 
 from convnet_galaxies.data.image_files import find_images
+from convnet_galaxies.data.picture import decode_picture
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite, Stretch
@@ -43,13 +45,13 @@ def test_a_position_scanned_equals_the_same_cutout_predicted(tmp_path: Path, lay
     folder = write(tmp_path / "tile", LAYOUTS[layout](), packed=layout == "a cube")
     [tile] = list_tiles(folder).tiles
     reading = ReadOptions(missing_share=0.7)
-    x = np.array([91.0, 60.2, 119.7, 43.0, 80.0, 4.0, 168.4, 120.0])
-    y = np.array([70.0, 75.5, 33.0, 101.0, 22.0, 60.0, 137.0, 2.0])
+    x = np.array([91.0, 60.2, 119.7, 43.0, 80.0, 17.0, 61.0, 4.0, 168.4, 120.0])
+    y = np.array([70.0, 75.5, 33.0, 101.0, 22.0, 50.0, 111.0, 60.0, 137.0, 2.0])
     with open_survey_image(tile) as opened:
         found = make_pixels(opened, x, y, LENS, reading)
         windows = opened.cut(x, y, LENS.crop_px)
     assert found.kept.all()
-    assert found.edge.tolist() == [False] * 5 + [True] * 3
+    assert found.edge.tolist() == [False] * 7 + [True] * 3
     for k in range(len(x)):
         cut = write_window(folder, tmp_path / f"cut{k}", int(windows.left[k]), int(windows.first_row[k]), LENS.crop_px)
         [file] = find_images(cut).files
@@ -107,6 +109,31 @@ def test_a_star_of_one_pixel_is_the_brightest_pixel_of_its_cutout(
     row = side - 1 - side // 2 if form == "fits" else side // 2
     for pixels in found.pixels[..., 0]:
         assert np.unravel_index(pixels.argmax(), pixels.shape) == (row, side // 2)
+
+
+@pytest.mark.parametrize(("form", "bits"), [("png", 8), ("jpg", 8), ("png", 16)])
+def test_a_cutout_of_a_picture_is_what_prediction_makes_of_the_same_pixels(
+    tmp_path: Path, form: str, bits: int
+) -> None:
+    rng = np.random.default_rng(5)
+    values = rng.integers(0, 200, (90, 100, 3)).astype(np.uint8)
+    values[:, :20] = 7  # no padding in a picture
+    path = tmp_path / f"t.{form}"
+    if bits == 16:
+        path.write_bytes(png_encode(values.astype(np.uint16) * 200))
+    else:
+        Image.fromarray(values).save(path)
+    whole = decode_picture(path.read_bytes(), path.name)
+    preprocess = Preprocess(crop_px=24, size_px=20)
+    x, y = np.array([30.0, 26.0, 80.3]), np.array([30.0, 60.0, 44.0])
+    with open_survey_image(list_tiles(path).tiles[0]) as opened:
+        found = make_pixels(opened, x, y, preprocess)
+        windows = opened.cut(x, y, 24)
+    assert found.kept.all()
+    for k in range(3):
+        left, top = int(windows.left[k]), int(windows.first_row[k])
+        part = whole[top : top + 24, left : left + 24]
+        np.testing.assert_array_equal(found.pixels[k], preprocess.prepare(part, "x")[0])
 
 
 def test_windows_are_those_of_astropy(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class SurveyImage:
         self.wcs = opened.wcs
         self.remarks = opened.remarks
         self._opened = opened
+        self._has_marks = opened.template.header is not None  # as FITS has; no number of a picture means a missing one
 
     @property
     def pixel_scale_arcsec(self) -> float | None:
@@ -142,7 +143,7 @@ class SurveyImage:
         chosen = list(range(len(self._opened.planes)) if planes is None else planes)
         values = np.stack([self._opened.planes[k].read(rows, columns).astype(np.float32) for k in chosen])
         if not self.template.is_picture:
-            for plane in values:
+            for plane in values if self._has_marks else ():
                 mark_missing(plane)
             for layer in self._opened.layers:
                 marked = [k for k, plane in enumerate(chosen) if plane in layer.planes]
@@ -161,7 +162,8 @@ class SurveyImage:
             with np.errstate(over="ignore"):
                 values[:, k] = source.gather(left, first_row, side_px, 0 if is_picture else np.nan)
         if not is_picture:
-            mark_missing_windows(values)
+            if self._has_marks:
+                mark_missing_windows(values)
             self._apply_layers(values, left, first_row, side_px)
         return values[:, :, ::-1] if self.rows_from_bottom else values
 
