@@ -53,7 +53,7 @@ def read_fits(
     Raises BadImageError for a broken file; for none or several possible images, listing the extensions; for planes of
     different shape or sky; and for cards that contradict each other.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         plain = unpack(data)
         with _open(plain) as opened:
@@ -106,7 +106,7 @@ def name_broken(name: str, error: Exception) -> BadImageError:
 
 
 @cache
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let freed memory stay with the process; glibc raises its limits after a large block is freed (mallopt(3)).
 
     Else each stamp gives several MB back and takes them anew: thousands of page faults, which virtual machines feel.

@@ -139,23 +139,37 @@ def sky_and_noise(plane: np.ndarray) -> tuple[float, float]:
     Of large images every n-th row is taken, at least SAMPLE_PX pixels: the median then has an error of less than a
     hundredth of the noise.
     """
-    step = max(1, plane.size // SAMPLE_PX)
-    values = plane[:: min(step, max(1, len(plane) // 64))].flatten()
+    values = plane[:: _row_step(plane)].flatten()
     if len(values) and np.isnan(values.max()):
         values = values[~np.isnan(values)]
     if not len(values):
         return 0.0, 0.0
-    sky = _median(values)
-    values -= np.float32(sky)
-    return sky, 1.4826 * _median(np.abs(values, out=values))
+    sky, noise = _centre_and_scatter(values[None])
+    return float(sky[0]), float(noise[0])
 
 
-def _median(values: np.ndarray) -> float:
-    """Return the median of float32 [n] without NaN, which is reordered; several times as fast as numpy's median."""
-    middle = len(values) // 2
-    values.partition(middle)  # a second place would cost ten times as much
-    upper = float(values[middle])
-    return upper if len(values) % 2 else (float(values[:middle].max()) + upper) / 2
+def skies_and_noises(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `sky_and_noise` of float32 [n, h, w] without NaN, each float64 [n], faster than one by one."""
+    return _centre_and_scatter(planes[:, :: _row_step(planes[0])].reshape(len(planes), -1).copy())
+
+
+def _row_step(plane: np.ndarray) -> int:
+    return min(max(1, plane.size // SAMPLE_PX), max(1, len(plane) // 64))
+
+
+def _centre_and_scatter(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return median and scaled median absolute deviation of the rows of float32 [n, m], which are overwritten."""
+    sky = _medians(values)
+    values -= sky[:, None].astype(np.float32)
+    return sky, 1.4826 * _medians(np.abs(values, out=values))
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    """Return the medians of the rows of float32 [n, m] without NaN, which are reordered; faster than numpy's median."""
+    middle = values.shape[1] // 2
+    values.partition(middle, axis=1)  # a second place would cost ten times as much
+    upper = values[:, middle].astype(float)
+    return upper if values.shape[1] % 2 else (values[:, :middle].max(axis=1).astype(float) + upper) / 2
 
 
 def _has_noise(inner: np.ndarray, padding: set[float]) -> bool:

@@ -16,9 +16,11 @@ from PIL import Image
 
 from convnet_galaxies.data.image_files import find_images
 from convnet_galaxies.data.picture import decode_picture
+from convnet_galaxies.data.plain_windows import prepare_plain
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.stretch import Composite, Stretch
+from convnet_galaxies.data.survey import cutouts
 from convnet_galaxies.data.survey.cutouts import make_pixels
 from convnet_galaxies.data.survey.survey_image import open_survey_image
 from convnet_galaxies.data.survey.tiles import Tile, list_tiles
@@ -109,6 +111,42 @@ def test_a_star_of_one_pixel_is_the_brightest_pixel_of_its_cutout(
     row = side - 1 - side // 2 if form == "fits" else side // 2
     for pixels in found.pixels[..., 0]:
         assert np.unravel_index(pixels.argmax(), pixels.shape) == (row, side // 2)
+
+
+@pytest.mark.parametrize("scale", [SCALE, 0.27])
+def test_windows_prepared_together_are_those_prepared_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float
+) -> None:
+    """Among them some at the edge, some without noise, and some whose noise suits no survey."""
+    tile = write_tile(tmp_path, scale=scale)
+    for path in tmp_path.iterdir():
+        with fits.open(path, mode="update") as opened:
+            opened[0].data[:40, :60] = np.tile([3.0, 4.0, 4.0], 800).reshape(40, 60)
+            opened[0].data[110:, 150:] *= 1e7
+    rng = np.random.default_rng(2)
+    x, y = rng.uniform(0, 201, 150), rng.uniform(0, 150, 150)
+    taken = []
+
+    def count(*arguments):
+        done = prepare_plain(*arguments)
+        taken.append((int(done[0].sum()), len(done[0])))
+        return done
+
+    monkeypatch.setattr(cutouts, "prepare_plain", count)
+    with open_survey_image(tile) as opened:
+        together = make_pixels(opened, x, y, LENS)
+        plain, whole = np.sum(taken, axis=0)
+        assert 40 < plain < whole - 20
+        monkeypatch.setattr(
+            cutouts,
+            "prepare_plain",
+            lambda p, planes, values, info, *_: (np.zeros(len(values), bool), p.new_array(0), info),
+        )
+        one_by_one = make_pixels(opened, x, y, LENS)
+    np.testing.assert_array_equal(together.pixels, one_by_one.pixels)
+    np.testing.assert_array_equal(together.masked_fraction, one_by_one.masked_fraction)
+    assert together.infos == one_by_one.infos
+    assert together.reasons == one_by_one.reasons
 
 
 @pytest.mark.parametrize(("form", "bits"), [("png", 8), ("jpg", 8), ("png", 16)])

@@ -14,6 +14,7 @@ import numpy as np
 
 from convnet_galaxies.data.bands import Band
 from convnet_galaxies.data.fits_header import Role
+from convnet_galaxies.data.fits_image import keep_freed_memory
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.missing import HUGE, apply_layer, mark_missing, sky_and_noise
 from convnet_galaxies.data.reading import ReadOptions
@@ -203,5 +204,6 @@ def open_survey_image(tile: Tile, reading: ReadOptions | None = None, *, regrid:
     window by window; else they are refused.
     Raises BadImageError for a file that is damaged or cut short, and for bands that do not belong together.
     """
+    keep_freed_memory()
     with ExitStack() as stack:
         yield SurveyImage(tile, open_tile(tile, reading or ReadOptions(), stack, regrid=regrid))
