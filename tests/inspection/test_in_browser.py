@@ -41,8 +41,8 @@ pytestmark = pytest.mark.skipif(
 class Server:
     """`inspect` as a program of its own."""
 
-    def __init__(self, folder: Path, pack: Path) -> None:
-        self.folder, self.pack, self.port = folder, pack, 0
+    def __init__(self, folder: Path, pack: Path, *options: str) -> None:
+        self.folder, self.pack, self.options, self.port = folder, pack, options, 0
         self.start()
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class Server:
         self.log = (self.folder / "server.log").open("ab")
         environment = {**os.environ, "CONVNET_GALAXIES_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"}
         self.program = subprocess.Popen(
-            [*command, "--no-blind"], stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment
+            [*command, "--no-blind", *self.options], stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment
         )
         assert self.program.stdout is not None
         lines = iter(self.program.stdout.readline, "")
