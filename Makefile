@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --no-compile --disable-pip-version-c
 ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles mutants bench frontier docs weights clean
+.PHONY: help setup demo test check oracles mutants trust bench frontier docs weights clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,8 +47,8 @@ test: $(READY) ## run the tests, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY) ## check format, lint, types, layers, generated docs
-	$(BIN)/ruff format --check src tests benchmarks weights
-	$(BIN)/ruff check src tests benchmarks weights
+	$(BIN)/ruff format --check src tests benchmarks trust weights
+	$(BIN)/ruff check src tests benchmarks trust weights
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m convnet_galaxies.cli.reference --check docs/commands.md
@@ -72,6 +72,12 @@ mutants: $(READY) ## test the tests with mutmut, in an environment of their own;
 	$(VENV)-mutants/bin/pip install --quiet --disable-pip-version-check -r requirements.lock mutmut==3.8.1
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)-mutants/bin/mutmut run $(MUTANTS)
 	@$(VENV)-mutants/bin/mutmut results --all true | sed -E 's/\.x[^.]*__mutmut_[0-9]+:/:/' | sort | uniq -c
+
+# Damaged inputs per kind of file.
+INPUTS ?= 10000
+
+trust: $(READY) ## read damaged inputs of every kind; a quarter of an hour on 2 cores
+	$(BIN)/python trust/fuzz_readers.py --inputs $(INPUTS)
 
 bench: $(READY) ## run all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,16 @@ from astropy.io import fits
 from convnet_galaxies.data.astropy_table import decode_bytes, frame_of_arrays
 from convnet_galaxies.data.columns import infer_column, require_single_names
 from convnet_galaxies.data.table_notes import TableInfo, add_remarks, add_units, choose_table, note_choice
+from convnet_galaxies.errors import GalaxyError
 from convnet_galaxies.paths import name_some
 
 
 def find_fits_tables(data: bytes) -> list[TableInfo]:
     """Find the tables of a FITS file (its bytes, not compressed); place is the number of the extension.
 
-    Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
+    Raises ValueError for damaged bytes.
     """
-    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data)) as hdus:
+    with _opened(data) as hdus:
         return _list_tables(hdus)
 
 
@@ -31,9 +33,9 @@ def parse_fits(
     """Return the table of a FITS file with the wanted columns (see choose_table), or that of an extension.
 
     name: the source, for messages. Raises InputError for a column that stands twice, ValueError when there is no
-    table, and what astropy raises for broken files.
+    table, and for damaged bytes.
     """
-    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data), memmap=False) as hdus:
+    with _opened(data) as hdus:
         tables = _list_tables(hdus)
         if extension is not None:
             tables = [table for table in tables if table.place == extension]
@@ -54,6 +56,17 @@ def parse_fits(
         if images:
             add_remarks(frame, [f"the file holds {name_some(images)} as well, which is no table"])
         return note_choice(frame, tables, chosen)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[fits.HDUList]:
+    try:
+        with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(data), memmap=False) as hdus:
+            yield hdus
+    except GalaxyError:
+        raise
+    except Exception as error:  # damaged bytes reach many layers of astropy, each of which raises errors of its own
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _list_tables(hdus: fits.HDUList) -> list[TableInfo]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,10 @@ def _shown_px(preprocess: Preprocess, info: ImageInfo) -> int:
     return min(preprocess.crop_of(info.pixel_scale_arcsec) or info.side_px, info.side_px)
 
 
+_FAULTS = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, TokenError)
+"""Of damaged files; numpy parses the head of an array as Python does."""
+
+
 def read_pack(path: StrPath) -> ImageSet:
     """Read the images (memory-mapped, read-only) and table of a pack.
 
@@ -202,7 +207,7 @@ def read_pack(path: StrPath) -> ImageSet:
         expected = (int(description["images"]), *description["shape"])
         kind, links = str(description["kind"]), tuple(description["link_columns"])
         linear = bool(description.get("linear", True))  # earlier packs do not record it
-    except (OSError, ValueError, EOFError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
+    except (*_FAULTS, ValidationError, pa.ArrowException) as error:
         raise _damaged(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
     if images.dtype != np.uint8 or images.shape != expected:
         raise _damaged(path, f"{IMAGES} holds {images.dtype} {list(images.shape)}, expected uint8 {list(expected)}")

@@ -61,8 +61,7 @@ _FAULTS = (
     OSError,
     ValueError,
     TypeError,
-    KeyError,
-    IndexError,
+    LookupError,
     EOFError,
     AttributeError,
     zlib.error,
@@ -169,7 +168,7 @@ def pick_tables(names: Iterable[str]) -> list[str]:
 def list_fits_tables(data: bytes) -> list[tuple[str, int, int]]:
     """List name, number of rows and number of columns of each table in the bytes of a FITS file, compressed or not.
 
-    Raises what astropy raises for bytes that are no FITS file (OSError, ValueError ...).
+    Raises ValueError for damaged bytes.
     """
     from convnet_galaxies.data.fits_table import find_fits_tables
 
