@@ -7,12 +7,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from made_sessions import HOST, TOKEN, WRITE, list_all, make_client, make_session, send_grade
+from made_sessions import HOST, TOKEN, WRITE, Client, list_all, make_client, make_session, send_grade
 
 from convnet_galaxies.data.grade_book import read_grades
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.inspection.guard import MOST_BODY_BYTES
 from convnet_galaxies.inspection.serve import _listen, check_place
+from convnet_galaxies.inspection.server import make_app
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/api/session", "/api/view?grader=Ann", "/image/x"])
@@ -39,6 +40,16 @@ def test_another_sites_name_for_this_machine_reads_nothing(tmp_path: Path, host:
     client = make_client(make_session(tmp_path, n=4))
     assert client.get("/api/session", headers={"host": host}).status_code == 403
     assert client.get("/api/session", headers={"host": "localhost:1234"}).status_code == 200
+
+
+def test_a_server_for_other_machines_is_called_by_its_addresses_but_by_no_foreign_name(tmp_path: Path) -> None:
+    session = make_session(tmp_path, n=4)
+    for by_address, status in ((True, 200), (False, 403)):
+        client = Client(make_app(session, token=TOKEN, by_address=by_address))
+        client.cookies.set("inspect", TOKEN)
+        for host in ("192.168.1.7:8765", "[2001:db8::7]:8765"):
+            assert client.get("/api/session", headers={"host": host}).status_code == status
+        assert client.get("/api/session", headers={"host": "7.evil.example"}).status_code == 403
 
 
 @pytest.mark.parametrize(

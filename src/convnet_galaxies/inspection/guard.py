@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -35,10 +36,21 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guard:
-    """ASGI middleware. hosts: names, without ports, by which the server may be called. cookie: its name."""
+    """ASGI middleware. hosts: names, without ports, by which the server may be called. cookie: its name.
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Sequence[str] = LOCAL_NAMES, cookie: str) -> None:
-        self._app, self._token, self._cookie = app, token, cookie
+    by_address: whether it may be called by any address in numbers, which no other site can claim.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        hosts: Sequence[str] = LOCAL_NAMES,
+        by_address: bool = False,
+        cookie: str = "inspect",
+    ) -> None:
+        self._app, self._token, self._cookie, self._by_address = app, token, cookie, by_address
         self._hosts = {name.lower() for name in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +67,8 @@ class Guard:
     def _refuse(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name_of(host) not in self._hosts:
+        name = _name_of(host)
+        if name not in self._hosts and not (self._by_address and _is_address(name)):
             return _error(403, f"this server is not called {host[:80]!r}", "open the address that `inspect` printed")
         query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=40)
         given = query.pop("token", [""])[0]
@@ -112,6 +125,14 @@ def _is_own_origin(origin: str, host: str) -> bool:
 def _name_of(host: str) -> str:
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _error(status: int, message: str, fix: str) -> JSONResponse:

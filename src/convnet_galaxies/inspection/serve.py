@@ -53,13 +53,18 @@ def serve(
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     token = token or secrets.token_hex(16)
-    hosts = (
-        [*LOCAL_NAMES, host, *names] if host not in ("0.0.0.0", "::") else [*LOCAL_NAMES, socket.gethostname(), *names]
+    is_local = host in LOCAL_ADDRESSES
+    own = host if host not in ("0.0.0.0", "::") else socket.gethostname()
+    app = make_app(
+        session,
+        token=token,
+        hosts=[*LOCAL_NAMES, own, socket.getfqdn(), *names] if not is_local else LOCAL_NAMES,
+        by_address=not is_local,
+        cookie=f"inspect-{port}",
+        extras=extras,
     )
-    app = make_app(session, token=token, hosts=hosts, cookie=f"inspect-{port}", extras=extras)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
-    shown = host if host in LOCAL_ADDRESSES else hosts[3]
-    announce(f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/?token={token}")
+    announce(f"http://{f'[{own}]' if ':' in own else own}:{port}/?token={token}")
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

@@ -87,10 +87,11 @@ def make_app(
     *,
     token: str,
     hosts: Sequence[str] = LOCAL_NAMES,
+    by_address: bool = False,
     cookie: str = "inspect",
     extras: Extras | None = None,
 ) -> Any:
-    """Return the ASGI application of a session, behind its guard. hosts: names by which it may be called."""
+    """Return the ASGI application of a session, behind its guard (see Guard)."""
     extras = extras or Extras()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _serve_page(app)
@@ -104,7 +105,7 @@ def make_app(
         status = 404 if isinstance(error, BadImageError) else 507 if isinstance(error, InputError) else 400
         return JSONResponse({"message": error.message, "fix": error.fix}, status)
 
-    return Guard(app, token=token, hosts=hosts, cookie=cookie)
+    return Guard(app, token=token, hosts=hosts, by_address=by_address, cookie=cookie)
 
 
 def _serve_page(app: FastAPI) -> None:
