@@ -83,16 +83,16 @@ def test_positions_of_hats_are_degrees_also_where_they_could_be_radians(tmp_path
 
 
 def test_pixels_of_named_tiles_are_positions_too(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("tile,x_px,y_px\nt1,10,20\nt2,1,2\nt1,99,20\nt1,,3\n")
-    (tmp_path / "b.csv").write_text("tile,X_IMAGE,Y_IMAGE\nt1,11,21\n")
-    save(tmp_path / "t1.fits", sky(0, (40, 50)))
+    (tmp_path / "a.csv").write_text("tile,x_px,y_px\n007,10,20\n7,1,2\n007,99,20\n007,,3\n")
+    (tmp_path / "b.csv").write_text("tile,X_IMAGE,Y_IMAGE\n007,11,21\n")
+    save(tmp_path / "007.fits", sky(0, (40, 50)))
     first, second = read_positions(tmp_path / "a.csv"), read_positions(tmp_path / "b.csv")
     assert first.ids.tolist() == ["1", "2", "3"]
-    with open_survey_image(list_tiles(tmp_path / "t1.fits").tiles[0]) as opened:
+    with open_survey_image(list_tiles(tmp_path / "007.fits").tiles[0]) as opened:
         for found in (first, second):
             rows, x, y = find_on_tile(found, opened)
             assert (rows.tolist(), x.tolist(), y.tolist()) == ([0], [10.0], [20.0])
-        with pytest.raises(InputError, match="tile t1: found no world coordinate system"):
+        with pytest.raises(InputError, match="tile 007: found no world coordinate system"):
             find_on_tile(place([1.0], [2.0]), opened)
 
 

@@ -72,7 +72,7 @@ def make_pixels(
         at_once = max(1, _PIXELS_AT_ONCE // (int(side) ** 2 * len(image.bands)))
         for first in range(0, len(rows), at_once):
             some = rows[first : first + at_once]
-            out.add(some, image.cut(x_px[some], y_px[some], int(side)))
+            out.add(some, image.cut(x_px[some], y_px[some], int(side), planes=out.order))
     return out.finish()
 
 
@@ -97,8 +97,6 @@ class _Filling:
 
     def add(self, rows: np.ndarray, windows: Windows) -> None:
         values = windows.values
-        if self.order != list(range(values.shape[1])):
-            values = values[:, self.order]
         info = replace(self.info, side_px=values.shape[-1])
         self.edge[rows] = windows.outside > 0
         rest = np.arange(len(rows))

@@ -15,7 +15,7 @@ from convnet_galaxies.data.position_names import find_pairs
 from convnet_galaxies.data.positions import read_positions as read_sky_positions
 from convnet_galaxies.data.survey.survey_image import SurveyImage
 from convnet_galaxies.data.table_notes import add_units
-from convnet_galaxies.data.tables import numbers, read_table
+from convnet_galaxies.data.tables import TEXT_COLUMNS, numbers, read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import StrPath, name_some, require_path
 
@@ -149,7 +149,8 @@ def _frames(path: Path, extra: Sequence[str]) -> Iterator[tuple[pd.DataFrame, st
     elif path.suffix.lower() in (".parquet", ".pq"):
         yield _read_columns(path, extra, None), str(path), 0
     else:
-        yield read_table(path, wanted=(("ra", "ra_deg", "raj2000"), ("dec", "dec_deg", "dej2000"))), str(path), 0
+        wanted = (("ra", "ra_deg", "raj2000"), ("dec", "dec_deg", "dej2000"))
+        yield read_table(path, text_columns=(*TEXT_COLUMNS, "tile"), wanted=wanted), str(path), 0
 
 
 def _read_columns(path: Path, extra: Sequence[str], axes: tuple[str, str] | None) -> pd.DataFrame:

@@ -126,18 +126,21 @@ class SurveyImage:
         sigmas = np.array([[sky_and_noise(plane)[1] for plane in part] for part in parts])
         return np.array([float(np.median(one[one > 0])) if (one > 0).any() else 1.0 for one in sigmas.T])
 
-    def cut(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int) -> Windows:
+    def cut(self, x_px: np.ndarray, y_px: np.ndarray, side_px: int, *, planes: Sequence[int] | None = None) -> Windows:
         """Cut square windows round positions, float [n]: 0-based, array[y, x] of the rows of the file.
 
+        planes: numbers of those that are read, in this order; None for all.
         See `place_windows` for the pixel in the middle. What lies beyond the tile is missing (0 in pictures).
         """
         left, first_row = place_windows(x_px, side_px), place_windows(y_px, side_px)
-        values = self.cut_at(left, first_row, side_px)
+        chosen = list(range(len(self.template.planes)) if planes is None else planes)
+        values = self._read_windows(left, first_row, side_px, chosen)
         h, w = self.shape
         wide = np.clip(np.minimum(left + side_px, w) - np.maximum(left, 0), 0, side_px)
         high = np.clip(np.minimum(first_row + side_px, h) - np.maximum(first_row, 0), 0, side_px)
         outside = 1 - wide * high / side_px**2
-        return Windows(values, outside, left, first_row, self.template)
+        template = replace(self.template, planes=tuple(self.template.planes[k] for k in chosen))
+        return Windows(values, outside, left, first_row, template)
 
     def read_block(self, rows: slice, columns: slice, planes: Sequence[int] | None = None) -> np.ndarray:
         """Read a part within the tile: float32 [planes, h, w], NaN where missing, in the order of the file's rows."""
@@ -154,26 +157,30 @@ class SurveyImage:
                         apply_layer(values[k], marks, layer.role, layer.header)
         return values
 
-    def cut_at(self, left: np.ndarray, first_row: np.ndarray, side_px: int) -> np.ndarray:
-        """Cut square windows by their first column and row, int [n]: [n, planes, side_px, side_px], top row first."""
-        n, planes = len(left), len(self.template.planes)
+    def _read_windows(self, left: np.ndarray, first_row: np.ndarray, side_px: int, chosen: list[int]) -> np.ndarray:
+        """Windows by their first column and row: [n, planes, side_px, side_px], the top row first."""
         is_picture = self.template.is_picture
-        values = np.empty((n, planes, side_px, side_px), np.uint8 if is_picture else np.float32)
-        for k, source in enumerate(self._opened.planes):
+        values = np.empty((len(left), len(chosen), side_px, side_px), np.uint8 if is_picture else np.float32)
+        for k, plane in enumerate(chosen):
             with np.errstate(over="ignore"):
-                values[:, k] = source.gather(left, first_row, side_px, 0 if is_picture else np.nan)
+                values[:, k] = self._opened.planes[plane].gather(left, first_row, side_px, 0 if is_picture else np.nan)
         if not is_picture:
             if self._has_marks:
                 mark_missing_windows(values)
-            self._apply_layers(values, left, first_row, side_px)
+            self._apply_layers(values, left, first_row, side_px, chosen)
         return values[:, :, ::-1] if self.rows_from_bottom else values
 
-    def _apply_layers(self, values: np.ndarray, left: np.ndarray, first_row: np.ndarray, side_px: int) -> None:
+    def _apply_layers(
+        self, values: np.ndarray, left: np.ndarray, first_row: np.ndarray, side_px: int, chosen: list[int]
+    ) -> None:
         for layer in self._opened.layers:
+            own = [k for k, plane in enumerate(chosen) if plane in layer.planes]
+            if not own:
+                continue
             marks = layer.source.gather(left, first_row, side_px, np.nan)
             for window in np.flatnonzero(_find_marked(marks, layer.role)):
-                for plane in layer.planes:
-                    apply_layer(values[window, plane], marks[window], layer.role, layer.header)
+                for k in own:
+                    apply_layer(values[window, k], marks[window], layer.role, layer.header)
 
 
 def _find_marked(marks: np.ndarray, role: Role) -> np.ndarray:

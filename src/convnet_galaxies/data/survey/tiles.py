@@ -94,9 +94,10 @@ def _list_by_table(path: Path) -> TileList:
         )
     frame = frame.rename(columns={old: new for new, old in columns.items()})
     zeropoints = numbers(frame, "zero_point", path, missing=True) if "zero_point" in frame else None
+    columns_of = {name: _cells(frame, name) for name in (*TABLE_COLUMNS, "extension", "mask", "weight")}
     files: dict[str, list[TileFile]] = {}
     for row in range(len(frame)):
-        cells = {name: _cell(frame, row, name) for name in (*TABLE_COLUMNS, "extension", "mask", "weight")}
+        cells = {name: column[row] for name, column in columns_of.items()}
         if cells["tile"] is None or cells["path"] is None:
             raise InputError(f"{path}, {name_row(frame, row)}: found no tile or no path", "fill the cell")
         band = None if cells["band"] is None else parse_band(cells["band"])
@@ -230,8 +231,8 @@ def _bands_of(files: Iterable[TileFile]) -> list[Band]:
     return [file.band for file in files if file.band is not None and file.role is None]
 
 
-def _cell(frame: pd.DataFrame, row: int, name: str) -> str | None:
+def _cells(frame: pd.DataFrame, name: str) -> list[str | None]:
+    """Return the texts of a column, None for empty cells and where there is no such column."""
     if name not in frame:
-        return None
-    value = frame[name].iloc[row]
-    return None if pd.isna(value) or not str(value).strip() else str(value).strip()
+        return [None] * len(frame)
+    return [None if pd.isna(value) or not str(value).strip() else str(value).strip() for value in frame[name]]
