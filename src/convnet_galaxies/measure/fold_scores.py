@@ -1,8 +1,8 @@
 """AUROC of cross-validation: images are compared only with those of their own fold.
 
 Each fold is scored by a network of its own. Their probabilities are not on one scale, so that a pair of images of two
-folds compares networks, not images: pooled, the AUROC is too low where the networks differ (Parker, Gunter & Bedo 2007,
-BMC Bioinformatics 8, 326).
+folds compares networks as well: pooled, the AUROC is too low where folds are alike (Parker, Gunter & Bedo 2007, BMC
+Bioinformatics 8, 326), and too high where a fold of hard images happens to be scored low.
 """
 
 from __future__ import annotations
