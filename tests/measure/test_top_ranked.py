@@ -73,6 +73,27 @@ def test_curves_are_whole_ordered_and_repeat():
     assert unknown[top.order][:10].mean() > unknown.mean()
 
 
+def test_a_higher_level_gives_a_wider_interval_at_both_ends():
+    images, _ = make(6, 0.2, look_alikes=0.1, n=400, n_unknown=400)
+    wide, narrow = (expect_top(images, seed=0, level=level) for level in (0.95, 0.5))
+    at = 59
+    assert wide.purity_low[at] < narrow.purity_low[at] - 0.03
+    assert narrow.purity_low[at] < wide.purity[at] < narrow.purity_high[at]
+    assert narrow.purity_high[at] + 0.03 < wide.purity_high[at]
+    assert wide.completeness_low[at] < narrow.completeness_low[at] - 0.03
+    assert narrow.completeness_low[at] < wide.completeness[at] < narrow.completeness_high[at]
+    assert narrow.completeness_high[at] + 0.03 < wide.completeness_high[at]
+
+
+def test_nothing_is_missed_where_there_may_be_no_lens():
+    truth = np.arange(600) < 200
+    rng = np.random.default_rng(0)
+    scores = [np.where(side, 0.9, 0.1) + rng.random(len(side)) / 20 for side in (truth, np.zeros(300, bool))]
+    top = expect_top(join_scores(truth, scores[0], np.arange(600), scores[1], np.arange(300)), seed=0)
+    assert (top.completeness_high == 1).all()
+    assert top.purity_low.max() == 0
+
+
 def test_flavors_count_as_lenses_together():
     images, _ = make(4, 0.1, n_unknown=300)
 
