@@ -41,7 +41,7 @@ Cell = tuple[str, int, int]
 
 def list_cells() -> list[Cell]:
     """All cells, the most important first."""
-    sizes = ((12, 108), (30, 270), (12, 888), (30, 1470), (6, 54), (150, 1350), (64, 436), (6, 2994))
+    sizes = ((12, 108), (30, 270), (6, 54), (64, 436), (12, 888), (30, 1470), (150, 1350), (6, 2994))
     return [(family, *size) for size, family in product(sizes, FAMILIES)]
 
 

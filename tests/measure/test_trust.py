@@ -63,6 +63,16 @@ def test_few_candidates_cannot_be_checked_and_the_sentence_claims_nothing():
     assert "Use the range" in trust.sentence
 
 
+@pytest.mark.parametrize("n_candidates", [9, 10])
+def test_ten_candidates_are_enough_for_a_test_of_their_own(n_candidates: int):
+    rng = np.random.default_rng(0)
+    truth, unknown = np.arange(400) < 100, np.arange(300) < n_candidates
+    scores = [np.where(side, 0.9, 0.1) + rng.random(len(side)) / 20 for side in (truth, unknown)]
+    scores[1][unknown] = 0.99
+    images = join_scores(truth, scores[0], np.arange(400), scores[1], np.arange(300))
+    assert (check(images, unknown).candidates is not None) == (n_candidates == 10)
+
+
 @pytest.mark.trials
 def test_a_hidden_shift_is_never_called_alike():
     for seed in range(3):

@@ -5,12 +5,10 @@ over images would give intervals that are too narrow. Two intervals are made of 
 
 - proportions (AUROC, average precision, TPR0, accuracy): the exact binomial interval of as many trials as would give
   the standard deviation of the resamples, ``n = p (1 - p) / se^2``, corrected for the few groups by Student's t (Korn &
-  Graubard 1998, Survey Methodology 24, 193). It stays within 0 and 1 and is skew as it must be near them. On AUROC
-  with 12, 30 and 150 lenses a 90 % interval held the truth in 86, 88 and 90 % of 400 simulations, a normal interval
-  of the logit in 86, 84 and 88 %. With fields of one to three cutouts a 95 % interval held it in 95, 92 and 95 % of
-  300, that of the logit in 91, 94 and 93 %, an expanded percentile interval in 87, 91 and 93 %.
-  Misses of a high proportion are nearly all too optimistic, since the hardest lens is not in a small sample; see
-  ``unseen`` of summarize.
+  Graubard 1998, Survey Methodology 24, 193). It stays within 0 and 1 and is skew as it must be near them. In 400
+  simulations with 12, 30 and 150 lenses a 90 % interval of the AUROC held the truth in 86, 88 and 90 %, a normal
+  interval of the logit in 86, 84 and 88 %, before its misses, nearly all too optimistic, were met by ``unseen`` (see
+  summarize): the hardest lens is not in a small sample.
 - positive means without an upper bound (log loss): Student's t on the logarithm, since they scatter by factors.
 - everything else (RMSE, differences): the *expanded percentile* interval (Hesterberg 2015, The American
   Statistician 69, 371; arXiv:1411.5279): percentiles at the tail probability
@@ -18,7 +16,7 @@ over images would give intervals that are too narrow. Two intervals are made of 
   percentile interval for small n.
 
 BCa is not used: it needs a jackknife over thousands of fields, and its acceleration is undefined for statistics that
-take few values, such as TPR0. Coverage is measured in tests/measure/test_intervals.py.
+take few values, such as TPR0. Coverage: docs/science.md.
 """
 
 from __future__ import annotations
