@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_export import classify, marks, write_export
+from made_export import answer, classify, marks, write_export
 from PIL import Image
 
 CHOICE = ("--workflow", "5678", "--version", "12", "--id", "id")
@@ -121,3 +121,33 @@ def test_subject_sets_go_out_and_their_votes_come_back_under_their_own_names(run
     failed = run("zooniverse", "subjects", tmp_path / "cand", "--dud", tmp_path / "nothing", "-o", tmp_path / "x")
     assert (failed.code, failed.out) == (1, "")
     assert "nothing: does not exist" in failed.err
+
+
+def test_votes_of_an_export_are_packed_on_their_tree(run, tmp_path: Path) -> None:
+    (tmp_path / "tree.toml").write_text(
+        'name = "rings"\n[[question]]\nname = "smooth"\ntext = "Is it smooth?"\nanswers = ["yes", "no"]\n'
+        '[[question]]\nname = "ring"\ntext = "Is there a ring?"\nanswers = ["yes", "no", "unsure"]\n'
+        'after = ["smooth_no"]\n'
+    )
+    (tmp_path / "names.toml").write_text(
+        '[T0]\nname = "smooth"\nanswers = ["yes", "no"]\n[T1]\nname = "ring"\nanswers = ["yes", "no", "unsure"]\n'
+        'rename = { "cant-tell" = "unsure" }\n'
+    )
+    (tmp_path / "images").mkdir()
+    rows = []
+    for k in range(3):
+        Image.new("RGB", (32, 32), (60 * k, 20, 30)).save(tmp_path / f"images/J{k}.png")
+        seen = [answer("No"), answer("![r.png](u) Yes", "T1")]
+        for n, given in enumerate((seen, [answer("No"), answer("Can't tell", "T1")], [answer("Yes")])[: k + 1]):
+            rows.append(classify(f"u{n}", str(k), given))
+    export = write_export(tmp_path / "e.csv.gz", *rows)
+    names = ("--names", tmp_path / "names.toml", "--id", "id", "-o", tmp_path / "votes.csv")
+    assert run("zooniverse", "votes", export, *names).code == 0
+    pack = tmp_path / "rings.pack"
+    result = run(
+        "pack", "votes", tmp_path / "images", tmp_path / "votes.csv", "--tree", tmp_path / "tree.toml", "-o", pack
+    )
+    assert result.code == 0, result.err
+    table = pd.read_parquet(pack / "table.parquet").sort_values("id")
+    columns = ["smooth_yes", "smooth_no", "ring_yes", "ring_no", "ring_unsure"]
+    assert table[columns].to_numpy().tolist() == [[0, 1, 1, 0, 0], [0, 2, 1, 0, 1], [1, 2, 1, 0, 1]]
