@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 
 from convnet_galaxies.data import decoding, output
+from convnet_galaxies.data.describe import describe
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.image_folder import read_image_folder
-from convnet_galaxies.data.pack import pack_is_current, read_pack, write_pack
+from convnet_galaxies.data.pack import pack_is_current, read_pack, write_pack, write_set
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageFile, Records
 from convnet_galaxies.data.space_warps import read_space_warps
@@ -305,3 +306,21 @@ def read_summary(path: Path) -> list[str]:
 
 def find_id(table: pd.DataFrame, part: str) -> str:
     return next(name for name in table.index if part in name)
+
+
+def test_a_changed_byte_of_a_pack_is_found_by_its_hash_alone(tmp_path: Path) -> None:
+    from small_sets import make_lens_set
+
+    path = tmp_path / "a.pack"
+    write_set(make_lens_set(8), path)
+    assert not describe(path, verify=True).problems
+    data = bytearray((path / "images.npy").read_bytes())
+    data[-5] ^= 1
+    (path / "images.npy").write_bytes(data)
+    assert not describe(path).problems
+    (problem,) = describe(path, verify=True).problems
+    assert problem.startswith("images.npy: found the SHA-256")
+    description = json.loads((path / "pack.json").read_text())
+    del description["sha256"]
+    (path / "pack.json").write_text(json.dumps(description))
+    assert "a pack of before, which has no hashes" in describe(path, verify=True).lines

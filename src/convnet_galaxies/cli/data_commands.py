@@ -51,9 +51,14 @@ def describe(
         list[Path],
         typer.Argument(help="Kaggle zips, a Space Warps catalogue, a pack, a run, builtin:NAME, images, a table."),
     ],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare all bytes of a pack with the hashes that were stored with it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Describe any data set, pack, run or table: contents, counts, and problems.
+
+    The weights of runs are always compared with their hash.
 
     Example: `convnet-galaxies describe cluster_catalog.csv`
     """
@@ -66,7 +71,7 @@ def describe(
 
         description = describe_run(sources[0])
     else:
-        description = describe_data(*sources)
+        description = describe_data(*sources, verify=verify)
     show_json(description) if as_json else typer.echo(render_description(description))
 
 

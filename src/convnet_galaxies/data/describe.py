@@ -18,7 +18,7 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_files import find_images, is_image, visible_members
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
-from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack
+from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack, verify_pack
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks
@@ -49,10 +49,11 @@ class Description:
         return asdict(self)
 
 
-def describe(*sources: Path) -> Description:
+def describe(*sources: Path, verify: bool = False) -> Description:
     """Describe a pack, a Galaxy Zoo or Space Warps data set, images, or a table.
 
-    sources: one path, or images and their table in any order. Raises InputError when a source does not exist or
+    sources: one path, or images and their table in any order. verify: compare a pack with its hashes.
+    Raises InputError when a source does not exist or
     cannot be read at all; what is wrong with single rows and images is among the problems.
     """
     if not 1 <= len(sources) <= 2:
@@ -68,7 +69,7 @@ def describe(*sources: Path) -> Description:
     if tables:
         described = _describe_table(tables[0], images[0] if images else None)
     elif (images[0] / DESCRIPTION).is_file():
-        described = _describe_pack(images[0])
+        described = _describe_pack(images[0], verify=verify)
     else:
         described = _describe_images(images[0])
     return replace(described, title=" and ".join(map(str, sources)))
@@ -100,7 +101,7 @@ def _is_fits_image(source: Path) -> bool:
     return not kinds or kinds[0] == "image"
 
 
-def _describe_pack(path: Path) -> Description:
+def _describe_pack(path: Path, *, verify: bool) -> Description:
     pack = read_pack(path)
     n, h, w, bands = pack.images.shape
     lines = [
@@ -112,6 +113,12 @@ def _describe_pack(path: Path) -> Description:
     more += [*(f"when packed: {text}" for text in summary.warnings), *summary.facts]
     if summary.skipped:
         more.append(f"{len(summary.skipped):,} images were left out: {name_some(summary.skipped)}")
+    if verify:
+        faults, compared = verify_pack(path)
+        problems += faults
+        more.append(
+            f"{compared} files compared with their hashes" if compared else "a pack of before, which has no hashes"
+        )
     return Description("", "pack", (*lines, f"kind of data: {pack.kind}", *more), tuple(tables), tuple(problems))
 
 

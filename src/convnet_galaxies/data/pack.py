@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
-from convnet_galaxies.data import pixel_hash
+from convnet_galaxies.data import pack_hashes, pixel_hash
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_folder, require_space
@@ -152,7 +152,7 @@ def write_pack(
             "skipped": [*records.skipped, *failures],
             "undecoded": len(failures),
         }
-        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        _write_description(folder, description)
     return _summarise(output, description, unchanged=False)
 
 
@@ -180,8 +180,19 @@ def write_set(images: ImageSet, output: StrPath, *, force: bool = False, skipped
     with new_folder(output, force=force, is_ours=is_pack) as folder:
         np.save(folder / IMAGES, images.images)
         table.to_parquet(folder / TABLE, index=False)
-        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        _write_description(folder, description)
     return _summarise(output, description, unchanged=False)
+
+
+def _write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write the description, with the hashes of the other files, which are there already."""
+    description[pack_hashes.NAME] = pack_hashes.hash_files(folder, (IMAGES, TABLE))
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def verify_pack(path: StrPath) -> tuple[list[str], int]:
+    """Compare the files of a pack with their hashes; see pack_hashes.find_damage. Raises InputError."""
+    return pack_hashes.find_damage(Path(path), _read_description(Path(path)))
 
 
 def _shown_px(preprocess: Preprocess, info: ImageInfo) -> int:
