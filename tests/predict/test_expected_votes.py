@@ -14,6 +14,10 @@ from convnet_galaxies.cli import app
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.decision_tree import read_tree
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.predict.stream import predict_file
+from convnet_galaxies.predict.submission import submit
 
 TREE = """
 name = "blobs"
@@ -106,14 +110,11 @@ def test_fractions_of_all_volunteers_are_learned_from_the_same_counts(catalogue:
         "votes"
     ]
     assert set(scores["by_question"]) == {"bright", "colour"}
+    with pytest.raises(InputError, match="votes on the tree blobs"):
+        submit(Predictor("run"), Path("images"), "s.csv")
 
 
 def test_volunteers_are_refused_for_a_run_without_counts(catalogue: Path, monkeypatch) -> None:
-    from convnet_galaxies.errors import UsageError
-
     monkeypatch.chdir(catalogue)
-    from convnet_galaxies.predict.predictor import Predictor
-    from convnet_galaxies.predict.stream import predict_file
-
     with pytest.raises(UsageError, match="predicts votes"):
         predict_file(Predictor("builtin:zoo"), Path("images"), "p.csv", volunteers=20)

@@ -10,7 +10,7 @@ import pandas as pd
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.tables import table_format
 from convnet_galaxies.data.vote_table import read_votes, write_submission
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS, load_tree
 from convnet_galaxies.errors import InputError, OutputExistsError
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
@@ -36,6 +36,12 @@ def submit(
     if "votes" not in predictor.classes:
         have = ", ".join(predictor.classes)
         raise InputError(f"the run predicts {have}, expected votes", "give a run that was trained on Galaxy Zoo votes")
+    tree = load_tree(predictor.classes["votes"])
+    if tree != KAGGLE:
+        raise InputError(
+            f"the run predicts votes on the tree {tree}, expected the {len(VOTE_COLUMNS)} of the Galaxy Challenge",
+            "give a run that was trained on Kaggle's votes, or use `predict`",
+        )
     if table_format(output) != "CSV":
         raise InputError(f"{output}: found another ending, expected .csv, which Kaggle takes", "rename the output")
     if output.exists() and not force:
