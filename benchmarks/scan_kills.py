@@ -36,16 +36,17 @@ def main() -> None:
     detection.BLOCK_PX = survey.REGION_PX = given.region
     folder = Path(given.folder)
     folder.mkdir()
-    started = time.monotonic()
     _wait(_start(given.run, given.tiles, folder / "alone", folder / "alone.log"))
-    whole_s = time.monotonic() - started
+    times = [float(line.split()[2]) for line in (folder / "alone.log").read_text().splitlines()]
+    whole_s = times[-1] - times[0]
     shards = len(list((folder / "alone" / "shards").iterdir()))
     draw = random.Random(given.seed)
     kills = early = 0
     while kills < given.kills:
         child = _start(given.run, given.tiles, folder / "killed", folder / "killed.log")
-        # Most moments lie after the start, in which no shard is written, and together they are longer than the scan.
-        time.sleep(draw.uniform(0, 2 * whole_s / given.kills + 0.25 * whole_s))
+        if kills % 4:  # one in four moments lies in the start, before anything is read
+            _wait_for_shard(child, folder / "killed.log")
+        time.sleep(draw.uniform(0, 2 * whole_s / given.kills))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         kills += 1
@@ -53,8 +54,8 @@ def main() -> None:
             early += 1
     _wait(_start(given.run, given.tiles, folder / "killed", folder / "killed.log"))
     written = [line.split() for line in (folder / "killed.log").read_text().splitlines()]
-    sessions = len({process for process, _ in written})
-    repeated = len(written) - len({number for _, number in written})
+    sessions = len({process for process, *_ in written})
+    repeated = len(written) - len({number for _, number, _ in written})
     same = _read(folder / "alone") == _read(folder / "killed")
     print(
         f"{kills} kills ({early} of them after the end), {shards} shards, written in {sessions} sessions, "
@@ -74,7 +75,7 @@ def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
     def note(path: Path, *arguments: object) -> None:
         write(path, *arguments)  # type: ignore[arg-type]
         with log.open("a") as file:
-            file.write(f"{os.getpid()} {path.stem}\n")
+            file.write(f"{os.getpid()} {path.stem} {time.monotonic():.4f}\n")
 
     scan_run.write_shard = note  # type: ignore[assignment]
     code = 1
@@ -89,6 +90,14 @@ def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _wait_for_shard(child: int, log: Path) -> None:
+    """Wait until a process has written a shard, or has ended."""
+    while not (log.is_file() and f"{child} " in log.read_text()):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return
+        time.sleep(0.002)
 
 
 def _wait(child: int) -> None:
