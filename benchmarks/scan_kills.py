@@ -2,9 +2,10 @@
 
 Each attempt is a process of its own, forked before anything was computed, that is ended by SIGKILL after a random time.
 The next one has the same arguments. At the end the candidates must be the same bytes, and no more shards may have been
-written twice than there were kills.
+written twice than there were kills. With --cluster, a scan on local Dask workers loses one of them by SIGKILL after its
+first shard, and must give the same bytes as well.
 
-    python benchmarks/scan_kills.py RUN TILES FOLDER [--kills 30] [--region 256] [--seed 0]
+    python benchmarks/scan_kills.py RUN TILES FOLDER [--kills 30] [--region 256] [--seed 0] [--cluster 2]
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--region", type=int, default=256, help="pixels of the side of a shard")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cluster", help="local workers of Dask, of which one is killed")
     given = parser.parse_args()
     detection.BLOCK_PX = survey.REGION_PX = given.region
     folder = Path(given.folder)
@@ -40,6 +42,19 @@ def main() -> None:
     times = [float(line.split()[2]) for line in (folder / "alone.log").read_text().splitlines()]
     whole_s = times[-1] - times[0]
     shards = len(list((folder / "alone" / "shards").iterdir()))
+    if given.cluster is not None:
+        child = _start(given.run, given.tiles, folder / "dask", folder / "dask.log", given.cluster)
+        _wait_for_shard(child, folder / "dask.log")
+        before = len((folder / "dask.log").read_text().splitlines())
+        lost = _kill_worker(child)
+        _wait(child)
+        is_same = _read(folder / "alone") == _read(folder / "dask")
+        print(
+            f"{given.cluster} Dask workers, process {lost} killed after {before} of {shards} shards: candidates "
+            f"{'the same bytes' if is_same else 'DIFFER'}"
+        )
+        if not is_same:
+            raise SystemExit(1)
     draw = random.Random(given.seed)
     kills = early = 0
     while kills < given.kills:
@@ -65,7 +80,17 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
+def _kill_worker(scan: int) -> int:
+    """Kill one of the processes that compute for a scan, and return its number."""
+    import psutil  # Dask depends on it
+
+    processes = psutil.Process(scan).children(recursive=True)
+    workers = [one for one in processes if "spawn_main" in " ".join(one.cmdline())]
+    workers[0].kill()
+    return int(workers[0].pid)
+
+
+def _start(run: str, tiles: str, folder: Path, log: Path, cluster: str | None = None) -> int:
     """Scan in a process of its own, which notes each shard that it writes; return its number."""
     child = os.fork()
     if child:
@@ -84,7 +109,7 @@ def _start(run: str, tiles: str, folder: Path, log: Path) -> int:
         from convnet_galaxies.scan.scan import scan_tiles
 
         options = survey.SurveyOptions(detection=Detection(threshold_sigma=5), reading=ReadOptions(missing_share=0.6))
-        scan_tiles(Predictor(run, views=1, batch=16), tiles, folder, options)
+        scan_tiles(Predictor(run, views=1, batch=16), tiles, folder, options, cluster=cluster)
         code = 0
     except BaseException:
         traceback.print_exc()
