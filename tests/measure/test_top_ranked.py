@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.measure.prevalence import ScoredImages, join_scores
-from convnet_galaxies.measure.top_ranked import expect_top
+from convnet_galaxies.measure.top_ranked import expect_top, expect_top_at
 
 
 def make(
@@ -119,3 +119,46 @@ def test_few_unknown_images_have_a_figure_each(m: int):
 def test_a_level_outside_0_to_1_is_refused():
     with pytest.raises(UsageError, match="found level 90"):
         expect_top(make(0, 0.1, n=60, n_unknown=20)[0], seed=0, level=90)
+
+
+def calibrated(seed: int, m: int, prevalence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities that are calibrated at a prevalence of a half, of m images with another one; which are lenses."""
+    rng = np.random.default_rng(seed)
+    unknown = rng.random(m) < prevalence
+    return expit(2 * (rng.normal(size=m) + np.where(unknown, 1, -1))), unknown  # the log odds of two normals
+
+
+def test_at_a_given_prevalence_expected_lenses_are_those_there():
+    probability, unknown = calibrated(0, 200_000, 0.02)
+    top = expect_top_at(probability, 0.02, calibrated_for=0.5, n_lenses=10**6, n_others=10**6, seed=0)
+    found = np.cumsum(unknown[top.order])
+    for k in (300, 3000, 30_000, 200_000):
+        expected = top.purity[k - 1] * k
+        assert abs(expected - found[k - 1]) < 4 * np.sqrt(expected)
+        assert top.purity_low[k - 1] <= top.purity[k - 1] <= top.purity_high[k - 1]
+    assert (np.diff(top.probability) <= 0).all()
+    assert top.completeness[-1] == 1
+
+
+@pytest.mark.trials
+def test_the_interval_at_a_given_prevalence_holds_the_number_found():
+    held = []
+    for seed in range(60):
+        probability, unknown = calibrated(seed, 4000, 0.05)
+        top = expect_top_at(probability, 0.05, calibrated_for=0.5, n_lenses=10**6, n_others=10**6, seed=seed)
+        found = np.cumsum(unknown[top.order])
+        for k in (20, 100, 1000):
+            held.append(top.purity_low[k - 1] <= found[k - 1] / k <= top.purity_high[k - 1])
+    assert 0.86 <= np.mean(held) <= 0.97
+
+
+def test_few_images_of_calibration_widen_the_interval_and_the_prevalence_moves_it():
+    probability, _ = calibrated(1, 5000, 0.02)
+    options = {"calibrated_for": 0.5, "seed": 0}
+    many = expect_top_at(probability, 0.02, n_lenses=10**6, n_others=10**6, **options)
+    few = expect_top_at(probability, 0.02, n_lenses=20, n_others=20, **options)
+    rarer = expect_top_at(probability, 0.001, n_lenses=10**6, n_others=10**6, **options)
+    np.testing.assert_array_equal(few.purity, many.purity)
+    at = 99
+    assert few.purity_high[at] - few.purity_low[at] > 1.3 * (many.purity_high[at] - many.purity_low[at])
+    assert rarer.purity[at] < many.purity[at] / 3
