@@ -39,7 +39,7 @@ from convnet_galaxies.data.survey.tiles import list_tiles
 from convnet_galaxies.simulate.survey import simulate_survey
 
 PIXELS = Preprocess(crop_px=SIDE_PX, size_px=SIDE_PX, pixel_scale_arcsec=0.186, stretch=Composite())
-AT_ONCE = 64
+AT_ONCE = 32
 PART_PX = 2 * BLOCK_PX
 
 
