@@ -11,7 +11,8 @@ from small_sets import make_lens_set, make_vote_set
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.calibrate import FEWEST_GROUPS, bound_calibration, calibrate, fit_calibration
-from convnet_galaxies.predict.evaluation import held_out_rows
+from convnet_galaxies.predict.evaluation import evaluate, held_out_rows
+from convnet_galaxies.predict.evaluation_report import evaluation_report
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.ensemble import join_runs
@@ -112,6 +113,12 @@ def test_calibration_images_are_validation_and_no_longer_test(world, tmp_path) -
     with pytest.raises(InputError, match="none of them in the part 'test'"):
         held_out_rows(images, tmp_path / "run", "test")
     assert len(held_out_rows(images, tmp_path / "run", "validation")[0]) == len(images)
+    scored = evaluate(make(tmp_path / "run"), images, part="heldout")
+    assert scored.calibrated == int(images.table["lens"].notna().sum())
+    assert "of these images calibrated the lens probability" in evaluation_report(scored).text()
+    uncalibrated = evaluate(make(world / "both"), images, part="heldout")
+    assert uncalibrated.calibrated == 0
+    assert "calibrated" not in evaluation_report(uncalibrated).text()
 
 
 def test_images_trained_on_are_refused(world, tmp_path, lens_set) -> None:

@@ -25,7 +25,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import LensCalibration, ModelCard
 from convnet_galaxies.runs.folder import RunFolder, is_run_alone, run_path
 from convnet_galaxies.runs.image_keys import link_keys
-from convnet_galaxies.runs.split import read_split_of, write_split
+from convnet_galaxies.runs.split import CALIBRATION, read_split_of, write_split
 from convnet_galaxies.runs.weights import write_card
 
 Method = Literal["logistic", "isotonic"]
@@ -217,7 +217,7 @@ def _mark_as_validation(run: str | Path, images: ImageSet, rows: np.ndarray) -> 
             "part": "validation",
             "used": True,
             "keys": [keys[row] for row in rows],
-            "origin": "calibration",
+            "origin": CALIBRATION,
         }
     )
     return added if split is None else pd.concat([split, added], ignore_index=True)

@@ -15,7 +15,7 @@ from convnet_galaxies.model.targets import Target
 from convnet_galaxies.model.tasks import find_task, make_target
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.task_scores import Scores, score_task
-from convnet_galaxies.runs.split import find_past_use, read_split_of
+from convnet_galaxies.runs.split import CALIBRATION, find_past_use, read_split_of
 
 Part = Literal["test", "validation", "heldout"]
 PART_TITLES = {"test": "test part", "validation": "validation part", "heldout": "validation and test parts"}
@@ -49,6 +49,7 @@ class Evaluation:
     part: which held-out images. images: how many were scored; refused: how many were not, since the run or an
     ancestor was trained on them, their galaxy, field or image file.
     tasks: those that the set has labels for; at least one has scores.
+    calibrated: how many of the images the lens probability was calibrated on.
     """
 
     run: str
@@ -57,6 +58,7 @@ class Evaluation:
     refused: int
     views: int
     tasks: dict[str, ScoredTask]
+    calibrated: int = 0
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -65,7 +67,7 @@ class Evaluation:
 
     def figures(self) -> dict[str, Any]:
         """Return what `evaluate --json` prints: everything but the predictions."""
-        names = ("run", "part", "images", "refused", "views", "scores")
+        names = ("run", "part", "images", "refused", "calibrated", "views", "scores")
         faults = {task: one.fault for task, one in self.tasks.items() if one.scores is None}
         return {**{name: getattr(self, name) for name in names}, "faults": faults}
 
@@ -158,7 +160,16 @@ def evaluate(
         )
     if len(errors) == len(tasks):
         raise errors[0]
-    return Evaluation(predictor.run, part, len(rows), refused, predictor.views, tasks)
+    calibrated = _count_calibrated(images, rows, predictor.run)
+    return Evaluation(predictor.run, part, len(rows), refused, predictor.views, tasks, calibrated)
+
+
+def _count_calibrated(images: ImageSet, rows: np.ndarray, run: str | Path) -> int:
+    split = read_split_of(run)
+    fitted = None if split is None else split[split["origin"] == CALIBRATION]
+    if fitted is None or not len(fitted):
+        return 0
+    return int((find_past_use(images, fitted, ("validation",))[rows] == 0).sum())
 
 
 def _target(predictor: Predictor, task: str, table: pd.DataFrame) -> Target | None:

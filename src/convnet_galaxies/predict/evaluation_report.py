@@ -31,6 +31,11 @@ def evaluation_report(result: Evaluation, *, by: Sequence[str] = EVERYTHING) -> 
         lead.append(
             f"{result.refused:,} images refused: the run or an ancestor was trained on them or on their neighbours"
         )
+    if result.calibrated:
+        lead.append(
+            f"{result.calibrated:,} of these images calibrated the lens probability, so that log loss and accuracy are "
+            "slightly optimistic"
+        )
     found = []
     for task, one in result.tasks.items():
         blocks = [Text(f"not scored: {one.fault}")] if one.scores is None else score_tables(one.scores, by=by)

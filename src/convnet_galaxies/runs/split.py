@@ -13,6 +13,9 @@ from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.folder import BUILTIN, run_path
 from convnet_galaxies.runs.image_keys import NEVER, PIXELS, find_lowest_rank, hash_key, link_keys, pixel_keys
 
+CALIBRATION = "calibration"
+"""Origin of the images on which `calibrate` fitted the probabilities of a run."""
+
 
 def write_split(path: Path, table: pd.DataFrame) -> None:
     """Write the split: columns id, part, used (bool: this run trained or validated on it), keys (list), origin."""
