@@ -60,6 +60,16 @@ def test_images_of_a_blind_session_differ_in_pixels_alone(tmp_path: Path) -> Non
     assert len({answer.headers["etag"] for answer in answers}) == len(answers), "not even a repeat has equal bytes"
 
 
+def test_candidates_of_several_sizes_are_shown_in_one(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number, (h, w) in enumerate(((32, 32), (20, 20), (48, 40))):
+        Image.fromarray(np.full((h, w, 3), 90, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    session = Session(open_source(tmp_path / "images"), GradeBook(tmp_path / "g.sqlite"))
+    client = make_client(session)
+    sizes = [Image.open(io.BytesIO(client.get(f"/image/{one['key']}").content)).size for one in list_all(client)]
+    assert sizes == [(32, 32)] * len(session.showings)
+
+
 def test_larger_images_that_are_mixed_in_are_cut_to_the_size_of_the_candidates(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     big = np.zeros((64, 80, 3), np.uint8)

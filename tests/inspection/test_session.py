@@ -219,3 +219,18 @@ def test_an_open_session_shows_positions_links_and_columns(tmp_path: Path) -> No
     assert list(addresses) == ["Legacy Surveys", "Aladin Lite", "NED"]
     assert "ra=150.000000&dec=2.002000" in addresses["Legacy Surveys"]
     assert detail["values"]["lens_probability"] == "0.75"
+
+
+def test_a_full_disk_refuses_the_grade_and_keeps_those_before(tmp_path: Path) -> None:
+    session = make_session(tmp_path, n=4)
+    client = make_client(session)
+    keys = [one["key"] for one in list_all(client)]
+    assert send_grade(client, keys[0], 3).status_code == 200
+    pages = session.book._connection.execute("PRAGMA page_count").fetchone()[0]
+    session.book._connection.execute(f"PRAGMA max_page_count = {pages}")
+    answers = [send_grade(client, keys[1], 2, note="x" * 2000, request=f"request-full-{k}") for k in range(8)]
+    assert answers[-1].status_code == 507, "the page keeps what got 5xx and sends it again"
+    assert "could not be written" in answers[-1].json()["message"]
+    session.book._connection.execute("PRAGMA max_page_count = 100000")
+    assert send_grade(client, keys[2], 1).status_code == 200
+    assert read_grades(tmp_path / "grades.sqlite").set_index("showing")["grade"][[keys[0], keys[2]]].tolist() == [3, 1]
