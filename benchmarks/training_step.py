@@ -14,8 +14,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import random_views
 from convnet_galaxies.model.device import choose_precision
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
-from convnet_galaxies.model.targets import make_target
-from convnet_galaxies.model.tasks import TASKS
+from convnet_galaxies.model.tasks import TASKS, make_target
 from convnet_galaxies.settings import Settings
 from convnet_galaxies.training.average import WeightAverage
 from convnet_galaxies.training.optimizer import make_optimizers

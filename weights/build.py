@@ -23,7 +23,7 @@ from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
-from convnet_galaxies.predict.calibrate import fit as fit_calibration
+from convnet_galaxies.predict.calibrate import fit_calibration
 from convnet_galaxies.predict.fit_familiarity import fit_familiarity
 from convnet_galaxies.runs.card import ModelCard, read_card
 from convnet_galaxies.runs.ensemble import join_runs
