@@ -84,12 +84,12 @@ def main() -> None:
         found = [measure(seed, **chosen) for seed in range(options.rounds)]
         auroc, loss = (np.array([one[place] for one in found]) for place in (0, 1))
         for kind, values, goal in (("AUROC", auroc, ">= 0.999"), ("log loss", loss, "<= 1")):
-            report.add(f"{name}: {kind}, published form", float(values[:, 1].mean()), kind)
+            report.add(f"{name}: {kind}, published form", float(values[:, 1].mean()), "")
             for place, other in ((1, "published form"), (2, "online")):
                 apart = values[:, 0] - values[:, place]
                 half = stats.t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
                 report.add(
-                    f"{name}: {kind}, ours", float(values[:, 0].mean()), kind, against=other,
+                    f"{name}: {kind}, ours", float(values[:, 0].mean()), "", against=other,
                     reference=float(values[:, place].mean()), goal=goal if place == 1 and not options.quick else "",
                     remark=f"higher by {apart.mean():.4f} ({apart.mean() - half:.4f} to {apart.mean() + half:.4f})",
                 )  # fmt: skip

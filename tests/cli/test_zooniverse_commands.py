@@ -52,6 +52,18 @@ def test_an_export_becomes_votes_clicks_and_grades(run, crowd: Path, tmp_path: P
     assert "galaxy fan" in people.read_text()
 
 
+def test_describe_lists_workflows_versions_tasks_and_what_would_not_count(run, crowd: Path) -> None:
+    out = run("describe", crowd / "classifications.csv.gz").out
+    assert "classifications.csv.gz: classification export" in out
+    made = pd.read_csv(crowd / "sealed/pitfalls.csv", index_col="pitfall")["rows"]
+    assert f"{made['other workflow']:,} of another workflow" in out
+    lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.strip()}
+    assert lines["5678"].endswith("12.34, 2.7")
+    assert lines["31"].startswith("31 Tutorial ")
+    assert lines["T9"] == f"T9 {made['unknown task']:,} yes {made['unknown task']:,}"
+    assert "marks in all drawing tasks" in lines["T1"]
+
+
 def test_cutouts_are_cut_round_the_marks_of_an_export(run, tmp_path: Path) -> None:
     fields = tmp_path / "fields"
     fields.mkdir()

@@ -49,7 +49,10 @@ def register(app: typer.Typer) -> None:
 def describe(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Kaggle zips, a Space Warps catalogue, a pack, a run, builtin:NAME, images, a table."),
+        typer.Argument(
+            help="Kaggle zips, a Space Warps catalogue, a pack, a run, builtin:NAME, images, a table, or "
+            "an export of Zooniverse."
+        ),
     ],
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare all bytes of a pack with the hashes that were stored with it.")

@@ -19,6 +19,8 @@ from convnet_galaxies.data.image_files import find_images, is_image, visible_mem
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.image_sample import sample_images
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack, summarise_pack, verify_pack
+from convnet_galaxies.data.panoptes.blocks import is_export
+from convnet_galaxies.data.panoptes.describe_export import describe_export
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.table_notes import table_remarks
@@ -34,7 +36,8 @@ from convnet_galaxies.paths import name_some, require_path, visible_names
 class Description:
     """Result of describing a source.
 
-    title: the sources; kind: ``pack``, ``galaxy-zoo``, ``space-warps``, ``images`` or ``table``.
+    title: the sources; kind: ``pack``, ``galaxy-zoo``, ``space-warps``, ``images``, ``table`` or
+    ``classification export`` (of Zooniverse).
     lines: facts, one sentence each; tables: counts; problems: what is not sound, one sentence each.
     """
 
@@ -66,7 +69,10 @@ def describe(*sources: Path, verify: bool = False) -> Description:
     images = [source for source in sources if source not in tables]
     if len(tables) > 1 or len(images) > 1:
         raise UsageError("describe: found two sources of one kind, expected images and their table", "give one by one")
-    if tables:
+    if tables and not images and is_export(tables[0]):
+        lines, counts = describe_export(tables[0])
+        described = Description("", "classification export", tuple(lines), tuple(counts))
+    elif tables:
         described = _describe_table(tables[0], images[0] if images else None)
     elif (images[0] / DESCRIPTION).is_file():
         described = _describe_pack(images[0], verify=verify)

@@ -32,6 +32,7 @@ VOLUNTEERS_NAME = "sealed/volunteers.csv"
 PITFALLS_NAME = "sealed/pitfalls.csv"
 
 WORKFLOW, VERSION = "5678", "12.34"
+TASK_LABELS = {"T0": "Is there a gravitational lens?", "T1": "Mark it", "T2": "What else is there?"}
 COLUMNS = (
     *("classification_id", "user_name", "user_id", "user_ip", "workflow_id", "workflow_name", "workflow_version"),
     *("created_at", "gold_standard", "expert", "metadata", "annotations", "subject_data", "subject_ids"),
@@ -138,14 +139,14 @@ def _write_rows(drawn: CrowdAnswers, cells: list[tuple[str, dict[str, Any]]], rn
     triples = zip(drawn.volunteer.tolist(), drawn.subject.tolist(), drawn.said_lens.tolist(), strict=True)
     for answer, (who, what, said) in enumerate(triples):
         annotations: list[dict[str, Any]] = [
-            {"task": "T0", "task_label": "Is there a gravitational lens?", "value": ANSWERS["T0"][not said]}
+            {"task": "T0", "task_label": TASK_LABELS["T0"], "value": ANSWERS["T0"][not said]}
         ]
         if said:
             points = [{"tool": 0, "frame": 0, "details": [], "x": x, "y": y} for x, y in drawn.marks[answer]]
-            annotations.append({"task": "T1", "task_label": "Mark it", "value": points})
+            annotations.append({"task": "T1", "task_label": TASK_LABELS["T1"], "value": points})
         given = [name for name, is_given in zip(ANSWERS["T2"], else_given[answer], strict=True) if is_given]
         if given:
-            annotations.append({"task": "T2", "task_label": "What else is there?", "value": given})
+            annotations.append({"task": "T2", "task_label": TASK_LABELS["T2"], "value": given})
         number, about = cells[what]
         rows.append(
             {
@@ -214,21 +215,24 @@ def _write_truth(folder: Path, drawn: CrowdAnswers, rows: list[Row], lost: set[i
 
 def _describe_workflow() -> str:
     """The export of the workflow: one row per version, texts by key as newer exports have them."""
+    tool = {"type": "point", "label": "T1.tools.0.label", "color": "#00ff00", "details": []}
     tasks: dict[str, Any] = {
-        "T1": {"type": "drawing", "instruction": "T1.instruction", "tools": [{"type": "point"}]},
+        "T1": {"type": "drawing", "help": "", "instruction": "T1.instruction", "tools": [tool]},
         "T3": {"type": "combo", "tasks": ["T0", "T1", "T2"]},
-        "T4": {"type": "dropdown", "selects": []},
+        "T4": {"type": "dropdown", "help": "", "instruction": "T4.instruction", "selects": []},
     }
-    strings: dict[str, str] = {"T1.instruction": "Mark it"}
+    strings = {"T1.instruction": "Mark it", "T1.tools.0.label": "Lens", "T4.instruction": "Choose"}
     for task, answers in ANSWERS.items():
         keys = [f"{task}.answers.{place}.label" for place in range(len(answers))]
-        tasks[task] = {"type": "single" if task == "T0" else "multiple", "answers": [{"label": key} for key in keys]}
-        strings |= dict(zip(keys, answers, strict=True))
+        kind = "single" if task == "T0" else "multiple"
+        labels = [{"label": key} for key in keys]
+        tasks[task] = {"type": kind, "help": "", "question": f"{task}.question", "answers": labels}
+        strings |= {**dict(zip(keys, answers, strict=True)), f"{task}.question": TASK_LABELS[task]}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["workflow_id", "display_name", "version", "minor_version", "tasks", "strings"])
+    writer.writerow(["workflow_id", "display_name", "version", "first_task", "tasks", "strings", "minor_version"])
     major, minor = VERSION.split(".")
-    writer.writerow([WORKFLOW, "Find lenses", major, minor, json.dumps(tasks), json.dumps(strings)])
+    writer.writerow([WORKFLOW, "Find lenses", major, "T0", json.dumps(tasks), json.dumps(strings), minor])
     return text.getvalue()
 
 
