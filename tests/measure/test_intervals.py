@@ -306,6 +306,24 @@ def test_unseen_images_lower_the_lower_end_of_a_proportion_alone():
     assert (lowered.value, lowered.high) == (plain.value, plain.high)
 
 
+def test_an_auroc_among_other_values_allows_for_lenses_that_no_resample_shows():
+    rng = np.random.default_rng(0)
+    groups, one = np.arange(60), mean_of((rng.random(60) < 0.9).astype(float), np.arange(60))
+
+    def both(counts: np.ndarray) -> np.ndarray:
+        return np.repeat(one(counts), 2, axis=1)
+
+    found = bootstrap_groups(
+        both, groups, ["auroc", "other"], seed=0, n_effective=20, proportion=True, auroc=[True, False]
+    )
+    draws = resample_statistic(both, groups, n_resamples=1000, seed=0)[1][:, 0]
+    value = found["auroc"].value
+    expected = summarize("auroc", value, draws, n_effective=20, proportion=True, unseen=0.5 * (value - 0.5) / 20.5)
+    assert found["auroc"].low == pytest.approx(expected.low)
+    assert found["auroc"].low < found["other"].low - 0.005
+    assert found["auroc"].high == found["other"].high
+
+
 def test_an_error_that_resamples_cannot_show_widens_percentiles_in_quadrature():
     draws = np.linspace(-0.1, 0.3, 2001)
     plain = summarize("x", 0.1, draws, n_effective=50, level=0.9)

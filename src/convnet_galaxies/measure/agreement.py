@@ -161,6 +161,7 @@ def compare_eyes(
             n_resamples=n_resamples,
             n_effective=effective,
             proportion=proportion,
+            auroc=[name == "auroc" and proportion[0] for name in names],
         )
 
     judges = {judge: bootstrap(one, [True] * (2 + len(sizes)) + [False]) for judge, one in statistics.items()}

@@ -28,6 +28,7 @@ import numpy as np
 from scipy import stats
 
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.measure.ranking import lower_unseen
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Counts float64 [resamples, groups] (how often each group was drawn) to values float64 [resamples, k].
@@ -138,6 +139,7 @@ def bootstrap_groups(
     level: float = 0.95,
     n_effective: int | Sequence[int] | None = None,
     proportion: bool | Sequence[bool] = False,
+    auroc: bool | Sequence[bool] = False,
 ) -> dict[str, Estimate]:
     """Return an Estimate for each of the k values of the statistic.
 
@@ -147,15 +149,22 @@ def bootstrap_groups(
         or the resamples are all alike (a perfect ranking), the interval is widened to hold the exact binomial one
         (see bound_proportion); the variance of the AUROC, too, is at most that of such a proportion
         (Birnbaum & Klose 1957, Ann. Math. Stat. 28, 933).
+    auroc: whether a proportion is an AUROC, whose lower end allows for lenses that no resample shows (lower_unseen).
     """
     check_level(level)
     values, draws = resample_statistic(statistic, groups, n_resamples=n_resamples, seed=seed)
     n_groups = encode_groups(groups)[1]
     effective = np.broadcast_to(n_groups if n_effective is None else n_effective, len(names))
-    proportions = np.broadcast_to(proportion, len(names))
+    proportions, aurocs = (np.broadcast_to(one, len(names)) for one in (proportion, auroc))
     return {
         name: summarize(
-            name, values[k], draws[:, k], n_effective=int(effective[k]), proportion=bool(proportions[k]), level=level
+            name,
+            values[k],
+            draws[:, k],
+            n_effective=int(effective[k]),
+            proportion=bool(proportions[k]),
+            unseen=lower_unseen(float(values[k]), int(effective[k])) if aurocs[k] else 0.0,
+            level=level,
         )
         for k, name in enumerate(names)
     }
