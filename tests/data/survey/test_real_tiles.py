@@ -35,6 +35,11 @@ def compare_whole_files(folder: Path) -> tuple[int, dict[str, str]]:
                 middle = np.array([w / 2]), np.array([h / 2])
                 found = make_pixels(opened, *middle, preprocess, reading, side_px=min(h, w))
                 assert len(detect_objects(opened)) > 0
+                corners = np.array([0.0, w - 1, 0, w - 1]), np.array([0.0, 0, h - 1, h - 1])
+                if opened.wcs is not None:
+                    back = opened.to_pixels(*opened.to_sky(*corners))
+                    np.testing.assert_allclose(back, corners, atol=0.01, err_msg=tile.name)
+                    assert opened.cap[2] < 0.1
         except BadImageError as error:
             refused[tile.name] = error.message
             continue

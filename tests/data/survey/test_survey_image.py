@@ -180,6 +180,15 @@ def test_bands_on_another_grid_are_refused_or_resampled(tmp_path: Path) -> None:
     assert np.abs(r - i).max() < 0.03 * i.max()
     with open_survey_image(tile, regrid=True) as opened:
         assert np.isnan(opened.cut(np.array([0.0]), np.array([0.0]), 20).values[0, 1]).all()
+    mask = np.zeros((60, 60), np.int16)
+    mask[29, 29] = 1  # the middle, in the pixels of its own band
+    save(tmp_path / "t_r_mask.fits", image(mask, {"MP_BAD": 0}))
+    with open_survey_image(list_tiles(tmp_path).tiles[0], regrid=True) as opened:
+        i, r = opened.cut(np.array([59.0]), np.array([59.0]), 15).values[0]
+    assert not np.isnan(i).any()
+    gone = np.argwhere(np.isnan(r))
+    assert 4 <= len(gone) <= 16
+    assert np.abs(gone - 7).max() <= 2
 
 
 def test_a_tile_without_world_coordinates_is_in_pixels_and_says_so(tmp_path: Path) -> None:
