@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from made_survey import make_survey
+from made_survey import SCALE_ARCSEC, make_survey
 
 import convnet_galaxies as cg
 from convnet_galaxies.data.reading import ReadOptions
@@ -234,3 +234,43 @@ def test_the_library_scans_and_opens_the_result(world, survey, found, tmp_path) 
     scan = cg.scan_survey(world / "survey", survey.folder, tmp_path / "scan", detection=BRIGHT, missing_share=0.4)
     assert set(scan.table()["id"]) == set(found[1]["id"])
     assert cg.open_scan(tmp_path / "scan").run == str(world / "survey")
+
+
+@pytest.mark.parametrize("kind", ["given", "detected"])
+def test_each_object_has_a_cutout_of_its_own_size_and_is_cut_so_again(survey, predictor, tmp_path, kind) -> None:
+    options = {"size_factor": 6.0, "cutout_px": None}
+    if kind == "given":
+        size = np.linspace(0.4, 1.6, len(survey.ra_deg))
+        size[3] = np.nan
+        objects = pd.DataFrame({"id": np.arange(len(size)), "ra": survey.ra_deg, "dec": survey.dec_deg, "big": size})
+        objects.to_csv(tmp_path / "objects.csv", index=False)
+        options |= {"at": str(tmp_path / "objects.csv"), "size_column": "big"}
+    table = scan(predictor, survey.folder, tmp_path / "scan", **options)
+    if kind == "given":
+        assert "3" not in set(table["id"])
+        rows = table["id"].astype(int)
+        np.testing.assert_array_equal(table["side_px"], np.rint(size[rows] * 6 / SCALE_ARCSEC))
+    else:  # nine tenths of a Gaussian of 2.2 px lie within 2.146 of its standard deviations
+        np.testing.assert_allclose(table["side_px"], 6 * 2.146 * 2.2, atol=2)
+    folder = cg.open_scan(tmp_path / "scan")
+    with folder.cutter() as cutter:
+        again = cutter.cut(table)
+        assert [cutter.linear(row).shape[0] for _, row in table.head(5).iterrows()] == table["side_px"][:5].tolist()
+    expected = predictor.predict(again)["lens"]
+    np.testing.assert_allclose(table["lens_probability"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size_factor": 0.0}, "--size-factor: found 0, expected a number above 0"),
+        ({"size_column": "r90", "at": "x.csv"}, "--size-factor: found none"),
+        ({"size_factor": 5.0}, "--size: found none for --at x.csv"),
+        ({"size_factor": 5.0, "at": "objects", "size_column": "r"}, "--size: found r for --at objects"),
+        ({"size_factor": 5.0, "at": "objects", "cutout_px": 40}, "found --cutout-px beside it"),
+        ({"size_factor": 5.0, "at": "grid", "step_px": 9.0}, "found a grid"),
+    ],
+)
+def test_options_of_sizes_that_do_not_go_together_are_refused(options, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        SurveyOptions(**{"at": "x.csv", **options})

@@ -59,6 +59,13 @@ def scan(
     cutout_px: Annotated[
         int | None, typer.Option(min=1, help="Side of the cutouts, for a run that takes whole images of any size.")
     ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of --at FILE with the size of each object in arcsec.")
+    ] = None,
+    size_factor: Annotated[
+        float | None,
+        typer.Option(help="Side of each cutout in sizes of its object: of --size, or its radius of 90 % of the light."),
+    ] = None,
     pattern: Annotated[
         str | None, typer.Option(help="Names of the tiles' files in the folder, such as {tile}_{band}.fits.")
     ] = None,
@@ -141,7 +148,16 @@ def scan(
     predictor = Predictor(str(run), device=device.value, views=None if views is None else int(views.value))  # type: ignore[arg-type]
     reading = read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     options = SurveyOptions(
-        at, step, Detection(detect_in, threshold, min_area), cutout_px, pattern, regrid, limit, reading
+        at,
+        step,
+        Detection(detect_in, threshold, min_area),
+        cutout_px,
+        pattern,
+        regrid,
+        limit,
+        reading,
+        size,
+        size_factor,
     )
     if dry_run:
         seen = preview(predictor, str(tiles), options)

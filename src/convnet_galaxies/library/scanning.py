@@ -29,6 +29,8 @@ def scan_survey(
     step_px: float | None = None,
     detection: Detection | None = None,
     cutout_px: int | None = None,
+    size_column: str | None = None,
+    size_factor: float | None = None,
     pattern: str | None = None,
     regrid: bool = False,
     limit: int | None = None,
@@ -48,6 +50,8 @@ def scan_survey(
     at: ``objects``, ``grid`` with step_px, or a table of positions.
     detection: how objects are found; None for the defaults.
     cutout_px: side of the cutouts, for a run that takes whole images.
+    size_column: column of the positions with the size of each object, in arcsec.
+    size_factor: side of each cutout in sizes of its object; of detected ones in radii of 90 % of the light.
     pattern: names of the tiles' files, such as ``{tile}_{band}.fits``.
     regrid: whether bands on other pixel grids are resampled.
     limit: number of tiles at most.
@@ -70,6 +74,8 @@ def scan_survey(
         regrid,
         limit,
         ReadOptions(**reading),
+        size_column,
+        size_factor,
     )
     found = scan_tiles(
         load(run, device=device).predictor(views),

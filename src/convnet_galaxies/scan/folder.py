@@ -25,6 +25,7 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.scan.merge import CANDIDATES
 from convnet_galaxies.scan.plan import read_facts
 from convnet_galaxies.scan.survey import read_tiles
+from convnet_galaxies.scan.survey_reader import SIDE_PX
 
 MOST_MISSING = 0.99
 """Share of missing pixels up to which a cutout is shown; the scan itself left out more of them."""
@@ -99,11 +100,14 @@ class Cutter:
         preprocess = self.scan.preprocess
         pixels = preprocess.new_array(len(table))
         pixels[:] = 0
-        side_px = side_px or self.scan.facts["settings"]["cutout_px"]
+        sides = side_px or self.scan.facts["settings"]["cutout_px"]
+        if side_px is None and SIDE_PX in table:
+            sides = table[SIDE_PX].to_numpy(int)
         reading = replace(self.scan.reading, missing_share=MOST_MISSING)
         for name, rows in table.groupby("tile", sort=False).indices.items():
             x, y = table["x_px"].to_numpy()[rows], table["y_px"].to_numpy()[rows]
-            found = make_pixels(self.image(str(name)), x, y, preprocess, reading, side_px=side_px)
+            own = sides[rows] if isinstance(sides, np.ndarray) else sides
+            found = make_pixels(self.image(str(name)), x, y, preprocess, reading, side_px=own)
             pixels[rows[found.kept]] = found.pixels
         return pixels
 
@@ -114,6 +118,7 @@ class Cutter:
     def window(self, candidate: pd.Series, side_px: int | None = None) -> Windows:
         """Return one candidate as a window of its tile, which also tells where in the tile it lies."""
         image = self.image(str(candidate["tile"]))
+        side_px = side_px or (int(candidate[SIDE_PX]) if SIDE_PX in candidate else None)
         side_px = side_px or self.scan.facts["settings"]["cutout_px"]
         side_px = side_px or crop_side_px(image, self.scan.preprocess, self.scan.reading)
         return image.cut(np.array([candidate["x_px"]]), np.array([candidate["y_px"]]), side_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,16 @@ from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.scan.plan import Plan, describe_files, describe_run
 from convnet_galaxies.scan.shards import Shard
-from convnet_galaxies.scan.survey_reader import REGION_PX, ROW, At, Region, SurveyReader, split_tile
+from convnet_galaxies.scan.survey_reader import (
+    REGION_PX,
+    ROW,
+    SIDE_PX,
+    At,
+    Region,
+    SurveyReader,
+    sides_of,
+    split_tile,
+)
 
 SHARD_POSITIONS = 2048
 BAND_PX = 256
@@ -38,6 +48,8 @@ class SurveyOptions:
     at: ``objects``, ``grid``, or a table of positions. step_px: of the grid. detection: of objects.
     cutout_px: side of the cutouts, for a run that takes whole images of any size.
     pattern: of the tiles' files (see list_tiles). regrid: resample bands on other grids. limit: tiles at most.
+    size_factor: side of each cutout in sizes of its object: of size_column (arcsec) of a table of positions, or of the
+    radius that holds nine tenths of the light of a detected one; None for cutouts of one size.
     """
 
     at: str = "objects"
@@ -48,8 +60,11 @@ class SurveyOptions:
     regrid: bool = False
     limit: int | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
+    size_column: str | None = None
+    size_factor: float | None = None
 
     def __post_init__(self) -> None:
+        _check_sizes(self)
         if (self.at == "grid") != (self.step_px is not None):
             raise UsageError(
                 f"--step: found {'none' if self.step_px is None else f'{self.step_px:g}'} for --at {self.at}, expected "
@@ -81,7 +96,8 @@ class SurveyPlan:
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Open each tile once, and write its shards, its place on the sky and the positions on it into the folder."""
-        positions = read_positions(self.options.at) if self.options.kind == "positions" else None
+        is_given = self.options.kind == "positions"
+        positions = read_positions(self.options.at, size_column=self.options.size_column) if is_given else None
         made = _Shards(self.options, positions)
         for number, tile in enumerate(self.tiles):
             made.add(number, tile)
@@ -113,12 +129,14 @@ def plan_survey(predictor: Predictor, source: StrPath, folder: Path, options: Su
     """List the tiles of a survey and plan its scan. Raises InputError for a source without tiles."""
     found = list_tiles(source, pattern=options.pattern)
     tiles = found.tiles[: options.limit]
-    if (predictor.preprocess.crop_px is None) != (options.cutout_px is not None):
+    if options.size_factor is None and (predictor.preprocess.crop_px is None) != (options.cutout_px is not None):
         settled = options.cutout_px is not None
         raise UsageError(
             f"--cutout-px: found {options.cutout_px or 'none'}, expected {'none' if settled else 'a side in pixels'}, "
             f"since the network takes {predictor.preprocess}",
-            "leave out --cutout-px" if settled else "give the side of the cutouts that the run was trained on",
+            "leave out --cutout-px"
+            if settled
+            else "give the side of the cutouts that the run was trained on, or --size-factor for a side by object",
         )
     reader = SurveyReader(
         predictor.preprocess,
@@ -129,6 +147,8 @@ def plan_survey(predictor: Predictor, source: StrPath, folder: Path, options: Su
         options.at if options.kind == "positions" else None,
         options.regrid,
         options.cutout_px,
+        options.size_column,
+        options.size_factor,
     )
     inputs = {tile.name: describe_files(_paths(tile)) for tile in tiles}
     settings = as_plain(asdict(options)) | {"pattern": None}  # the files themselves are compared
@@ -187,10 +207,11 @@ class _Shards:
         self.seen[rows] = True
         order = np.lexsort((x, y // BAND_PX))
         rows, x, y = rows[order], x[order], y[order]
+        sides = sides_of(positions, rows, self.options.size_factor, image, self.options.reading)
         for start in range(0, len(rows), SHARD_POSITIONS):
             part = slice(start, min(start + SHARD_POSITIONS, len(rows)))
             table = pd.DataFrame({"id": positions.name_ids(rows[part]), "x_px": x[part], "y_px": y[part]})
-            self.parts.append(table.assign(**{ROW: rows[part]}))
+            self.parts.append(table.assign(**{ROW: rows[part], **({} if sides is None else {SIDE_PX: sides[part]})}))
             self._append(number, first=self.count, end=self.count + len(table))
             self.count += len(table)
 
@@ -234,6 +255,26 @@ class _Shards:
             pa.ipc.new_file(file, block.schema) as writer,
         ):
             writer.write_table(block)
+
+
+def _check_sizes(options: SurveyOptions) -> None:
+    """Raise UsageError for options of sizes that do not go together."""
+    factor, column = options.size_factor, options.size_column
+    if factor is None and column is None:
+        return
+    if factor is None or not (math.isfinite(factor) and factor > 0):
+        found = "none" if factor is None else f"{factor:g}"
+        raise UsageError(f"--size-factor: found {found}, expected a number above 0", "give e.g. --size-factor 5.76")
+    if options.cutout_px is not None:
+        raise UsageError("--size-factor: found --cutout-px beside it, expected one of them", "leave out one of them")
+    if (column is not None) != (options.kind == "positions"):
+        raise UsageError(
+            f"--size: found {column or 'none'} for --at {options.at}, expected a column of a table of positions, and "
+            "none for objects",
+            "give --at FILE --size COLUMN, or --at objects without --size",
+        )
+    if options.kind == "grid":
+        raise UsageError("--size-factor: found a grid, whose points have no size", "leave out --size-factor")
 
 
 def describe_tile(image: SurveyImage) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
-from convnet_galaxies.data.survey.cutouts import Cutouts, make_pixels
+from convnet_galaxies.data.survey.cutouts import Cutouts, make_pixels, object_sides_px
 from convnet_galaxies.data.survey.detection import BLOCK_PX, Detection, detect_in_region
-from convnet_galaxies.data.survey.positions import find_on_tile, grid_positions, read_positions
+from convnet_galaxies.data.survey.positions import Positions, find_on_tile, grid_positions, read_positions
 from convnet_galaxies.data.survey.survey_image import SurveyImage, open_survey_image
 from convnet_galaxies.data.survey.tiles import Tile
 from convnet_galaxies.scan.shards import Piece, Shard
@@ -22,6 +22,9 @@ from convnet_galaxies.scan.shards import Piece, Shard
 PIECE_POSITIONS = 256
 REGION_PX = 2 * BLOCK_PX
 """Side of the part of a tile that is a shard: some thousand objects of a deep survey."""
+
+SIDE_PX = "side_px"
+"""Column of the sides of cutouts in pixels of their tile, where each object has its own."""
 
 ROW, EDGE_PX, DEPTH_PX = "_row", "_edge_px", "_depth_px"
 """Columns of shards alone: the row of the catalogue; pixels between the position and the nearest edge of the tile, and
@@ -50,7 +53,8 @@ class SurveyReader:
     """Reads regions of tiles for a run; see shards.Reader. A tile stays open until another one is read.
 
     at: where to look. positions: the table of positions, which is read again only for tiles that could not be opened
-    for the plan. cutout_px: side of the cutouts in pixels of the tile; None for what the run takes.
+    for the plan. cutout_px: side of the cutouts in pixels of the tile; None for what the run takes, or where each has
+    its own by size_factor (see SurveyOptions).
     """
 
     preprocess: Preprocess
@@ -61,6 +65,8 @@ class SurveyReader:
     positions: str | None = None
     regrid: bool = False
     cutout_px: int | None = None
+    size_column: str | None = None
+    size_factor: float | None = None
     _open: dict[str, tuple[ExitStack, SurveyImage]] = field(default_factory=dict, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, object]:
@@ -101,16 +107,21 @@ class SurveyReader:
         if self.at == "objects":
             found = detect_in_region(image, self.detection, top=top, left=left, side_px=side_px)
             names = {"x": "x_px", "y": "y_px", "depth_px": DEPTH_PX}
-            return found.rename(columns=names)[["x_px", "y_px", "radius_px", DEPTH_PX]]
+            kept = found.rename(columns=names)[["x_px", "y_px", "radius_px", DEPTH_PX]]
+            if self.size_factor is not None:
+                kept[SIDE_PX] = object_sides_px(found["radius90_px"].to_numpy(), self.size_factor)
+            return kept
         x, y = grid_positions(image, float(self.step_px or 1))
         inside = (x >= left - 0.5) & (x < left + side_px - 0.5) & (y >= top - 0.5) & (y < top + side_px - 0.5)
         return pd.DataFrame({"x_px": x[inside], "y_px": y[inside]})
 
     def _positions_on(self, image: SurveyImage) -> pd.DataFrame:
-        positions = read_positions(str(self.positions))
+        positions = read_positions(str(self.positions), size_column=self.size_column)
         rows, x, y = find_on_tile(positions, image)
         ids = pd.Series(positions.name_ids(rows), dtype="str")
-        return pd.DataFrame({"id": ids, "x_px": x, "y_px": y, ROW: rows})
+        table = pd.DataFrame({"id": ids, "x_px": x, "y_px": y, ROW: rows})
+        sides = sides_of(positions, rows, self.size_factor, image, self.reading)
+        return table if sides is None else table.assign(**{SIDE_PX: sides})
 
     def _cut(self, image: SurveyImage, places: pd.DataFrame) -> Iterator[Piece]:
         places = places.reset_index(drop=True)
@@ -118,7 +129,8 @@ class SurveyReader:
         ra, dec = image.to_sky(x, y) if len(x) else (np.empty(0), np.empty(0))
         ids = places["id"] if "id" in places else pd.Series(name_places(image.name, x, y, ra, dec), dtype="str")
         h, w = image.shape
-        more = {name: places[name] for name in ("radius_px", ROW, DEPTH_PX) if name in places}
+        more = {name: places[name] for name in ("radius_px", SIDE_PX, ROW, DEPTH_PX) if name in places}
+        sides = places[SIDE_PX].to_numpy(int) if SIDE_PX in places else None
         table = pd.DataFrame(
             {
                 "id": ids,
@@ -133,8 +145,21 @@ class SurveyReader:
         )
         for start in range(0, max(len(x), 1), PIECE_POSITIONS):
             rows = slice(start, start + PIECE_POSITIONS)
-            found = make_pixels(image, x[rows], y[rows], self.preprocess, self.reading, side_px=self.cutout_px)
+            side_px = self.cutout_px if sides is None else sides[rows]
+            found = make_pixels(image, x[rows], y[rows], self.preprocess, self.reading, side_px=side_px)
             yield _as_piece(table.iloc[rows], found)
+
+
+def sides_of(
+    positions: Positions, rows: np.ndarray, factor: float | None, image: SurveyImage, reading: ReadOptions
+) -> np.ndarray | None:
+    """Return the sides of the cutouts of some positions, int [m] (see object_sides_px); None without sizes.
+
+    Sizes are arcsec on tiles whose scale is known, else pixels.
+    """
+    if positions.size is None or factor is None:
+        return None
+    return object_sides_px(positions.size[rows], factor, reading.pixel_scale_arcsec or image.pixel_scale_arcsec)
 
 
 def split_tile(shape: tuple[int, int], side_px: int) -> list[tuple[int, int]]:
