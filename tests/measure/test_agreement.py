@@ -9,7 +9,15 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.measure.agreement import Subjects, combine_held_out, compare_eyes, gather_subjects, list_missed
+from convnet_galaxies.measure.agreement import (
+    Subjects,
+    _judge,
+    combine_held_out,
+    compare_eyes,
+    gather_subjects,
+    list_missed,
+)
+from convnet_galaxies.measure.intervals import resample_statistic, summarize
 
 
 def make(seed: int, *, n: int = 150, skill: float = 1.0) -> Subjects:
@@ -71,6 +79,19 @@ def test_figures_are_those_of_scikit_learn_and_scipy():
         best = np.argsort(-score[decided])[:10]
         assert figures["precision in top 10"].value == pytest.approx(truth[best].mean())
     assert result.n_lenses == truth.sum()
+
+
+def test_lower_end_of_the_auroc_against_experts_allows_for_half_a_lens_ranked_at_chance():
+    subjects = make(8, n=100)
+    lens, other = subjects.grade >= 2, subjects.grade < 1
+    figure = compare_eyes(subjects, top=(), seed=0).judges["net"]["auroc"]
+    draws = resample_statistic(
+        _judge(subjects, subjects.net, lens, other, ()), subjects.groups, n_resamples=1000, seed=0
+    )[1][:, 0]
+    n = min(lens.sum(), other.sum())
+    value = figure.value - 0.5 * (figure.value - 0.5) / (n + 0.5)
+    assert figure.low == pytest.approx(summarize("auroc", value, draws, n_effective=n, proportion=True).low)
+    assert figure.high == summarize("auroc", figure.value, draws, n_effective=n, proportion=True).high
 
 
 def test_a_score_in_the_order_of_the_grades_has_rank_correlation_one_in_every_resample():
