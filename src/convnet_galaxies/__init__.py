@@ -36,6 +36,7 @@ _HOMES = {
     "report": "library.run",
     "scan_survey": "library.scanning",
     "open_scan": "library.scanning",
+    "read_zooniverse": "library.zooniverse",
     "simulate_galaxy_zoo": "simulate.galaxy_zoo",
     "simulate_space_warps": "simulate.space_warps",
     "InputError": "errors",

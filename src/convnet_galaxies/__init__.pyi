@@ -19,6 +19,7 @@ from convnet_galaxies.library.training import ensemble as ensemble
 from convnet_galaxies.library.training import train as train
 from convnet_galaxies.library.unknown import estimate_lenses as estimate_lenses
 from convnet_galaxies.library.warn import InputWarning as InputWarning
+from convnet_galaxies.library.zooniverse import read_zooniverse as read_zooniverse
 from convnet_galaxies.settings import Settings as Settings
 from convnet_galaxies.settings import load_settings as load_settings
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo as simulate_galaxy_zoo

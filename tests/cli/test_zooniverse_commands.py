@@ -160,6 +160,9 @@ def test_votes_of_an_export_are_packed_on_their_tree(run, tmp_path: Path) -> Non
         "pack", "votes", tmp_path / "images", tmp_path / "votes.csv", "--tree", tmp_path / "tree.toml", "-o", pack
     )
     assert result.code == 0, result.err
+    failed = run("pack", "votes", tmp_path / "images", export, "--tree", tmp_path / "tree.toml", "-o", tmp_path / "no")
+    assert "e.csv.gz: is a classification export of Zooniverse, expected a table of votes" in failed.err
+    assert "zooniverse votes EXPORT" in failed.err
     table = pd.read_parquet(pack / "table.parquet").sort_values("id")
     columns = ["smooth_yes", "smooth_no", "ring_yes", "ring_no", "ring_unsure"]
     assert table[columns].to_numpy().tolist() == [[0, 1, 1, 0, 0], [0, 2, 1, 0, 1], [1, 2, 1, 0, 1]]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.missing_values import find_missing
+from convnet_galaxies.data.panoptes.blocks import is_export
 from convnet_galaxies.data.records import Records
 from convnet_galaxies.data.vote_table import check_tree
 from convnet_galaxies.data.vote_tree import VoteKind, fraction_of_all, note_votes
@@ -60,6 +62,11 @@ def read_vote_counts(
     the table has fractions but no totals, they are fractions of all volunteers, which the task ``votes`` learns.
     Raises InputError for columns that are missing or too many, and for votes that are no counts.
     """
+    if is_export(Path(table)):
+        raise InputError(
+            f"{table}: is a classification export of Zooniverse, expected a table of votes",
+            "count its votes first: `zooniverse votes EXPORT --names FILE -o votes.csv`",
+        )
     records = read_image_folder(images, table, skip_bad=skip_bad)
     given = records.table
     remarks = list(records.remarks)
