@@ -10,6 +10,7 @@ from small_sets import ROUNDING, draw_pixels
 
 from convnet_galaxies.errors import BadImageError
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.scan.cluster import group_shards
 from convnet_galaxies.scan.engine import AHEAD, predict_shards
 from convnet_galaxies.scan.shards import Piece, Shard
 
@@ -86,3 +87,9 @@ def test_no_more_is_read_than_the_network_needs_and_the_thread_ends_when_the_rea
     results.close()
     assert reader.read_so_far <= predictor.batch + AHEAD + 2
     assert "read shards" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_small_shards_share_a_task_of_a_cluster_and_unknown_ones_do_not() -> None:
+    sizes = [100, 1900, 100, None, 2048, 3000, 1, 1]
+    groups = group_shards(Shard(k, "tile", images=size) for k, size in enumerate(sizes))
+    assert [[shard.number for shard in group] for group in groups] == [[0, 1], [2], [3], [4], [5], [6, 7]]

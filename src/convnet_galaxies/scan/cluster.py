@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from typing import Any
 
 from convnet_galaxies.data.decoding import count_processors
@@ -19,16 +18,18 @@ from convnet_galaxies.scan.shards import Reader, Shard, ShardResult
 
 AHEAD = 2
 """Tasks per worker that are sent or under way, so that none waits for this process."""
+TASK_IMAGES = 2048
+"""Shards of few images go together up to this number, since the last batch of a task is filled up."""
 
 
 @contextmanager
 def on_cluster(
-    cluster: str, reader: Reader, predictor: dict[str, Any], *, shards_per_task: int = 1
+    cluster: str, reader: Reader, predictor: dict[str, Any]
 ) -> Iterator[Callable[[Iterable[Shard]], Generator[ShardResult]]]:
     """Yield a function from shards to their results, in the order in which workers finish them.
 
     cluster: a number of local processes, or the address of a scheduler (``tcp://host:8786``), or its file.
-    predictor: arguments of Predictor, which each worker makes once. shards_per_task: shards that share batches.
+    predictor: arguments of Predictor, which each worker makes once.
     Raises InputError without Dask or scheduler.
     """
     try:
@@ -63,19 +64,19 @@ def on_cluster(
                 ) from None
             threads = None
         setting = client.scatter((reader, predictor, threads), broadcast=True, hash=False)
-        yield lambda shards: _run(client, setting, shards, shards_per_task)
+        yield lambda shards: _run(client, setting, shards)
 
 
-def _run(client: Any, setting: Any, shards: Iterable[Shard], shards_per_task: int) -> Generator[ShardResult]:
+def _run(client: Any, setting: Any, shards: Iterable[Shard]) -> Generator[ShardResult]:
     from distributed import as_completed
 
-    tasks = iter(shards)
+    tasks = group_shards(shards)
     under_way: dict[Any, tuple[Shard, ...]] = {}
     finished = as_completed()
 
     def send() -> None:
         workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        while len(under_way) < AHEAD * workers and (some := tuple(islice(tasks, shards_per_task))):
+        while len(under_way) < AHEAD * workers and (some := next(tasks, ())):
             future = client.submit(_predict, setting, some, pure=False, retries=0)
             under_way[future] = some
             finished.add(future)
@@ -90,6 +91,21 @@ def _run(client: Any, setting: Any, shards: Iterable[Shard], shards_per_task: in
             reason = f"{type(error).__name__}: {error}"
             yield from (ShardResult(shard.number, shard.name, None, reason) for shard in some)
         send()
+
+
+def group_shards(shards: Iterable[Shard]) -> Iterator[tuple[Shard, ...]]:
+    """Yield shards in groups: those of unknown size alone, others up to TASK_IMAGES images together."""
+    some: list[Shard] = []
+    total = 0
+    for shard in shards:
+        size = TASK_IMAGES if shard.images is None else shard.images
+        if some and total + size > TASK_IMAGES:
+            yield tuple(some)
+            some, total = [], 0
+        some.append(shard)
+        total += size
+    if some:
+        yield tuple(some)
 
 
 _PREDICTORS: dict[str, Predictor] = {}

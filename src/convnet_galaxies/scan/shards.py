@@ -24,11 +24,13 @@ class Shard:
     """A unit of work: its number in the plan, the name of what it is of (a tile, a source of images), and its content.
 
     content: what the reader of the plan needs beside itself; small, since it travels to the machine that does it.
+    images: how many images it holds; None where that turns out when it is read.
     """
 
     number: int
     name: str
     content: Any = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

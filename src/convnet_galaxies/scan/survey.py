@@ -120,7 +120,7 @@ class SurveyPlan:
                 region = replace(region, positions=_read_positions(positions, row.first, row.end))
             elif row.top >= 0:
                 region = replace(region, top=row.top, left=row.left, side_px=row.side_px)
-            return Shard(number, names[number], region)
+            return Shard(number, names[number], region, None if region.positions is None else row.end - row.first)
 
         return Plan(self.facts, names, self.reader, make_shard)
 
