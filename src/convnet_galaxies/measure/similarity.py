@@ -23,9 +23,12 @@ FEWEST_PROJECTED = 5
 
 def find_directions(features: np.ndarray) -> np.ndarray:
     """Return the signed square roots of features, float [n, f], scaled to length 1: float32 [n, f]; zeros stay zero."""
-    roots = take_root(features)
-    length = np.linalg.norm(roots, axis=1, keepdims=True)
-    return (roots / np.where(length > 0, length, 1)).astype(np.float32)
+    directions = np.empty(np.shape(features), np.float32)
+    for start in range(0, len(features), AT_ONCE):  # roots are float64
+        roots = take_root(features[start : start + AT_ONCE])
+        length = np.linalg.norm(roots, axis=1, keepdims=True)
+        directions[start : start + AT_ONCE] = roots / np.where(length > 0, length, 1)
+    return directions
 
 
 def find_similar(directions: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
