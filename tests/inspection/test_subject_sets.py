@@ -168,6 +168,18 @@ def test_missing_and_damaged_images_are_one_message_or_left_out(folders, tmp_pat
     assert done.kinds == {"candidate": 59}
 
 
+def test_only_the_best_candidates_are_taken_when_asked(folders, tmp_path) -> None:
+    table = tmp_path / "found.csv"
+    scores = {"id": [f"c{k:03d}" for k in range(60)], "lens_probability": [(k * 7 % 60) / 60 for k in range(60)]}
+    pd.DataFrame(scores).to_csv(table, index=False)
+    write_subject_sets(table, tmp_path / "sets", images=folders["candidates"], top=5)
+    key = pd.read_csv(tmp_path / "sets/key.csv")
+    best = sorted(range(60), key=lambda k: -(k * 7 % 60))[:5]
+    assert sorted(key["source_id"]) == sorted(f"c{k:03d}" for k in best)
+    with pytest.raises(UsageError, match=r"--top: found neither rank nor lens_probability"):
+        write_subject_sets(folders["candidates"], tmp_path / "no", top=5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -25,9 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 def subjects(
-    source: Annotated[Path, typer.Argument(help="Candidates: a folder or zip of images, a pack, or a table.")],
+    source: Annotated[Path, typer.Argument(help="Candidates: a folder or zip of images, a pack, a scan, or a table.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the subject sets.")],
     images: Annotated[Path | None, typer.Option("--images", help="Folder or zip of the images of a table.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Only so many of the best candidates, by rank or lens_probability.")
+    ] = None,
     simulated: Annotated[
         Path | None,
         typer.Option("--simulated", help="Simulated lenses: images, or the folder of `simulate injected-lenses`."),
@@ -64,6 +67,7 @@ def subjects(
             source,
             output,
             images=images,
+            top=top,
             mixed=mixed,  # type: ignore[arg-type]
             form=form.value,
             side_px=side,

@@ -19,6 +19,7 @@ from PIL import Image
 from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
+from convnet_galaxies.inspection.choice import read_columns
 from convnet_galaxies.inspection.render import render, resize
 from convnet_galaxies.inspection.sources import Source, open_source
 from convnet_galaxies.paths import StrPath, name_some, require_path
@@ -72,6 +73,7 @@ def write_subject_sets(
     output: StrPath,
     *,
     images: StrPath | None = None,
+    top: int | None = None,
     mixed: Mapping[Kind, tuple[StrPath, float]] | None = None,
     form: Form = "jpeg",
     side_px: int | None = None,
@@ -83,12 +85,13 @@ def write_subject_sets(
 ) -> SubjectSets:
     """Write pictures and manifests of subject sets into the folder output.
 
-    source, images: candidates, see inspection.sources.open_source: a folder or zip of images, a pack, or a table with
-    the folder of its images. mixed: by kind, a source of images and their share among all subjects; the output of
+    source, images: candidates, see inspection.sources.open_source: a folder or zip of images, a pack, the folder of a
+    scan, or a table with the folder of its images. top: only so many of the best, by the column rank or
+    lens_probability. mixed: by kind, a source of images and their share among all subjects; the output of
     `simulate injected-lenses` also gives the places of lenses. Each image is shown once. side_px: of the pictures, by
     default that of the images. per_set: most subjects of a set.
     Raises InputError for images that are missing or damaged (unless skip_bad) or above 1 MB as PNG, UsageError for
-    shares that leave no candidates.
+    shares that leave no candidates, and for top of candidates that have no rank.
     """
     mixed = dict(mixed or {})
     _check_shares({kind: share for kind, (_, share) in mixed.items()}, per_set)
@@ -100,13 +103,15 @@ def write_subject_sets(
         shares[kind] = share
     remarks: list[str] = []
     rng = np.random.default_rng([seed, 1 << 27])
-    chosen = _choose(sources, shares, rng, remarks, skip_bad=skip_bad)
-    order = _deal(chosen, -(-len(chosen) // per_set), rng)
+    chosen = _choose(sources, shares, top, rng, remarks, skip_bad=skip_bad)
+    dealt = enumerate(_deal(chosen, -(-len(chosen) // per_set), rng), start=1)
+    # In the order of their sources, so that each tile of a scan is opened once; names are dealt.
+    order = sorted(((*subject, name) for name, subject in dealt), key=lambda one: (list(sources).index(one[0]), one[1]))
     written: list[dict[str, object]] = []
     sizes: dict[str, set[tuple[int, ...]]] = {}
     with new_folder(Path(output), force=force, is_ours=_is_ours) as folder:
-        for done, (one, row, number) in enumerate(order, start=1):
-            name, own = f"subject-{len(written) + 1:06d}", str(sources[one].table["id"].iloc[row])
+        for done, (one, row, number, dealt_as) in enumerate(order, start=1):
+            name, own = f"subject-{dealt_as:06d}", str(sources[one].table["id"].iloc[row])
             file = f"set_{number}/{name}{_ENDING[form]}"
             try:
                 image = sources[one].image(row)
@@ -129,7 +134,7 @@ def write_subject_sets(
                 progress(done, len(order))
         if not written:
             raise InputError(f"{source}: found no image that can be read, expected some", "give other images")
-        key = pd.DataFrame(written).astype({"lens": "Int64"})
+        key = pd.DataFrame(written).astype({"lens": "Int64"}).sort_values("id", ignore_index=True)
         _write_tables(folder, key)
     if len({frozenset(found) for found in sizes.values()}) > 1:
         remarks.append("pictures of the kinds differ in size, which may give training images away: pass --side")
@@ -191,6 +196,7 @@ def _open_mixed(path: Path) -> tuple[Source, pd.DataFrame | None]:
 def _choose(
     sources: Mapping[str, Source],
     shares: Mapping[str, float],
+    top: int | None,
     rng: np.random.Generator,
     remarks: list[str],
     *,
@@ -209,6 +215,8 @@ def _choose(
                 "add the images, remove the rows, or pass --skip-bad",
             )
         rows = np.flatnonzero(source.has_image)
+        if kind == CANDIDATE and top is not None:
+            rows = _take_best(source, rows, top)
         if kind != CANDIDATE:
             wanted = round(candidates * shares[kind] / (1 - sum(shares.values())))
             if wanted > len(rows):
@@ -222,6 +230,18 @@ def _choose(
             candidates = len(rows)
         chosen += [(kind, int(row)) for row in rows]
     return chosen
+
+
+def _take_best(source: Source, rows: np.ndarray, top: int) -> np.ndarray:
+    """The rows (int [n]) of the best ranks, in their own order."""
+    rank = read_columns(source.table, source.has_image).rank[rows]
+    if not np.isfinite(rank).any():
+        raise UsageError(
+            f"--top: found neither rank nor lens_probability in {source.name}, expected one of them",
+            "leave --top out, or give a table of predictions with --images",
+        )
+    best = np.argsort(rank, kind="stable")[: min(top, int(np.isfinite(rank).sum()))]
+    return np.sort(rows[best])
 
 
 def _deal(chosen: list[tuple[str, int]], sets: int, rng: np.random.Generator) -> list[tuple[str, int, int]]:
