@@ -266,8 +266,10 @@ def write_settings(settings: Settings) -> str:
 
 
 def identify_settings(settings: Settings) -> str:
-    """Return the settings as text to compare with those of an unfinished run, also of one begun under former names."""
-    return write_settings(settings).replace("\nview_px = ", "\nfield_px = ")
+    """Return the settings as text to compare with those of an unfinished run, also of one begun under former names, or
+    before a setting was there that is left at its default."""
+    text = write_settings(settings).replace("\nview_px = ", "\nfield_px = ")
+    return text.replace("\ngraded_repeats = 1\n", "\n")
 
 
 def _to_tree(settings: Settings) -> dict[str, Any]:

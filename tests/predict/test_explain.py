@@ -10,6 +10,7 @@ import torch
 from small_sets import SIDE_PX, draw_pixels, make_lens_set, tiny
 
 import convnet_galaxies
+from convnet_galaxies.decision_tree import builtin_trees, dump_tree, read_tree
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict import explain
 from convnet_galaxies.predict.explain import (
@@ -152,6 +153,25 @@ def test_targets_are_columns_of_the_predictions_or_short_for_them(explainers, pi
         explainer.explain(pixels, method="guessing")
     with pytest.raises(InputError, match=r"found pixels of shape \[8, 8, 3\], expected \[32, 32, 3\]"):
         explainer.explain(pixels[:8, :8])
+
+
+@pytest.mark.parametrize("task", ["votes", "counts", "counts-multinomial"])
+def test_answers_to_any_tree_are_explained_in_the_unit_of_their_head(world, pixels, task) -> None:
+    tree = read_tree(builtin_trees()[0])
+    card = replace(open_explainer(world / "zoo").card, classes={task: dump_tree(tree)})
+    explainer = Explainer((), card).with_random_weights(seed=1)
+    found = explainer.explain(pixels)
+    assert found.target in tree.columns[tree.slices[0]]
+    shares = {column: explainer.explain_answer(pixels, column) for column in tree.columns[tree.slices[0]]}
+    assert found.answer == pytest.approx(max(shares.values()), abs=1e-5)
+    if task == "votes":
+        assert found.unit == "fraction"
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    else:
+        assert found.unit == "log odds"
+        assert sum(1 / (1 + np.exp(-one)) for one in shares.values()) == pytest.approx(1, abs=1e-4)
+        name = f"{tree.questions[0].name}_concentration"
+        assert explainer.explain(pixels, name).unit == "log concentration"
 
 
 def test_captum_is_imported_in_one_file_only() -> None:

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from convnet_galaxies.decision_tree import VOTE_COLUMNS, builtin_trees, dump_tree, read_tree
 from convnet_galaxies.errors import OutputExistsError
-from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, render_map, write_map
+from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, choose_columns, render_map, write_map
 
 
 @pytest.fixture
@@ -61,6 +63,17 @@ def test_the_page_loads_nothing_from_elsewhere_and_ids_are_no_markup(found) -> N
     assert "http" not in page
     assert "</script><b>" not in page
     assert "Map of 7 images of 20, drawn at random" in page
+
+
+def test_few_votes_are_offered_as_colours_of_whatever_tree() -> None:
+    kaggle = pd.DataFrame([[0.0] * 39], columns=["id", *VOTE_COLUMNS, "familiarity"])
+    shown = ["id", "smooth", "features or disk", "edge-on", "spiral arms", "familiarity"]
+    assert list(choose_columns(kaggle, {"votes": ()})) == shown
+    tree = dump_tree(read_tree(builtin_trees()[0]))
+    names = find_task("counts").columns(tree)
+    other = pd.DataFrame([[0.0] * (len(names) + 2)], columns=["id", *names, "lens_probability"])
+    found = choose_columns(other, {"counts": tree, "lens": ()})
+    assert list(found) == ["id", *names[:4], "lens_probability"]
 
 
 def test_a_map_is_not_overwritten_unasked(found, tmp_path) -> None:

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convnet_galaxies.decision_tree.files import load_tree
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.galaxy_net import GalaxyNet
-from convnet_galaxies.model.tasks import find_task
+from convnet_galaxies.model.tasks import CONCENTRATION, find_task
 from convnet_galaxies.paths import name_some
 from convnet_galaxies.predict.predictions import column_names
 from convnet_galaxies.predict.predictor import Predictor
@@ -37,6 +38,7 @@ from convnet_galaxies.runs.weights import load_nets
 Method = Literal["integrated-gradients", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
+VOTE_TASKS = ("votes", "counts", "counts-multinomial")
 STEPS = 48
 """Points on the way from the empty sky to the image; the sum of the map is then right to a few per cent."""
 BATCH = 16
@@ -52,8 +54,8 @@ class Explanation:
     target: column of the predictions. map: float32 [h, w] over the packed pixels, first row at the top. Positive pixels
     speak for the answer, negative ones against it. By integrated gradients it adds up to the change of the answer from
     an empty sky to the image; by occlusion each pixel has the mean loss of the answer over the squares that hide it.
-    answer, empty_answer: of the image and of the empty sky, in the unit of the map: log odds for lenses and classes,
-    fraction of votes; means over the members of an ensemble, one view, not calibrated.
+    answer, empty_answer: of the image and of the empty sky, in the unit of the map: log odds for lenses, classes and
+    shares of counted votes, fractions for votes; means over the members of an ensemble, one view, not calibrated.
     """
 
     target: str
@@ -93,8 +95,7 @@ class Explainer:
             found = _integrate(answer, image, sky)
         else:
             found = _occlude(answer, image, sky, seen_px=self.card.net.view_px_of(self.card.preprocess.size_px))
-        unit = "fraction" if task == "votes" else "log odds"
-        return Explanation(column, method, found.astype(np.float32), full, empty, unit)
+        return Explanation(column, method, found.astype(np.float32), full, empty, _unit_of(task, column))
 
     def explain_answer(self, pixels: np.ndarray, target: str | None = None) -> float:
         """Return the answer alone; see explain."""
@@ -114,7 +115,8 @@ class Explainer:
             task = "lens" if "lens" in self.card.classes else next(iter(self.card.classes))
             with torch.no_grad():
                 outputs = torch.stack([net(self._view(image))[task].reshape(-1) for net in self.nets]).mean(0)
-            number = int(outputs[:3].argmax() if task == "votes" else outputs.argmax())
+            first = load_tree(self.card.classes[task]).slices[0].stop if task in VOTE_TASKS else None
+            number = int(outputs[:first].argmax())
             return next(one for one in places if one[:2] == (task, number))
         wanted = "lens_probability" if target == "lens" else target
         for one in places:
@@ -152,9 +154,11 @@ class Explainer:
         return fixed_view(pixels, fixed_warps(1)[0], view_px=side, output_px=self.card.net.input_px)
 
     def _answer_of(self, task: str, number: int) -> Callable[[Tensor], Tensor]:
+        shares = len(load_tree(self.card.classes[task]).columns) if task in VOTE_TASKS else 0
+
         def answer(images: Tensor) -> Tensor:
             view = self._view(images)
-            return torch.stack([_read(net(view)[task], task, number) for net in self.nets]).mean(0)
+            return torch.stack([_read(net(view)[task], task, number, shares) for net in self.nets]).mean(0)
 
         return answer
 
@@ -207,14 +211,23 @@ def _freeze(net: GalaxyNet) -> GalaxyNet:
     return fold_norms(net).requires_grad_(False)
 
 
-def _read(outputs: Tensor, task: str, number: int) -> Tensor:
-    """Convert the raw outputs of a head to one number per image: log odds, or the fraction of votes."""
-    if task == "votes":
-        return outputs[:, number]
+def _read(outputs: Tensor, task: str, number: int, shares: int) -> Tensor:
+    """Convert the raw outputs of a head to one number per image; see _unit_of. shares: answers of the tree."""
     if outputs.ndim == 1:
         return outputs
+    one = outputs[:, number]
+    if task == "votes" or (task in VOTE_TASKS and number >= shares):
+        return one
+    if task in VOTE_TASKS:
+        return one - torch.log(-torch.expm1(one.clamp(max=-1e-6)))
     others = [k for k in range(outputs.shape[1]) if k != number]
-    return outputs[:, number] - outputs[:, others].logsumexp(1) if others else outputs[:, number]
+    return one - outputs[:, others].logsumexp(1) if others else one
+
+
+def _unit_of(task: str, column: str) -> str:
+    if task == "votes":
+        return "fraction"
+    return "log concentration" if task in VOTE_TASKS and column.endswith(CONCENTRATION) else "log odds"
 
 
 def _empty_sky(image: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,8 +22,10 @@ from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.measure.similarity import project_features
+from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.embeddings import embed_source
+from convnet_galaxies.predict.explain import VOTE_TASKS
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Prediction, Predictor
 
@@ -83,8 +85,7 @@ def map_features(
         skipped=skipped,
         progress=progress,
     )
-    table = pd.concat(tables, ignore_index=True).rename(columns=SHOWN_VOTES)
-    table = table[[name for name in table if not name.startswith("Class")]]
+    table = choose_columns(pd.concat(tables, ignore_index=True), predictor.classes)
     total = len(found)
     if isinstance(source, ImageSet):
         total = len(source)
@@ -94,6 +95,16 @@ def map_features(
                 table[f"label: {name}"] = known[name].reindex(table["id"]).to_numpy()
     places = project_features(found.features, seed=seed)
     return FeatureMap(table, places, np.concatenate(thumbnails), predictor.run, total)
+
+
+def choose_columns(table: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return predictions without most votes: four answers of the Kaggle tree, the first ones of another tree."""
+    columns = {column for task in VOTE_TASKS if task in classes for column in find_task(task).columns(classes[task])}
+    if set(SHOWN_VOTES) <= columns:
+        kept = [name for name in table if name not in columns or name in SHOWN_VOTES]
+        return table[kept].rename(columns=SHOWN_VOTES)
+    shown = [name for name in table if name in columns][: len(SHOWN_VOTES)]
+    return table[[name for name in table if name not in columns or name in shown]]
 
 
 def write_map(found: FeatureMap, output: StrPath, *, force: bool = False) -> int:
