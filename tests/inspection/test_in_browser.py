@@ -75,7 +75,13 @@ class Page:
 
     def __init__(self, server: Server) -> None:
         options = webdriver.ChromeOptions()
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ):
             options.add_argument(argument)
         options.add_argument("--window-size=1200,900")
         options.binary_location = str(BROWSER)

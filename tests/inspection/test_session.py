@@ -17,11 +17,13 @@ from made_sessions import (
     send_grade,
 )
 from PIL import Image
+from small_sets import make_lens_set, write_pngs
 
 from convnet_galaxies.data.grade_book import Grade, GradeBook, read_grades
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.inspection.neighbours import Neighbours
 from convnet_galaxies.inspection.session import Session, SessionOptions
+from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.inspection.thumbnails import BoundedCache
 
 
@@ -234,3 +236,24 @@ def test_a_full_disk_refuses_the_grade_and_keeps_those_before(tmp_path: Path) ->
     session.book._connection.execute("PRAGMA max_page_count = 100000")
     assert send_grade(client, keys[2], 1).status_code == 200
     assert read_grades(tmp_path / "grades.sqlite").set_index("showing")["grade"][[keys[0], keys[2]]].tolist() == [3, 1]
+
+
+def test_a_candidate_without_an_image_is_a_cross_among_the_others(tmp_path: Path) -> None:
+    images = write_pngs(make_lens_set(3), tmp_path / "images")
+    names = sorted(path.stem for path in images.iterdir())
+    (tmp_path / "p.csv").write_text("id,rank\n" + "".join(f"{name},{k}\n" for k, name in enumerate([*names, "lost"])))
+    (images / f"{names[1]}.png").write_bytes(b"broken")
+    source = open_source(tmp_path / "p.csv", images=images)
+    session = Session(source, GradeBook(tmp_path / "g.sqlite"), SessionOptions(blind=False))
+    client = make_client(session)
+    view = client.get("/api/view", params={"grader": "Ann", "sort": "rank"}).json()["view"]
+    answer = client.get(f"/mosaic/{view}", params={"start": 0, "count": 4, "columns": 4, "side": 64})
+    tiles = simplejpeg.decode_jpeg(answer.content).reshape(64, 4, 64, 3).swapaxes(0, 1).astype(int)
+    assert np.abs(tiles[1] - tiles[3]).max() < 8, "the same cross"
+    assert np.abs(tiles[0] - tiles[2]).max() > 50
+    items = list_all(client, sort="rank")
+    for k in (1, 3):
+        assert client.get(f"/image/{items[k]['key']}").status_code == 404
+        assert send_grade(client, items[k]["key"], 0, kind="artefact").status_code == 200
+    assert "has no image" in client.get(f"/api/item/{items[3]['key']}", params={"grader": "Ann"}).json()["fault"]
+    assert client.get("/api/session").json()["flags"] == ["no image"]

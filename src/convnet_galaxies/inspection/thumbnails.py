@@ -15,7 +15,7 @@ from PIL import Image
 
 from convnet_galaxies.data.linear_image import LinearImage
 from convnet_galaxies.data.preprocess import central_slices
-from convnet_galaxies.errors import BadImageError
+from convnet_galaxies.errors import InputError
 from convnet_galaxies.inspection.mixing import Showings, turn_image
 from convnet_galaxies.inspection.planes import read_example
 from convnet_galaxies.inspection.render import Look, render, resize
@@ -103,7 +103,7 @@ class Pictures:
                 image = self.image(index)
                 assert image is not None
                 return resize(render(image, look), side_px)
-            except BadImageError:
+            except InputError:  # one bad image, or a tile that is gone, leaves the rest of the page
                 return _draw_cross(side_px)
 
         found = self._cache.get((index, side_px, look), draw)
