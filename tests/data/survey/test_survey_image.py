@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
-from convnet_galaxies.data.stretch import Composite
+from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.data.survey import windows
 from convnet_galaxies.data.survey.cutouts import make_pixels, object_sides_px
 from convnet_galaxies.data.survey.survey_image import open_survey_image
@@ -144,6 +145,12 @@ def test_a_missing_band_is_sky_and_is_named(tmp_path: Path) -> None:
     assert not found.pixels[..., 0].any()
     assert found.pixels[0, ..., 1].max() > 60
     assert (found.masked_fraction == 0).all()
+    plain = COLOUR.model_copy(update={"stretch": Stretch()})
+    with open_survey_image(lacking) as opened:
+        three = make_pixels(opened, x, y, plain)
+    with open_survey_image(replace(lacking, bands_missing=())) as opened:
+        two = make_pixels(opened, x, y, plain.model_copy(update={"bands": 2}))
+    np.testing.assert_array_equal(three.pixels[..., 1:], two.pixels)  # the noise is that of the bands that are there
 
 
 def test_bands_on_another_grid_are_refused_or_resampled(tmp_path: Path) -> None:
