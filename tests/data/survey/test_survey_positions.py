@@ -57,12 +57,16 @@ def test_a_hats_folder_is_read_leaf_by_leaf(tmp_path: Path) -> None:
         )
         frame.to_parquet(folder / f"Npix={pixel}.parquet", index=False)
     (tmp_path / "dataset" / "_metadata").write_bytes(b"no Parquet file")
+    frame.to_parquet(tmp_path / "dataset" / "data_thumbnail.parquet")
+    nested = folder / "Npix=2"
+    nested.mkdir()
+    frame.assign(objID=2**61 + 4).to_parquet(nested / "part0.parquet")
     found = read_positions(tmp_path, size_column="petroR90")
-    assert found.ids.tolist() == [str(2**61 + k) for k in (1, 2, 3)]
-    assert found.ra_deg.tolist() == [1.0, 2.0, 3.0]
-    assert found.dec_deg.tolist() == [-1.0, -2.0, -3.0]
+    assert found.ids.tolist() == [str(2**61 + k) for k in (1, 2, 3, 4)]
+    assert found.ra_deg.tolist() == [1.0, 2.0, 3.0, 3.0]
+    assert found.dec_deg.tolist() == [-1.0, -2.0, -3.0, -3.0]
     assert found.size is not None
-    assert found.size.tolist() == [0.5, 1.0, 1.5]
+    assert found.size.tolist() == [0.5, 1.0, 1.5, 1.5]
 
 
 def test_positions_of_hats_are_degrees_also_where_they_could_be_radians(tmp_path: Path) -> None:

@@ -134,7 +134,10 @@ def _frames(path: Path, extra: Sequence[str]) -> Iterator[tuple[pd.DataFrame, st
     """Yield tables, how they are called, and the number of rows before them."""
     if path.is_dir():
         leaves = sorted(one for one in path.rglob("*.parquet") if not one.name.startswith(("_", ".")))
-        leaves = [one for one in leaves if "dataset" in one.relative_to(path).parts] or leaves
+        # Beside the leaves a catalogue may hold a thumbnail, whose rows are among theirs.
+        leaves = [
+            one for one in leaves if any(part.startswith("Npix=") for part in one.relative_to(path).parts)
+        ] or leaves
         if not leaves:
             raise InputError(
                 f"{path}: found no Parquet file in this folder, expected a HATS catalogue "
