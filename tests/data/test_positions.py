@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from convnet_galaxies.data.image_folder import read_image_folder
 from convnet_galaxies.data.position_names import find_pairs
-from convnet_galaxies.data.positions import read_positions
+from convnet_galaxies.data.positions import _is_sentinel, read_positions
 from convnet_galaxies.data.table_notes import add_units
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
@@ -194,3 +194,11 @@ def test_poles_and_the_wrap_of_right_ascension_keep_neighbours_together(image_fo
     assert groups[0] == groups[1]
     assert groups[2] == groups[3]
     assert groups.nunique() == 10
+
+
+def test_numbers_of_nines_are_found_as_they_are_written() -> None:
+    """To ten digits; what is near them is a coordinate."""
+    written = [99.0, -99.0, 99.9, -99.99, 999.0, 9999.0, 99999.99999, 998.9999999999, 99.00000000001, 99999999.9]
+    near = [98.0, 100.0, 99.5, 99.95, 199.0, 998.99, 1000.0, 990.0, 9.9, 89.99]
+    assert _is_sentinel(np.array(written)).all()
+    assert not _is_sentinel(np.array(near)).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -26,12 +27,14 @@ _KINDS = {
 _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 
 
-def parse_parquet(data: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def parse_parquet(data: bytes | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the table of a Parquet file, or these columns of it; an index with a name is a column.
 
+    data: its bytes, or its path, of which nothing but the columns is read then.
     Raises pa.ArrowException for broken files.
     """
-    table = pq.read_table(pa.BufferReader(data), columns=None if columns is None else list(columns))
+    source = pa.BufferReader(data) if isinstance(data, bytes) else data
+    table = pq.read_table(source, columns=None if columns is None else list(columns), partitioning=None)
     table = table.select([name for name in table.column_names if not _INDEX_OF_PANDAS.fullmatch(name)])
     frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True)
     return add_units(frame, _read_units(table.schema.metadata or {}))

@@ -32,6 +32,7 @@ _ROUNDING_DEG = 1e-4
 """A pole in float32 radians lies this much beyond 90 degrees at most."""
 
 _NINES = re.compile(r"-?9{2,}(\.[09]+)?")
+_POWERS_OF_TEN, _WRITTEN_TO = 10.0 ** np.arange(2, 20), 1e-9
 _BARE_NUMBER = re.compile(r"[+-]?[\d.]+")
 _PLAIN_SEXAGESIMAL = re.compile(r"([+-]?)(\d{1,3})[: ]([0-5]?\d)[: ]([0-5]?\d(?:\.\d*)?)", re.ASCII)
 _FILL_VALUE = 1e8
@@ -246,7 +247,11 @@ def _to_degrees(
 
 def _is_sentinel(values: np.ndarray) -> np.ndarray:
     """Return whether each value is written for a missing one: of nines alone, such as -99 and 999.9, or huge."""
-    nines = {value for value in set(values[np.abs(values) >= 99]) if _NINES.fullmatch(f"{value:.10g}")}
+    large = values[np.abs(values) >= 99]
+    # Nines alone are followed by a power of ten, so that few of many positions are written out.
+    ceilings = [np.floor(np.abs(large) * factor) + 1 for factor in (1, 1 + _WRITTEN_TO)]
+    large = large[np.isin(ceilings, _POWERS_OF_TEN).any(axis=0)]
+    nines = {value for value in set(large) if _NINES.fullmatch(f"{value:.10g}")}
     return np.isin(values, list(nines)) | (np.isfinite(values) & (np.abs(values) >= _FILL_VALUE))
 
 

@@ -8,6 +8,7 @@ several tables of a file are noted beside the values (see table_notes.py).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import zlib
 from collections import Counter
@@ -90,6 +91,11 @@ def read_table(
     if path.is_dir():
         endings = name_some(sorted(READ_FORMATS), 99)
         raise InputError(f"{path}: is a folder, expected a table file", f"give one of {endings}")
+    if columns is not None and path.suffix.lower() in (".parquet", ".pq"):
+        from convnet_galaxies.data.parquet_table import parse_parquet
+
+        with contextlib.suppress(*_FAULTS):  # what is wrong is named below
+            return _blank_words(parse_parquet(path, columns))
     data, name = _read_bytes(path)
     form = format_of(Path(name.rstrip("]")), READ_FORMATS)
     try:
