@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from made_export import answer, classify, write_export
 from PIL import Image
 
@@ -115,6 +116,31 @@ def test_places_of_simulated_lenses_follow_the_pictures(folders, tmp_path) -> No
     # Pixel 0 is now pixels 0 and 1, with the centre between them.
     assert second["x_px"][rows].to_numpy() == pytest.approx(2 * first["x_px"][rows].to_numpy() + 0.5)
     assert second["y_px"][rows].unique().tolist() == [4.5]
+
+
+def test_places_in_fits_images_are_those_of_the_picture(folders, tmp_path) -> None:
+    sims = tmp_path / "fits"
+    (sims / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    places = [(20, 5), (9, 31)]
+    for k, (x, y) in enumerate(places):
+        cube = rng.normal(0, 1, (3, 40, 40)).astype(np.float32)
+        cube[:, y - 1 : y + 2, x - 1 : x + 2] += 500
+        header = fits.Header({"BANDS": "gri", "MAGZERO": 30.0})
+        fits.PrimaryHDU(cube, header).writeto(sims / f"images/l{k}.fits")
+    table = pd.DataFrame({"id": ["l0", "l1"], "x_px": [x for x, _ in places], "y_px": [y for _, y in places]})
+    table.to_csv(sims / "truth.csv", index=False)
+    write_subject_sets(folders["candidates"], tmp_path / "sets", mixed={"simulated": (sims, 0.03)}, form="png")
+    key = pd.read_csv(tmp_path / "sets/key.csv")
+    own = key[key["kind"] == "simulated"]
+    assert len(own) == 2
+    for row in own.itertuples():
+        with Image.open(tmp_path / "sets" / row.file) as image:
+            light = np.asarray(image).astype(float).sum(axis=2)
+        light[light < 0.5 * light.max()] = 0
+        assert (np.indices(light.shape) * light).sum(axis=(1, 2)) / light.sum() == pytest.approx(
+            [row.y_px, row.x_px], abs=0.6
+        )
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_deals_otherwise(folders, tmp_path) -> None:
