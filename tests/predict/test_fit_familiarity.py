@@ -16,8 +16,10 @@ from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.fit_familiarity import choose_images_to_fit, fit_familiarity
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.predict.stream import predict_file
+from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.runs.folder import RunFolder
+from convnet_galaxies.runs.weights import write_card
 from convnet_galaxies.training.fit import fit
 
 
@@ -151,6 +153,7 @@ def test_a_file_of_other_weights_or_a_broken_one_is_refused(run, tmp_path) -> No
     weights = bytearray((other / "weights.safetensors").read_bytes())
     weights[-1] ^= 1
     (other / "weights.safetensors").write_bytes(weights)
+    write_card(RunFolder(other), read_card(other))
     with pytest.raises(InputError, match=r"familiarity\.safetensors: was fitted for other weights"):
         make(other)
     (other / "familiarity.safetensors").write_bytes(b"x")
