@@ -13,9 +13,10 @@ from small_sets import make_lens_set
 
 from convnet_galaxies.data.grade_book import GradeBook
 from convnet_galaxies.data.pack import write_set
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.server import make_app
 from convnet_galaxies.inspection.session import Session, SessionOptions
-from convnet_galaxies.inspection.sources import Source, open_source
+from convnet_galaxies.inspection.sources import Source
 
 TOKEN = "0123456789abcdef"
 HOST = "127.0.0.1:8765"

@@ -15,10 +15,10 @@ from PIL import Image
 from convnet_galaxies.data.grade_book import GradeBook, read_grades
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.inspection.mixing import make_showings, shuffle
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.planes import compare_sources
 from convnet_galaxies.inspection.results import expand_shown
 from convnet_galaxies.inspection.session import Session, SessionOptions
-from convnet_galaxies.inspection.sources import open_source
 
 
 def test_shares_of_what_is_shown_are_those_that_were_wanted(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from small_sets import make_lens_set, tiny, write_pngs
 
 from convnet_galaxies.errors import BadImageError, InputError
 from convnet_galaxies.inspection.extras import Extras, Picks, open_extras
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.overlays import Overlays
 from convnet_galaxies.inspection.server import make_app
-from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.inspection.tint import tint_map
 from convnet_galaxies.predict.explain import open_explainer
 from convnet_galaxies.training.fit import fit

@@ -17,8 +17,8 @@ from convnet_galaxies.data.human_grades import join_grades
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.inspection import libraries
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.results import export_candidates, read_results, results_page
-from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.measure.intervals import bound_proportion
 from convnet_galaxies.paths import default_database
 from convnet_galaxies.study.grading_plan import is_filled

@@ -22,8 +22,8 @@ from small_sets import make_lens_set, write_pngs
 from convnet_galaxies.data.grade_book import Grade, GradeBook, read_grades
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.inspection.neighbours import Neighbours
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.session import Session, SessionOptions
-from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.inspection.thumbnails import BoundedCache
 
 

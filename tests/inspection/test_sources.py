@@ -13,8 +13,8 @@ from small_sets import make_lens_set, write_pngs
 
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.render import Look, name_planes, render, resize
-from convnet_galaxies.inspection.sources import open_source
 
 
 def test_a_pack_shows_its_own_pixels(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.detection import Detection
 from convnet_galaxies.errors import UsageError
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.render import name_planes
 from convnet_galaxies.inspection.scan_source import OPEN_TILES, ScanSource
-from convnet_galaxies.inspection.sources import open_source
 from convnet_galaxies.scan.folder import open_scan
 from convnet_galaxies.scan.scan import scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions

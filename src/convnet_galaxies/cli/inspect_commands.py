@@ -112,10 +112,10 @@ def inspect(
     from convnet_galaxies.inspection.extras import open_extras
     from convnet_galaxies.inspection.learner import Learner
     from convnet_galaxies.inspection.neighbours import Neighbours, read_features
+    from convnet_galaxies.inspection.open_source import open_source
     from convnet_galaxies.inspection.scheme import read_scheme
     from convnet_galaxies.inspection.serve import check_place, serve
     from convnet_galaxies.inspection.session import Session, SessionOptions
-    from convnet_galaxies.inspection.sources import open_source
 
     check_place(host, port, token)
     scheme = read_scheme(settings)

@@ -14,17 +14,15 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_files import find_images, index_images
 from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.missing_values import NAME_COLUMNS
-from convnet_galaxies.data.pack import DESCRIPTION, read_pack
+from convnet_galaxies.data.pack import read_pack
 from convnet_galaxies.data.preprocess import read_planes
 from convnet_galaxies.data.reading import ReadOptions
-from convnet_galaxies.data.tables import is_table, read_table
-from convnet_galaxies.errors import BadImageError, InputError, UsageError
+from convnet_galaxies.data.tables import read_table
+from convnet_galaxies.errors import BadImageError, InputError
 from convnet_galaxies.inspection.render import AS_IT_IS, Look, render, resize
-from convnet_galaxies.paths import StrPath, name_some, require_path
+from convnet_galaxies.paths import StrPath, name_some
 
 PROBABILITY = "lens_probability"
-SCAN = "scan.json"
-"""Marks the folder of a scan."""
 
 
 @dataclass(eq=False)
@@ -131,41 +129,6 @@ class FileSource(Source):
         return read_planes(file, b"" if file.others else file.read(), self._reading)
 
 
-def open_source(
-    path: StrPath,
-    *,
-    images: StrPath | None = None,
-    predictions: StrPath | None = None,
-    reading: ReadOptions | None = None,
-) -> Source:
-    """Open a pack, the folder of a scan, a table of predictions, or a folder or zip of images.
-
-    images: the pack, folder or zip of the images of a table. predictions: a table as
-        `predict` writes it, for a pack or for images.
-    Raises InputError for anything else, for a table that names a candidate twice, and where nothing matches.
-    """
-    path = Path(path)
-    require_path(path)
-    if path.is_file() and is_table(path) and not _is_image_file(path, images):
-        if images is None:
-            raise UsageError(f"{path}: is a table without its images", "name their folder or zip with --images")
-        if (Path(images) / DESCRIPTION).is_file():
-            return PackSource(Path(images), read_candidates(path), chosen=True)
-        return FileSource(Path(images), read_candidates(path), where=str(path), reading=reading)
-    if images is not None:
-        raise UsageError(f"{path}: holds images itself, so that --images has no meaning", "leave --images out")
-    table = None if predictions is None else read_candidates(predictions)
-    if (path / DESCRIPTION).is_file():
-        return PackSource(path, table)
-    if (path / SCAN).is_file():
-        if predictions is not None:
-            raise UsageError(f"{path}: is a scan, which has its own predictions", "leave --predictions out")
-        from convnet_galaxies.inspection.scan_source import ScanSource
-
-        return ScanSource(path)
-    return FileSource(path, table, where="" if predictions is None else str(predictions), reading=reading)
-
-
 def read_candidates(path: StrPath) -> pd.DataFrame:
     """Read a table of candidates: its id, the first of the columns that name images where it has no id, as text.
 
@@ -226,12 +189,3 @@ def _tidy(table: pd.DataFrame, where: object) -> pd.DataFrame:
         if positions is not None:
             table = table.assign(ra_deg=positions.ra_deg, dec_deg=positions.dec_deg)
     return table
-
-
-def _is_image_file(path: Path, images: StrPath | None) -> bool:
-    """A FITS file may be an image or a table; without images beside it, a table in it decides."""
-    if images is not None or not path.name.lower().endswith((".fits", ".fit", ".fits.gz")):
-        return False
-    from convnet_galaxies.data.tables import list_fits_tables
-
-    return not list_fits_tables(path.read_bytes())

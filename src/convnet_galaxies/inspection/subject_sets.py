@@ -20,8 +20,9 @@ from convnet_galaxies.data.output import new_folder
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.inspection.choice import read_columns
+from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.render import render, resize
-from convnet_galaxies.inspection.sources import Source, open_source
+from convnet_galaxies.inspection.sources import Source
 from convnet_galaxies.paths import StrPath, name_some, require_path
 
 Kind = Literal["simulated", "dud", "known"]
