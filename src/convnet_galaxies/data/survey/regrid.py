@@ -44,7 +44,7 @@ def regrid_source(
         target.array_shape = h, w
         here = own_wcs[own_rows, own_columns]
         here.array_shape = values.shape
-        found, _ = reproject_interp((values, here), target, shape_out=(h, w), order="bilinear")
+        found, _ = reproject_interp((values, here), target, shape_out=(h, w), order="bilinear", roundtrip_coords=False)
         out[:] = found
         out *= np.float32(flux_factor)
         return out
