@@ -41,8 +41,8 @@ def main() -> None:
     report = Report("scan", options)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        side_px = 256 if options.quick else 1024
-        simulate_tiles(folder / "survey", 4 if options.quick else 12, 0, tiles=(2, 2), size_px=side_px, overlap_px=96)
+        side_px = 256 if options.quick else 1536
+        simulate_tiles(folder / "survey", 4 if options.quick else 12, 0, tiles=(1, 2), size_px=side_px, overlap_px=128)
         for views in (8, 1):
             _measure_speed(report, folder, views, options.rounds)
         _measure_cluster(report, folder, options.rounds)
