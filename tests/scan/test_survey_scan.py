@@ -22,6 +22,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.stream import predict_tables
 from convnet_galaxies.scan import survey as survey_plan
 from convnet_galaxies.scan.merge import MergeOptions, merge
+from convnet_galaxies.scan.plan import planned_precision
 from convnet_galaxies.scan.run import Part
 from convnet_galaxies.scan.scan import preview, read_status, scan_tiles
 from convnet_galaxies.scan.survey import SurveyOptions
@@ -274,3 +275,8 @@ def test_each_object_has_a_cutout_of_its_own_size_and_is_cut_so_again(survey, pr
 def test_options_of_sizes_that_do_not_go_together_are_refused(options, message) -> None:
     with pytest.raises(UsageError, match=message):
         SurveyOptions(**{"at": "x.csv", **options})
+
+
+def test_a_scan_goes_on_in_the_precision_of_its_plan(found, tmp_path) -> None:
+    assert planned_precision(found[0]) == "fp32"
+    assert planned_precision(tmp_path) == planned_precision(None) == "auto"

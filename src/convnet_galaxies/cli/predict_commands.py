@@ -169,11 +169,17 @@ def _predict_into_folder(  # type: ignore[no-untyped-def]
 ) -> None:
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.scan.images import plan_images
+    from convnet_galaxies.scan.plan import planned_precision
     from convnet_galaxies.scan.run import Part
     from convnet_galaxies.scan.session import work_through
 
     share = Part.read(part)
-    predictor = Predictor(run, device=device.value, views=None if views is None else int(views.value))  # type: ignore[arg-type]
+    predictor = Predictor(
+        run,
+        device=device.value,
+        views=None if views is None else int(views.value),  # type: ignore[arg-type]
+        precision=planned_precision(output),
+    )
     plan, notes = plan_images(
         predictor, source, reading=read_options(predictor, *reading), skip_bad=skip_bad, limit=limit
     )

@@ -140,12 +140,18 @@ def scan(
     from convnet_galaxies.cli.predict_commands import read_options
     from convnet_galaxies.data.survey.detection import Detection
     from convnet_galaxies.predict.predictor import Predictor
+    from convnet_galaxies.scan.plan import planned_precision
     from convnet_galaxies.scan.run import Part
     from convnet_galaxies.scan.scan import preview, scan_tiles
     from convnet_galaxies.scan.survey import SurveyOptions
 
     share = Part.read(part)
-    predictor = Predictor(str(run), device=device.value, views=None if views is None else int(views.value))  # type: ignore[arg-type]
+    predictor = Predictor(
+        str(run),
+        device=device.value,
+        views=None if views is None else int(views.value),  # type: ignore[arg-type]
+        precision=planned_precision(output),
+    )
     reading = read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     options = SurveyOptions(
         at,

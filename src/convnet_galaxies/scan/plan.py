@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -111,6 +111,17 @@ def read_facts(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: holds no scan (no {FACTS})", "give the folder that `scan -o` wrote") from None
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: is no description of a scan ({error})", "restore the file, or scan anew") from None
+
+
+def planned_precision(folder: Path | None) -> Literal["auto", "bf16", "fp32"]:
+    """Return the precision in which the scan in a folder computes, ``auto`` where none was begun.
+
+    The machine that makes the plan chooses it, and others may have no bf16 of their own.
+    """
+    if folder is None or not (folder / FACTS).is_file():
+        return "auto"
+    found = read_facts(folder)["run"].get("precision")
+    return found if found in ("bf16", "fp32") else "auto"
 
 
 def claim_folder(folder: Path, facts: dict[str, Any], prepare: Callable[[], None], *, wait_s: float = 0) -> list[str]:

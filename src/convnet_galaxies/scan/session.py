@@ -80,9 +80,11 @@ def summarise(folder: Path, places: Sequence[Place], notes: InputNotes, failures
 def _workers(plan: Plan, predictor: Predictor, cluster: str | None) -> Workers:
     if cluster is None:
         return in_this_process(plan.reader, predictor)
+    is_local = cluster.isdecimal()
     options = {
         "run": str(predictor.run),
-        "device": "auto" if predictor.device.type == "cuda" else "cpu",
+        # Workers elsewhere may have GPUs that this machine has not.
+        "device": "cpu" if is_local and predictor.device.type == "cpu" else "auto",
         "views": predictor.views,
         "precision": plan.facts["run"]["precision"],
         "batch": predictor.batch,
