@@ -41,7 +41,6 @@ from convnet_galaxies.cli.options import (
     progress_bar,
     refuse_options,
     remark,
-    report_session,
     show_json,
     warn_of_names_only,
 )
@@ -131,7 +130,9 @@ def predict(
             refuse_options(context, "force", because="a folder is gone on with; remove it to begin anew")
         refuse_options(context, "embeddings", because="OUTPUT is a folder")
         check_paths(runs=[run], inputs=[source])
-        _predict_into_folder(
+        from convnet_galaxies.cli.folder_prediction import predict_into_folder
+
+        predict_into_folder(
             run, source, output, views, (pixel_scale, zero_point, bands, blue_first, hdu, missing), device, limit,
             skip_bad, cluster, part, quiet, as_json,
         )  # fmt: skip
@@ -162,38 +163,6 @@ def predict(
     for text in summary.skipped:
         remark(f"left out: {text}", quiet=quiet)
     show_json(summary) if as_json else typer.echo(f"{output}: {summary.images:,} images")
-
-
-def _predict_into_folder(  # type: ignore[no-untyped-def]
-    run, source, output, views, reading, device, limit, skip_bad, cluster, part, quiet, as_json
-) -> None:
-    from convnet_galaxies.predict.predictor import Predictor
-    from convnet_galaxies.scan.images import plan_images
-    from convnet_galaxies.scan.plan import planned_precision
-    from convnet_galaxies.scan.run import Part
-    from convnet_galaxies.scan.session import work_through
-
-    share = Part.read(part)
-    predictor = Predictor(
-        run,
-        device=device.value,
-        views=None if views is None else int(views.value),  # type: ignore[arg-type]
-        precision=planned_precision(output),
-    )
-    plan, notes = plan_images(
-        predictor, source, reading=read_options(predictor, *reading), skip_bad=skip_bad, limit=limit
-    )
-    with progress_bar("Predicting", quiet=quiet) as update:
-        summary = work_through(
-            output,
-            plan,
-            predictor,
-            notes=notes,
-            part=share,
-            cluster=cluster,
-            progress=lambda found: update(found.done + found.failed, found.shards, f"{found.images:,} images, shards"),
-        )
-    report_session(summary, quiet=quiet, as_json=as_json)
 
 
 def evaluate(
