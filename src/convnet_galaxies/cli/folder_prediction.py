@@ -8,8 +8,10 @@ from convnet_galaxies.cli.options import progress_bar, report_session
 def predict_into_folder(  # type: ignore[no-untyped-def]
     run, source, output, views, reading, device, limit, skip_bad, cluster, part, quiet, as_json
 ) -> None:
-    """Predict the images of a source into the folder output, or go on with it; the options are those of `predict`."""
-    from convnet_galaxies.cli.predict_commands import read_options
+    """Predict the images of a source into the folder output, or go on with it; the options are those of `predict`.
+
+    reading: gives the ReadOptions for a predictor.
+    """
     from convnet_galaxies.predict.predictor import Predictor
     from convnet_galaxies.scan.images import plan_images
     from convnet_galaxies.scan.plan import planned_precision
@@ -23,9 +25,7 @@ def predict_into_folder(  # type: ignore[no-untyped-def]
         views=None if views is None else int(views.value),  # type: ignore[arg-type]
         precision=planned_precision(output),
     )
-    plan, notes = plan_images(
-        predictor, source, reading=read_options(predictor, *reading), skip_bad=skip_bad, limit=limit
-    )
+    plan, notes = plan_images(predictor, source, reading=reading(predictor), skip_bad=skip_bad, limit=limit)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = work_through(
             output,

@@ -133,7 +133,7 @@ def predict(
         from convnet_galaxies.cli.folder_prediction import predict_into_folder
 
         predict_into_folder(
-            run, source, output, views, (pixel_scale, zero_point, bands, blue_first, hdu, missing), device, limit,
+            run, source, output, views, lambda one: read_options(one, pixel_scale, zero_point, bands, blue_first, hdu, missing), device, limit,
             skip_bad, cluster, part, quiet, as_json,
         )  # fmt: skip
         return
