@@ -132,10 +132,12 @@ def predict(
         check_paths(runs=[run], inputs=[source])
         from convnet_galaxies.cli.folder_prediction import predict_into_folder
 
+        def reading_of(one):  # type: ignore[no-untyped-def]
+            return read_options(one, pixel_scale, zero_point, bands, blue_first, hdu, missing)
+
         predict_into_folder(
-            run, source, output, views, lambda one: read_options(one, pixel_scale, zero_point, bands, blue_first, hdu, missing), device, limit,
-            skip_bad, cluster, part, quiet, as_json,
-        )  # fmt: skip
+            run, source, output, views, reading_of, device, limit, skip_bad, cluster, part, quiet, as_json
+        )
         return
     refuse_options(context, "cluster", "part", because="OUTPUT is a single file; give a folder")
     check_paths(runs=[run], inputs=[source], output=embeddings, table=output, force=force)
