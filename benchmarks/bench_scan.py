@@ -92,7 +92,7 @@ def _measure_cluster(report: Report, folder: Path, rounds: int) -> None:
         scan_tiles(predictor, tiles, folder / name, SurveyOptions(), cluster=cluster)
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0)
+    workers = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0)
     with workers as local, Client(local):
         address = local.scheduler_address
         times = race({"one": lambda: scan("one", None), "two": lambda: scan("two", address)}, rounds)

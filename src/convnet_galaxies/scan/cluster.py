@@ -46,7 +46,7 @@ def on_cluster(
             local = LocalCluster(
                 n_workers=number,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # a fixed port may be taken
                 memory_limit=0,
                 silence_logs=40,
             )
