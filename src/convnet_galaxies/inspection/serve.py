@@ -27,7 +27,7 @@ def check_place(host: str, port: int, token: str | None) -> None:
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isalnum()):
         raise UsageError(
             f"--token: found {len(token)} characters, expected at least {SHORTEST_TOKEN} letters and digits",
-            "leave it out for one by chance, or make one with `openssl rand -hex 16`",
+            "leave it out for one by chance, or make one, e.g. with openssl rand -hex 16",
         )
     if not 0 <= port < 65_536:
         raise UsageError(f"--port: found {port}, expected 0 to 65535", "give e.g. 8765, or 0 for any that is free")

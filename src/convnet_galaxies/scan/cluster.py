@@ -60,7 +60,7 @@ def on_cluster(
             except (OSError, ValueError) as error:
                 raise InputError(
                     f"--cluster: found no Dask scheduler at {cluster} ({error})",
-                    "start one (`dask scheduler`), or give a number of local processes",
+                    "start one with Dask's own command, dask scheduler, or give a number of local processes",
                 ) from None
             threads = None
         setting = client.scatter((reader, predictor, threads), broadcast=True, hash=False)
