@@ -9,6 +9,7 @@ share a batch, nor on how many machines a scan runs, as long as device and preci
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 import traceback
@@ -31,6 +32,10 @@ from convnet_galaxies.scan.shards import Piece, Reader, Shard, ShardResult
 
 AHEAD = 3
 """Pieces that are read before the network is ready for them; bounds the memory."""
+
+SWITCH_S = 0.0005
+"""After this time a thread that computes in Python lets another one go on. The network waits for it before each of its
+kernels, and with the usual 5 ms it is slowed down by a quarter (docs/experiments.md)."""
 
 Event = tuple[Shard, Piece | Exception | None]
 """A piece of a shard, what went wrong with it, or its end (None)."""
@@ -182,6 +187,8 @@ def _read_ahead(reader: Reader, shards: Iterable[Shard]) -> Generator[Event]:
             reader.close()
 
     thread = threading.Thread(target=read, name="read shards", daemon=True)
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH_S, usual_s))
     thread.start()
     try:
         while (event := ready.get()) is not None:
@@ -191,6 +198,7 @@ def _read_ahead(reader: Reader, shards: Iterable[Shard]) -> Generator[Event]:
     finally:
         stopped.set()
         thread.join()
+        sys.setswitchinterval(usual_s)
 
 
 def _read_one(reader: Reader, shard: Shard) -> Iterator[Piece | Exception | None]:
