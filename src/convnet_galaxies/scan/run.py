@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from convnet_galaxies.scan.shards import Shard, ShardResult, is_shard, write_sha
 
 Workers: TypeAlias = AbstractContextManager[Callable[[Iterable[Shard]], Generator[ShardResult]]]
 """Gives a function from shards to their results, in any order: see engine.in_this_process and cluster.py."""
+
+
+TELL_S = 0.5
+"""Time between reports of progress, for which the whole ledger is counted."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,12 @@ def do_shards(
         tell(ledger.progress())
         if todo:
             with workers as work, closing(work(plan.make_shard(number) for number in todo)) as results:
+                told = time.monotonic()
                 for result in results:
                     keep(place, plan, ledger, result)
-                    tell(ledger.progress())
+                    if time.monotonic() - told > TELL_S:
+                        tell(ledger.progress())
+                        told = time.monotonic()
         return ledger.progress()
 
 
