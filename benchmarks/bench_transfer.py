@@ -58,7 +58,7 @@ def keep_stage_1(images: ImageSet) -> ImageSet:
     """The labelled cutouts of stage 1 as a pack without stages; other packs keep all labelled images."""
     rows = images.table["lens"].notna().to_numpy()
     if "stage" in images.table:
-        rows &= (images.table["stage"].astype(float) == 1).to_numpy()
+        rows = rows & (images.table["stage"].astype(float) == 1).to_numpy()
     kept = images.select(np.flatnonzero(rows))
     return replace(kept, table=kept.table.drop(columns=["stage", "flavor_label"], errors="ignore"))
 
