@@ -33,15 +33,15 @@ RANKS = (10, 20, 50, 100, 200)
 FOUND_ARCSEC = 2.5
 """A candidate is a lens when it lies so close to one, or within 1.3 Einstein radii: arcs are detected by themselves."""
 TRAINING = (
-    "train.epochs=20",
-    "train.learning_rate=0.002",
-    "train.backbone_rate=0.3",
+    "train.epochs=40",
+    "train.frozen_epochs=40",
+    "train.learning_rate=0.004",
     "train.batch=32",
     "split.train=1",
     "split.validation=0",
     "split.test=0",
 )
-"""The best of four recipes on two other surveys, see docs/experiments.md."""
+"""The head alone: with a few hundred grades, training the whole network may do harm (docs/experiments.md)."""
 PIXEL_ARCSEC = 0.186
 APART_ARCSEC = 3.0
 """Of candidates closer than this only the best counts: arcs are objects of their own."""
