@@ -20,7 +20,7 @@ from convnet_galaxies.runs.weights import fingerprint_file, load_net
 from convnet_galaxies.settings import NetSettings, Settings
 from convnet_galaxies.training import fit as fit_module
 from convnet_galaxies.training.fit import fit
-from convnet_galaxies.training.setup import _like_parent, set_up_training
+from convnet_galaxies.training.setup import set_up_training, take_shape
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_an_input_that_the_parents_patches_do_not_divide_moves_to_the_nearest_si
     convnext = replace(read_card(zoo.path), net=NetSettings(backbone="convnext_atto", input_px=64))
     small = Settings(net=NetSettings(patch_px=4, input_px=16))
     with pytest.raises(InputError, match=r"net\.input_px is 16, which does not fit the network of the parent run"):
-        _like_parent(small, convnext, lens_set)
+        take_shape(small, convnext, lens_set)
 
 
 def test_another_number_of_bands_than_the_parents_is_refused(zoo, lens_set) -> None:
