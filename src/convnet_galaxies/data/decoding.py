@@ -63,6 +63,7 @@ def decode_batches(
             if infos is not None:
                 infos.update(zip(rows.tolist(), found, strict=True))
             yield rows, pixels, [failure.message for failure in failures]
+            del pixels  # else it would lie in memory until the next batch is there
 
 
 @contextmanager
@@ -118,6 +119,7 @@ def decode_to_npy(
             if on_batch is not None:
                 on_batch(rows, pixels, found)
             done += len(rows) + len(failed)
+            del pixels
             if progress is not None:
                 progress(done, len(files))
         rows = np.concatenate(kept) if kept else np.empty(0, int)
