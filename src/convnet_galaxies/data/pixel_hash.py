@@ -20,6 +20,10 @@ BITS = 128
 MOST_DIFFERENT = 28
 """Bits in which two hashes of one picture may differ (docs/science.md gives the rates of both kinds of errors)."""
 
+SHRUNK_DIFFERENT, UNLIKE = 20, 44
+"""Where the whole of two images agrees but the largest square that both show differs in more than UNLIKE bits, they are
+one picture only if one was shrunk: then the wholes differ in at most SHRUNK_DIFFERENT bits (docs/science.md)."""
+
 WHOLE = "all"
 SIDES_PX = (64, 128, 256, 512)
 """Central squares that are hashed beside the whole, in pixels of the file, so that packs of other crops share one."""
@@ -71,6 +75,11 @@ def find_alike(hashes: Sequence[str], known: Sequence[str]) -> np.ndarray:
     ours, theirs = _to_signs(hashes), _to_signs(known)
     agree = BITS - 2 * MOST_DIFFERENT
     return np.concatenate([(ours[i : i + 1024] @ theirs.T).max(axis=1) >= agree for i in range(0, len(ours), 1024)])
+
+
+def count_different(hashes: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """Return in how many bits hashes (32 hex digits) differ from known ones, float [n, k]."""
+    return (BITS - _to_signs(hashes) @ _to_signs(known).T) / 2
 
 
 def _hash_square(light: np.ndarray, part: float) -> list[str]:

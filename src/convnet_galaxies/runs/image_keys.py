@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from convnet_galaxies.data.pixel_hash import COLUMN, WHOLE, find_alike, hash_set
+from convnet_galaxies.data.pixel_hash import (
+    COLUMN,
+    MOST_DIFFERENT,
+    SHRUNK_DIFFERENT,
+    UNLIKE,
+    WHOLE,
+    count_different,
+    find_alike,
+    hash_set,
+)
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.sky_groups import name_cells
 from convnet_galaxies.data.space_warps import find_zoo_id
@@ -59,16 +68,18 @@ def find_lowest_rank(keys: Sequence[Sequence[str]], known: Iterable[Sequence[str
     keys: of each image; known: of each known image, some hashed; ranks: of the known images, 0 to 8.
     """
     best: dict[str, int] = {}
+    pictures: list[tuple[dict[str, str], int]] = []
     for row_keys, rank in zip(known, ranks, strict=True):
         for key in row_keys:
             best[key] = min(best.get(key, rank), rank)
+        pictures.append((_hashes_of(row_keys), rank))
     forms: list[Callable[[str], str]] = [str]
     if any(key.startswith("#") for key in best):
         forms.append(hash_key)
     found = np.array(
         [min((best.get(form(key), NEVER) for key in row for form in forms), default=NEVER) for row in keys]
     )
-    _add_pictures(found, keys, best)
+    _add_pictures(found, keys, pictures)
     return found
 
 
@@ -77,25 +88,52 @@ def pixel_keys(keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key.startswith(PIXELS)]
 
 
-def _add_pictures(found: np.ndarray, keys: Sequence[Sequence[str]], best: dict[str, int]) -> None:
-    """Lower the ranks found to those of known pictures that look the same."""
+def _add_pictures(
+    found: np.ndarray, keys: Sequence[Sequence[str]], pictures: Sequence[tuple[dict[str, str], int]]
+) -> None:
+    """Lower the ranks found to those of known pictures that look the same; pictures: hashes by side, and rank."""
     known: dict[str, dict[int, list[str]]] = {}
-    for key in pixel_keys(best):
-        side, bits = _read_hash(key)
-        known.setdefault(side, {}).setdefault(best[key], []).append(bits)
+    for hashes, rank in pictures:
+        for side, bits in hashes.items():
+            known.setdefault(side, {}).setdefault(rank, []).append(bits)
     lowest = min((rank for ranks in known.values() for rank in ranks), default=NEVER)
     asked: dict[str, list[tuple[int, str]]] = {}
+    own: dict[int, dict[str, str]] = {}
     for row in np.flatnonzero(found > lowest).tolist():
-        own = dict(map(_read_hash, pixel_keys(keys[row])))
-        common = [side for side in own if side in known and side != WHOLE]
+        own[row] = _hashes_of(keys[row])
+        common = [side for side in own[row] if side in known and side != WHOLE]
         # The largest square that both packs show tells most; the whole also tells an image that was shrunk.
-        for side in {*([WHOLE] if WHOLE in own else []), *([max(common, key=int)] if common else [])}:
-            asked.setdefault(side, []).append((row, own[side]))
+        for side in {*([WHOLE] if WHOLE in own[row] else []), *([max(common, key=int)] if common else [])}:
+            asked.setdefault(side, []).append((row, own[row][side]))
     for side, questions in asked.items():
         rows = np.array([row for row, _ in questions])
         for rank, theirs in known.get(side, {}).items():
             alike = rows[find_alike([bits for _, bits in questions], theirs)]
+            if side == WHOLE:
+                others = [hashes for hashes, other in pictures if other == rank and WHOLE in hashes]
+                alike = np.array([row for row in alike.tolist() if _is_among(own[row], others)], int)
             found[alike] = np.minimum(found[alike], rank)
+
+
+def _is_among(hashes: dict[str, str], others: Sequence[dict[str, str]]) -> bool:
+    """Return whether an image is one of others whose whole agrees with its own, as far as their squares agree too.
+
+    Of millions of pairs a few wholes agree by chance.
+    """
+    whole = count_different([hashes[WHOLE]], [one[WHOLE] for one in others])[0]
+    for number in np.flatnonzero(whole <= MOST_DIFFERENT).tolist():
+        common = [side for side in hashes if side != WHOLE and side in others[number]]
+        if not common or whole[number] <= SHRUNK_DIFFERENT:
+            return True
+        side = max(common, key=int)
+        if count_different([hashes[side]], [others[number][side]])[0, 0] <= UNLIKE:
+            return True
+    return False
+
+
+def _hashes_of(keys: Iterable[str]) -> dict[str, str]:
+    """Return an image's hashes of pixels by their side."""
+    return dict(map(_read_hash, pixel_keys(keys)))
 
 
 def _read_hash(key: str) -> tuple[str, str]:
