@@ -24,10 +24,15 @@ def test_prediction_loads_nothing_that_only_training_needs() -> None:
 
 
 def test_prediction_of_pictures_loads_no_reader_of_fits_and_nothing_of_readers_and_scores() -> None:
-    asked = "import sys, convnet_galaxies.predict.stream; print(*sys.modules)"
+    asked = (
+        "import sys, convnet_galaxies.predict.stream; from convnet_galaxies.predict.predictor import Predictor; "
+        "Predictor('builtin:lens', with_familiarity=False); print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" in loaded
-    assert not {"astropy", "scipy.sparse", "scipy.stats", "sklearn", "tomli_w", "imagecodecs"} & set(loaded)
+    assert not {"astropy", "scipy.special", "scipy.sparse", "scipy.stats", "sklearn", "tomli_w", "imagecodecs"} & set(
+        loaded
+    )
 
 
 @pytest.mark.parametrize(

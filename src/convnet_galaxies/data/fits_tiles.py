@@ -63,7 +63,7 @@ class TiledImage:
     def ver(self) -> Any:
         return self.header.get("EXTVER", 1)
 
-    @property
+    @cached_property
     def data(self) -> np.ndarray:
         """The pixels, as astropy gives them. Damaged bytes raise errors of many kinds."""
         header, rows, pixels = self.table, self.rows, int(np.prod(self.tile))

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convnet_galaxies.decision_tree import DecisionTree
-from convnet_galaxies.measure.count_scores import SMALLEST_ALPHA
 
 
 def vote_loss(predicted: Tensor, votes: Tensor) -> Tensor:
@@ -28,6 +27,7 @@ def make_count_loss(tree: DecisionTree) -> Callable[[Tensor, Tensor], Tensor]:
     The loss takes the output of a CountHead and counts, float [n, answers] (NaN or 0 where there are none): the
     Dirichlet-multinomial of votes in their order (see measure/count_scores.py).
     """
+    from convnet_galaxies.measure.count_scores import SMALLEST_ALPHA  # loads scipy, which prediction does without
 
     def count_loss(predicted: Tensor, counts: Tensor) -> Tensor:
         counts = counts.nan_to_num()

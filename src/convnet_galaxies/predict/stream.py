@@ -23,7 +23,6 @@ from convnet_galaxies.data.tables import table_format, write_table
 from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.embeddings import EmbeddingWriter
-from convnet_galaxies.predict.expected_votes import add_expected_votes, count_task
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
@@ -161,6 +160,8 @@ def predict_tables(
     volunteers: see predict_file. progress: called with (done, all).
     """
     if volunteers is not None:
+        from convnet_galaxies.predict.expected_votes import add_expected_votes, count_task  # loads scipy
+
         count_task(predictor)
     reading = reading or ReadOptions()
     require_scale(reading.pixel_scale_arcsec, predictor.preprocess)
