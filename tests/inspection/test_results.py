@@ -16,7 +16,6 @@ from convnet_galaxies.data.grade_book import Grade, GradeBook
 from convnet_galaxies.data.human_grades import join_grades
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.errors import InputError
-from convnet_galaxies.inspection import libraries
 from convnet_galaxies.inspection.open_source import open_source
 from convnet_galaxies.inspection.results import export_candidates, read_results, results_page
 from convnet_galaxies.measure.intervals import bound_proportion
@@ -172,9 +171,3 @@ def test_a_plan_that_is_graded_on_the_page_becomes_a_filled_plan(tmp_path: Path)
     assert filled["id"].tolist() == plan["id"].tolist()
     assert filled["rank"].tolist() == [1, 2, 3]
     assert filled["grade"].fillna(-1).tolist() == [3, 0, -1]
-
-
-def test_libraries_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(libraries, "NAMES", ("fastapi", "no_such_library"))
-    with pytest.raises(InputError, match="found no no_such_library, expected the libraries of the extra 'inspect'"):
-        libraries.require_libraries()

@@ -90,12 +90,12 @@ def inspect(
     Examples: `convnet-galaxies inspect lenses.pack --predictions lenses.csv --top 1500 --mix sims.pack`;
     `convnet-galaxies inspect lenses.pack --results`; `convnet-galaxies inspect lenses.pack --export grades.csv`
     """
-    from convnet_galaxies.inspection.libraries import require_libraries
+    from convnet_galaxies.extras import require_extra
     from convnet_galaxies.paths import default_database, is_grade_book
 
     inputs = [source, images, predictions, embeddings, settings, *(mix or [])]
     check_paths(runs=[run], inputs=inputs, table=export, force=force)
-    require_libraries()
+    require_extra("inspect", "inspect", ("fastapi", "uvicorn", "krippendorff"))
     is_book = is_grade_book(source)
     path = source if is_book else database or default_database(source)
     if results or export is not None:

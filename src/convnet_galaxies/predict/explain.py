@@ -24,6 +24,7 @@ from torch import Tensor
 
 from convnet_galaxies.decision_tree.files import load_tree
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.extras import missing_extra
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.fold import fold_norms
 from convnet_galaxies.model.galaxy_net import GalaxyNet
@@ -291,7 +292,4 @@ def _load_captum() -> ModuleType:
 
 
 def _missing() -> InputError:
-    return InputError(
-        "explain: found no captum, expected the library of the extra 'explain'",
-        "pip install 'convnet-galaxies[explain]' (in a clone of the project: pip install '.[explain]')",
-    )
+    return missing_extra("explain", "explain", ["captum"])

@@ -16,14 +16,11 @@ _SKY_DEG2 = 41252.96
 
 
 def cover(tiles: pd.DataFrame) -> Any | None:
-    """Return the MOC of the tiles with corners on the sky (see survey.describe_tile); None without any, or without
-    the library mocpy."""
-    try:
-        from astropy import units as u
-        from astropy.coordinates import SkyCoord
-        from mocpy import MOC
-    except ImportError:
-        return None
+    """Return the MOC of the tiles with corners on the sky (see survey.describe_tile); None without any."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from mocpy import MOC
+
     placed = [tile for tile in tiles.to_dict("records") if _has_corners(tile)]
     if not placed:
         return None

@@ -20,6 +20,7 @@ from convnet_galaxies.data.survey.positions import Positions, find_on_tile, read
 from convnet_galaxies.data.survey.survey_image import SurveyImage, open_survey_image
 from convnet_galaxies.data.survey.tiles import Tile, list_tiles
 from convnet_galaxies.errors import GalaxyError, InputError, UsageError
+from convnet_galaxies.extras import require_extra
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.scan.plan import Plan, describe_files, describe_run
@@ -127,6 +128,8 @@ class SurveyPlan:
 
 def plan_survey(predictor: Predictor, source: StrPath, folder: Path, options: SurveyOptions) -> SurveyPlan:
     """List the tiles of a survey and plan its scan. Raises InputError for a source without tiles."""
+    libraries = ["sep"] * (options.kind == "objects") + ["mocpy"] + ["reproject"] * options.regrid
+    require_extra("scan", "scan", libraries)
     found = list_tiles(source, pattern=options.pattern)
     tiles = found.tiles[: options.limit]
     if options.size_factor is None and (predictor.preprocess.crop_px is None) != (options.cutout_px is not None):

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.extras import missing_extra
 
 NAMES = {"galsim": "GalSim", "caustics": "caustics"}
 
@@ -43,7 +44,4 @@ def _load(name: str, library: str) -> ModuleType:
 
 
 def _missing(module: str) -> InputError:
-    return InputError(
-        f"simulation: found no {NAMES[module]}, expected the libraries of the extra 'simulate'",
-        "pip install 'convnet-galaxies[simulate]' (in a clone of the project: pip install '.[simulate]')",
-    )
+    return missing_extra("simulation", "simulate", [NAMES[module]])
