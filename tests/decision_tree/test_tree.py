@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from convnet_galaxies.decision_tree import DecisionTree, Question, builtin_trees, read_tree
 
@@ -68,19 +69,66 @@ def test_fractions_of_small_graphs_are_those_of_all_ways_to_answer(seed: int) ->
     np.testing.assert_allclose(fill(tree, shares), count_exactly(tree, shares), atol=1e-12)
 
 
-def test_fractions_of_large_graphs_are_those_of_simulated_volunteers() -> None:
-    several = 0
-    for seed in range(60):
+def test_fractions_of_1000_graphs_are_those_of_simulated_volunteers() -> None:
+    """Each count of an answer is binomial, whatever the graph, since volunteers are independent."""
+    volunteers, chance = 10_000, 1e-3
+    answers: list[tuple[np.ndarray, np.ndarray]] = []
+    several: list[tuple[float, float, float]] = []
+    for seed in range(1000):
         rng = np.random.default_rng([1, seed])
-        tree = draw_tree(rng, int(rng.integers(10, 31)))
+        tree = draw_tree(rng, int(rng.integers(2, 31)))
         shares = draw_shares(rng, tree)
-        fractions = fill(tree, shares)
-        answers = np.stack([rng.choice(len(share), size=4000, p=share) for share in shares])
-        seen = answer_all(tree, answers).mean(axis=1)
-        error = np.sqrt(np.maximum(fractions * (1 - fractions), 1e-4) / 4000)
-        assert (np.abs(seen - fractions) < 6 * error).all()
-        several += sum(len({tree.question_of[c] for c in parents}) > 1 for parents in tree.parents)
-    assert several > 100
+        fractions, given = fill(tree, shares), answer_all(tree, draw_answers(rng, shares, volunteers))
+        answers.append((fractions, given.sum(axis=1)))
+        several += pick_question(tree, fractions, given)
+    expected, counted = (np.concatenate(side) for side in zip(*answers, strict=True))
+    assert len(expected) > 40_000
+    # Both tails of each answer, all at once (Bonferroni).
+    tails = np.minimum(*(tail(counted, volunteers, expected) for tail in (stats.binom.cdf, at_least)))
+    assert tails.min() > chance / 2 / len(expected)
+    # One question per graph, so that their deviations are independent: a small one of all shows in their sums.
+    true, naive, seen = np.array(several).T
+    assert len(true) > 800
+    deviations = deviate(seen, true, volunteers)
+    assert abs(deviations.sum()) < stats.norm.isf(chance / 2) * np.sqrt(len(true))
+    assert stats.chi2.sf((deviations**2).sum(), len(true)) > chance
+    # The sum over all answers that lead to a question counts who gave two of them twice, which would be noticed.
+    assert stats.chi2.sf((deviate(seen, naive, volunteers) ** 2).sum(), len(true)) < 1e-100
+
+
+def draw_answers(rng: np.random.Generator, shares: list[np.ndarray], volunteers: int) -> np.ndarray:
+    """The answer that each volunteer would give to each question, int [questions, volunteers]."""
+    drawn = rng.random((len(shares), volunteers))
+    answers = np.zeros(drawn.shape, np.int8)
+    for row, one, share in zip(answers, drawn, shares, strict=True):
+        for limit in share.cumsum()[:-1]:
+            row += one > limit
+    return answers
+
+
+def pick_question(tree: DecisionTree, fractions: np.ndarray, given: np.ndarray) -> list[tuple[float, float, float]]:
+    """The fraction that is asked the question to which most answers of several questions lead: as the tree has it, as a
+    plain sum would, and among volunteers. None where there is no such question that 1 to 99 % are asked."""
+    asked = [fractions[part].sum() for part in tree.slices]
+    found = [
+        question
+        for question, parents in enumerate(tree.parents)
+        if len({tree.question_of[column] for column in parents}) > 1 and 0.01 < asked[question] < 0.99
+    ]
+    if not found:
+        return []
+    question = max(found, key=lambda one: len(tree.parents[one]))
+    naive = min(0.999, fractions[list(tree.parents[question])].sum())
+    return [(asked[question], naive, given[tree.slices[question]].any(axis=0).mean())]
+
+
+def deviate(seen: np.ndarray, expected: np.ndarray, volunteers: int) -> np.ndarray:
+    """Deviations in units of the standard deviation of a binomial fraction."""
+    return (seen - expected) / np.sqrt(expected * (1 - expected) / volunteers)
+
+
+def at_least(counted: np.ndarray, volunteers: int, expected: np.ndarray) -> np.ndarray:
+    return stats.binom.sf(counted - 1, volunteers, expected)
 
 
 @pytest.mark.parametrize("name", builtin_trees())
