@@ -92,6 +92,9 @@ def test_mistakes_are_one_message(run, crowd: Path, tmp_path: Path) -> None:
     assert "truth.csv: found the columns id, lens, x_px, y_px, expected a classification export" in result.err
     result = run("zooniverse", "votes", export, "--workflow", 99, "-o", tmp_path / "v.csv")
     assert "expected workflow 99; the export may be that of another project" in result.err
+    result = run("zooniverse", "votes", export, *CHOICE, "--tree", "euclid", "-o", tmp_path / "v.csv")
+    assert "found no question that is certainly smooth-or-featured" in result.err
+    assert 'Fix: name the tasks with --names, such as [T0] with name = "smooth-or-featured"' in result.err
     result = run("zooniverse", "votes", export, "-o", tmp_path / "v.txt")
     assert "found the ending '.txt'" in result.err
     result = run("zooniverse", "weigh", export, *CHOICE, "--truth", crowd / "truth.csv", "-o", tmp_path / "g.csv")

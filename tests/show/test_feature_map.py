@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from convnet_galaxies.decision_tree import VOTE_COLUMNS, builtin_trees, dump_tree, read_tree
+from convnet_galaxies.decision_tree import VOTE_COLUMNS, dump_tree, read_tree
 from convnet_galaxies.errors import OutputExistsError
 from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, choose_columns, render_map, write_map
@@ -67,13 +67,15 @@ def test_the_page_loads_nothing_from_elsewhere_and_ids_are_no_markup(found) -> N
 
 def test_few_votes_are_offered_as_colours_of_whatever_tree() -> None:
     kaggle = pd.DataFrame([[0.0] * 39], columns=["id", *VOTE_COLUMNS, "familiarity"])
-    shown = ["id", "smooth", "features or disk", "edge-on", "spiral arms", "familiarity"]
+    answers = ["question 1: smooth", "question 2: edge-on", "question 3: bar", "question 4: spiral"]
+    shown = ["id", *answers, "familiarity"]
     assert list(choose_columns(kaggle, {"votes": ()})) == shown
-    tree = dump_tree(read_tree(builtin_trees()[0]))
-    names = find_task("counts").columns(tree)
+    tree = read_tree("euclid")
+    names = find_task("counts").columns(dump_tree(tree))
     other = pd.DataFrame([[0.0] * (len(names) + 2)], columns=["id", *names, "lens_probability"])
-    found = choose_columns(other, {"counts": tree, "lens": ()})
-    assert list(found) == ["id", *names[:4], "lens_probability"]
+    found = choose_columns(other, {"counts": dump_tree(tree), "lens": ()})
+    shown = ["smooth-or-featured: smooth", "disk-edge-on: yes", "has-spiral-arms: yes", "bar: strong"]
+    assert list(found) == ["id", *shown, "lens_probability"]
 
 
 def test_a_map_is_not_overwritten_unasked(found, tmp_path) -> None:

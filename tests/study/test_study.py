@@ -11,7 +11,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from small_sets import make_lens_set, make_vote_set, tiny
 
+from convnet_galaxies.data.vote_tree import find_votes, note_votes
+from convnet_galaxies.decision_tree import dump_tree, read_tree
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.study import grid as module
@@ -119,6 +122,33 @@ def test_shuffled_votes_are_the_same_votes_of_other_galaxies() -> None:
     assert sorted(map(tuple, before)) == sorted(map(tuple, after))
     assert shuffled.table["id"].equals(zoo.table["id"])
     assert shuffled.images is zoo.images
+
+
+def test_a_study_starts_from_counts_on_another_tree_and_from_their_shuffled_control(tmp_path: Path) -> None:
+    tree, galaxies = read_tree("euclid"), make_vote_set(40)
+    rng = np.random.default_rng(0)
+    counts = {column: rng.integers(0, 20, len(galaxies)).astype(float) for column in tree.columns}
+    table = galaxies.table[["id", "group"]].assign(**counts)
+    zoo = replace(galaxies, table=note_votes(table, tree, "counts"), kind="votes", link_columns=())
+    shuffled = shuffle_votes(zoo, 3)
+    assert find_votes(shuffled.table) == find_votes(zoo.table)
+    assert sorted(map(tuple, shuffled.table[list(tree.columns)].to_numpy())) == sorted(
+        map(tuple, zoo.table[list(tree.columns)].to_numpy())
+    )
+    plan = replace(PLAN, repetitions=1, fractions=(1.0,), rates=(1.0,))
+    lenses = make_lens_set(160)
+    lenses = replace(lenses, table=lenses.table.drop(columns=["stage", "flavor", "flavor_label"]))
+    run_study(zoo, lenses, SETTINGS, tmp_path / "study", plan=plan, device="cpu")
+    for name in ("zoo", "shuffled-votes"):
+        run = tmp_path / "study" / name / "labels-1" / "repetition-0"
+        assert read_card(run).classes == {"counts": dump_tree(tree)}
+
+
+def test_a_zoo_pack_without_votes_is_refused(tmp_path: Path) -> None:
+    zoo = make_vote_set(8)
+    bare = replace(zoo, table=zoo.table[["id", "group"]])
+    with pytest.raises(InputError, match="--zoo: found no votes in the pack"):
+        run_study(bare, make_lens_set(16), SETTINGS, tmp_path / "study", plan=PLAN, device="cpu")
 
 
 def test_test_parts_of_a_deal_are_disjoint_and_cover_every_image() -> None:

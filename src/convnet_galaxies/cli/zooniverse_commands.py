@@ -109,6 +109,10 @@ def votes(
     version: VersionsOption = None,
     workflow_table: WorkflowTable = None,
     names: NamesOption = None,
+    tree: Annotated[
+        str | None,
+        typer.Option(help="Decision tree whose columns the table gets: its name, such as euclid, or a file."),
+    ] = None,
     anonymous: AnonymousOption = AnonymousChoice.SAME,
     keep: KeepOption = None,
     id_name: IdOption = None,
@@ -119,17 +123,26 @@ def votes(
 ) -> None:
     """Count the votes for each answer, per subject: columns {question}_{answer}, as catalogues of Galaxy Zoo have them.
 
-    Of a volunteer's classifications of one subject the first counts. What is left out is counted by reason.
+    Of a volunteer's classifications of one subject the first counts. What is left out is counted by reason. With
+    --tree, a task is the question that has its name (see --names), or the only one that has its answers.
 
     Example: `convnet-galaxies zooniverse votes classifications.csv.gz --workflow 6122 --id id -o votes.csv`
+
+    Example: `convnet-galaxies zooniverse votes export.csv --names tasks.toml --tree euclid -o votes.csv`
     """
     check_paths(inputs=[export, workflow_table, names, key], table=output, force=force)
     from convnet_galaxies.data.panoptes.tables import count_votes
     from convnet_galaxies.data.tables import write_table
+    from convnet_galaxies.decision_tree import read_tree
+    from convnet_galaxies.paths import name_some
+
+    questions = None if tree is None else read_tree(tree)
 
     options = _options(workflow, version, anonymous, keep, id_name)
     found, known = _read(export, options, workflow_table, names, key, quiet=quiet)
-    table = count_votes(found, known)
+    table = count_votes(found, known, questions)
+    if left_out := table.attrs.pop("left_out", []):
+        remark(f"questions that the tree does not have, left out: {name_some(left_out)}", quiet=quiet)
     write_table(output, table, force=force)
     _show(found, {"path": output, "subjects": len(table)}, f"{output}: {len(table):,} subjects", quiet, as_json)
 

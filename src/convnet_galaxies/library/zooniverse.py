@@ -18,6 +18,7 @@ from convnet_galaxies.data.panoptes.classifications import (
 from convnet_galaxies.data.panoptes.subjects import read_key
 from convnet_galaxies.data.panoptes.tables import count_votes, list_markers
 from convnet_galaxies.data.panoptes.workflow import Workflow, read_workflow
+from convnet_galaxies.decision_tree import read_tree
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.study.crowd import Method, WeighedCrowd, read_truth, weigh_crowd
 
@@ -34,9 +35,13 @@ class ZooniverseExport:
     classifications: Classifications
     workflow: Workflow
 
-    def votes(self) -> pd.DataFrame:
-        """Return the counts of votes: one row per subject, columns ``{question}_{answer}``."""
-        return count_votes(self.classifications, self.workflow)
+    def votes(self, *, tree: str | None = None) -> pd.DataFrame:
+        """Return the counts of votes: one row per subject, columns ``{question}_{answer}``.
+
+        tree: a decision tree (name or file) whose columns the table gets. Raises InputError where the answers do not
+        fit it.
+        """
+        return count_votes(self.classifications, self.workflow, None if tree is None else read_tree(tree))
 
     def clicks(self) -> pd.DataFrame:
         """Return the marks, one row each: ZooID (the subject's id), volunteer, x, y (pixels, 0-based), frame, tool."""

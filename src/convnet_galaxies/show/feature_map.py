@@ -21,6 +21,7 @@ from convnet_galaxies.blocks import as_address
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.data.pack import DESCRIPTION, read_pack
 from convnet_galaxies.data.records import ImageSet
+from convnet_galaxies.decision_tree import load_tree
 from convnet_galaxies.measure.similarity import project_features
 from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.paths import StrPath
@@ -32,8 +33,8 @@ from convnet_galaxies.predict.predictor import Prediction, Predictor
 THUMBNAIL_PX = 48
 LABEL_COLUMNS = ("lens", "flavor_label", "expert_grade", "grade", "type")
 """Columns of a pack by which the points can be coloured too."""
-SHOWN_VOTES = {"Class1.1": "smooth", "Class1.2": "features or disk", "Class2.1": "edge-on", "Class4.1": "spiral arms"}
-"""Votes by which the points can be coloured: a menu of 37 helps nobody."""
+SHOWN_QUESTIONS = 4
+"""Questions by whose first answer the points can be coloured: a menu of 37 answers helps nobody."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,16 @@ def map_features(
 
 
 def choose_columns(table: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Return predictions without most votes: four answers of the Kaggle tree, the first ones of another tree."""
-    columns = {column for task in VOTE_TASKS if task in classes for column in find_task(task).columns(classes[task])}
-    if set(SHOWN_VOTES) <= columns:
-        kept = [name for name in table if name not in columns or name in SHOWN_VOTES]
-        return table[kept].rename(columns=SHOWN_VOTES)
-    shown = [name for name in table if name in columns][: len(SHOWN_VOTES)]
-    return table[[name for name in table if name not in columns or name in shown]]
+    """Return predictions without most votes: the first answers of the first SHOWN_QUESTIONS questions are kept, named
+    by both."""
+    dropped: set[str] = set()
+    names: dict[str, str] = {}
+    for task in VOTE_TASKS:
+        if task in classes:
+            dropped |= set(find_task(task).columns(classes[task]))
+            for question in load_tree(tuple(classes[task])).questions[:SHOWN_QUESTIONS]:
+                names[question.columns[0]] = f"{question.name}: {question.answers[0]}"
+    return table[[name for name in table if name not in dropped or name in names]].rename(columns=names)
 
 
 def write_map(found: FeatureMap, output: StrPath, *, force: bool = False) -> int:

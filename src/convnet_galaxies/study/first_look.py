@@ -14,11 +14,12 @@ from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.records import ImageSet, Records
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.tables import write_table
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.data.vote_tree import find_votes
 from convnet_galaxies.measure.intervals import star_notes
 from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.scores import LensScores, VoteScores, evaluate_lenses, evaluate_votes
 from convnet_galaxies.model.device import Device
+from convnet_galaxies.model.tasks import find_task
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.simulate.galaxy_zoo import simulate_galaxy_zoo
 from convnet_galaxies.simulate.space_warps import simulate_space_warps
@@ -54,7 +55,7 @@ class FirstLook:
     @property
     def true_votes(self) -> np.ndarray:
         """float [m, 37]."""
-        return self.galaxies.table[list(VOTE_COLUMNS)].to_numpy(float)
+        return _read_votes(self.galaxies)
 
 
 def look_first(
@@ -93,7 +94,7 @@ def read_first_look(folder: Path, *, seed: int) -> FirstLook:
     known = cutouts.table["lens"].notna().to_numpy()
     cutouts = cutouts.select(np.flatnonzero(known))
     probability = lens["lens"].to_numpy()[known]
-    answered = votes[list(VOTE_COLUMNS)].to_numpy()
+    answered = votes.drop(columns="id").to_numpy()
     return FirstLook(
         cutouts,
         probability,
@@ -102,9 +103,7 @@ def read_first_look(folder: Path, *, seed: int) -> FirstLook:
         ),
         galaxies,
         answered,
-        evaluate_votes(
-            galaxies.table[list(VOTE_COLUMNS)].to_numpy(float), answered, galaxies.table["group"].to_numpy(), seed=seed
-        ),
+        evaluate_votes(_read_votes(galaxies), answered, galaxies.table["group"].to_numpy(), seed=seed),
     )
 
 
@@ -134,6 +133,12 @@ def first_look_report(look: FirstLook) -> Page:
     return Page("First look", lead, tuple(cards), sections_of([section(TITLE, blocks)]))
 
 
+def _read_votes(galaxies: ImageSet) -> np.ndarray:
+    votes = find_votes(galaxies.table)
+    assert votes is not None
+    return votes.read(galaxies.table)
+
+
 def _ask(net: str, records: Records, folder: Path, name: str, device: Device) -> None:
     """Pack the images for a network, and write its predictions."""
     predictor = Predictor(net, device=device, with_familiarity=False)
@@ -141,7 +146,7 @@ def _ask(net: str, records: Records, folder: Path, name: str, device: Device) ->
     write_pack(records, predictor.preprocess, pack, force=True)
     images = read_pack(pack)
     answer = predictor.predict_set(images).tasks[name]
-    columns = ["lens"] if name == "lens" else list(VOTE_COLUMNS)
+    columns = ["lens"] if name == "lens" else find_task(name).columns(predictor.classes[name])
     table = pd.DataFrame(answer.reshape(len(answer), -1), columns=columns)
     table.insert(0, "id", images.table["id"].to_numpy())
     write_table(folder / f"{name}.csv", table, force=True)

@@ -13,9 +13,10 @@ import pandas as pd
 
 from convnet_galaxies.data.output import claim_folder, new_file
 from convnet_galaxies.data.records import ImageSet, stage_rows
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.data.vote_tree import TableVotes, find_votes
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
+from convnet_galaxies.model.tasks import guess_tasks
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.settings import Settings, identify_settings
@@ -52,7 +53,8 @@ def run_study(
     network, labels and label_lenses (what it was trained on in its last step: labelled images, and lenses among them),
     the chosen rate and epochs, test_over_train (images), and its prediction: lens_probability or predicted_flavor.
 
-    zoo: galaxies with votes; None if only the plan's parents are to be compared with scratch.
+    zoo: galaxies with votes on any tree, as fractions or counts; None if only the plan's parents are to be compared
+    with scratch.
     lenses: images with lens labels, with Space Warps stages or without.
     output: folder; a network whose predictions are there is not trained again, so an interrupted study continues.
         Its ``study.json`` holds the plan; another plan for the same folder is refused.
@@ -106,7 +108,7 @@ class _Study:
         seed = self.settings.seed + job.repetition
         images = shuffle_votes(self.zoo, seed) if job.name == CONTROL else self.zoo
         settings = lengthen(self.settings, self.plan.zoo_epochs, 1.0).model_copy(update={"seed": seed})
-        fit(images, settings, folder, tasks=("votes",), device=self.device, force=True)
+        fit(images, settings, folder, tasks=guess_tasks(images.table), device=self.device, force=True)
 
     def _train_and_predict(self, job: Job, strategy: Strategy, folder: Path) -> pd.DataFrame:
         parts = self.parts(job.repetition, job.fraction)
@@ -186,12 +188,25 @@ class _Study:
 
 
 def shuffle_votes(images: ImageSet, seed: int) -> ImageSet:
-    """Return the galaxies with their votes dealt to others at random: the control parent, of equal compute."""
-    columns = [name for name in VOTE_COLUMNS if name in images.table]
+    """Return the galaxies with their votes dealt to others at random: the control parent, of equal compute.
+
+    Raises InputError when they have no votes.
+    """
+    columns = _find_votes(images).tree.columns
     order = np.random.default_rng(seed).permutation(len(images))
     return replace(
         images, table=images.table.assign(**{name: images.table[name].to_numpy()[order] for name in columns})
     )
+
+
+def _find_votes(zoo: ImageSet) -> TableVotes:
+    votes = find_votes(zoo.table)
+    if votes is None:
+        raise InputError(
+            "--zoo: found no votes in the pack, expected those of a Galaxy Zoo",
+            "pack them with `pack galaxy-zoo` or `pack votes`",
+        )
+    return votes
 
 
 def _take_shape(parents: tuple[str, ...], settings: Settings, lenses: ImageSet) -> Settings:
@@ -207,12 +222,10 @@ def _take_shape(parents: tuple[str, ...], settings: Settings, lenses: ImageSet) 
 
 
 def _require_columns(zoo: ImageSet | None, lenses: ImageSet) -> None:
-    for images, column, option in ((zoo, VOTE_COLUMNS[0], "--zoo"), (lenses, "lens", "--lenses")):
-        if images is not None and column not in images.table.columns:
-            raise InputError(
-                f"{option}: found no column '{column}' in the pack",
-                "give --zoo a Galaxy Zoo pack, --lenses a pack with lens labels",
-            )
+    if zoo is not None:
+        _find_votes(zoo)
+    if "lens" not in lenses.table.columns:
+        raise InputError("--lenses: found no column 'lens' in the pack", "give a pack with lens labels")
 
 
 def _require_same_study(study: _Study) -> None:

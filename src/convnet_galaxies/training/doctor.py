@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
-from convnet_galaxies.decision_tree import VOTE_COLUMNS
+from convnet_galaxies.decision_tree import KAGGLE
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision, has_native_bf16
 from convnet_galaxies.model.galaxy_net import GalaxyNet, to_channels_last
@@ -158,5 +158,5 @@ def _times(function, device: torch.device, seconds: float) -> list[float]:  # ty
 def _noise(count: int) -> ImageSet:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (count, 108, 108, 3), dtype=np.uint8)
-    table = pd.DataFrame(rng.random((count, len(VOTE_COLUMNS))), columns=list(VOTE_COLUMNS))
+    table = pd.DataFrame(rng.random((count, len(KAGGLE.columns))), columns=list(KAGGLE.columns))
     return ImageSet(pixels, table, Preprocess(crop_px=288, size_px=108))

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.panoptes.classifications import Classifications
+from convnet_galaxies.data.panoptes.tree_columns import fit_tree
 from convnet_galaxies.data.panoptes.workflow import Workflow
+from convnet_galaxies.decision_tree import DecisionTree
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import name_some
 
@@ -17,12 +19,16 @@ LEAST_DRAWN = 0.9
 """Of the classifications must have a drawing task whose marks tell who saw a lens."""
 
 
-def count_votes(classifications: Classifications, workflow: Workflow | None = None) -> pd.DataFrame:
+def count_votes(
+    classifications: Classifications, workflow: Workflow | None = None, tree: DecisionTree | None = None
+) -> pd.DataFrame:
     """Count the votes: one row per id, with id, subject_id, retired, classifications, and ``{question}_{answer}``.
 
     Counts are int64. workflow: its named answers have a column in the order of their names, also where nobody gave
     them; other columns come in the order of the tasks and of the alphabet. Subjects that share an id are added up, and
     subject_id is that of the first.
+    tree: the columns are those of this tree, also where nobody gave the answer, and other questions are left out (their
+    names are in ``attrs["left_out"]``). Raises InputError where the answers do not fit it (see tree_columns.py).
     """
     subjects, rows, answers = classifications.subjects, classifications.rows, classifications.answers
     numbers, ids = pd.factorize(subjects["id"])
@@ -41,6 +47,15 @@ def count_votes(classifications: Classifications, workflow: Workflow | None = No
     counts = np.bincount(cells, minlength=len(ids) * len(columns)).reshape(len(ids), len(columns))
     table = subjects[~subjects["id"].duplicated()].reset_index(drop=True)
     table["classifications"] = np.bincount(number, minlength=len(table))
+    if tree is not None:
+        column_of, left_out = fit_tree(columns, tree)
+        sums = pd.DataFrame(0, index=table.index, columns=list(tree.columns))
+        for pair, values in zip(columns, counts.T, strict=True):
+            if pair in column_of:
+                sums[column_of[pair]] += values
+        table = pd.concat([table, sums], axis=1).sort_values("id", ignore_index=True)
+        table.attrs["left_out"] = left_out
+        return table
     names = [f"{question}_{answer}" for question, answer in columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
