@@ -8,6 +8,11 @@ how often the 90 % interval of the fraction of as many volunteers as were traine
 concentration: their likelihood is that of the multinomial, of shares that are at least FLOOR.
 
     python benchmarks/vote_counts.py [--data ../shared/data/galaxy-zoo] [--epochs 15] [--galaxies N] [--seeds 1]
+    python benchmarks/vote_counts.py --exact [--data ../shared/data/galaxy-zoo]
+
+With --exact nothing is trained: the truth of each galaxy, with a given concentration, is taken for the prediction, and
+volunteers are those of the model itself. Printed is how often the 90 % interval of their fraction then holds: what
+whole numbers alone make of 90 %.
 
 The rows are appended to results/vote_counts.csv as they come; rows that are there are not measured again.
 """
@@ -23,6 +28,7 @@ import numpy as np
 import pandas as pd
 from galaxy_files import PIXELS
 from measuring import RESULTS, describe_load, describe_machine
+from scipy.stats import betabinom
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import read_pack, write_pack
@@ -51,7 +57,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--galaxies", type=int, default=None)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--exact", action="store_true")
     given = parser.parse_args()
+    if given.exact:
+        print(measure_exact(given.data, given.galaxies or 1500).round(3).to_string(index=False))
+        return
     load = describe_load()
     rows = pd.read_csv(OUT, comment="#").to_dict("records") if OUT.is_file() else []
     done = {(row["seed"], row["volunteers"], row["task"]) for row in rows}
@@ -118,6 +128,31 @@ def measure(images: ImageSet, volunteers: int, task: str, seed: int, epochs: int
         "share_rmse": error,
         "interval_90_holds": float(np.concatenate(inside).mean()),
     }
+
+
+def measure_exact(data: Path, galaxies: int) -> pd.DataFrame:
+    """How often the 90 % interval holds the fraction of volunteers drawn from the very beta-binomial it is made of."""
+    votes = read_galaxy_zoo(data).table[list(VOTE_COLUMNS)].to_numpy(float)[:galaxies]
+    truth = share_of_asked(votes, KAGGLE)
+    share = np.clip(truth[np.isfinite(truth) & (asked_of(votes)[:, list(KAGGLE.question_of)] > 0.2)], 1e-3, 1 - 1e-3)
+    rows = []
+    for concentration in (3.0, 10.0, 30.0, 100.0):
+        for volunteers in VOLUNTEERS:
+            ends = fraction_interval(share, np.full(share.shape, concentration), volunteers)
+            low, high = (np.rint(end * volunteers).astype(int) for end in ends)
+            a, b = share * concentration, (1 - share) * concentration
+            held = betabinom.cdf(high, volunteers, a, b) - betabinom.cdf(low - 1, volunteers, a, b)
+            is_unclear = (share > 0.2) & (share < 0.8)
+            rows.append(
+                {
+                    "concentration": concentration,
+                    "volunteers": volunteers,
+                    "holds": held.mean(),
+                    "holds_unclear": held[is_unclear].mean(),
+                    "one_number": (low == high).mean(),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def draw(truth: np.ndarray, volunteers: int, seed: list[int]) -> np.ndarray:

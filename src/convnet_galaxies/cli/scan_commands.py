@@ -227,6 +227,7 @@ def export(
 
     An OUTPUT without an ending is a folder: per candidate a PNG as the network sees it, a FITS file with the values of
     the tile and world coordinates, and a table of them. A pack is for `inspect`, and then for `train --grades`.
+    Subject sets for Zooniverse are written by `zooniverse subjects FOLDER`, with training images mixed in.
 
     Examples: `convnet-galaxies export found -o best.fits --top 1000`;
     `convnet-galaxies export found -o best.reg --min-probability 0.9`;

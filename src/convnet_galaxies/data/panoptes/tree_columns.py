@@ -47,13 +47,13 @@ def fit_tree(pairs: Sequence[Pair], tree: DecisionTree) -> tuple[dict[Pair, str]
             f"answers = {list(_list_answers(first))}, or choose another --tree".replace("'", '"'),
         )
     columns: dict[Pair, str] = {}
-    for name, question in chosen.items():
-        known = _list_answers(question)
+    for name, place in chosen.items():
+        known = _list_answers(place)
         for answer in answers[name]:
             if answer not in known:
                 raise InputError(
-                    f"export: found the answer {answer} to {name}, expected those of {question.name} of the tree "
-                    f"{tree.name}: {', '.join(question.answers)}",
+                    f"export: found the answer {answer} to {name}, expected those of {place.name} of the tree "
+                    f"{tree.name}: {', '.join(place.answers)}",
                     f"rename it with --names (rename = {{{answer} = ...}}), choose one --version, or another --tree",
                 )
             columns[name, answer] = known[answer]
