@@ -73,10 +73,13 @@ mutants: $(READY) ## test the tests with mutmut, in an environment of their own;
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(VENV)-mutants/bin/mutmut run $(MUTANTS)
 	@$(VENV)-mutants/bin/mutmut results --all true | sed -E 's/\.x[^.]*__mutmut_[0-9]+:/:/' | sort | uniq -c
 
-# Damaged inputs per kind of file.
+# Damaged inputs per kind of file; kills over all commands; steps of each command at which it is killed, and fails.
 INPUTS ?= 10000
+KILLS ?= 200
+STEPS ?= 12
 
-trust: $(READY) ## read damaged inputs of every kind; a quarter of an hour on 2 cores
+trust: $(READY) ## kill, starve and collide every command, and read damaged inputs; an hour on 2 cores
+	OMP_NUM_THREADS=1 $(BIN)/python trust/break_commands.py --kills $(KILLS) --steps $(STEPS)
 	$(BIN)/python trust/fuzz_readers.py --inputs $(INPUTS)
 
 bench: $(READY) ## run all benchmarks; results in benchmarks/results

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.table import Table
 from small_sets import make_lens_set
 
 from convnet_galaxies.data.pack import IMAGES, read_pack, write_set
 from convnet_galaxies.data.tables import read_table
+from convnet_galaxies.data.zip_files import list_members
 from convnet_galaxies.errors import InputError
 
 SCRIPT = Path(__file__).parents[1] / "trust" / "fuzz_readers.py"
@@ -48,3 +51,24 @@ def test_a_pack_whose_array_has_a_broken_head_is_refused(tmp_path: Path) -> None
     (tmp_path / "a.pack" / IMAGES).write_bytes(data.replace(b"}  ", b"} (", 1))
     with pytest.raises(InputError, match="the pack is damaged"):
         read_pack(tmp_path / "a.pack")
+
+
+def test_a_zip_of_a_later_version_of_the_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"x")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 85  # the version that is needed
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"t\.zip: .*expected a whole zip archive \(zip file version 8\.5"):
+        list_members(path)
+
+
+def test_a_parquet_table_whose_text_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table = pd.DataFrame({"file": ["g1.png", "g2.png"]})
+    table.to_parquet(path, compression=None)
+    path.write_bytes(path.read_bytes().replace(b"g2.png", b"g2\xffpng"))
+    for columns in (None, ["file"]):
+        with pytest.raises(InputError, match=r"t\.parquet: found something else .*UTF8"):
+            read_table(path, columns=columns)

@@ -11,6 +11,8 @@ The tree::
 
 from __future__ import annotations
 
+import errno
+
 
 class GalaxyError(Exception):
     """Base of all errors meant for users.
@@ -56,3 +58,21 @@ class UsageError(GalaxyError):
     """The command or function was called in a wrong way."""
 
     exit_code = 2
+
+
+_ROOM = "make room, or choose an output on another disk"
+_OTHER = "choose another output"
+FAULTS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk",
+    errno.EIO: "have the disk looked at, or choose another one",
+    errno.ESTALE: "wait until the network disk is back",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.EACCES: _OTHER,
+    errno.EPERM: _OTHER,
+    errno.EROFS: _OTHER,
+}
+"""What to do about the faults of a machine, by number: they are no bugs, and may come with any call."""

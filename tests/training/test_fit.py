@@ -174,6 +174,28 @@ def test_an_existing_run_is_refused_unless_forced(unfinished: RunFolder, vote_se
     assert fit(vote_set, settings, unfinished.path, tasks=("votes",), force=True).is_finished
 
 
+def test_a_forced_training_leaves_the_old_run_in_its_place_until_the_new_one_is_finished(
+    finished: RunFolder, unfinished: RunFolder, vote_set, tmp_path
+) -> None:
+    run = RunFolder(tmp_path / "again")
+    settings = tiny("train.epochs=1", "train.batch=80")
+    fit(vote_set, settings, run.path, tasks=("votes",))
+    old = run.weights.read_bytes()
+
+    def interrupt(progress: TrainingProgress) -> None:
+        assert run.weights.read_bytes() == old
+        assert run.is_finished
+        if progress.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    for _ in range(2):  # the second one finds what the first one left
+        with pytest.raises(KeyboardInterrupt):
+            fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",), force=True, progress=interrupt)
+    fit(vote_set, tiny(*CHANGES), run.path, tasks=("votes",), resume=True)
+    assert run.weights.read_bytes() == finished.weights.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_nothing_is_written_when_the_labels_do_not_allow_a_training(vote_set, tmp_path) -> None:
     with pytest.raises(InputError, match="found no column 'lens'"):
         fit(vote_set, tiny(), tmp_path / "run", tasks=("lens",))

@@ -34,7 +34,10 @@ from convnet_galaxies.cli import (
     zooniverse_commands,
 )
 from convnet_galaxies.cli.fixes import make_followable
-from convnet_galaxies.errors import GalaxyError
+from convnet_galaxies.errors import FAULTS, GalaxyError
+
+OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "Cannot allocate memory", "std::bad_alloc")
+"""Words of torch and oneDNN for what is a MemoryError elsewhere."""
 
 
 class Commands(TyperGroup):
@@ -97,20 +100,23 @@ def main() -> None:
             fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
             typer.echo(f"Error: {error.message}\nFix: {fix}", err=True)
             sys.exit(error.exit_code)
-    except OSError as error:  # of a file it names one, and is handled where the file is written
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename is not None:
+    except OSError as error:
+        if error.errno not in FAULTS:
             raise
-        _report_lost_output(error)
+        _report_fault(error)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        typer.echo(f"Error: the memory of this machine is not enough\nFix: {FAULTS[errno.ENOMEM]}", err=True)
+        sys.exit(1)
 
 
-def _report_lost_output(error: OSError) -> NoReturn:
-    """End after standard output or error could not be written, such as onto a full disk."""
+def _report_fault(error: OSError) -> NoReturn:
+    """End after a fault of the machine: of a file that the error names, or of standard output, such as a full disk."""
+    printed = error.filename is None
+    what = "what the command prints could not be written" if printed else f"{error.filename}: cannot be used"
     with suppress(OSError):
-        typer.echo(
-            f"Error: what the command prints could not be written ({error.strerror})\n"
-            "Fix: make room, or send the output to another place",
-            err=True,
-        )
+        typer.echo(f"Error: {what} ({error.strerror})\nFix: {FAULTS[error.errno or 0]}", err=True)
     for stream in (sys.stdout, sys.stderr):  # or Python fails once more while it empties their buffers at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(1)

@@ -29,18 +29,21 @@ usage, 130 stopped by Ctrl-C. A run is a folder that `train` wrote, or `builtin:
 def write_reference() -> str:
     """Return the whole page as Markdown."""
     root = typer.main.get_command(app)
-    sections = [section for name, command in _walk(root, "convnet-galaxies") for section in _describe(name, command)]
+    sections = [
+        section for name, command in list_commands(root, "convnet-galaxies") for section in _describe(name, command)
+    ]
     return "\n".join([COMMANDS_HEAD, *sections, *_describe_settings()]).rstrip() + "\n"
 
 
-def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+def list_commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the full name and the command of every command below one, without the hidden ones."""
     children = getattr(command, "commands", None)
     if children is None:
         yield name, command
         return
     for child in children.values():
         if not child.hidden:
-            yield from _walk(child, f"{name} {child.name}")
+            yield from list_commands(child, f"{name} {child.name}")
 
 
 def _describe(name: str, command: Any) -> Iterator[str]:

@@ -11,6 +11,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,10 +21,9 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from convnet_galaxies.data.locks import hold
-from convnet_galaxies.errors import InputError, OutputExistsError, UsageError
+from convnet_galaxies.errors import FAULTS, InputError, OutputExistsError, UsageError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -65,19 +65,40 @@ def new_folder(path: Path, *, force: bool = False, is_ours: Callable[[Path], boo
     with _beside(path) as temporary:
         temporary.mkdir()
         yield temporary
-        flush(temporary)
-        if not path.exists():
-            temporary.rename(path)
-        elif not _exchange(temporary, path):  # after an exchange the temporary folder is the old one, which goes
-            old = _old_name(path)
-            path.rename(old)
-            try:
-                temporary.rename(path)
-            except OSError:
-                old.rename(path)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        _flush_one(path.absolute().parent)
+        replace_folder(temporary, path)
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Put a folder in the place of another one of the same disk, or where none is; the old one is removed."""
+    flush(new)
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):  # after an exchange the new folder is the old one
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        old = _old_name(path)
+        path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    _flush_one(path.absolute().parent)
+
+
+def clear_up(path: Path) -> None:
+    """Remove what a killed process left beside an output that is whole. Does nothing where the place is read-only."""
+    if any(path.parent.glob(f".{glob.escape(path.name)}.*")):
+        with suppress(InputError), _beside(path):
+            pass
+
+
+def clear_up_below(folder: Path) -> None:
+    """Remove what killed processes left in a folder of several outputs; what a living one writes is kept."""
+    for path in list(folder.rglob(".*")):
+        if found := re.fullmatch(r"\.(.+)\.(lock|unfinished.*)", path.name):
+            clear_up(path.with_name(found[1]))
 
 
 def flush(path: Path) -> None:
@@ -95,7 +116,7 @@ def _flush_one(path: Path) -> None:
             os.fsync(handle)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EBADF):  # devices and some file systems know no such thing
-                raise
+                raise OSError(error.errno, error.strerror, str(path)) from None
         finally:
             os.close(handle)
 
@@ -137,6 +158,7 @@ def claim_folder(folder: Path, name: str, facts: dict[str, Any], what: str, *, f
     Raises UsageError when it holds something else, or was begun with other facts, unless force.
     """
     path = folder / name
+    clear_up_below(folder)
     if path.is_file():
         if json.loads(path.read_text("utf-8")) == facts:
             return
@@ -165,28 +187,38 @@ def require_space(path: Path, size_bytes: int) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, *, clear: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside an output, whose lock is held; what is there at the end is removed.
+
+    clear: remove what killed processes left beside the output.
+    """
     temporary = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if clear:
+        _clear_leftovers(path)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
     made = [folder for folder in path.absolute().parents if not folder.exists()]
     finished = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with hold(path.with_name(f".{path.name}.lock"), path) as is_held:
-            if is_held:
-                _clear_leftovers(path)
-            try:
-                yield temporary
-                finished = True
-            finally:
-                _remove(temporary)
+        lock = path.with_name(f".{path.name}.lock")
+        with hold(lock, path) as is_held, beside(path, clear=is_held) as temporary:
+            yield temporary
+            finished = True
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise InputError(
-                f"{path}: the disk is full ({error.strerror}); nothing of it is kept",
-                "make room, or choose an output on another disk",
-            ) from None
-        if error.errno in (*NOT_ALLOWED, errno.ENOTDIR, errno.EEXIST) and _within(error.filename, path.parent):
-            raise InputError(f"{path}: cannot be written ({error.strerror})", "choose another output") from None
+            message = f"{path}: the disk is full ({error.strerror}); nothing of it is kept"
+            raise InputError(message, FAULTS[error.errno]) from None
+        if error.errno in (*FAULTS, errno.ENOTDIR, errno.EEXIST) and _within(error.filename, path.parent):
+            fix = FAULTS.get(error.errno, "choose another output")
+            raise InputError(f"{path}: cannot be written ({error.strerror})", fix) from None
         raise
     finally:
         if not finished:

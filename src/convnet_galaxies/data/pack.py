@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from convnet_galaxies.data import pack_hashes, pixel_hash
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
-from convnet_galaxies.data.output import new_folder, require_space
+from convnet_galaxies.data.output import clear_up, new_folder, require_space
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records, find_copies, join_copies
@@ -92,6 +92,7 @@ def write_pack(
             "the source: found no image, expected at least one", "give a folder or zip that contains images"
         )
     if pack_is_current(records, preprocess, output, skip_bad=skip_bad, reading=reading):
+        clear_up(output)
         return _summarise(output, _read_description(output), unchanged=True)
     if output.exists() and not force:
         raise OutputExistsError(output)

@@ -35,6 +35,7 @@ def parse_parquet(data: bytes | Path, columns: Sequence[str] | None = None) -> p
     """
     source = pa.BufferReader(data) if isinstance(data, bytes) else data
     table = pq.read_table(source, columns=None if columns is None else list(columns), partitioning=None)
+    table.validate(full=True)  # text that is no UTF-8 fails later, and with another exception
     table = table.select([name for name in table.column_names if not _INDEX_OF_PANDAS.fullmatch(name)])
     frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True)
     return add_units(frame, _read_units(table.schema.metadata or {}))

@@ -76,7 +76,10 @@ def _archive(path: Path) -> zipfile.ZipFile:
     key = (os.getpid(), str(path), status.st_size, status.st_mtime_ns)  # a forked child must not share file offsets
     archive = _archives.pop(key, None)
     if archive is None:
-        archive = zipfile.ZipFile(path)
+        try:
+            archive = zipfile.ZipFile(path)
+        except NotImplementedError as error:  # of a later version of the format
+            raise zipfile.BadZipFile(str(error)) from None
     _archives[key] = archive
     while len(_archives) > OPEN_ARCHIVES:
         _archives.popitem(last=False)[1].close()

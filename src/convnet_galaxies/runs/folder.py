@@ -12,7 +12,7 @@ import csv
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -67,31 +67,39 @@ class RunFolder:
     def is_finished(self) -> bool:
         return self.card.is_file()
 
-    def create(self, *, force: bool) -> None:
-        """Make the folder. Raises OutputExistsError unless it is new, empty, or a run and force is given.
+    def create(self, *, force: bool, fill: Callable[[RunFolder], None] = lambda run: None) -> None:
+        """Make the folder, with what fill writes into it: whole or not at all. Its lock is held by the caller.
 
-        Only a run's own files are ever removed; a folder that holds anything else is refused.
+        Raises OutputExistsError unless it is new, empty, or a run and force is given; a folder that holds anything
+        else than a run's own files is refused.
         """
+        from convnet_galaxies.data.output import beside, replace_folder
+
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             if not force:
                 raise OutputExistsError(self.path)
-            self._remove_files()
+            self.require_replaceable()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            with beside(self.path.resolve()) as temporary:
+                temporary.mkdir()
+                fill(RunFolder(temporary))
+                replace_folder(temporary, self.path.resolve())
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
             raise InputError(f"{self.path}: cannot be made ({error.strerror})", "choose another output") from None
 
-    def _remove_files(self) -> None:
+    def require_replaceable(self) -> None:
+        """Raise InputError unless the folder is a run and holds nothing else."""
         if not self.path.is_dir() or not is_run(self.path):
             raise InputError(f"{self.path}: is not a run, so it is not replaced", "choose another output")
-        left_over, strangers = self._look()
-        if strangers:
+        if strangers := self._look()[1]:
             raise InputError(
                 f"{self.path}: holds {strangers[0]}, which is no file of a run, so it is not replaced",
                 "move it away, or choose another output",
             )
-        # model.json goes first: what is left when this is cut off is no finished run.
-        for path in (self.card, *self._own, *left_over):
+
+    def clear_up(self) -> None:
+        """Remove what killed processes left in the folder."""
+        for path in self._look()[0]:
             path.unlink(missing_ok=True)
 
     @property
@@ -131,7 +139,7 @@ class RunFolder:
         """Add one line to metrics.csv; the first call writes the header."""
         new = not self.metrics.exists()
         with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
+            writer = csv.DictWriter(file, list(row), lineterminator=os.linesep)  # as pandas writes it
             if new:
                 writer.writeheader()
             writer.writerow(
@@ -143,8 +151,11 @@ class RunFolder:
         if self.metrics.exists():
             import pandas as pd
 
+            from convnet_galaxies.data.output import new_file
+
             table = pd.read_csv(self.metrics, dtype=str)
-            table[table["epoch"].astype(int) <= epoch].to_csv(self.metrics, index=False)
+            with new_file(self.metrics, force=True) as temporary:
+                table[table["epoch"].astype(int) <= epoch].to_csv(temporary, index=False)
 
 
 def is_run(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from convnet_galaxies.data.output import as_plain, new_file
+from convnet_galaxies.data.output import as_plain, clear_up_below, new_file
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import name_some
 from convnet_galaxies.predict.predictor import Predictor
@@ -135,6 +135,7 @@ def claim_folder(folder: Path, facts: dict[str, Any], prepare: Callable[[], None
         raise UsageError(f"{folder}: holds something else than a scan", "choose another output")
     folder.mkdir(parents=True, exist_ok=True)
     with hold_folder(folder, timeout_s=wait_s):
+        clear_up_below(folder)
         if not (folder / FACTS).exists():
             prepare()
             write_facts(folder, facts)

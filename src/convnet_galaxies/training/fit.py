@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 
 from convnet_galaxies.data.locks import hold
-from convnet_galaxies.data.output import DISK_FULL, flush
+from convnet_galaxies.data.output import DISK_FULL, flush, replace_folder
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.model.augment import fixed_view, fixed_warps
@@ -72,6 +72,7 @@ def fit(
     stage: train only on images of this Space Warps stage; the split covers all of them.
     parts: part of each image (str [n], empty for none) if the split was chosen elsewhere, as in cross-validation.
     resume: continue an unfinished run of the same settings, to the same weights bit for bit.
+    force: replace a run; a finished one stays in its place until the new one is finished.
     Raises InputError and UsageError before anything is written, KeyboardInterrupt after a checkpoint is.
     """
     output = Path(output)
@@ -82,10 +83,14 @@ def fit(
     setup = set_up_training(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
     try:
         with _hold(output) if fabric.is_global_zero else nullcontext():
-            checkpoint = load_checkpoint(run, setup.identity) if resume else None
-            if not resume and fabric.is_global_zero:
-                _begin(run, setup, settings, fabric, force=force)
-            _train(fabric, setup, settings, run, checkpoint, progress)
+            work = _working_folder(run, resume=resume, force=force)
+            if not (resume and work != run and work.is_finished):  # else killed just before it was put in its place
+                checkpoint = load_checkpoint(work, setup.identity) if resume else None
+                if not resume and fabric.is_global_zero:
+                    _begin(work, setup, settings, fabric, force=force)
+                _train(fabric, setup, settings, work, checkpoint, progress)
+            if work != run and fabric.is_global_zero:
+                replace_folder(work.path, output.resolve())
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
@@ -93,6 +98,18 @@ def fit(
             f"{output}: the disk is full", "make room and call the same again, or continue with --resume"
         ) from None
     return run
+
+
+def _working_folder(run: RunFolder, *, resume: bool, force: bool) -> RunFolder:
+    """Return the folder to train in: that of the run, or one beside it while a finished run is to be replaced."""
+    path = run.path.resolve()
+    beside = RunFolder(path.with_name(f".{path.name}.training"))
+    if resume:
+        return beside if run.is_finished and (beside.checkpoint.is_file() or beside.is_finished) else run
+    if not (force and run.is_finished):
+        return run
+    run.require_replaceable()
+    return beside
 
 
 @contextmanager
@@ -108,11 +125,14 @@ def _hold(output: Path) -> Iterator[None]:
 
 
 def _begin(run: RunFolder, setup: TrainingSetup, settings: Settings, fabric: Fabric, *, force: bool) -> None:
-    run.create(force=force)
     settings = settings.model_copy(update={"net": setup.net.settings})  # a parent decides the net
-    run.settings.write_text(write_settings(settings), "utf-8")
-    run.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
-    write_split(run.split, setup.split)
+
+    def fill(new: RunFolder) -> None:
+        new.settings.write_text(write_settings(settings), "utf-8")
+        new.write_environment({"device": str(fabric.device), "precision": fabric._precision.precision})
+        write_split(new.split, setup.split)
+
+    run.create(force=force, fill=fill)
 
 
 def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
@@ -199,6 +219,7 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         flush(run.path)  # the card, which is last, makes the run a finished one
         write_card(run, setup.card())
         run.checkpoint.unlink(missing_ok=True)
+        run.clear_up()
 
 
 def _require_finite(loss: float, epoch: int) -> None:
