@@ -91,10 +91,9 @@ def plan_sample(probability: np.ndarray, n: int, *, seed: int, level: float = 0.
     plans = []
     for ends in _cut(m, n):
         sizes, means = np.diff(ends), np.diff(sums[ends]) / np.diff(ends)
-        for floor in FLOORS:
-            shares = _allot(sizes, _spread(means, floor), n)
-            _, below, above = _join_all(sizes, shares, shares * means, level)
-            plans.append((float(below + above), sizes, shares))
+        allotted = np.array([_allot(sizes, _spread(means, floor), n) for floor in FLOORS])
+        _, below, above = _join_all(sizes, allotted, allotted * means, level)
+        plans += [(float(width), sizes, shares) for width, shares in zip(below + above, allotted, strict=True)]
     narrowest = min(plan[0] for plan in plans)
     good = [plan for plan in plans if plan[0] <= AS_NARROW * narrowest]
     _, sizes, shares = min(good, key=lambda plan: (-len(plan[1]), plan[0]))

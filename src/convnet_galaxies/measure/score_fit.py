@@ -116,18 +116,26 @@ def fit_mixture(known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.
     by N_STEPS of expectation maximization. The ratio is ``2 log(L_free / L_mixture)``, where free counts fit exactly.
     """
     known, unknown = np.asarray(known, float), np.asarray(unknown, float)
-    total = unknown.sum(axis=1)
-    pi = np.full(len(unknown), 0.2)
     least = 1e-12  # of fractions and shares: no division by zero
-    # Half an image per cell keeps the start off the borders, from which the steps do not return.
-    theta = known + 0.5
-    theta = theta / theta.sum(axis=2, keepdims=True)
+    # Cells first, [cells, n]: sums over few cells are several times faster along the first axis. Half an image per cell
+    # keeps the start off the borders, from which the steps do not return.
+    others, lenses, mixed = (np.ascontiguousarray(part.T) for part in (known[:, 0], known[:, 1], unknown))
+    total, pi = mixed.sum(axis=0), np.full(len(unknown), 0.2)
+    other, lens = ((part + 0.5) / (part + 0.5).sum(axis=0) for part in (others, lenses))
+    members, rest = np.empty_like(mixed), np.empty_like(mixed)
     for _ in range(N_STEPS):
-        lens, other = pi[:, None] * theta[:, 1], (1 - pi)[:, None] * theta[:, 0]
-        members = unknown * lens / (lens + other)
-        pi = np.clip(members.sum(axis=1) / total, least, 1 - least)
-        theta = np.maximum(known + np.stack([unknown - members, members], axis=1), least)
-        theta = theta / theta.sum(axis=2, keepdims=True)
+        np.multiply(lens, pi, out=members)
+        np.multiply(other, 1 - pi, out=rest)
+        rest += members
+        members *= mixed
+        members /= rest
+        pi = np.clip(members.sum(axis=0) / total, least, 1 - least)
+        np.subtract(mixed, members, out=rest)
+        for shares, own, labelled in ((lens, members, lenses), (other, rest, others)):
+            np.add(labelled, own, out=shares)
+            np.maximum(shares, least, out=shares)
+            shares /= shares.sum(axis=0)
+    theta = np.stack([other.T, lens.T], axis=1)
     mixture = pi[:, None] * theta[:, 1] + (1 - pi)[:, None] * theta[:, 0]
     ratio = _surprise(known, theta).sum(axis=1) + _surprise(unknown, mixture)
     return pi, theta, 2 * np.maximum(ratio, 0)
