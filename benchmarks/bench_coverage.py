@@ -11,7 +11,9 @@ features, which can only add warnings, and 10 or more labelled lenses); warned: 
 the number fails, those with a warning (empty when it never fails); warned_fraction, warned_purity: the same for the
 fraction and for the purity of any of the 10, 50 and 200 best; unwarned_number: of the trials without a warning, those
 in which the interval of the number holds (empty when there is none); seen: median of the smallest shift that would be
-seen, in natural log odds.
+seen, in natural log odds; range: the range over all shifts that the scores allow holds the number; range_warned: it
+carries a warning; unwarned_range: it holds, of the trials in which it carries none; range_over: the number lies above
+it; range_width: median of its width over that of the interval of the number.
 
     python benchmarks/bench_coverage.py [--trials 300] [--quick] [--out benchmarks/results/coverage.csv] [--keep FILE]
 
@@ -35,6 +37,7 @@ from score_families import FAMILIES, Trial, draw_trial
 from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number, estimate_top, plan_sample
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.measure.score_fit import check_score_fit
+from convnet_galaxies.measure.shifted_lenses import bound_by_shift
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
 from convnet_galaxies.measure.trust import SIGNIFICANCE, judge
 
@@ -52,7 +55,7 @@ def list_cells() -> list[Cell]:
     """All cells, the most important first."""
     cells: list[Cell] = [(family, 0.0, 150, p) for family, p in product(FAMILIES, PREVALENCES)]
     cells += [(family, 1.5, 150, p) for family, p in product(("normal", "look-alikes", "separated"), PREVALENCES)]
-    cells += [("normal", 3.0, 150, p) for p in PREVALENCES]
+    cells += [("normal", shift, 150, p) for shift, p in product((3.0, 0.75), PREVALENCES)]
     cells += [(family, 0.0, n, p) for n, family, p in product((30, 12, 6), FAMILIES[:4], PREVALENCES)]
     cells += [("normal", 1.5, n, p) for n, p in product((30, 12, 6), PREVALENCES)]
     return cells
@@ -69,6 +72,8 @@ def run_trial(seed: int, cell: Cell) -> dict[str, float]:
     scores = check_score_fit(trial.images, seed=seed, alpha=alpha)
     alike = judge([], scores, number, alpha=alpha) == "alike" and not answer.remarks
     holds = number.low - TINY <= n_lenses <= number.high + TINY
+    shifted = bound_by_shift(trial.images, number)
+    in_range, is_warned = shifted.low - TINY <= n_lenses <= shifted.high + TINY, shifted.warning is not None
     holds_fraction, by_rank = fraction.low <= prevalence <= fraction.high, compare_top(top, trial.truth)
     return {
         "fraction": holds_fraction,
@@ -83,6 +88,11 @@ def run_trial(seed: int, cell: Cell) -> dict[str, float]:
         "warned_purity": np.nan if all(by_rank[f"purity_{k}"] for k in TOPS) else not alike,
         "unwarned_number": holds if alike else np.nan,
         "seen": np.inf if scores.seen is None else scores.seen,
+        "range": in_range,
+        "range_warned": is_warned,
+        "unwarned_range": np.nan if is_warned else in_range,
+        "range_over": n_lenses > shifted.high + TINY,
+        "range_width": (shifted.high - shifted.low) / max(number.high - number.low, TINY),
     }
 
 
@@ -119,7 +129,7 @@ def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
     """One row of the result."""
     table = pd.DataFrame(rows).astype(float).drop(columns="seconds")
     columns = {name: float(table[name].mean()) for name in table}
-    for name in ("ratio", "seen"):
+    for name in ("ratio", "seen", "range_width"):
         columns[name] = float(table[name].median())
     return (
         dict(zip(("family", "shift", "positives", "prevalence"), cell, strict=True)) | {"trials": len(rows)} | columns

@@ -108,17 +108,30 @@ def test_the_first_sentence_claims_no_more_than_the_weakest_test(
     answered: tuple[UnknownResult, TopRanked, PredictedImages],
 ) -> None:
     result, _, _ = answered
-    count, low, high = result.prevalence.count["lens"], *result.range
+    result = replace(result, trust=replace(result.trust, everything=replace(result.trust.everything, verdict="alike")))
+    count, shift, high = result.prevalence.count["lens"], result.shifted, result.bounds.high
+    assert shift is not None
+    assert shift.low <= count.low <= N_LENSES <= count.high <= shift.high
     sentences = {
-        verdict: replace(result, trust=replace(result.trust, verdict=verdict)).sentence
-        for verdict in ("alike", "cannot be checked", "differ a little", "differ")
+        verdict: replace(result, trust=replace(result.trust, candidates=None, verdict=verdict)).sentence
+        for verdict in ("alike", "cannot be checked", "differ")
     }
     assert sentences["alike"].startswith(f"There are about {count.value:,.0f} lenses")
-    assert sentences["cannot be checked"].startswith(f"There are {600 * low:,.0f} to {600 * high:,.0f} lenses")
+    start = f"There are {shift.low:,.0f} to {shift.high:,.0f} lenses"
+    assert sentences["cannot be checked"].startswith(start)
     assert "which cannot be checked well enough" in sentences["cannot be checked"]
+    assert sentences["differ"].startswith(start), "the scores alone differ, which a shift may explain"
+    assert "but they do not" in sentences["differ"]
+    doubted = replace(result, shifted=replace(shift, warning="no common shift explains the scores"))
+    assert "Caution: no common shift explains the scores." in doubted.sentence
     for verdict in ("differ a little", "differ"):
-        assert sentences[verdict].startswith(f"There are 0 to {600 * high:,.0f} lenses")
-        assert "but they are not" in sentences[verdict]
+        everything = replace(result.trust.everything, verdict=verdict)
+        other = replace(result, trust=replace(result.trust, verdict=verdict, everything=everything))
+        assert other.leading_shift is None
+        assert other.sentence.startswith(f"There are 0 to {600 * high:,.0f} lenses")
+        assert "but they are not" in other.sentence
+    before = replace(result, shifted=None, trust=replace(result.trust, verdict="cannot be checked"))
+    assert before.sentence.startswith(f"There are {600 * result.bounds.low:,.0f} to {600 * high:,.0f} lenses")
 
 
 def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:

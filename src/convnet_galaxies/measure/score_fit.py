@@ -137,11 +137,12 @@ def fit_mixture(known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, np.
             shares /= shares.sum(axis=0)
     theta = np.stack([other.T, lens.T], axis=1)
     mixture = pi[:, None] * theta[:, 1] + (1 - pi)[:, None] * theta[:, 0]
-    ratio = _surprise(known, theta).sum(axis=1) + _surprise(unknown, mixture)
+    ratio = surprise(known, theta).sum(axis=1) + surprise(unknown, mixture)
     return pi, theta, 2 * np.maximum(ratio, 0)
 
 
-def _surprise(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def surprise(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the log likelihood of free shares over that of the given ones, summed over the last axis, of counts."""
     free = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-300)
     terms = counts * (np.log(np.maximum(free, 1e-300)) - np.log(np.maximum(shares, 1e-300)))
     return np.where(counts > 0, terms, 0).sum(axis=-1)

@@ -116,7 +116,7 @@ def _describe(verdict: Verdict, scores: ScoreFit, alpha: float) -> str:
             return (
                 "The scores of the unknown images are no mixture of those of known lenses and non-lenses "
                 f"(p {scores.p_value:.2g}): the assumption behind the estimated number does not hold; use the range "
-                "under stated assumptions instead."
+                "instead."
             )
         return (
             "Known and unknown images differ: the assumption behind the estimated number does not hold; use the range "
@@ -131,7 +131,7 @@ def _describe(verdict: Verdict, scores: ScoreFit, alpha: float) -> str:
         return (
             "It cannot be checked whether the unknown lenses are like the known ones: no difference was found, but "
             f"neither would a shift of the lens scores by {SHIFTS[-1]:g} (natural log odds) be detected "
-            f"({percent} power). Use the range under stated assumptions."
+            f"({percent} power). Use the range instead."
         )
     seen = f"The smallest detectable shift of the lens scores is {scores.seen:g} (natural log odds, {percent} power)"
     if verdict == "alike":
@@ -142,5 +142,5 @@ def _describe(verdict: Verdict, scores: ScoreFit, alpha: float) -> str:
     return (
         "It cannot be checked well enough whether the unknown lenses are like the known ones: no difference was found, "
         f"but {seen[0].lower()}{seen[1:]}; up to it there may be {scores.seen_factor:.2g} times the estimated number. "
-        "Use the range under stated assumptions."
+        "Use the range instead."
     )

@@ -50,7 +50,7 @@ def plot_prevalence(result: UnknownResult) -> Plot:
     ]
     bounds = result.bounds
     low, high = bounds.completeness_ratio
-    middle, (start, end) = bounds.as_measured, result.range
+    middle, (start, end) = bounds.as_measured, result.assumed_range
     rows += [
         ("flagged, corrected", middle),
         (
@@ -58,6 +58,12 @@ def plot_prevalence(result: UnknownResult) -> Plot:
             Estimate("range", min(max(middle.value, start), end), start, end, middle.level),
         ),
     ]
+    if (shift := result.shifted) is not None:
+        value, first, last = (
+            number / result.n_unknown for number in (result.prevalence.count["lens"].value, shift.low, shift.high)
+        )
+        figure = Estimate("lens", min(max(value, first), last), first, last, shift.level)
+        rows.insert(-2, ("mixture, lower scores", figure))
     return plot_intervals(
         [(name, _in_percent(figure)) for name, figure in rows],
         "lenses among the unknown, %",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
 from convnet_galaxies.data.output import new_file, write_json
-from convnet_galaxies.measure.intervals import Estimate, star_notes
+from convnet_galaxies.measure.intervals import star_notes
 from convnet_galaxies.measure.score_table import SCORES, scores_of
 from convnet_galaxies.predict.evaluation_report import TITLES, score_tables
 from convnet_galaxies.study.results import RESULTS, TEXT, StudyResults
@@ -18,21 +18,9 @@ from convnet_galaxies.study.strategy_scores import StrategyScores
 ANSWERS, STRATEGY_SCORES, LEAKAGE = "Comparisons", "Scores of every training strategy", "Bias of a leaking split"
 CHOICES = "Rates and epochs chosen on the validation part"
 
-PUBLISHED = (
-    ("published: CNN from scratch", "0.975", "0.132"),
-    ("published: CNN from a Galaxy Zoo network", "0.971", "0.070"),
-)
-"""Validation accuracy and log loss, on cutouts of stage 1 of the published Space Warps catalogue."""
-PUBLISHED_NOTE = (
-    "The published figures are validation scores from the notebook that first trained networks on these Space Warps "
-    "cutouts. It split the catalogue at random by cutout, so that cutouts of one field were in both parts. Here whole "
-    "fields and image files are held out. The figures compare only if this study used those real cutouts."
-)
-
 
 def study_report(results: StudyResults) -> Page:
     """Return the conclusion in one sentence, all comparisons, scores per strategy, flavors, the leaking split."""
-    most = max((one.fraction for one in results.strategies), default=1.0)
     cards = tuple(
         Card(
             f"{SCORES[ANSWERED_BY].label}, {one.strategy} minus {one.other}, {100 * one.fraction:g} % of the labels",
@@ -47,12 +35,10 @@ def study_report(results: StudyResults) -> Page:
         for stage in (1, 2)
         if (rows := [a for a in results.strategies if a.stage == stage])
     ]
-    on_stage_1 = {one.strategy: one.figures for one in results.strategies if one.stage == 1 and one.fraction == most}
     found = [
         section(ANSWERS, _comparison_blocks(results)),
         section(STRATEGY_SCORES, tables),
         section(CHOICES, [_choice_table(results.strategies)]),
-        section("Published figures", [_published_table(on_stage_1)] if on_stage_1 and results.has_stages else []),
         section(LEAKAGE, [_leakage_table(results)]),
         section(TITLES["flavor"], score_tables(results.flavors) if results.flavors else []),
     ]
@@ -148,15 +134,6 @@ def _strategy_table(rows: list[StrategyScores], where: str) -> Table:
             *star_notes(estimate for one in rows for estimate in one.figures.values()),
         ),
     )
-
-
-def _published_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
-    names = ("accuracy", "log_loss", "auroc")
-    rows: list[tuple[str, ...]] = [(*row, "") for row in PUBLISHED]
-    rows += [(strategy, *(f"{one[name]:.3f}" for name in names)) for strategy, one in scores.items()]
-    always = next(iter(scores.values()))["always_no_accuracy"]
-    rows.append(("always answering no", f"{always:.3f}", "", "0.500"))
-    return Table("Stage 1", ("", *(SCORES[name].label for name in names)), tuple(rows), (PUBLISHED_NOTE,))
 
 
 def _leakage_table(results: StudyResults) -> Table | None:

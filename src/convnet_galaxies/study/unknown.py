@@ -21,6 +21,7 @@ from convnet_galaxies.measure.calibration import (
 from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
+from convnet_galaxies.measure.shifted_lenses import ShiftedRange, bound_by_shift
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
 from convnet_galaxies.measure.trust import Trust, check_trust
 from convnet_galaxies.study.compare_with_humans import HumanComparison
@@ -108,6 +109,7 @@ class UnknownResult:
 
     flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
     trust: whether known and unknown images are alike, as far as that can be checked.
+    shifted: number of lenses if they score lower than the known ones; None in results of before.
     graded: from grades of images drawn by a plan; None without them.
     human_comparison: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
     """
@@ -124,6 +126,7 @@ class UnknownResult:
     top: tuple[TopFigure, ...]
     trust: Trust
     bounds: PrevalenceBounds
+    shifted: ShiftedRange | None = None
     graded: GradedEstimate | None = None
     human_comparison: Annotated[
         HumanComparison | None, Field(validation_alias=AliasChoices("human_comparison", "eyes"))
@@ -136,12 +139,21 @@ class UnknownResult:
         return self.trust.verdict in ("differ", "differ a little")
 
     @property
+    def leading_shift(self) -> ShiftedRange | None:
+        """Return the range that leads where the number itself cannot: unless known and unknown images differ in more
+        than the scores of their lenses."""
+        checks = (self.trust.everything, self.trust.candidates)
+        others_differ = any(one is not None and one.verdict != "alike" for one in checks)
+        return None if self.trust.holds or others_differ else self.shifted
+
+    @property
     def sentence(self) -> str:
         """Number of lenses, in one sentence: from grades if there are any, else the estimate if it can be trusted, else
-        the range under the stated assumptions."""
+        its range for the shifts that the scores allow, else the range under the stated assumptions."""
         among = f"lenses among the {self.n_unknown:,} unlabelled images"
         percent = f"{100 * self.prevalence.count['lens'].level:.0f} % interval"
         count = self.prevalence.count["lens"]
+        about = f"about {count.value:,.0f} ({count.span(',.0f')}, {percent})"
         if self.graded is not None:
             number = self.graded.number
             return (
@@ -151,23 +163,38 @@ class UnknownResult:
             )
         if self.trust.holds:
             return f"There are about {count.value:,.0f} {among} ({count.span(',.0f')}, {percent})."
+        if (shift := self.leading_shift) is not None:
+            doubt = f" Caution: {shift.warning}." if shift.warning else ""
+            alike = "but they do not" if self.differs else "which cannot be checked well enough"
+            return (
+                f"There are {shift.low:,.0f} to {shift.high:,.0f} {among} ({percent}) if the log odds of real lenses "
+                f"are lower by a common shift of {shift.least_shift:g} to {shift.most_shift:g}, as the scores allow."
+                f"{doubt} If they scored like the known ones, {alike}, there would be {about}."
+            )
         (c_low, c_high), (f_low, f_high) = self.bounds.completeness_ratio, self.bounds.false_positive_ratio
-        low, high = (share * self.n_unknown for share in self.range)
+        low, high = (share * self.n_unknown for share in self.assumed_range)
         alike = "but they are not" if self.differs else "which cannot be checked well enough"
         false = "" if self.differs else f" and {f_low:g} to {f_high:g} times as many false positives"
         return (
             f"There are {low:,.0f} to {high:,.0f} {among} if the network finds {c_low:g} to {c_high:g} times as many "
             f"of the real lenses as of the known ones{false}. If they looked like the known ones, {alike}, there would "
-            f"be about {count.value:,.0f} ({count.span(',.0f')}, {percent})."
+            f"be {about}."
         )
 
     @property
-    def range(self) -> tuple[float, float]:
-        """Range of the fraction under the stated assumptions.
+    def assumed_range(self) -> tuple[float, float]:
+        """Range of the fraction under the stated assumptions about rates.
 
         Where the images differ nothing bounds the false positives: all that the net flags may be false.
         """
         return (0.0 if self.differs else self.bounds.low), self.bounds.high
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Range of the fraction that leads where the number itself cannot."""
+        if (shift := self.leading_shift) is not None:
+            return shift.low / self.n_unknown, shift.high / self.n_unknown
+        return self.assumed_range
 
 
 def answer_unknown(
@@ -212,6 +239,9 @@ def answer_unknown(
         seed=seed,
         level=level,
     )
+    shifted = bound_by_shift(
+        images, prevalence.count["lens"], completeness_ratio=min(completeness_ratio[0], 1.0), level=level
+    )
     result = UnknownResult(
         *names,
         n_unknown=len(unknown.lens),
@@ -223,6 +253,7 @@ def answer_unknown(
         top=tuple(_top_figure(top, k) for k in shown_top(len(unknown.lens))),
         trust=trust,
         bounds=bounds,
+        shifted=shifted,
         remarks=tuple(notes),
     )
     return result, top

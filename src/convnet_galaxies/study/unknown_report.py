@@ -10,6 +10,7 @@ from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds
 from convnet_galaxies.measure.score_table import SCORES
+from convnet_galaxies.measure.shifted_lenses import ShiftedRange
 from convnet_galaxies.study.compare_with_humans import Disagreement, HumanComparison, KindFigures, judges_of
 from convnet_galaxies.study.unknown import UnknownResult
 
@@ -183,9 +184,28 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
             ),
             ("The known lenses are shifted, and the test is repeated on draws that give the estimated number.",),
         ),
+        _shift_table(result.shifted, result.prevalence.count["lens"]) if result.shifted else None,
         _range_table(result.bounds),
-        Text(NOTHING_BOUNDS, True) if result.differs else None,
+        Text(NOTHING_BOUNDS, True) if result.differs and result.leading_shift is None else None,
     ]
+
+
+def _shift_table(shifted: ShiftedRange, number: Estimate) -> Table:
+    lowest, highest = shifted.least_shift, shifted.most_shift
+    return Table(
+        "Number of lenses if real lenses score lower than the known ones",
+        ("log odds lower by", "from", "to"),
+        (
+            ("0", f"{number.low:,.0f}", f"{number.high:,.0f}"),
+            (f"{lowest:g} to {highest:g}, as the scores allow", f"{shifted.low:,.0f}", f"{shifted.high:,.0f}"),
+        ),
+        (
+            f"{100 * shifted.level:.0f} % intervals. Tried are common shifts of the natural log odds from 0 to "
+            f"{shifted.limit:g}, at which the network finds {shifted.completeness_ratio:g} times as many of the real "
+            "lenses as of the known ones. Lenses that score like non-lenses cannot be counted by their scores."
+            + (f" Caution: {shifted.warning}." if shifted.warning else ""),
+        ),
+    )
 
 
 def _range_table(bounds: PrevalenceBounds) -> Table:
