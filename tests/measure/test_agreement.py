@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from convnet_galaxies.errors import InputError
@@ -111,6 +111,20 @@ def test_the_same_eyes_differ_by_exactly_nothing():
     same = Subjects(subjects.ids, subjects.net, subjects.net, subjects.grade, subjects.groups)
     for figure in compare_eyes(same, seed=0, n_resamples=50).differences["net - crowd"].values():
         assert (figure.value, figure.low, figure.high) == (0, 0, 0)
+
+
+def test_a_difference_allows_for_images_that_no_resample_shows():
+    rng = np.random.default_rng(0)
+    grade, ids = np.repeat([3.0, 0.0], [20, 80]), np.array([f"s{k:03d}" for k in range(100)])
+    net, crowd = (np.where(grade > 2, 0.5, 0.0) + rng.uniform(0, 0.4, 100) for _ in range(2))
+    found = compare_eyes(Subjects(ids, net, crowd, grade, ids), seed=0, n_resamples=50, level=0.9)
+    others = grade < 1
+    apart = np.sqrt(2 - 2 * max(0.0, spearmanr(net[others], crowd[others]).statistic))
+    for name, error in (("auroc", 0.2 / 20), ("average_precision", 0.2 / 20), ("precision in top 10", 0.5 / 10)):
+        difference = found.differences["net - crowd"][name]
+        assert difference.value == 0, "both separate lenses and others perfectly"
+        assert difference.high == pytest.approx(norm.ppf(0.95) * error * apart)
+        assert difference.low == -difference.high
 
 
 def test_figures_do_not_change_under_a_rising_transform_of_the_score():

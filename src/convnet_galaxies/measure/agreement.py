@@ -7,6 +7,7 @@ here is among graded subjects alone. A subject's score is that of its best cutou
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.calibration import FOLDS
+from convnet_galaxies.measure.comparisons import UNSEEN, correlate_ranks
 from convnet_galaxies.measure.intervals import Estimate, Statistic, bootstrap_groups, encode_groups
 from convnet_galaxies.measure.ranking import Ranking, measure_auroc, measure_average_precision
 
@@ -151,7 +153,9 @@ def compare_eyes(
     n_all = encode_groups(subjects.groups)[1]
     effective = [rarer, rarer, *sizes, n_all]
 
-    def bootstrap(statistic: Statistic, proportion: list[bool]) -> dict[str, Estimate]:
+    def bootstrap(
+        statistic: Statistic, proportion: list[bool], errors: Sequence[float] = (0.0,)
+    ) -> dict[str, Estimate]:
         return bootstrap_groups(
             statistic,
             subjects.groups,
@@ -162,13 +166,19 @@ def compare_eyes(
             n_effective=effective,
             proportion=proportion,
             auroc=[name == "auroc" and proportion[0] for name in names],
+            extra_error=errors,
         )
 
     judges = {judge: bootstrap(one, [True] * (2 + len(sizes)) + [False]) for judge, one in statistics.items()}
     pairs = [(a, b) for a, b in (("net", "crowd"), ("both", "crowd"), ("both", "net")) if {a, b} <= set(scores)]
-    differences = {
-        f"{a} - {b}": bootstrap(_subtract(statistics[a], statistics[b]), [False] * len(names)) for a, b in pairs
-    }
+    # What no resample shows, as for two networks; the precision is a proportion, as the completeness.
+    unseen = [UNSEEN["auroc"] / rarer, UNSEEN["average_precision"] / rarer, *(UNSEEN["tpr0"] / k for k in sizes), 0.0]
+    differences = {}
+    for a, b in pairs:
+        apart = np.sqrt(2 * (1 - correlate_ranks(scores[a][other], scores[b][other])))
+        differences[f"{a} - {b}"] = bootstrap(
+            _subtract(statistics[a], statistics[b]), [False] * len(names), [float(one * apart) for one in unseen]
+        )
     return Agreement(len(subjects.ids), int(lens.sum()), int(other.sum()), judges, differences, tuple(remarks))
 
 

@@ -68,7 +68,7 @@ def compare_lenses(
             tuple(scores),
             a[k](once)[0],
             b[k](once)[0],
-            _correlate_ranks(rows_a[k, is_other], rows_b[k, is_other]),
+            correlate_ranks(rows_a[k, is_other], rows_b[k, is_other]),
             [everywhere if name == "accuracy" else rarer for name in scores],
         )
         for k in range(min(len(a), len(b)))
@@ -161,8 +161,8 @@ def _measure_missing(
     return errors
 
 
-def _correlate_ranks(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation of [n] and [n], not below 0; 0 where one of them is constant."""
+def correlate_ranks(a: np.ndarray, b: np.ndarray) -> float:
+    """Return Spearman's correlation of [n] and [n], not below 0; 0 where one of them is constant."""
     ranks = [stats.rankdata(one) for one in (a, b)]
     if np.array_equal(*ranks):
         return 1.0

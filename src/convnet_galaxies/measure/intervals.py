@@ -140,6 +140,7 @@ def bootstrap_groups(
     n_effective: int | Sequence[int] | None = None,
     proportion: bool | Sequence[bool] = False,
     auroc: bool | Sequence[bool] = False,
+    extra_error: float | Sequence[float] = 0.0,
 ) -> dict[str, Estimate]:
     """Return an Estimate for each of the k values of the statistic.
 
@@ -150,12 +151,13 @@ def bootstrap_groups(
         (see bound_proportion); the variance of the AUROC, too, is at most that of such a proportion
         (Birnbaum & Klose 1957, Ann. Math. Stat. 28, 933).
     auroc: whether a proportion is an AUROC, whose lower end allows for lenses that no resample shows (lower_unseen).
+    extra_error: of each value, see summarize.
     """
     check_level(level)
     values, draws = resample_statistic(statistic, groups, n_resamples=n_resamples, seed=seed)
     n_groups = encode_groups(groups)[1]
     effective = np.broadcast_to(n_groups if n_effective is None else n_effective, len(names))
-    proportions, aurocs = (np.broadcast_to(one, len(names)) for one in (proportion, auroc))
+    proportions, aurocs, extra = (np.broadcast_to(one, len(names)) for one in (proportion, auroc, extra_error))
     return {
         name: summarize(
             name,
@@ -164,6 +166,7 @@ def bootstrap_groups(
             n_effective=int(effective[k]),
             proportion=bool(proportions[k]),
             unseen=lower_unseen(float(values[k]), int(effective[k])) if aurocs[k] else 0.0,
+            extra_error=float(extra[k]),
             level=level,
         )
         for k, name in enumerate(names)
