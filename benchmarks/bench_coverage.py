@@ -15,9 +15,12 @@ seen, in natural log odds; range: the range over all shifts that the scores allo
 carries a warning; unwarned_range: it holds, of the trials in which it carries none; range_over: the number lies above
 it; range_width: median of its width over that of the interval of the number.
 
-    python benchmarks/bench_coverage.py [--trials 300] [--quick] [--out benchmarks/results/coverage.csv] [--keep FILE]
+    python benchmarks/bench_coverage.py [--trials 300] [--first 0] [--quick] [--number] [--out FILE]
+        [--keep FILE]
 
-With --keep each trial is a row of FILE, and a run that was interrupted is continued from it.
+With --number only the number of lenses and its range are estimated, in half of the time; the result then is
+results/coverage_range.csv instead of results/coverage.csv. With --keep each trial is a row of FILE, and a run that was
+interrupted is continued from it.
 """
 
 from __future__ import annotations
@@ -35,9 +38,10 @@ import pandas as pd
 from score_families import FAMILIES, Trial, draw_trial
 
 from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number, estimate_top, plan_sample
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.measure.score_fit import check_score_fit
-from convnet_galaxies.measure.shifted_lenses import bound_by_shift
+from convnet_galaxies.measure.shifted_lenses import ShiftedRange, bound_by_shift
 from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
 from convnet_galaxies.measure.trust import SIGNIFICANCE, judge
 
@@ -61,26 +65,30 @@ def list_cells() -> list[Cell]:
     return cells
 
 
-def run_trial(seed: int, cell: Cell) -> dict[str, float]:
+def run_trial(seed: int, cell: Cell, *, number_alone: bool = False) -> dict[str, float]:
     """What is averaged into the columns of the result."""
     family, shift, positives, prevalence = cell
     trial = draw_trial(seed, family, prevalence=prevalence, positives=positives, shift=shift)
     answer = quantify(trial.images, seed=seed, methods=("mixture",))
-    number, fraction, n_lenses = answer.count["lens"], answer.fraction["lens"], int(trial.truth.sum())
+    number, n_lenses = answer.count["lens"], int(trial.truth.sum())
+    holds = number.low - TINY <= n_lenses <= number.high + TINY
+    row = {
+        "number": holds,
+        "ratio": number.value / max(n_lenses, 1),
+        **compare_range(bound_by_shift(trial.images, number), number, n_lenses),
+    }
+    if number_alone:
+        return row
     top = expect_top(trial.images, seed=seed)
     alpha = SIGNIFICANCE / 3
     scores = check_score_fit(trial.images, seed=seed, alpha=alpha)
     alike = judge([], scores, number, alpha=alpha) == "alike" and not answer.remarks
-    holds = number.low - TINY <= n_lenses <= number.high + TINY
-    shifted = bound_by_shift(trial.images, number)
-    in_range, is_warned = shifted.low - TINY <= n_lenses <= shifted.high + TINY, shifted.warning is not None
-    holds_fraction, by_rank = fraction.low <= prevalence <= fraction.high, compare_top(top, trial.truth)
-    return {
+    fraction, by_rank = answer.fraction["lens"], compare_top(top, trial.truth)
+    holds_fraction = fraction.low <= prevalence <= fraction.high
+    return row | {
         "fraction": holds_fraction,
-        "number": holds,
         **by_rank,
         **grade_plans(top, trial, seed),
-        "ratio": number.value / max(n_lenses, 1),
         "flagged": scores.p_value < alpha,
         "alike": alike,
         "warned": np.nan if holds else not alike,
@@ -88,9 +96,16 @@ def run_trial(seed: int, cell: Cell) -> dict[str, float]:
         "warned_purity": np.nan if all(by_rank[f"purity_{k}"] for k in TOPS) else not alike,
         "unwarned_number": holds if alike else np.nan,
         "seen": np.inf if scores.seen is None else scores.seen,
-        "range": in_range,
+    }
+
+
+def compare_range(shifted: ShiftedRange, number: Estimate, n_lenses: int) -> dict[str, float]:
+    """Whether the range over shifts holds the number, and whether it carries a warning."""
+    holds, is_warned = shifted.low - TINY <= n_lenses <= shifted.high + TINY, shifted.warning is not None
+    return {
+        "range": holds,
         "range_warned": is_warned,
-        "unwarned_range": np.nan if is_warned else in_range,
+        "unwarned_range": np.nan if is_warned else holds,
         "range_over": n_lenses > shifted.high + TINY,
         "range_width": (shifted.high - shifted.low) / max(number.high - number.low, TINY),
     }
@@ -130,7 +145,8 @@ def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
     table = pd.DataFrame(rows).astype(float).drop(columns="seconds")
     columns = {name: float(table[name].mean()) for name in table}
     for name in ("ratio", "seen", "range_width"):
-        columns[name] = float(table[name].median())
+        if name in table:
+            columns[name] = float(table[name].median())
     return (
         dict(zip(("family", "shift", "positives", "prevalence"), cell, strict=True)) | {"trials": len(rows)} | columns
     )
@@ -140,18 +156,23 @@ def main() -> None:
     """Runs all cells in rounds, and writes the table after each round."""
     parser = argparse.ArgumentParser(description="How often the intervals of `unknown` hold the truth.")
     parser.add_argument("--trials", type=int, default=300, help="per cell")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first trial")
     parser.add_argument("--quick", action="store_true", help="two trials of two cells; keeps nothing")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
+    parser.add_argument("--number", action="store_true", help="the number and its range alone")
+    parser.add_argument("--out", type=Path, help="default: results/coverage.csv, coverage_range.csv with --number")
     parser.add_argument("--keep", type=Path, help="file of single trials, continued if it exists")
     arguments = parser.parse_args()
+    name = "coverage_range.csv" if arguments.number else "coverage.csv"
+    out = arguments.out or Path(__file__).parent / "results" / name
     cells, trials = (list_cells()[:2], 2) if arguments.quick else (list_cells(), arguments.trials)
     kept = read_trials(arguments.keep, cells)
-    for first in range(0, trials, ROUND):
+    end = arguments.first + trials
+    for first in range(arguments.first, end, ROUND):
         for cell in cells:
-            for seed in range(first, min(first + ROUND, trials)):
+            for seed in range(first, min(first + ROUND, end)):
                 if seed not in kept[cell]:
                     start = time.process_time()
-                    row = run_trial(seed, cell)
+                    row = run_trial(seed, cell, number_alone=arguments.number)
                     kept[cell][seed] = {name: float(value) for name, value in row.items()}
                     kept[cell][seed]["seconds"] = time.process_time() - start
         write_trials(arguments.keep, kept)
@@ -159,16 +180,16 @@ def main() -> None:
         seconds = sum(row["seconds"] for row in rows)
         header = (
             f"# {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy "
-            f"{np.__version__}, scikit-learn {version('scikit-learn')}; one process, seeds 0 to trials - 1; "
+            f"{np.__version__}, scikit-learn {version('scikit-learn')}; one process, seeds from {arguments.first}; "
             f"{seconds:.0f} s of processor time\n"
         )
         table = pd.DataFrame([summarize(cell, list(of_cell.values())) for cell, of_cell in kept.items()])
         if not arguments.quick:
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            temporary = arguments.out.with_suffix(".csv.partial")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            temporary = out.with_suffix(".csv.partial")
             temporary.write_text(header + table.to_csv(index=False, float_format="%.4g"))
-            temporary.rename(arguments.out)
-        print(f"{min(first + ROUND, trials)} trials a cell, {seconds:.0f} s", flush=True)
+            temporary.rename(out)
+        print(f"{min(first + ROUND, end) - arguments.first} trials a cell, {seconds:.0f} s", flush=True)
     print(header + table.round(3).to_string(index=False))
 
 

@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 from convnet_galaxies.errors import UsageError
 from convnet_galaxies.measure.calibration import stack_binary
 from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate, check_level, encode_groups
-from convnet_galaxies.measure.prevalence import ScoredImages, count_as_lenses, measure_effects
+from convnet_galaxies.measure.prevalence import MIXTURE_BINS, ScoredImages, count_as_lenses, measure_effects
 from convnet_galaxies.measure.score_fit import EDGE, N_BINS, surprise
 from convnet_galaxies.measure.score_mixture import make_cells
 
@@ -26,6 +26,8 @@ STEP, HIGHEST = 0.25, 6.0
 """Shifts that are compared, natural log odds."""
 FRACTIONS = np.concatenate([[1e-9], np.geomspace(2e-4, 0.95, 60)])
 N_STEPS = 100
+PER_CELL = 5
+"""Lenses per cell at least, down to MIXTURE_BINS cells: of 30 lenses in 10 cells the ranges held too seldom."""
 THRESHOLD = 0.5
 POOR_FIT = 0.05 / 3
 """Significance of the tests whether any shift explains the scores, and whether none does: that of trust.py."""
@@ -68,7 +70,8 @@ def bound_by_shift(
         )
     binary = count_as_lenses(images)
     truth, m = binary.truth, len(binary.unknown_posteriors)
-    cells = make_cells(binary.posteriors, truth, n_bins=N_BINS)
+    n_groups = [encode_groups(binary.groups[truth == c])[1] for c in (0, 1)]
+    cells = make_cells(binary.posteriors, truth, n_bins=min(N_BINS, max(MIXTURE_BINS, n_groups[1] // PER_CELL)))
     effects, unknown_effect = measure_effects(binary)
 
     def count(posteriors: np.ndarray) -> np.ndarray:
@@ -88,10 +91,9 @@ def bound_by_shift(
     if ratio[0].min() <= best + stats.chi2.ppf(1 - POOR_FIT, 1):
         low = min(low, number.low)
     p_value = float(stats.chi2.sf(best, max(cells.number - 3, 1)))
-    n_groups = min(encode_groups(binary.groups[truth == c])[1] for c in (0, 1))
     warning = None
-    if n_groups < FEW_GROUPS:
-        warning = f"only {n_groups} labelled groups of the rarer class: the range is rough"
+    if min(n_groups) < FEW_GROUPS:
+        warning = f"only {min(n_groups)} labelled groups of the rarer class: the range is rough"
     elif p_value < POOR_FIT:
         warning = f"no common shift explains the scores (p {p_value:.2g})"
     elif allowed[-1] == shifts[-1]:
