@@ -12,6 +12,8 @@ from typing import Any, ClassVar, TypeAlias
 
 Cell: TypeAlias = str | int | float | None
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 @dataclass(frozen=True)
 class Text:
@@ -244,7 +246,12 @@ def write_cell(cell: Any) -> str:
         return f"{cell:,}"
     if isinstance(cell, float):
         return f"{cell:.1f}" if abs(cell) >= 0.1 else f"{cell:.2g}"
-    return str(cell)
+    return without_controls(str(cell))
+
+
+def without_controls(text: str) -> str:
+    """Return text without the control characters by which names of strangers could steer a terminal or turn a line."""
+    return _CONTROLS.sub("\ufffd", text)
 
 
 def as_address(data: bytes, media_type: str) -> str:

@@ -71,6 +71,7 @@ FAULTS = {
     errno.ENOMEM: "close other programs, or use a machine with more memory",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "close other programs",
+    errno.ENAMETOOLONG: "shorten the name",
     errno.EACCES: _OTHER,
     errno.EPERM: _OTHER,
     errno.EROFS: _OTHER,

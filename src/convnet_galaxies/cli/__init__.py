@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from convnet_galaxies import __version__
+from convnet_galaxies.blocks import without_controls
 from convnet_galaxies.cli import (
     data_commands,
     demo_commands,
@@ -98,7 +99,7 @@ def main() -> None:
             app()
         except GalaxyError as error:
             fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
-            typer.echo(f"Error: {error.message}\nFix: {fix}", err=True)
+            typer.echo(without_controls(f"Error: {error.message}\nFix: {fix}"), err=True)
             sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in FAULTS:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from convnet_galaxies.blocks import without_controls
 from convnet_galaxies.cli.options import (
     BlueFirst,
     Force,
@@ -75,7 +76,7 @@ def describe(
         description = describe_run(sources[0])
     else:
         description = describe_data(*sources, verify=verify)
-    show_json(description) if as_json else typer.echo(render_description(description))
+    show_json(description) if as_json else typer.echo(without_controls(render_description(description)))
 
 
 @pack_app.command("galaxy-zoo")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from convnet_galaxies.blocks import without_controls
 from convnet_galaxies.data.output import as_plain
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.paths import name_some
@@ -168,7 +169,7 @@ def show_json(result: Any) -> None:
 def remark(text: str, *, quiet: bool = False) -> None:
     """Print a remark on standard error."""
     if not quiet:
-        typer.echo(text, err=True)
+        typer.echo(without_controls(text), err=True)
 
 
 def report_session(summary: SessionSummary, *, quiet: bool, as_json: bool) -> None:

@@ -138,6 +138,11 @@ def read_fields_table(
             f"{source}: found field {table.loc[twice, 'ZooID'].iloc[0]} twice in one stage, expected one row per field",
             "remove the row, or give the stages different numbers",
         )
+    if (paths := table["ZooID"].str.contains(r"[/\\\x00-\x1f]")).any():
+        raise InputError(
+            f"{source}: found the field {table.loc[paths, 'ZooID'].iloc[0]!r}, expected names without / and \\",
+            "rename the field, since its cutouts are named by it",
+        )
     names = table["ZooID"] + ".png"
     table["location"] = table["location"].fillna(names) if "location" in table else names
     return table.assign(ID=table["ZooID"]) if "ID" not in table else table

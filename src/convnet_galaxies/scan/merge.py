@@ -22,10 +22,9 @@ from convnet_galaxies.scan.area import cover, measure_deg2
 from convnet_galaxies.scan.doubles import SHARD, drop_doubles
 from convnet_galaxies.scan.known import KnownSystems, read_known
 from convnet_galaxies.scan.ledger import Failure, Ledger
-from convnet_galaxies.scan.plan import hash_facts, read_facts
+from convnet_galaxies.scan.plan import TILES, hash_facts, read_facts
 from convnet_galaxies.scan.run import find_places, require_done
 from convnet_galaxies.scan.shards import read_shard
-from convnet_galaxies.scan.survey import TILES
 
 CANDIDATES, AREA = "candidates.parquet", "area.fits"
 RISING = ("familiarity",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from convnet_galaxies.scan.shards import Reader, Shard
 
 SCAN_FORMAT = 1
 FACTS = "scan.json"
-PLAN_LEFTOVERS = ".plan"
+PLAN, TILES, POSITIONS = "plan.parquet", "tiles.parquet", "positions.arrow"
 """Beginning of the names of files that a plan cut short may leave."""
 
 
@@ -151,8 +152,10 @@ def claim_folder(folder: Path, facts: dict[str, Any], prepare: Callable[[], None
 
 
 def _strangers(folder: Path) -> list[str]:
-    ours = (LOCK, PLAN_LEFTOVERS)
-    return [path.name for path in folder.iterdir() if not any(path.name.startswith(name) for name in ours)]
+    """Return names that no scan has which was killed before its facts were written, or whose plan is being made."""
+    begun = "|".join(re.escape(name) for name in (FACTS, PLAN, TILES, POSITIONS))
+    ours = re.compile(rf"{re.escape(LOCK)}|\.?(?:{begun})(?:\.(?:lock|unfinished.*))?")
+    return [path.name for path in folder.iterdir() if not ours.fullmatch(path.name)]
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

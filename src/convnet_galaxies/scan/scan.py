@@ -17,10 +17,10 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.scan.area import cover, measure_deg2
 from convnet_galaxies.scan.ledger import Failure, Ledger, Progress
 from convnet_galaxies.scan.merge import MergeOptions, MergeSummary, merge
-from convnet_galaxies.scan.plan import read_facts
+from convnet_galaxies.scan.plan import PLAN, TILES, read_facts
 from convnet_galaxies.scan.run import Part, find_places
 from convnet_galaxies.scan.session import SessionSummary, work_through
-from convnet_galaxies.scan.survey import PLAN, TILES, SurveyOptions, SurveyPlan, plan_survey
+from convnet_galaxies.scan.survey import SurveyOptions, SurveyPlan, plan_survey
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from convnet_galaxies.errors import GalaxyError, InputError, UsageError
 from convnet_galaxies.extras import require_extra
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
-from convnet_galaxies.scan.plan import Plan, describe_files, describe_run
+from convnet_galaxies.scan.plan import PLAN, POSITIONS, TILES, Plan, describe_files, describe_run
 from convnet_galaxies.scan.shards import Shard
 from convnet_galaxies.scan.survey_reader import (
     REGION_PX,
@@ -39,7 +39,6 @@ from convnet_galaxies.scan.survey_reader import (
 SHARD_POSITIONS = 2048
 BAND_PX = 256
 """Positions of a catalogue are read in stripes of so many rows, each from left to right."""
-PLAN, TILES, POSITIONS = "plan.parquet", "tiles.parquet", "positions.arrow"
 
 
 @dataclass(frozen=True)
