@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --no-compile --disable-pip-version-c
 ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles mutants trust bench frontier docs weights clean
+.PHONY: help setup demo test check oracles oldest newest mutants trust same bench frontier docs weights clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,28 @@ oracles: $(READY) ## compare with timm and lenstronomy, in an environment of the
 	$(VENV)-oracles/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(VENV)-oracles/bin/python -m pytest -m oracle
 
+# Pythons in whose environments the tests pass, with the lowest and with the newest libraries; others are passed over.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+WORKERS ?= 2
+TRY = command -v $$python >/dev/null && $$python -c '' 2>/dev/null || { echo "$$python: not there, passed over"; continue; }
+
+oldest: $(READY) ## test with the lowest versions that pyproject.toml allows, on every Python; an hour each
+	@$(BIN)/python trust/floors.py > $(VENV)/floors.txt
+	@for python in $(PYTHONS); do $(TRY); echo "== $$python, lowest versions"; \
+	  $$python -m venv --clear $(VENV)-oldest && \
+	  $(VENV)-oldest/bin/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	    -r $(VENV)/floors.txt 'setuptools>=77' && \
+	  $(VENV)-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	  $(VENV)-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal || exit 1; done
+
+newest: ## test with the newest versions that pyproject.toml allows, on every Python; an hour each
+	@for python in $(PYTHONS); do $(TRY); echo "== $$python, newest versions"; \
+	  $$python -m venv --clear $(VENV)-newest && \
+	  $(VENV)-newest/bin/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+	    --upgrade '.[dev]' 'setuptools>=77' && \
+	  $(VENV)-newest/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	  $(VENV)-newest/bin/python -m pytest -n $(WORKERS) --dist worksteal || exit 1; done
+
 # Which mutants, e.g. MUTANTS='convnet_galaxies.measure.intervals*'; all of them without.
 MUTANTS ?=
 mutants: $(READY) ## test the tests with mutmut, in an environment of their own; an hour or two on 2 cores
@@ -78,9 +100,13 @@ INPUTS ?= 10000
 KILLS ?= 200
 STEPS ?= 12
 
-trust: $(READY) ## kill, starve and collide every command, and read damaged inputs; an hour on 2 cores
+trust: $(READY) ## kill, starve and collide every command, cut the power, read damaged inputs; an hour on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python trust/break_commands.py --kills $(KILLS) --steps $(STEPS)
+	OMP_NUM_THREADS=1 $(BIN)/python trust/power_cuts.py
 	$(BIN)/python trust/fuzz_readers.py --inputs $(INPUTS)
+
+same: $(READY) ## compare the bytes of outputs for 1, 2 and 7 threads and workers; a few minutes
+	$(BIN)/python trust/same_bytes.py
 
 bench: $(READY) ## run all benchmarks; results in benchmarks/results
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -94,4 +120,4 @@ weights: $(READY) ## train the weights that ship with the package again, from re
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-oracles $(VENV)-mutants mutants demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oracles $(VENV)-mutants $(VENV)-oldest $(VENV)-newest mutants demo-output .pytest_cache .mypy_cache .ruff_cache

@@ -213,9 +213,10 @@ def _beside(path: Path) -> Iterator[Path]:
             yield temporary
             finished = True
     except OSError as error:
-        if error.errno in DISK_FULL:
-            message = f"{path}: the disk is full ({error.strerror}); nothing of it is kept"
-            raise InputError(message, FAULTS[error.errno]) from None
+        is_full = error.errno is None and "Not enough space on disk" in str(error)  # astropy's own
+        if is_full or error.errno in DISK_FULL:
+            message = f"{path}: the disk is full ({error.strerror or 'No space left'}); nothing of it is kept"
+            raise InputError(message, FAULTS[errno.ENOSPC]) from None
         if error.errno in (*FAULTS, errno.ENOTDIR, errno.EEXIST) and _within(error.filename, path.parent):
             fix = FAULTS.get(error.errno, "choose another output")
             raise InputError(f"{path}: cannot be written ({error.strerror})", fix) from None

@@ -220,6 +220,7 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         write_card(run, setup.card())
         run.checkpoint.unlink(missing_ok=True)
         run.clear_up()
+        flush(run.path)  # or a power cut brings the checkpoint back
 
 
 def _require_finite(loss: float, epoch: int) -> None:
