@@ -230,8 +230,6 @@ def starve(bench: Bench, draw: random.Random) -> None:
 def fill_disk(bench: Bench, draw: random.Random) -> None:
     """Write onto disks of several sizes, all too small, then onto one that can only be read."""
     size = sum(path.stat().st_size for path in bench.kept.rglob("*") if path.is_file())
-    at, bench.place = bench.place, bench.top / "small"
-    bench.place.mkdir(exist_ok=True)
     for share in (0.0, 0.3 + 0.3 * draw.random(), 0.7 + 0.3 * draw.random(), None):
         kib = 64 if share is None else 8 + int(share * size / 1024)
         with mounted(bench.place, max(kib, 64 if bench.case.copies else 8)) as remount:
@@ -247,7 +245,6 @@ def fill_disk(bench: Bench, draw: random.Random) -> None:
             remount("rw,size=64m")
             bench.judge_end("a read-only disk" if share is None else f"a disk of {kib} KiB", end, before)
         bench.tally.attempts["a read-only disk" if share is None else "a full disk"] += 1
-    bench.place = at
 
 
 @contextmanager

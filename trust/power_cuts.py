@@ -34,9 +34,7 @@ SIZE_MB = 96
 
 def cut(bench: Bench, disk: Path, draw: random.Random, *, is_flushed: bool) -> None:
     """Cut the power once: in half of the cases at a random moment, else right after the end."""
-    at, bench.place = bench.place, bench.top / "disk" / "place"
-    with mounted(disk, bench.top / "disk"):
-        bench.place.mkdir(exist_ok=True)
+    with mounted(disk, bench.place):
         with_old, more = bench.choose_old(draw)
         before = bench.prepare(with_old=with_old)
         os.sync()
@@ -51,10 +49,10 @@ def cut(bench: Bench, disk: Path, draw: random.Random, *, is_flushed: bool) -> N
         if not has_ended:
             os.kill(attempt.process, signal.SIGKILL)
             code = attempt.wait().code
-    bench.place = at
+    at = bench.place
     empty(at)
     with mounted(bench.top / "cut.img", bench.top / "cut"):
-        shutil.copytree(bench.top / "cut" / "place", at, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(bench.top / "cut", at, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lost+found"))
     what = "power cut after its end" if has_ended else "power cut"
     if has_ended and code == 0 and outputs(at, bench.case.varies) != bench.whole:
         bench.tally.find(f"{bench.name}, {what}: the output is not whole")

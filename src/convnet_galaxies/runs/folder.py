@@ -145,6 +145,8 @@ class RunFolder:
             writer.writerow(
                 {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
             )
+            file.flush()
+            os.fsync(file.fileno())  # before the checkpoint, whose lines they are
 
     def keep_metrics_until(self, epoch: int) -> None:
         """Drop the lines after the given epoch, which a resumed run will write again."""
