@@ -51,7 +51,9 @@ class TrainingStep:
         started = self._note("gather", started)
         net = self.settings.net
         side = net.view_px_of(self.images.preprocess.size_px)
-        views = random_views(pixels, self.settings.augment, self.generator, view_px=side, output_px=net.input_px)
+        views = random_views(
+            pixels, self.settings.augment, self.generator, view_px=side, output_px=net.input_px, kind=net.normalise
+        )
         self._note("augmentation", started)
         return views, targets
 

@@ -15,9 +15,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from ladder import ENSEMBLE, RUNGS, climb, learn, painted_set, scores_of, start_of
-from real_lenses import LENS_GRADE, OTHER_GRADE, assign_folds, read_real_lenses
+import pandas as pd
+from finder import describe_split, write_finder
+from ladder import painted_set, start_of
+from real_lenses import LENS_GRADE, OTHER_GRADE
 from scipy.special import expit
+from survey_ladder import (
+    LEARNED,
+    LOOKED,
+    LOOKS,
+    VIEW_PX,
+    fit_head,
+    join_known,
+    read_images,
+    score_rung,
+    take_features,
+)
+from teacher import ZOO_PARTS
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
 from convnet_galaxies.data.pack import read_pack, write_pack
@@ -51,7 +65,8 @@ LENS_START = (
     "train.epochs=80",
 )
 """What the lens finder starts from: on symmetric nets its head ranks candidates worse (docs/experiments.md)."""
-ZOO_PARTS = (0.90, 0.03, 0.07)
+FINDER = "painted1"
+"""The run of ladder.PRETRAININGS whose features the head of builtin:lens is fitted to."""
 
 
 def build_zoo(data: Path, work: Path) -> None:
@@ -77,43 +92,45 @@ def zoo_images(data: Path, work: Path) -> ImageSet:
 
 
 def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
-    """Lens or not, and flavor: one member per rung of ENSEMBLE, on all real lenses and candidates.
+    """Lens or not, and flavor: a finder that has seen painted lenses only, with a head for several surveys.
 
-    zoo: the Galaxy Zoo run that it starts from; None trains one. The ladder's held-out scores calibrate it: no member
-    is left that has not seen a candidate.
+    zoo: the Galaxy Zoo run that it starts from; None trains one. The held-out scores of the candidates calibrate it.
     """
     zoo = zoo or train_zoo(data, work, "lens-start", LENS_START)
-    real = read_real_lenses(data / "space-warps")
-    for rung in ENSEMBLE:
-        climb(data, work, rung, str(zoo), [0, 1, 2, 3, 4])
     painted = painted_set(data, work)
-    members = []
-    nothing = np.zeros(len(real), bool)
-    for number, rung in enumerate(ENSEMBLE):
-        start, recipe = RUNGS[rung]
-        run = work / f"member{number}"
-        parent = start_of(start, painted, work, zoo)
-        members.append(learn(data, real, painted, run, held_out=nothing, parent=parent, recipe=recipe, seed=number))
+    parent = start_of(FINDER, painted, work, zoo)
+    images = read_images(data, painted)
+    sources = take_features(images, Path(parent))
+    head = fit_head(sources, LEARNED, LOOKED)
+    learned = join_known(images)
+    split = describe_split(parent, learned, np.zeros(len(learned), bool))
+    note = f"ridge regression, penalty {head.penalty:g}, {len(LEARNED)} sets and {LOOKS} copies with random looks"
+    member = write_finder(parent, work / "member0", VIEW_PX, head.weight, head.bias, split=split, note=note)
+    # With the noisy images of Pan-STARRS among the known ones, pure noise would look familiar.
+    noisy = learned.table["group"].astype(str).str.startswith("PS1").to_numpy()
+    usual = learned.select(np.flatnonzero(~noisy))
     known = ImageSet(
-        np.concatenate([real.images, painted.images]),
-        painted.table.iloc[:0]
-        .reindex(range(len(real) + len(painted)))
-        .assign(id=[*real.table["id"], *painted.table["id"]], group=[*real.table["group"], *painted.table["group"]]),
-        real.preprocess,
+        np.concatenate([usual.images, painted.images]),
+        pd.concat([usual.table[["id", "group"]], painted.table[["id", "group"]]], ignore_index=True),
+        learned.preprocess,
         link_columns=("group",),
     )
-    publish(members, known, work / "lens-published", "lens", calibrate=lambda card: calibrated(card, real, work))
+    candidates = score_rung(sources, LEARNED, LOOKED)["CFHTLS"]
+    publish(
+        [member],
+        known,
+        work / "lens-published",
+        "lens",
+        calibrate=lambda card: calibrated(card, images.real, candidates),
+    )
 
 
-def calibrated(card: ModelCard, real: ImageSet, work: Path) -> ModelCard:
-    """The card with a calibration by the held-out scores of the ladder: grade 2 or more against grade below 1."""
-    fold = assign_folds(real.table)
-    scores = [scores_of(work, rung, fold) for rung in ENSEMBLE]
-    probability = np.mean([expit(score) for score in scores if score is not None], axis=0)
+def calibrated(card: ModelCard, real: ImageSet, log_odds: np.ndarray) -> ModelCard:
+    """The card with a calibration by held-out scores, float [n]: grade 2 or more against grade below 1."""
     grade = real.table["grade"].to_numpy()
     graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)
     groups = real.table["group"].to_numpy().astype(str)[graded]
-    fitted = fit_calibration(probability[graded], grade[graded] >= LENS_GRADE, groups, prevalence=None)
+    fitted = fit_calibration(expit(log_odds)[graded], grade[graded] >= LENS_GRADE, groups, prevalence=None)
     return replace(card, calibration={"lens": fitted})
 
 

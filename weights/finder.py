@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,11 +18,12 @@ from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.galaxy_net import GalaxyNet
+from convnet_galaxies.model.looks import apply_looks, draw_looks
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.image_keys import link_keys
 from convnet_galaxies.runs.split import read_split_of, write_split
-from convnet_galaxies.runs.weights import load_net, save_weights
+from convnet_galaxies.runs.weights import load_net, save_weights, write_card
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training.fit import fit
 from convnet_galaxies.training.setup import inherit
@@ -142,27 +145,10 @@ def attach_head(
     others: what is not a candidate (see gather_others). The head's log odds are 4 (y - 1/2) for a regression y, so
     that its probability is nearly y; calibration comes later.
     """
-    old, card = load_net(parent)
-    classes = {"lens": (), **{task: names for task, names in card.classes.items() if task == "flavor"}}
-    net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=classes)
-    inherit(net, old)
-    run = RunFolder(output)
-    run.create(force=True)
-    settings = card.net.model_copy(update={"view_px": recipe.view_px})
-    run.card.write_text(
-        replace(card, net=settings, members=1, member_nets=(), preprocess=real.preprocess, classes=classes).dumps(),
-        "utf-8",
-    )
-    save_weights(net.state_dict(), run.weights)
-    write_split(run.split, _describe_split(parent, real, held_out))
-    run.write_environment({"head": f"ridge regression, alpha {recipe.alpha:g}", "parent": str(parent)})
-
     key = str(parent), recipe.view_px
     if key not in _FEATURES:  # the backbone is the same in every fold
-        _FEATURES[key] = (
-            Predictor(output, views=16).extract_features(real.images),
-            Predictor(output, views=8).extract_features(others.images),
-        )
+        found = features_of(parent, recipe.view_px, {"real": real.images}, views=16)
+        _FEATURES[key] = found["real"], features_of(parent, recipe.view_px, {"others": others.images})["others"]
     of_real, of_others = _FEATURES[key]
     strangers = ~others.table["group"].isin(real.table["group"][held_out]).to_numpy()
     features = np.concatenate([of_real[~held_out], of_others[strangers]])
@@ -172,11 +158,64 @@ def attach_head(
     scaler = StandardScaler().fit(of_real[~held_out])
     ridge = Ridge(recipe.alpha).fit(scaler.transform(features), labels, sample_weight=weights)
     weight = ridge.coef_ / scaler.scale_
+    head = 4 * weight[:, None], np.array([4 * (ridge.intercept_ - weight @ scaler.mean_ - 0.5)])
+    split = describe_split(parent, real, held_out)
+    return write_finder(parent, output, recipe.view_px, *head, split=split, note=f"ridge, penalty {recipe.alpha:g}")
+
+
+def write_finder(
+    parent: str | Path,
+    output: Path,
+    view_px: float,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    *,
+    split: pd.DataFrame,
+    note: str,
+) -> Path:
+    """A copy of a finder with another lens head, float [features, 1] and [1], and another view, into a run folder."""
+    old, card = load_net(parent)
+    classes = {"lens": (), **{task: names for task, names in card.classes.items() if task == "flavor"}}
+    net = GalaxyNet(card.net, bands=card.preprocess.bands, classes=classes)
+    inherit(net, old)
     state = net.state_dict()
-    state["heads.lens.linear.weight"] = torch.from_numpy(4 * weight[None]).float()
-    state["heads.lens.linear.bias"] = torch.tensor([4 * (ridge.intercept_ - weight @ scaler.mean_ - 0.5)]).float()
+    state["heads.lens.linear.weight"] = torch.from_numpy(weight.T).float().contiguous()
+    state["heads.lens.linear.bias"] = torch.from_numpy(bias).float()
+    run = RunFolder(output)
+    run.create(force=True)
     save_weights(state, run.weights)
+    write_split(run.split, split)
+    run.write_environment({"head": note, "parent": str(parent)})
+    settings = card.net.model_copy(update={"view_px": view_px})
+    write_card(
+        run, replace(card, net=settings, members=1, member_nets=(), preprocess=PIXELS, classes=classes, calibration={})
+    )
     return output
+
+
+def features_of(
+    run: str | Path, view_px: float, pixels: Mapping[str, np.ndarray], *, views: Literal[1, 8, 16] = 8
+) -> dict[str, np.ndarray]:
+    """Features of the central square of sets of images by name, float32 [n, c] of uint8 [n, h, w, 3]."""
+    net, card = load_net(run)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = RunFolder(Path(folder))
+        save_weights(net.state_dict(), draft.weights)
+        settings = card.nets[0].model_copy(update={"view_px": view_px})
+        write_card(draft, replace(card, net=settings, members=1, member_nets=(), weights_sha256=None))
+        predictor = Predictor(folder, views=views, with_familiarity=False)
+        return {name: predictor.extract_features(one) for name, one in pixels.items()}
+
+
+def look_again(pixels: np.ndarray, *, seed: int) -> np.ndarray:
+    """Images as random surveys would show them (see model/looks.py), uint8 [n, h, w, 3] as before."""
+    looks = draw_looks(len(pixels), pixels.shape[3], 1.0, torch.Generator().manual_seed(seed))
+    changed = np.empty_like(pixels)
+    for start in range(0, len(pixels), 64):
+        rows = slice(start, min(start + 64, len(pixels)))
+        block = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float().contiguous()
+        changed[rows] = apply_looks(block, looks, rows).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    return changed
 
 
 _FEATURES: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
@@ -200,7 +239,7 @@ def gather_others(folder: Path, real: ImageSet, painted: ImageSet, *, seed: int 
     return ImageSet(np.concatenate([stamps, painted.images[chosen]]), table, PIXELS, link_columns=("group",))
 
 
-def _describe_split(parent: str | Path, real: ImageSet, held_out: np.ndarray) -> pd.DataFrame:
+def describe_split(parent: str | Path, real: ImageSet, held_out: np.ndarray) -> pd.DataFrame:
     split = pd.DataFrame(
         {
             "id": real.table["id"],

@@ -1,13 +1,13 @@
 """Compare known lenses with ordinary galaxies whose centres are as bright and as red.
 
-    python weights/matched.py ../shared/data
+    python weights/matched.py ../shared/data WORK
 
 Known lenses lie in bright red galaxies, ordinary galaxies are mostly faint and blue: much of what separates them needs
 no lens feature. Three comparisons are printed, each for the finder and for a baseline that is given the central 8 px
 only: all pairs, pairs of like centres, and known lenses against candidates below grade 1, which are bright and red too.
 
-The lens head of builtin:lens is refitted in five folds on the features of its unchanged network, without the painted
-examples of the recipe (finder.gather_others), so that no image is scored by a head that was fitted on it or its group.
+The lens head is that of survey_ladder.SHIPS, fitted in five folds, so that no image is scored by a head that was fitted
+on it or its group.
 """
 
 from __future__ import annotations
@@ -17,18 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from real_lenses import OTHER_GRADE, assign_folds, read_neighbours, read_real_lenses
+from build import FINDER
+from finder import load_set
+from real_lenses import OTHER_GRADE
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from survey_ladder import LEARNED, LOOKED, read_images, score_rung, take_features
 
 from convnet_galaxies.measure.intervals import Estimate, draw_groups, encode_groups, summarize
-from convnet_galaxies.predict.predictor import Predictor
 
 CENTRE_PX = 8
-ALPHA, OTHERS = 300.0, 0.09
-"""Of the recipe that ships (ladder.RUNGS)."""
 LIMITS = ((np.inf, np.inf), (150.0, 0.3), (100.0, 0.2))
 """Largest difference of the centre's brightness (sum of three bands, 0 to 765) and colour (ln of red over blue)."""
 RESAMPLES = 1000
@@ -83,49 +80,45 @@ def count_alike(lenses: Side, others: Side, limits: tuple[float, float]) -> tupl
     return int(near.any(axis=1).sum()), int(near.any(axis=0).sum())
 
 
-def score_held_out(data: Path) -> tuple[Side, Side, Side]:
+def score_held_out(data: Path, runs: Path) -> tuple[Side, Side, Side]:
     """Known lenses, ordinary galaxies and candidates below grade 1."""
-    folder = data / "space-warps"
-    real = read_real_lenses(folder)
-    stamps, owners = read_neighbours(folder, real)
-    features = [Predictor("builtin:lens", views=v).extract_features(x) for v, x in ((16, real.images), (8, stamps))]
-    centres = [describe_centre(real.images), describe_centre(stamps)]
-    fold, groups = assign_folds(real.table), real.table["group"].to_numpy().astype(str)
+    images = read_images(data, load_set(runs / "painted.npz"))
+    real, fold, owners = images.real, images.real_fold, images.beside_rows
+    net = score_rung(take_features(images, runs / FINDER), LEARNED, LOOKED)
+    centres = [describe_centre(real.images), describe_centre(images.beside)]
+    groups = real.table["group"].to_numpy().astype(str)
     known = (real.table["kind"] == "known lens").to_numpy()
-    soft = real.table["lens"].to_numpy(float)
-    weight = OTHERS * len(real) / len(stamps)
-    scores = np.zeros((2, len(real))), np.zeros((2, len(stamps)))
+    baseline = [np.zeros(len(real)), np.zeros(len(images.beside))]
     for number in np.unique(fold):
         ours, theirs = fold == number, fold[owners] == number
-        for row, (of_real, of_others) in enumerate((features, centres)):
-            if row == 0:
-                model = make_pipeline(StandardScaler().fit(of_real[~ours]), Ridge(ALPHA))
-                x, y = np.concatenate([of_real[~ours], of_others[~theirs]]), [soft[~ours], np.zeros((~theirs).sum())]
-                weights = np.concatenate([np.ones((~ours).sum()), np.full((~theirs).sum(), weight)])
-                model[1].fit(model[0].transform(x), np.concatenate(y), sample_weight=weights)
-                answer = model.predict
-            else:
-                shown = known & ~ours
-                x = np.concatenate([of_real[shown], of_others[~theirs]])
-                forest = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1)
-                forest.fit(x, np.repeat([1, 0], [shown.sum(), (~theirs).sum()]))
-                answer = lambda data, forest=forest: forest.predict_proba(data)[:, 1]  # noqa: E731
-            scores[0][row, ours], scores[1][row, theirs] = answer(of_real[ours]), answer(of_others[theirs])
+        shown = known & ~ours
+        forest = RandomForestClassifier(500, min_samples_leaf=3, random_state=0, n_jobs=1)
+        forest.fit(
+            np.concatenate([centres[0][shown], centres[1][~theirs]]), np.repeat([1, 0], [shown.sum(), (~theirs).sum()])
+        )
+        baseline[0][ours] = forest.predict_proba(centres[0][ours])[:, 1]
+        baseline[1][theirs] = forest.predict_proba(centres[1][theirs])[:, 1]
 
-    def side(which: int, rows: np.ndarray, names: np.ndarray) -> Side:
+    def side(which: int, name: str, rows: np.ndarray, names: np.ndarray) -> Side:
         centre = centres[which][rows]
-        return Side(scores[which][0, rows], scores[which][1, rows], centre[:, 0], centre[:, 1], names[rows])
+        return Side(net[name][rows], baseline[which][rows], centre[:, 0], centre[:, 1], names[rows])
 
     rejected = (real.table["grade"] < OTHER_GRADE).to_numpy()
-    everything = np.ones(len(stamps), bool)
-    return side(0, known, groups), side(1, everything, groups[owners]), side(0, rejected, groups)
+    everything = np.ones(len(images.beside), bool)
+    return (
+        side(0, "CFHTLS", known, groups),
+        side(1, "beside CFHTLS", everything, groups[owners]),
+        side(0, "CFHTLS", rejected, groups),
+    )
 
 
 def main() -> None:
     """Prints the comparisons."""
     parser = argparse.ArgumentParser(description="Known lenses against ordinary galaxies of like centres.")
     parser.add_argument("data", type=Path)
-    known, ordinary, rejected = score_held_out(parser.parse_args().data)
+    parser.add_argument("runs", type=Path, help="folder in which build.py keeps its results")
+    given = parser.parse_args()
+    known, ordinary, rejected = score_held_out(given.data, given.runs)
     for name, others in (("ordinary galaxies", ordinary), ("candidates below grade 1", rejected)):
         for limits in LIMITS:
             n, m = count_alike(known, others, limits)

@@ -70,13 +70,24 @@ def read_neighbours(folder: Path, real: ImageSet, *, seed: int = 0) -> tuple[np.
     for row in np.flatnonzero((real.table["grade"] < OTHER_GRADE).to_numpy()):
         rgb = read_rgb(folder / "candidates" / real.table["file"][row])
         light = ndimage.gaussian_filter(rgb.sum(axis=2).astype(float), 2)
-        peaks = np.argwhere((light == ndimage.maximum_filter(light, 15)) & (light > 90))
+        peaks = find_peaks(light, 15, 90)
         offset = np.abs(peaks - (np.array(rgb.shape[:2]) - 1) / 2).max(axis=1)
         near = peaks[(offset > 38) & (offset < 49)]
         for y, x in near + rng.normal(0, 1, near.shape):
             stamps.append(cut_stamp(rgb, float(x), float(y)))
             rows.append(row)
     return np.stack(stamps), np.array(rows)
+
+
+def find_peaks(light: np.ndarray, side_px: int, least: float) -> np.ndarray:
+    """Return where smooth light [h, w] above a level is highest in the square round it, int [n, 2] (y, x).
+
+    A plateau, such as a saturated star, counts once.
+    """
+    top = (light == ndimage.maximum_filter(light, side_px)) & (light > least)
+    plateaus, count = ndimage.label(top, np.ones((3, 3)))
+    middles = ndimage.center_of_mass(top, plateaus, range(1, count + 1))
+    return np.rint(np.array(middles).reshape(-1, 2)).astype(int)
 
 
 def soften(grade: np.ndarray) -> np.ndarray:

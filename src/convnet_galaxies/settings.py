@@ -30,6 +30,7 @@ class SettingsSection(BaseModel):
         return {name: None if name in off else value for name, value in values.items()}
 
 
+Normalise = Literal["fixed", "own"]
 INHERITED = ("backbone", "widths", "depths", "patch_px")
 """Settings of a network that a child run inherits from its parent."""
 FORMER_NAMES = {"field_px": "view_px"}
@@ -54,6 +55,7 @@ class NetSettings(SettingsSection):
     view_px: side, in pixels of the pack, of the central square that is resampled to input_px; None: input_px. Formerly
         ``field_px``.
     dropout: fraction of the features dropped before the heads.
+    normalise: pixels to the numbers that the network sees: ``fixed``, or by each image's ``own`` sky and contrast.
     encoder_weights: file with a timm or Zoobot encoder (``.safetensors``, or a torch state dict) to start from.
     """
 
@@ -66,6 +68,7 @@ class NetSettings(SettingsSection):
     input_px: Annotated[int, Field(ge=16)] = 64
     view_px: Positive | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    normalise: Normalise = "fixed"
     encoder_weights: str | None = None
 
     def view_px_of(self, size_px: int) -> float:
@@ -112,6 +115,7 @@ class AugmentSettings(SettingsSection):
     shift_fraction: largest shift in sides of the viewed square.
     zoom, stretch: largest factors of size and of the ratio of the axes, log-uniform both ways; 1 is none.
     brightness, colour: scatter in natural log units of each image's and each band's gain.
+    surveys: share of the views that look as if another survey had taken them (see model/looks.py).
     """
 
     rotate: bool = True
@@ -121,6 +125,7 @@ class AugmentSettings(SettingsSection):
     stretch: Annotated[float, Field(ge=1)] = 1.1
     brightness: Annotated[float, Field(ge=0)] = 0.15
     colour: Annotated[float, Field(ge=0)] = 0.07
+    surveys: Fraction = 0.0
 
 
 class TrainSettings(SettingsSection):
@@ -140,6 +145,8 @@ class TrainSettings(SettingsSection):
     types: number of morphology types (k-means of the votes) for the task ``types``.
     graded_repeats: times that a training image whose label is a grade is shown per epoch; few grades would be lost
         among many simulated images.
+    head: ``trained`` by gradient descent together with the backbone, or fitted by ``ridge`` regression on the features
+        of an inherited backbone that stays as it is: for a few labels (see training/ridge_head.py).
     precision: ``auto`` selects bf16 if the processor or GPU has it natively.
     """
 
@@ -155,6 +162,7 @@ class TrainSettings(SettingsSection):
     validate_every: Annotated[int, Field(gt=0)] = 1
     types: Annotated[int, Field(gt=1)] = 20
     graded_repeats: Annotated[int, Field(gt=0, le=100)] = 1
+    head: Literal["trained", "ridge"] = "trained"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
     @model_validator(mode="before")
@@ -269,7 +277,9 @@ def identify_settings(settings: Settings) -> str:
     """Return the settings as text to compare with those of an unfinished run, also of one begun under former names, or
     before a setting was there that is left at its default."""
     text = write_settings(settings).replace("\nview_px = ", "\nfield_px = ")
-    return text.replace("\ngraded_repeats = 1\n", "\n")
+    for later in ("graded_repeats = 1", 'head = "trained"', 'normalise = "fixed"', "surveys = 0.0"):
+        text = text.replace(f"\n{later}\n", "\n")
+    return text
 
 
 def _to_tree(settings: Settings) -> dict[str, Any]:

@@ -45,6 +45,23 @@ Tasks = Annotated[
 ]
 
 
+class HeadChoice(StrEnum):
+    """Ways to get the heads."""
+
+    TRAINED = "trained"
+    RIDGE = "ridge"
+
+
+HeadOption = Annotated[
+    HeadChoice | None,
+    typer.Option(
+        "--head",
+        help="How the heads learn: trained with the backbone, or ridge regression on the features of an unchanged "
+        "backbone, for a few labels (with --from). Default: that of the settings.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
     app.command()(train)
@@ -58,6 +75,7 @@ def train(
     task: Tasks = None,
     stage: StageOption = None,
     parent: Parent = None,
+    head: HeadOption = None,
     grades: Grades = None,
     consensus: Consensus = False,
     settings: SettingsFile = None,
@@ -78,14 +96,15 @@ def train(
 
     Examples: `convnet-galaxies train zoo.pack -o zoo`;
     `convnet-galaxies train lenses.pack --stage 1 --from zoo -o stage1`;
-    `convnet-galaxies train lenses.pack candidates.pack --grades candidates.pack.grades.sqlite --from lens -o better`
+    `convnet-galaxies train lenses.pack candidates.pack --grades candidates.pack.grades.sqlite --from lens -o better`;
+    `convnet-galaxies train my.pack --from builtin:lens --head ridge -o mine`
     """
     check_paths(runs=[parent], inputs=[*packs, *(grades or ())])
     import numpy as np
 
     from convnet_galaxies.runs.inherit import choose_settings
 
-    chosen = choose_settings(settings, changes or (), seed=seed, parent=parent)
+    chosen = choose_settings(settings, _with_head(changes, head), seed=seed, parent=parent)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.model.tasks import guess_tasks
@@ -142,12 +161,17 @@ def train(
     )
 
 
+def _with_head(changes: list[str] | None, head: HeadChoice | None) -> list[str]:
+    return [*(changes or ()), *([] if head is None else [f"train.head={head.value}"])]
+
+
 def crossval(
     packs: Packs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the folds and their predictions.")],
     task: Annotated[TaskChoice, typer.Option("--task", help="Task to learn.")] = TaskChoice("lens"),
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
     parent: Parent = None,
+    head: HeadOption = None,
     settings: SettingsFile = None,
     changes: ChangesOption = None,
     seed: SettingsSeed = None,
@@ -165,7 +189,7 @@ def crossval(
     check_paths(runs=[parent], inputs=packs)
     from convnet_galaxies.runs.inherit import choose_settings
 
-    chosen = choose_settings(settings, changes or (), seed=seed, parent=parent)
+    chosen = choose_settings(settings, _with_head(changes, head), seed=seed, parent=parent)
     from convnet_galaxies.data.pack import read_pack
     from convnet_galaxies.data.records import join_sets
     from convnet_galaxies.predict.cross_validation import cross_validate

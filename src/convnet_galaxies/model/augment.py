@@ -14,13 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from convnet_galaxies.settings import AugmentSettings
+from convnet_galaxies.model.looks import apply_looks, draw_looks
+from convnet_galaxies.settings import AugmentSettings, Normalise
 
 IMAGES_AT_ONCE = 16
 """Images that are warped at a time: what is made of them stays in a processor's cache; 128 take twice as long."""
 
 PIXEL_MEAN, PIXEL_STD = 30.0, 45.0
 """Fixed normalisation of uint8 pixels, near the mean and scatter of SDSS and CFHTLS composites."""
+
+
+OWN_SQUARE_PX, STEP_PX, LEAST_NOISE = 8, 3, 1.5
+"""Of the normalisation by each image's own sky and noise; the least noise is that of rounding to 8 bits."""
 
 
 def draw_warps(count: int, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
@@ -101,27 +106,58 @@ def draw_gains(count: int, bands: int, settings: AugmentSettings, generator: tor
     return torch.exp(brightness + colour)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Convert pixels 0..255 to the numbers that nets see, in place."""
-    return images.sub_(PIXEL_MEAN).mul_(1 / PIXEL_STD)
+def normalise(images: Tensor, kind: Normalise = "fixed") -> Tensor:
+    """Convert pixels 0..255 [n, bands, h, w] to the numbers that nets see, in place.
+
+    kind: ``fixed``, or ``own``: each band loses its own sky, the median of squares of OWN_SQUARE_PX, and all are
+    counted in the noise of the image, the median change over STEP_PX along every OWN_SQUARE_PX-th row. What stands out
+    is compressed by a square root. Pixels that were cut at black or white have no change and do not count.
+    """
+    if kind == "fixed":
+        return images.sub_(PIXEL_MEAN).mul_(1 / PIXEL_STD)
+    light = images.float()
+    squares = F.avg_pool2d(light, OWN_SQUARE_PX).flatten(2)
+    rows = light[:, :, ::OWN_SQUARE_PX]
+    steps = (rows[..., STEP_PX:] - rows[..., :-STEP_PX]).abs().flatten(1)
+    noise = (
+        torch.nanmedian(torch.where(steps > 0, steps, torch.nan), dim=1).values.nan_to_num_(0).clamp_min_(LEAST_NOISE)
+    )
+    light = (light - squares.median(dim=2).values[:, :, None, None]) / noise[:, None, None, None]
+    light *= torch.rsqrt(light.abs().mul_(0.5).add_(1)) / 3
+    return images.copy_(light)
 
 
 def random_views(
-    pixels: Tensor, settings: AugmentSettings, generator: torch.Generator, *, view_px: float, output_px: int
+    pixels: Tensor,
+    settings: AugmentSettings,
+    generator: torch.Generator,
+    *,
+    view_px: float,
+    output_px: int,
+    kind: Normalise = "fixed",
 ) -> Tensor:
     """Return one random view of each image: uint8 [n, h, w, bands] to normalised float32 [n, bands, px, px], channels
     last."""
     warps = draw_warps(len(pixels), settings, generator)
     gains = draw_gains(len(pixels), pixels.shape[3], settings, generator)
+    looks = draw_looks(len(pixels), pixels.shape[3], settings.surveys, generator) if settings.surveys else None
     views = _new_views(pixels, output_px, torch.float32)
     for few in _few_at_a_time(len(pixels)):
         images = warp_batch(pixels[few], warps[few], view_px=view_px, output_px=output_px)
-        views[few] = normalise(images.mul_(gains[few].to(images.device)))
+        if looks is not None:
+            images = apply_looks(images, looks, few)
+        views[few] = normalise(images.mul_(gains[few].to(images.device)), kind)
     return views
 
 
 def fixed_view(
-    pixels: Tensor, warp: Tensor, *, view_px: float, output_px: int, dtype: torch.dtype = torch.float32
+    pixels: Tensor,
+    warp: Tensor,
+    *,
+    view_px: float,
+    output_px: int,
+    dtype: torch.dtype = torch.float32,
+    kind: Normalise = "fixed",
 ) -> Tensor:
     """Return the same view of each image: uint8 [n, h, w, bands] to normalised dtype [n, bands, px, px], channels last.
 
@@ -132,11 +168,12 @@ def fixed_view(
     whole = view_px == output_px and top == top // 1 >= 0 and left == left // 1 >= 0
     if whole and torch.equal(warp, warp.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])):
         square = pixels[:, int(top) : int(top) + output_px, int(left) : int(left) + output_px]
-        return normalise(square.permute(0, 3, 1, 2).to(dtype))  # 0 to 255 are exact in bf16
+        return normalise(square.permute(0, 3, 1, 2).to(dtype), kind)  # 0 to 255 are exact in bf16
     views = _new_views(pixels, output_px, dtype)
     for few in _few_at_a_time(n):
         some = pixels[few]
-        views[few] = normalise(warp_batch(some, warp.expand(len(some), 2, 3), view_px=view_px, output_px=output_px))
+        warped = warp_batch(some, warp.expand(len(some), 2, 3), view_px=view_px, output_px=output_px)
+        views[few] = normalise(warped, kind)
     return views
 
 

@@ -150,9 +150,10 @@ class Explainer:
 
     def _view(self, images: Tensor) -> Tensor:
         """Convert pixels float32 [n, bands, h, w], 0 to 255, to what the networks see, with gradients."""
-        side = self.card.net.view_px_of(self.card.preprocess.size_px)
+        net = self.card.net
+        side = net.view_px_of(self.card.preprocess.size_px)
         pixels = images.permute(0, 2, 3, 1).clone()  # normalised in place
-        return fixed_view(pixels, fixed_warps(1)[0], view_px=side, output_px=self.card.net.input_px)
+        return fixed_view(pixels, fixed_warps(1)[0], view_px=side, output_px=net.input_px, kind=net.normalise)
 
     def _answer_of(self, task: str, number: int) -> Callable[[Tensor], Tensor]:
         shares = len(load_tree(self.card.classes[task]).columns) if task in VOTE_TASKS else 0

@@ -210,7 +210,8 @@ class Predictor:
 
     def _view(self, block: Tensor, warp: Tensor) -> Tensor:
         side = self.card.net.view_px_of(self.preprocess.size_px)
-        view = fixed_view(block, warp, view_px=side, output_px=self.card.net.input_px, dtype=self.dtype)
+        net = self.card.net
+        view = fixed_view(block, warp, view_px=side, output_px=net.input_px, dtype=self.dtype, kind=net.normalise)
         return view.to(self.device, self.dtype, memory_format=torch.channels_last)
 
     def _check(self, pixels: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.augment import random_views
 from convnet_galaxies.model.targets import Target
-from convnet_galaxies.settings import AugmentSettings
+from convnet_galaxies.settings import AugmentSettings, Normalise
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Batches:
     seed: int
     view_px: float
     output_px: int
+    normalise: Normalise = "fixed"
     share: tuple[int, int] = (0, 1)
 
     @property
@@ -62,7 +63,9 @@ class Batches:
         rows = np.sort(rows)  # a memory-mapped pack is read front to back
         pixels = torch.from_numpy(self.images.images[rows])
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        views = random_views(pixels, self.augment, generator, view_px=self.view_px, output_px=self.output_px)
+        views = random_views(
+            pixels, self.augment, generator, view_px=self.view_px, output_px=self.output_px, kind=self.normalise
+        )
         picked = torch.from_numpy(rows)
         targets = {task: target.values[picked] for task, target in self.targets.items()}
         return Batch(views, targets)

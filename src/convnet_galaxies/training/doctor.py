@@ -136,7 +136,9 @@ def measure_prediction(
 
     @torch.inference_mode()
     def predict() -> None:
-        views = fixed_view(torch.from_numpy(images.images), upright, view_px=side, output_px=settings.net.input_px)
+        wanted = settings.net
+        pixels = torch.from_numpy(images.images)
+        views = fixed_view(pixels, upright, view_px=side, output_px=wanted.input_px, kind=wanted.normalise)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             net(views.to(device, memory_format=torch.channels_last))
 

@@ -32,6 +32,7 @@ from convnet_galaxies.training.average import WeightAverage
 from convnet_galaxies.training.batches import Batches
 from convnet_galaxies.training.checkpoint import Interrupts, load_checkpoint, save_checkpoint
 from convnet_galaxies.training.optimizer import freeze, make_optimizers, make_schedules
+from convnet_galaxies.training.ridge_head import attach_ridge_heads, require_ridge
 from convnet_galaxies.training.setup import TrainingSetup, set_up_training
 
 VALIDATION_BATCH = 256
@@ -81,6 +82,8 @@ def fit(
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     setup = set_up_training(images, settings, tasks=tasks, parent=parent, stage=stage, parts=parts)
+    if settings.train.head == "ridge":
+        require_ridge(setup)
     try:
         with _hold(output) if fabric.is_global_zero else nullcontext():
             work = _working_folder(run, resume=resume, force=force)
@@ -88,7 +91,10 @@ def fit(
                 checkpoint = load_checkpoint(work, setup.identity) if resume else None
                 if not resume and fabric.is_global_zero:
                     _begin(work, setup, settings, fabric, force=force)
-                _train(fabric, setup, settings, work, checkpoint, progress)
+                if settings.train.head == "ridge":
+                    _fit_ridge(fabric, setup, work)
+                else:
+                    _train(fabric, setup, settings, work, checkpoint, progress)
             if work != run and fabric.is_global_zero:
                 replace_folder(work.path, output.resolve())
     except OSError as error:
@@ -135,6 +141,24 @@ def _begin(run: RunFolder, setup: TrainingSetup, settings: Settings, fabric: Fab
     run.create(force=force, fill=fill)
 
 
+def _fit_ridge(fabric: Fabric, setup: TrainingSetup, run: RunFolder) -> None:
+    started = time.monotonic()
+    heads = attach_ridge_heads(fabric, setup)
+    figures = validate(fabric, setup.net, setup) if len(setup.validation_rows) else {}
+    save_weights(setup.net.state_dict(), run.weights)
+    loss = sum(head.log_loss for head in heads.values())
+    run.append_metrics({"epoch": 1, "train_seconds": time.monotonic() - started, "train_loss": loss, **figures})
+    _finish(setup, run)
+
+
+def _finish(setup: TrainingSetup, run: RunFolder) -> None:
+    flush(run.path)  # the card, which is last, makes the run a finished one
+    write_card(run, setup.card())
+    run.checkpoint.unlink(missing_ok=True)
+    run.clear_up()
+    flush(run.path)  # or a power cut brings the checkpoint back
+
+
 def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, checkpoint, progress) -> None:  # type: ignore[no-untyped-def]
     wanted = settings.train
     net = to_channels_last(setup.net).to(fabric.device)  # before the optimizers, which keep views of the kernels
@@ -149,6 +173,7 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         settings.seed,
         setup.view_px,
         setup.input_px,
+        setup.net.settings.normalise,
         (fabric.global_rank, fabric.world_size),
     )
     loss_of = {task: TASKS[task].parts.make_loss(target.classes) for task, target in setup.targets.items()}
@@ -216,11 +241,7 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         raise KeyboardInterrupt
     fabric.barrier()
     if fabric.is_global_zero:
-        flush(run.path)  # the card, which is last, makes the run a finished one
-        write_card(run, setup.card())
-        run.checkpoint.unlink(missing_ok=True)
-        run.clear_up()
-        flush(run.path)  # or a power cut brings the checkpoint back
+        _finish(setup, run)
 
 
 def _require_finite(loss: float, epoch: int) -> None:
@@ -241,7 +262,9 @@ def validate(fabric: Fabric, net: torch.nn.Module, setup: TrainingSetup) -> dict
     for start in range(0, len(setup.validation_rows), VALIDATION_BATCH):
         rows = setup.validation_rows[start : start + VALIDATION_BATCH]
         pixels = torch.from_numpy(setup.images.images[rows])
-        views = fixed_view(pixels, upright, view_px=setup.view_px, output_px=setup.input_px)
+        views = fixed_view(
+            pixels, upright, view_px=setup.view_px, output_px=setup.input_px, kind=setup.net.settings.normalise
+        )
         with fabric.autocast():
             outputs = net(fabric.to_device(views))
         for task, target in setup.targets.items():

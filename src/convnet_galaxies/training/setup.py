@@ -34,6 +34,7 @@ class TrainingSetup:
     split: one row per image of the set, then those of the ancestors; see write_split.
     train_rows, validation_rows: row numbers in images, int [n]; a training image that is shown several times per epoch
         stands there as often.
+    kept_heads: tasks whose heads come from the parent.
     identity: equal for equal data, settings and parent; a resumed run must agree in it.
     """
 
@@ -46,6 +47,7 @@ class TrainingSetup:
     ancestry: tuple[dict[str, Any], ...]
     type_centres: np.ndarray | None
     identity: str
+    kept_heads: tuple[str, ...] = ()
 
     @property
     def has_parent(self) -> bool:
@@ -126,8 +128,7 @@ def set_up_training(
 
     classes = {task: target.classes for task, target in targets.items()}
     net = GalaxyNet(settings.net, bands=images.preprocess.bands, classes=classes)
-    if old is not None:
-        inherit(net, old)
+    kept_heads = () if old is None else inherit(net, old)
     split = pd.DataFrame({"id": images.table["id"], "part": parts, "used": known, "keys": keys, "origin": "this run"})
     ancestry: tuple[dict[str, Any], ...] = ()
     if parent is not None and card is not None:
@@ -144,7 +145,7 @@ def set_up_training(
     for target in targets.values():
         identity.update(target.values.numpy().tobytes())
     return TrainingSetup(
-        images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity.hexdigest()
+        images, targets, net, split, train_rows, validation_rows, ancestry, centres, identity.hexdigest(), kept_heads
     )
 
 
@@ -169,12 +170,13 @@ def assign_parts(
     return np.where(of_group < NEVER, np.array(PARTS, dtype=object)[of_group % NEVER], parts)
 
 
-def inherit(net: GalaxyNet, old: GalaxyNet) -> None:
-    """Copy the backbone, and the heads of the tasks (and classes) that both nets have."""
+def inherit(net: GalaxyNet, old: GalaxyNet) -> tuple[str, ...]:
+    """Copy the backbone, and the heads of the tasks (and classes) that both nets have; return these tasks."""
     net.backbone.load_state_dict(old.backbone.state_dict())
-    for task, head in net.heads.items():
-        if old.classes.get(task) == net.classes[task]:
-            head.load_state_dict(old.heads[task].state_dict())
+    kept = tuple(task for task in net.heads if old.classes.get(task) == net.classes[task])
+    for task in kept:
+        net.heads[task].load_state_dict(old.heads[task].state_dict())
+    return kept
 
 
 def take_shape(settings: Settings, card: ModelCard, images: ImageSet) -> Settings:

@@ -1,0 +1,199 @@
+"""Heads by ridge regression on the features of a network that stays as it is: for a few labels.
+
+A few hundred numbers of a few dozen images are hardly ever learned by heart by a penalised regression, and a backbone
+that is not touched keeps all that it learned from many more images. Where the parent has a head for the task, the
+regression is one of what that head leaves over: a few labels shift and scale it, many correct it. The strength of the
+penalty and the scale of the log odds are those of the smallest log loss in cross-validation among the training images,
+whole groups at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from scipy.special import expit, log_softmax
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.model.augment import fixed_view, fixed_warps
+from convnet_galaxies.model.galaxy_net import to_channels_last
+from convnet_galaxies.model.heads import ClassHead, LensHead
+from convnet_galaxies.training.setup import TrainingSetup
+
+PENALTIES = tuple(float(one) for one in np.logspace(1, 5, 9))
+"""Of the regression on standardised features; the largest leaves little more than the mean."""
+SLOPES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Log odds per unit of the regression; 4 is the slope of the logistic curve at one half."""
+PARENT_SLOPE, PARENT_SCALE = 4.0, 3.0
+"""What the parent's log odds are divided by to compare with labels, and their standard deviation among features of 1:
+a change of their scale is penalised less, by the square, than one of their direction."""
+FOLDS = 5
+VIEWS, BATCH = 8, 128
+
+
+@dataclass(frozen=True)
+class RidgeHead:
+    """A linear head: log odds = features @ weight + bias, float64 [features, k] and [k] (k = 1 for a lens).
+
+    penalty, slope: the chosen ones. log_loss: in cross-validation among the training images.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    penalty: float
+    slope: float
+    log_loss: float
+
+
+def fit_ridge_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    classes: int = 0,
+    weights: np.ndarray | None = None,
+    parent: tuple[np.ndarray, np.ndarray] | None = None,
+    penalty: float | None = None,
+    slope: float | None = None,
+) -> RidgeHead:
+    """Fit a head to features, float [n, c].
+
+    labels: 0 to 1, soft ones too, float [n], for a lens (classes 0); else the number of the class, int [n].
+    groups: [n], images of one object share theirs. weights: of the images, float [n]; None: equal.
+    penalty, slope: fixed ones; None: chosen among PENALTIES and SLOPES.
+    parent: weight [c, k] and bias [k] of an earlier head for the same classes, from which to start.
+    """
+    leading = 0
+    if parent is not None:
+        leading = len(parent[1])
+        features = np.concatenate([features, features @ parent[0] + parent[1]], axis=1)
+    wanted = np.eye(classes)[labels] if classes else np.asarray(labels, float)[:, None]
+    weights = np.ones(len(wanted)) if weights is None else weights
+    shift = 0.0 if classes else 0.5
+    numbers = np.unique(groups, return_inverse=True)[1]
+    penalties = PENALTIES if penalty is None else (penalty,)
+    slopes = SLOPES if slope is None else (slope,)
+    losses = np.zeros((len(penalties), len(slopes), len(wanted)))
+    for learned, held_out in GroupKFold(min(FOLDS, int(numbers.max()) + 1)).split(features, groups=numbers):
+        solutions = _solve(features[learned], wanted[learned], weights[learned], penalties, leading, shift)
+        for row, (weight, bias) in enumerate(solutions):
+            answer = features[held_out] @ weight + bias - shift
+            for column, one in enumerate(slopes):
+                losses[row, column, held_out] = _log_losses(one * answer, wanted[held_out])
+    row, column = _choose(losses, weights / weights.sum(), numbers)
+    ((weight, bias),) = _solve(features, wanted, weights, penalties[row : row + 1], leading, shift)
+    if parent is not None:
+        own, of_parent = weight[:-leading], weight[-leading:]
+        weight, bias = own + parent[0] @ of_parent, bias + parent[1] @ of_parent
+    scale = slopes[column]
+    loss = float((losses[row, column] * weights).sum() / weights.sum())
+    return RidgeHead(scale * weight, scale * (bias - shift), penalties[row], scale, loss)
+
+
+def _choose(losses: np.ndarray, shares: np.ndarray, groups: np.ndarray) -> tuple[int, int]:
+    """Row and column of losses [penalties, slopes, n]: the smallest mean, or the largest penalty that is not shown to
+    be worse: its excess is below the standard error of the excess over groups (one-standard-error rule, Breiman et al.
+    1984), so that a few labels change little.
+    """
+    best = losses[np.unravel_index((losses @ shares).argmin(), losses.shape[:2])]
+    for row in range(len(losses) - 1, -1, -1):
+        column = int((losses[row] @ shares).argmin())
+        excess = np.bincount(groups, (losses[row, column] - best) * shares)
+        if excess.sum() <= np.sqrt((excess**2).sum()):
+            return row, column
+    raise AssertionError("the smallest mean exceeds itself")
+
+
+def _solve(
+    features: np.ndarray,
+    wanted: np.ndarray,
+    weights: np.ndarray,
+    penalties: tuple[float, ...],
+    leading: int,
+    shift: float,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weight and bias for each penalty, in the units of the features, of which the last are the parent's log odds."""
+    scaler = StandardScaler().fit(features, sample_weight=weights)
+    scale = scaler.scale_.copy()
+    first = features.shape[1] - leading
+    scale[first:] /= PARENT_SCALE
+    scaled = (features - scaler.mean_) / scale
+    if leading:
+        wanted = wanted - features[:, first:] / PARENT_SLOPE - shift
+    for penalty in penalties:
+        ridge = Ridge(penalty).fit(scaled, wanted, sample_weight=weights)
+        weight = ridge.coef_.reshape(wanted.shape[1], -1).T / scale[:, None]
+        bias = ridge.intercept_ - scaler.mean_ @ weight
+        if leading:
+            weight[first:] += np.eye(leading) / PARENT_SLOPE
+            bias = bias + shift
+        yield weight, bias
+
+
+def _log_losses(log_odds: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Cross entropy of each image, float [n]."""
+    if wanted.shape[1] == 1:
+        probability = np.clip(expit(log_odds[:, 0]), 1e-6, 1 - 1e-6)
+        return -(wanted[:, 0] * np.log(probability) + (1 - wanted[:, 0]) * np.log1p(-probability))
+    return -(wanted * log_softmax(log_odds, axis=1)).sum(axis=1)
+
+
+def attach_ridge_heads(fabric: Fabric, setup: TrainingSetup) -> dict[str, RidgeHead]:
+    """Fit the heads of the network to the training images; its backbone stays as it is. See require_ridge."""
+    net, rows = setup.net, setup.train_rows
+    once, repeated = np.unique(rows, return_inverse=True)
+    features = _extract_features(fabric, setup, once)[repeated]
+    groups = setup.images.table["group"].to_numpy()[rows]
+    heads = {}
+    for task, target in setup.targets.items():
+        known = target.known[rows]
+        labels = target.values.numpy()[rows][known]
+        linear = net.heads[task].linear
+        assert isinstance(linear, torch.nn.Linear)
+        old = linear.weight.detach().double().cpu().numpy().T, linear.bias.detach().double().cpu().numpy()
+        parent = old if task in setup.kept_heads else None
+        head = fit_ridge_head(features[known], labels, groups[known], classes=len(target.classes), parent=parent)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(head.weight.T))
+            linear.bias.copy_(torch.from_numpy(head.bias))
+        heads[task] = head
+    return heads
+
+
+@torch.inference_mode()
+def _extract_features(fabric: Fabric, setup: TrainingSetup, rows: np.ndarray) -> np.ndarray:
+    """Features of images, float64 [m, c]: means over the views that prediction takes by default."""
+    net = to_channels_last(setup.net).to(fabric.device).eval()
+    wanted = net.settings
+    warps = fixed_warps(VIEWS, zoom_in=setup.view_px < setup.images.preprocess.size_px)
+    parts = []
+    for start in range(0, len(rows), BATCH):
+        pixels = torch.from_numpy(setup.images.images[rows[start : start + BATCH]])
+        total = torch.zeros(())
+        for warp in warps:
+            view = fixed_view(pixels, warp, view_px=setup.view_px, output_px=setup.input_px, kind=wanted.normalise)
+            with fabric.autocast():
+                total = total + net.features(fabric.to_device(view)).cpu() / VIEWS
+        parts.append(total.double().numpy())
+    return np.concatenate(parts)
+
+
+def require_ridge(setup: TrainingSetup) -> None:
+    """Raise UsageError unless the heads of a training can be fitted by ridge regression."""
+    if not setup.has_parent:
+        raise UsageError(
+            "--head ridge: found no parent, expected a trained network whose features are used",
+            "pass --from with a run or builtin:NAME",
+        )
+    for task, head in setup.net.heads.items():
+        if not isinstance(head, LensHead | ClassHead):
+            raise UsageError(f"--head ridge: the task '{task}' has no linear head", "train it without --head ridge")
+    groups = setup.images.table["group"].to_numpy()[setup.train_rows]
+    if len(np.unique(groups)) < 2:
+        raise InputError("pack: found one group of images, expected at least 2 for --head ridge", "pack more images")
