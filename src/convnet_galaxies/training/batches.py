@@ -43,8 +43,8 @@ class Batches:
     seed: int
     view_px: float
     output_px: int
-    normalise: Normalise = "fixed"
     share: tuple[int, int] = (0, 1)
+    normalise: Normalise = "fixed"
 
     @property
     def steps(self) -> int:

@@ -173,8 +173,8 @@ def _train(fabric, setup: TrainingSetup, settings: Settings, run: RunFolder, che
         settings.seed,
         setup.view_px,
         setup.input_px,
-        setup.net.settings.normalise,
         (fabric.global_rank, fabric.world_size),
+        setup.net.settings.normalise,
     )
     loss_of = {task: TASKS[task].parts.make_loss(target.classes) for task, target in setup.targets.items()}
     steps = batches.steps * wanted.epochs
