@@ -70,6 +70,7 @@ PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 WORKERS ?= 2
 TRY = command -v $$python >/dev/null && $$python -c '' 2>/dev/null || { echo "$$python: not there, passed over"; continue; }
 
+# Old libraries use what newer ones that they stand on have deprecated, so warnings are no errors there.
 oldest: $(READY) ## test with the lowest versions that pyproject.toml allows, on every Python; an hour each
 	@$(BIN)/python trust/floors.py > $(VENV)/floors.txt
 	@for python in $(PYTHONS); do $(TRY); echo "== $$python, lowest versions"; \
@@ -77,7 +78,7 @@ oldest: $(READY) ## test with the lowest versions that pyproject.toml allows, on
 	  $(VENV)-oldest/bin/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
 	    -r $(VENV)/floors.txt 'setuptools>=77' && \
 	  $(VENV)-oldest/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
-	  $(VENV)-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal || exit 1; done
+	  $(VENV)-oldest/bin/python -m pytest -n $(WORKERS) --dist worksteal -W default || exit 1; done
 
 newest: ## test with the newest versions that pyproject.toml allows, on every Python; an hour each
 	@for python in $(PYTHONS); do $(TRY); echo "== $$python, newest versions"; \

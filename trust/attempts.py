@@ -96,7 +96,7 @@ class Attempt:
                     code = code or 71
             os._exit(code)
 
-    def wait(self, limit_s: float = 300) -> End:
+    def wait(self, limit_s: float = 150) -> End:
         """Wait for the end; a process that takes longer is killed, with exit code -9."""
         handle = os.pidfd_open(self.process)
         try:
