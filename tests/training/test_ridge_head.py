@@ -1,12 +1,14 @@
 """Heads by ridge regression."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from small_sets import tiny
 
-from convnet_galaxies.errors import UsageError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.weights import load_net
@@ -117,3 +119,18 @@ def test_a_few_labels_correct_the_parents_head_and_do_not_replace_it() -> None:
         alone.append(auroc(fit_ridge_head(features[few], labels[few], np.arange(16))))
     assert np.mean(started) > 0.9 * auroc(wanted) > np.mean(alone) + 0.05
     assert np.abs(middle).mean() < 2  # the shift of 5 is gone
+
+
+def test_labels_in_one_group_are_refused(zoo, lens_set, tmp_path) -> None:
+    table = lens_set.table.copy()
+    table["group"] = np.where(table["lens"].notna(), "one field", table["group"])
+    parts = np.full(len(lens_set), "train", dtype=object)
+    with pytest.raises(InputError, match="found one group of training images"):
+        fit(
+            replace(lens_set, table=table),
+            tiny("train.head=ridge"),
+            tmp_path / "run",
+            tasks=("lens",),
+            parent=zoo.path,
+            parts=parts,
+        )

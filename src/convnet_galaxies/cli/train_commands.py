@@ -156,9 +156,8 @@ def train(
     figures = ", ".join(
         f"{name.replace('_', ' ')} {last[name]:.4f}" for name in metrics.columns if name.startswith("validation")
     )
-    typer.echo(
-        f"{run.path}: {int(last['epoch'])} epochs in {last['train_seconds']:.0f} s, {figures or 'no validation images'}"
-    )
+    made = "head fitted" if chosen.train.head == "ridge" else f"{int(last['epoch'])} epochs"
+    typer.echo(f"{run.path}: {made} in {last['train_seconds']:.0f} s, {figures or 'no validation images'}")
 
 
 def _with_head(changes: list[str] | None, head: HeadChoice | None) -> list[str]:

@@ -195,5 +195,10 @@ def require_ridge(setup: TrainingSetup) -> None:
         if not isinstance(head, LensHead | ClassHead):
             raise UsageError(f"--head ridge: the task '{task}' has no linear head", "train it without --head ridge")
     groups = setup.images.table["group"].to_numpy()[setup.train_rows]
-    if len(np.unique(groups)) < 2:
-        raise InputError("pack: found one group of images, expected at least 2 for --head ridge", "pack more images")
+    for task, target in setup.targets.items():
+        if len(np.unique(groups[target.known[setup.train_rows]])) < 2:
+            raise InputError(
+                f"pack: found one group of training images with a label for '{task}', expected at least 2 for "
+                "--head ridge",
+                "pack more images, or leave out this task",
+            )
