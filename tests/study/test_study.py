@@ -140,8 +140,12 @@ def test_a_study_starts_from_counts_on_another_tree_and_from_their_shuffled_cont
     lenses = replace(lenses, table=lenses.table.drop(columns=["stage", "flavor", "flavor_label"]))
     run_study(zoo, lenses, SETTINGS, tmp_path / "study", plan=plan, device="cpu")
     for name in ("zoo", "shuffled-votes"):
-        run = tmp_path / "study" / name / "labels-1" / "repetition-0"
+        run = tmp_path / "study" / "parents" / name / "repetition-0"
         assert read_card(run).classes == {"counts": dump_tree(tree)}
+    # Without stages a strategy has the name of its parent, and was taken for done.
+    results = summarize_study(tmp_path / "study", n_resamples=20)
+    assert {"zoo", "shuffled votes", "scratch"} <= {one.strategy for one in results.strategies}
+    assert len(results.comparisons) == 4
 
 
 def test_a_zoo_pack_without_votes_is_refused(tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ def test_a_pack_without_stages_is_studied_from_a_run_that_is_given(
 ) -> None:
     lenses = make_lens_set(160)
     lenses = replace(lenses, table=lenses.table.drop(columns=["stage", "flavor", "flavor_label"]))
-    parent = str(finished[0] / "zoo" / "labels-1" / "repetition-0")
+    parent = str(finished[0] / "parents" / "zoo" / "repetition-0")
     plan = replace(PLAN, fractions=(1.0,), rates=(1.0,), parents=(parent,))
     run_study(None, lenses, SETTINGS, tmp_path / "study", plan=plan, device="cpu")
     results = summarize_study(tmp_path / "study", n_resamples=20)

@@ -165,7 +165,7 @@ class _Study:
     def _grid(self, job: Job, strategy: Strategy, n_train: int) -> list[GridPoint]:
         plan = self.plan
         if job.name == LEAKING_SPLIT:  # what the same network chose on whole fields
-            same = Job(f"{SCRATCH}, stage 1" if strategy.stage else SCRATCH, job.repetition, job.fraction, None)
+            same = replace(job, name=f"{SCRATCH}, stage 1" if strategy.stage else SCRATCH)
             return [read_choice(self.output / same.folder)[0]]
         if job.name == FLAVOR_STRATEGY:
             return list_grid((1.0,), plan.lens_epochs[-1:])
@@ -184,7 +184,7 @@ class _Study:
             return strategy.parent
         if strategy.parent in (ZOO, CONTROL):
             return self.output / Job(strategy.parent, job.repetition, 1.0, None).folder
-        return read_choice(self.output / Job(strategy.parent, job.repetition, job.fraction, None).folder)[1]
+        return read_choice(self.output / replace(job, name=strategy.parent).folder)[1]
 
 
 def shuffle_votes(images: ImageSet, seed: int) -> ImageSet:

@@ -62,7 +62,9 @@ class Job:
     def folder(self) -> str:
         """Its folder within the study's."""
         text = self.name.replace(", ", "_").translate(str.maketrans(" :/\\", "---_"))
-        return f"{text}/labels-{self.fraction:g}/repetition-{self.repetition}"
+        # Where the images have no stages, a strategy has the name of its parent.
+        place = f"parents/{text}" if self.strategy is None else f"{text}/labels-{self.fraction:g}"
+        return f"{place}/repetition-{self.repetition}"
 
 
 def parents_of(plan: StudyPlan, zoo: ImageSet | None) -> tuple[str, ...]:
