@@ -84,10 +84,14 @@ def test_a_former_name_of_a_setting_is_read_from_files_and_changes_and_the_new_o
 
 def test_settings_are_identified_as_before_a_setting_was_renamed() -> None:
     wanted = Settings(net=NetSettings(view_px=48))
-    before = write_settings(wanted).replace("view_px", "field_px").replace("graded_repeats = 1\n", "")
+    before = write_settings(wanted).replace("view_px", "field_px")
+    for later in ("graded_repeats = 1", 'head = "trained"', 'normalise = "fixed"', "surveys = 0.0"):
+        assert f"{later}\n" in before
+        before = before.replace(f"{later}\n", "")
     assert identify_settings(wanted) == before
-    repeated = wanted.model_copy(update={"train": TrainSettings(graded_repeats=3)})
+    repeated = wanted.model_copy(update={"train": TrainSettings(graded_repeats=3, head="ridge")})
     assert "graded_repeats = 3" in identify_settings(repeated)
+    assert 'head = "ridge"' in identify_settings(repeated)
 
 
 def test_what_a_run_wrote_is_read_back_over_any_defaults(tmp_path: Path) -> None:

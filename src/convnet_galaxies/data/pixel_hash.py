@@ -29,7 +29,7 @@ SIDES_PX = (64, 128, 256, 512)
 """Central squares that are hashed beside the whole, in pixels of the file, so that packs of other crops share one."""
 
 _FLATTEST = 1e-3
-_CHUNK = 16  # few enough for the cache of a processor
+_CHUNK = 8  # few enough for the cache of a processor
 _LOGARITHM = np.log1p(np.arange(256)).astype(np.float32)
 
 
