@@ -69,7 +69,7 @@ RUNGS: dict[str, tuple[str, Recipe | HeadRecipe]] = {
 KEPT, DRAWN = (Path(__file__).parents[1] / name for name in ("weights/ladder.csv", "docs/images/ladder.svg"))
 
 ENSEMBLE = ("second pretraining, head at 46 px",)
-"""The rungs that ship, a member each."""
+"""The rungs whose networks ship, a member each; the head that ships is of survey_ladder.py."""
 
 
 def name_run(rung: str, fold: int) -> str:

@@ -28,7 +28,7 @@ from convnet_galaxies.study.strategies import (
     list_strategies,
     study_parts,
 )
-from convnet_galaxies.study.study import run_study, shuffle_votes
+from convnet_galaxies.study.study import leave_out_shared, run_study, shuffle_votes
 from convnet_galaxies.study.study_plan import StudyPlan, parents_of, study_jobs
 
 SETTINGS = tiny("split.train=0.4", "split.validation=0.1", "split.test=0.5")
@@ -326,3 +326,23 @@ def test_labels_are_counted_and_few_lenses_are_remarked_on(finished: tuple[Path,
     assert all(
         any(f"at {100 * share:g} % of the labels: trained on" in text for text in results.remarks) for share in few
     )
+
+
+def test_images_that_look_like_galaxies_of_the_zoo_pack_are_left_out_with_a_remark(tmp_path: Path) -> None:
+    zoo, lenses = make_vote_set(40), make_lens_set(160)
+    lenses = replace(lenses, table=lenses.table.drop(columns=["stage", "flavor", "flavor_label"]))
+    assert leave_out_shared(zoo, lenses)[1] == 0
+    group = lenses.table["group"].iloc[3]
+    size = int((lenses.table["group"] == group).sum())
+    table = lenses.table.copy()
+    table.loc[3, "id"] = zoo.table["id"].iloc[5]
+    linked = replace(lenses, table=table)
+    kept, left_out = leave_out_shared(zoo, linked)
+    assert left_out == size
+    assert group not in set(kept.table["group"])
+    plan = replace(PLAN, repetitions=1, fractions=(1.0,), rates=(1.0,), with_controls=False)
+    run_study(zoo, linked, SETTINGS, tmp_path / "study", plan=plan, device="cpu")
+    results = summarize_study(tmp_path / "study", n_resamples=20)
+    assert any(f"{size} images were left out" in remark for remark in results.remarks)
+    with pytest.raises(InputError, match="are linked with galaxies of --zoo"):
+        leave_out_shared(zoo, replace(linked, table=table.assign(group="one field")))

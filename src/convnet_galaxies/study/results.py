@@ -33,7 +33,7 @@ from convnet_galaxies.study.strategy_scores import (
     stack_repetitions,
     subtract_unpaired,
 )
-from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, read_plan
+from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, count_left_out, read_plan
 from convnet_galaxies.study.study_remarks import remark_on_few_labels, remark_on_grid_ends
 
 RESULTS, TEXT = "results.json", "results.txt"
@@ -139,6 +139,8 @@ def summarize_study(
                 count_choices(own),
             )
         )
+    if left_out := count_left_out(folder):
+        remarks.append(f"{left_out} images were left out: a galaxy of the zoo pack is linked with them, or looks alike")
     remarks += remark_on_few_labels(strategies)
     remarks += remark_on_grid_ends(strategies, plan)
     for number, (question, fraction) in enumerate(asked):

@@ -18,6 +18,7 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.device import Device
 from convnet_galaxies.model.tasks import guess_tasks
 from convnet_galaxies.predict.predictor import Predictor
+from convnet_galaxies.runs.image_keys import NEVER, find_lowest_rank, link_keys
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.settings import Settings, identify_settings
 from convnet_galaxies.study.grid import GridPoint, choose_point, lengthen, list_grid, read_choice, train_grid
@@ -32,7 +33,7 @@ from convnet_galaxies.study.strategies import (
     stage_of,
     study_parts,
 )
-from convnet_galaxies.study.study_plan import PLAN, PREDICTIONS, Job, StudyPlan, parents_of, study_jobs
+from convnet_galaxies.study.study_plan import LEFT_OUT, PLAN, PREDICTIONS, Job, StudyPlan, parents_of, study_jobs
 from convnet_galaxies.training.fit import fit
 from convnet_galaxies.training.setup import take_shape
 
@@ -64,7 +65,8 @@ def run_study(
     parents = parents_of(plan, zoo)
     _require_columns(zoo, lenses)
     settings = _take_shape(plan.parents, settings, lenses)
-    study = _Study(zoo, lenses, settings, output, plan, device)
+    lenses, left_out = (lenses, 0) if zoo is None else leave_out_shared(zoo, lenses)
+    study = _Study(zoo, lenses, settings, output, plan, device, left_out)
     _require_same_study(study)
     jobs = study_jobs(plan, parents, list(lenses.table.columns))
     for number, job in enumerate(jobs):
@@ -87,6 +89,7 @@ class _Study:
     output: Path
     plan: StudyPlan
     device: Device
+    left_out: int = 0
 
     def parts(self, repetition: int, fraction: float = 1.0) -> np.ndarray:
         seed = self.settings.seed
@@ -187,6 +190,22 @@ class _Study:
         return read_choice(self.output / replace(job, name=strategy.parent).folder)[1]
 
 
+def leave_out_shared(zoo: ImageSet, lenses: ImageSet) -> tuple[ImageSet, int]:
+    """Return the images whose groups have nothing in common with the galaxies, and the number of the others.
+
+    A network of the galaxies has learned what both show. Millions of pairs also have a few that look alike by chance
+    (see pixel_hash), which must not stop a study. Raises InputError when no image is left.
+    """
+    alike = find_lowest_rank(link_keys(lenses), link_keys(zoo), [0] * len(zoo)) < NEVER
+    shared = pd.Series(alike).groupby(lenses.table["group"].to_numpy()).transform("any").to_numpy(bool)
+    if shared.all():
+        raise InputError(
+            f"pack: all {len(lenses):,} images are linked with galaxies of --zoo, expected others",
+            "give a pack of galaxies that are not among the images",
+        )
+    return (lenses.select(~shared) if shared.any() else lenses), int(shared.sum())
+
+
 def shuffle_votes(images: ImageSet, seed: int) -> ImageSet:
     """Return the galaxies with their votes dealt to others at random: the control parent, of equal compute.
 
@@ -245,5 +264,6 @@ def _require_same_study(study: _Study) -> None:
         "settings": identify_settings(study.settings),
         "images": [0 if study.zoo is None else len(study.zoo), len(lenses)],
         "split_sha256": hashlib.sha256(split.encode()).hexdigest(),
+        **({LEFT_OUT: study.left_out} if study.left_out else {}),
     }
     claim_folder(study.output, PLAN, facts, "study")

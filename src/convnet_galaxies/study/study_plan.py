@@ -22,6 +22,8 @@ from convnet_galaxies.study.strategies import (
 )
 
 PLAN, PREDICTIONS = "study.json", "predictions.parquet"
+LEFT_OUT = "left_out"
+"""Fact of study.json: the number of images that were left out, since a galaxy is linked with them or looks alike."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,8 @@ def read_plan(folder: Path) -> tuple[StudyPlan, tuple[str, ...]]:
         raise UsageError(f"{folder}: found a study of an earlier version", "run `study` again, into another folder")
     plan = TypeAdapter(StudyPlan).validate_python(facts["plan"])
     return plan, ((ZOO,) if facts["images"][0] else ()) + plan.parents
+
+
+def count_left_out(folder: Path) -> int:
+    """Return the number of images that a study left out (see study.leave_out_shared)."""
+    return int(json.loads((folder / PLAN).read_text("utf-8")).get(LEFT_OUT, 0))
