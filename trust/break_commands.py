@@ -66,6 +66,14 @@ class Tally:
         self.findings.append(text)
         print(f"--- {text}", flush=True)
 
+    def close(self, commands: int, seconds: float) -> int:
+        """Print the table of what was done, and return the exit code."""
+        print("\n| what | times |\n| --- | --- |")
+        for what, times in sorted(self.attempts.items()):
+            print(f"| {what} | {times:,} |")
+        print(f"{commands} commands, {len(self.findings)} findings, {seconds:.0f} s")
+        return int(bool(self.findings))
+
 
 class Bench:
     """One command, its inputs, and what it writes when it is left alone."""
@@ -326,11 +334,7 @@ def main() -> int:
                 f"{len(tally.findings) - found} findings",
                 flush=True,
             )
-    print("\n| what | times |\n| --- | --- |")
-    for what, times in sorted(tally.attempts.items()):
-        print(f"| {what} | {times:,} |")
-    print(f"{len(names)} commands, {len(tally.findings)} findings, {time.monotonic() - started:.0f} s")
-    return int(bool(tally.findings))
+    return tally.close(len(names), time.monotonic() - started)
 
 
 if __name__ == "__main__":

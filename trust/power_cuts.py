@@ -101,11 +101,7 @@ def main() -> int:
             bench = Bench(name, WRITES[name], top, top / "place", tally)
             for _ in range(given.cuts // len(names) + (number < given.cuts % len(names))):
                 cut(bench, disk, draw, is_flushed=not given.without_flush)
-    print("\n| what | times |\n| --- | --- |")
-    for what, times in sorted(tally.attempts.items()):
-        print(f"| {what} | {times:,} |")
-    print(f"{len(names)} commands, {len(tally.findings)} findings, {time.monotonic() - started:.0f} s")
-    return int(bool(tally.findings))
+    return tally.close(len(names), time.monotonic() - started)
 
 
 if __name__ == "__main__":

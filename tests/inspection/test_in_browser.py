@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -18,24 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headless import needs_browser, start_browser
 from made_sessions import TOKEN, write_candidates
 
 from convnet_galaxies.data.grade_book import read_grades, read_marks
 
 selenium = pytest.importorskip("selenium")
-from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 PATIENCE_S = 60.0
 CANDIDATES = 130
 
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)"
-)
+pytestmark = needs_browser
 
 
 class Server:
@@ -74,19 +69,7 @@ class Page:
     """A browser window, and what a grader does in it."""
 
     def __init__(self, server: Server) -> None:
-        options = webdriver.ChromeOptions()
-        for argument in (
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-        ):
-            options.add_argument(argument)
-        options.add_argument("--window-size=1200,900")
-        options.binary_location = str(BROWSER)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+        self.driver = start_browser("--no-first-run", "--window-size=1200,900")
         self.server = server
 
     def sign_in(self, name: str) -> None:

@@ -39,6 +39,18 @@ def test_one_view_is_the_answer_of_the_net_itself(world) -> None:
         np.testing.assert_allclose(found[task], expected[task].numpy(), atol=ROUNDING)
 
 
+def test_a_network_with_its_own_normalisation_is_shown_what_it_was_trained_on(tmp_path) -> None:
+    images = make_lens_set()
+    fit(images, tiny("train.epochs=1", "net.normalise=own"), tmp_path / "own", tasks=("lens",))
+    net, _ = load_net(tmp_path / "own")
+    pixels = torch.from_numpy(images.images[:20]).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        expected = {kind: answers(net(normalise(pixels.clone(), kind)))["lens"].numpy() for kind in ("own", "fixed")}
+    found = make(tmp_path, "own").predict(images.images[:20])["lens"]
+    np.testing.assert_allclose(found, expected["own"], atol=ROUNDING)
+    assert np.abs(expected["own"] - expected["fixed"]).max() > 10 * ROUNDING, "they differ, or the test shows nothing"
+
+
 @pytest.mark.parametrize("run", ["zoo", "both"])
 def test_eight_views_do_not_know_quarter_turns_of_the_image(world, run) -> None:
     predictor = make(world, run, views=8)

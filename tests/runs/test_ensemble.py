@@ -24,7 +24,7 @@ from convnet_galaxies.training.fit import fit
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the runs ``a``, ``b`` of one kind and other splits, ``wide``, ``small`` and ``votes`` of others."""
+    """Folder with the runs ``a``, ``b`` of one kind and other splits; those of other kinds are named after them."""
     folder = tmp_path_factory.mktemp("runs")
     lenses = make_lens_set()
     for name, changes in {
@@ -32,6 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "b": ["seed=1"],
         "wide": ["net.widths=[8,24]"],
         "small": ["net.input_px=24"],
+        "own": ["net.normalise=own"],
     }.items():
         fit(lenses, tiny("train.epochs=1", *changes), folder / name, tasks=("lens",))
     fit(make_vote_set(), tiny("train.epochs=1"), folder / "votes", tasks=("votes",))
@@ -85,6 +86,7 @@ def test_half_weights_take_half_the_bytes_and_an_ensemble_of_ensembles_has_all_m
     ("other", "message"),
     [
         ("small", r"small: found net\.input_px 24, expected 32 as in .*/a"),
+        ("own", r"own: found net\.normalise own, expected fixed as in .*/a"),
         ("votes", r"votes: found classes \{'votes': \(\)\}, expected \{'lens': \(\)\}"),
     ],
 )

@@ -3,7 +3,6 @@ nothing, and run nothing in a browser."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from headless import needs_browser, start_browser
 from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study
 
 from convnet_galaxies.data.pack import read_pack, write_set
@@ -20,9 +20,6 @@ from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, write_ma
 from convnet_galaxies.show.report import write_report
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.training.fit import fit
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 
 HOSTILE = (
     "<script>window.hit=1</script>",
@@ -129,15 +126,9 @@ def test_nothing_is_written_beside_the_outputs(pages: dict[str, Path]) -> None:
     assert {path.name for path in folder.iterdir()} == places
 
 
-@pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")
+@needs_browser
 def test_names_run_nothing_in_a_browser(pages: dict[str, Path]) -> None:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.binary_location = str(BROWSER)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    browser = start_browser()
     try:
         for name, page in pages.items():
             browser.get(page.as_uri())

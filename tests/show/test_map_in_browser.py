@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,21 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from headless import needs_browser, start_browser
 
 from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, write_map
 
 selenium = pytest.importorskip("selenium")
-from selenium import webdriver  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 PATIENCE_S = 60.0
 
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs chromium and chromedriver (Debian: chromium, chromium-driver)"
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture
@@ -41,12 +36,7 @@ def driver(tmp_path: Path) -> Iterator[Any]:
     )
     thumbnails = np.full((n, THUMBNAIL_PX, THUMBNAIL_PX, 3), 200, np.uint8)
     write_map(FeatureMap(table, rng.normal(size=(n, 2)), thumbnails, "run", n), tmp_path / "map.html")
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.binary_location = str(BROWSER)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    browser = start_browser()
     browser.get((tmp_path / "map.html").as_uri())
     yield browser, table
     browser.quit()

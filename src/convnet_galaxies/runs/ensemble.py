@@ -32,6 +32,8 @@ from convnet_galaxies.settings import NetSettings
 
 RANK = {"train": 0, "validation": 1, "test": 2}
 LARGEST_HALF = 65504.0
+SEEN_ALIKE = ("input_px", "view_px", "normalise")
+"""Settings of a network that decide what it sees; members are shown one view."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _describe(run: str | Path, card: ModelCard, number: int) -> dict[str, Any]:
 
 def _require_alike(first: str | Path, expected: ModelCard, run: str | Path, found: ModelCard) -> None:
     for name, ours, theirs in (
-        *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in ("input_px", "view_px")),
+        *((f"net.{key}", getattr(expected.net, key), getattr(found.net, key)) for key in SEEN_ALIKE),
         *((f"preprocess.{key}", ours, getattr(found.preprocess, key)) for key, ours in expected.preprocess),
         ("classes", expected.classes, found.classes),
         ("type_centres", expected.type_centres, found.type_centres),
