@@ -4,9 +4,10 @@
     python benchmarks/table.py README.md       # into another page that has a pair of marks
     python benchmarks/table.py --check         # only test whether the page is up to date
 
-A page has one or both of these pairs of lines; the text between them is replaced.
+A page has some of these pairs of lines; the text between them is replaced.
 
     <!-- goals -->      <!-- end goals -->       the goals, and whether they are reached
+    <!-- speed -->      <!-- end speed -->       the same without those of accuracy alone
     <!-- results -->    <!-- end results -->     all rows, one table per benchmark
 """
 
@@ -38,6 +39,13 @@ def read_results(folder: Path) -> dict[str, tuple[str, pd.DataFrame]]:
 
 
 EMULATED = "bf16 emulated"
+ACCURACY = ("crowd",)
+"""Benchmarks that measure neither time nor memory."""
+
+
+def render_speed(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
+    """The goals of speed and memory."""
+    return render_goals({name: result for name, result in results.items() if name not in ACCURACY})
 
 
 def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
@@ -46,7 +54,7 @@ def render_goals(results: dict[str, tuple[str, pd.DataFrame]]) -> str:
     for _, table in results.values():
         for row in table[table["goal"] != ""].to_dict("records"):
             found = show_value(row)
-            if row["unit"] == "AUROC":  # a ratio of areas says nothing
+            if row["unit"] == "AUROC":  # a ratio of areas means nothing
                 # The peer's own row: the median of ratios would give an area that no round had.
                 peer = table[table["contestant"].str.startswith(f"{row['against']},")]["value"].iloc[0]
                 found = f"AUROC {row['value']:.3f}, {row['against']} {peer:.3f}"
@@ -87,6 +95,7 @@ def fill(page: str, results: dict[str, tuple[str, pd.DataFrame]]) -> str:
     """The page with everything between its marks written anew; raises ValueError when it has no marks."""
     renderers: dict[str, Callable[[dict[str, tuple[str, pd.DataFrame]]], str]] = {
         "goals": render_goals,
+        "speed": render_speed,
         "results": render_results,
     }
     marked = False

@@ -83,6 +83,19 @@ def test_page_is_written_from_the_results(measuring: ModuleType, tmp_path: Path)
         table.fill("a page without marks", {})
 
 
+def test_goals_of_accuracy_alone_are_not_among_those_of_speed(measuring: ModuleType, tmp_path: Path) -> None:
+    for name in ("speed", "crowd"):
+        report = measuring.Report(name, measuring.Options(False, 1, tmp_path / f"{name}.csv"))
+        report.add("ours", 0.95, "of 90 % intervals", goal=">= 0.85")
+        report.finish()
+    table = load("table")
+    results = table.read_results(tmp_path)
+    page = "<!-- {0} -->\n<!-- end {0} -->\n"
+    assert "crowd" in table.fill(page.format("goals"), results)
+    assert "crowd" not in table.fill(page.format("speed"), results)
+    assert "| speed: ours |" in table.fill(page.format("speed"), results)
+
+
 def test_the_frontier_is_drawn_from_its_points_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)  # the scripts import one another
     frontier = load("bench_frontier")
