@@ -11,16 +11,16 @@ features, which can only add warnings, and 10 or more labelled lenses); warned: 
 the number fails, those with a warning (empty when it never fails); warned_fraction, warned_purity: the same for the
 fraction and for the purity of any of the 10, 50 and 200 best; unwarned_number: of the trials without a warning, those
 in which the interval of the number holds (empty when there is none); seen: median of the smallest shift that would be
-seen, in natural log odds; range: the range over all shifts that the scores allow holds the number; range_warned: it
-carries a warning; unwarned_range: it holds, of the trials in which it carries none; range_over: the number lies above
-it; range_width: median of its width over that of the interval of the number.
+seen, in natural log odds; range: the range over all shifts that the scores allow holds the number; range_purity_k,
+range_completeness_50: its ranges hold the purity and completeness of the k best; range_warned: it carries a warning;
+warned_range: it carries one, of the trials in which it does not hold the number (empty when it always does);
+warned_range_purity: the same for the purity of any of the 10, 50 and 200 best; unwarned_range, unwarned_range_purity_k:
+it holds, of the trials in which it carries none; range_over: the number lies above it; range_width: median of its width
+over that of the interval of the number; range_width_50: the same for the purity of the 50 best.
 
-    python benchmarks/bench_coverage.py [--trials 300] [--first 0] [--quick] [--number] [--out FILE]
-        [--keep FILE]
+    python benchmarks/bench_coverage.py [--trials 300] [--first 0] [--quick] [--out FILE] [--keep FILE]
 
-With --number only the number of lenses and its range are estimated, in half of the time; the result then is
-results/coverage_range.csv instead of results/coverage.csv. With --keep each trial is a row of FILE, and a run that was
-interrupted is continued from it.
+With --keep each trial is a row of FILE, and a run that was interrupted is continued from it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import argparse
 import os
 import platform
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -42,7 +43,8 @@ from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.prevalence import quantify
 from convnet_galaxies.measure.score_fit import check_score_fit
 from convnet_galaxies.measure.shifted_lenses import ShiftedRange, bound_by_shift
-from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.measure.shifted_top import bound_top_by_shift
+from convnet_galaxies.measure.top_ranked import TopRange, TopRanked, expect_top
 from convnet_galaxies.measure.trust import SIGNIFICANCE, judge
 
 Cell = tuple[str, float, int, float]
@@ -50,7 +52,7 @@ Cell = tuple[str, float, int, float]
 PREVALENCES = (0.002, 0.02, 0.2)
 TOPS = (10, 50, 200)
 PLANS = (100, 300)
-ROUND = 20
+ROUND = 10
 """Trials of a cell between two writings of the result."""
 TINY = 1e-9
 
@@ -65,30 +67,26 @@ def list_cells() -> list[Cell]:
     return cells
 
 
-def run_trial(seed: int, cell: Cell, *, number_alone: bool = False) -> dict[str, float]:
+def run_trial(seed: int, cell: Cell) -> dict[str, float]:
     """What is averaged into the columns of the result."""
     family, shift, positives, prevalence = cell
     trial = draw_trial(seed, family, prevalence=prevalence, positives=positives, shift=shift)
     answer = quantify(trial.images, seed=seed, methods=("mixture",))
     number, n_lenses = answer.count["lens"], int(trial.truth.sum())
     holds = number.low - TINY <= n_lenses <= number.high + TINY
-    row = {
-        "number": holds,
-        "ratio": number.value / max(n_lenses, 1),
-        **compare_range(bound_by_shift(trial.images, number), number, n_lenses),
-    }
-    if number_alone:
-        return row
-    top = expect_top(trial.images, seed=seed)
+    top, shifted = expect_top(trial.images, seed=seed), bound_by_shift(trial.images, number)
+    top_range = bound_top_by_shift(trial.images, top, seed=seed)
     alpha = SIGNIFICANCE / 3
     scores = check_score_fit(trial.images, seed=seed, alpha=alpha)
     alike = judge([], scores, number, alpha=alpha) == "alike" and not answer.remarks
     fraction, by_rank = answer.fraction["lens"], compare_top(top, trial.truth)
     holds_fraction = fraction.low <= prevalence <= fraction.high
-    return row | {
+    return {
         "fraction": holds_fraction,
+        "number": holds,
         **by_rank,
         **grade_plans(top, trial, seed),
+        "ratio": number.value / max(n_lenses, 1),
         "flagged": scores.p_value < alpha,
         "alike": alike,
         "warned": np.nan if holds else not alike,
@@ -96,6 +94,8 @@ def run_trial(seed: int, cell: Cell, *, number_alone: bool = False) -> dict[str,
         "warned_purity": np.nan if all(by_rank[f"purity_{k}"] for k in TOPS) else not alike,
         "unwarned_number": holds if alike else np.nan,
         "seen": np.inf if scores.seen is None else scores.seen,
+        **compare_range(shifted, number, n_lenses),
+        **compare_top_range(top_range, top, trial.truth, is_warned=shifted.warning is not None),
     }
 
 
@@ -105,6 +105,7 @@ def compare_range(shifted: ShiftedRange, number: Estimate, n_lenses: int) -> dic
     return {
         "range": holds,
         "range_warned": is_warned,
+        "warned_range": np.nan if holds else is_warned,
         "unwarned_range": np.nan if is_warned else holds,
         "range_over": n_lenses > shifted.high + TINY,
         "range_width": (shifted.high - shifted.low) / max(number.high - number.low, TINY),
@@ -121,6 +122,26 @@ def compare_top(top: TopRanked, truth: np.ndarray) -> dict[str, float]:
     complete = found[49] / found[-1] if found[-1] else 1.0
     row["completeness_50"] = top.completeness_low[49] - TINY <= complete <= top.completeness_high[49] + TINY
     return row
+
+
+def compare_top_range(top_range: TopRange, top: TopRanked, truth: np.ndarray, *, is_warned: bool) -> dict[str, float]:
+    """Whether the ranges of the best-ranked hold what is found."""
+    row = {
+        name.replace("purity", "range_purity").replace("completeness", "range_completeness"): holds
+        for name, holds in compare_top(replace(top, **vars(top_range)), truth).items()
+        if not name.startswith("optimistic")
+    }
+    of_purity = {f"unwarned_range_purity_{k}": np.nan if is_warned else row[f"range_purity_{k}"] for k in TOPS}
+    at = 50 - 1
+    return (
+        row
+        | of_purity
+        | {
+            "warned_range_purity": np.nan if all(row[f"range_purity_{k}"] for k in TOPS) else is_warned,
+            "range_width_50": (top_range.purity_high[at] - top_range.purity_low[at])
+            / max(top.purity_high[at] - top.purity_low[at], TINY),
+        }
+    )
 
 
 def grade_plans(top: TopRanked, trial: Trial, seed: int) -> dict[str, float]:
@@ -144,9 +165,8 @@ def summarize(cell: Cell, rows: list[dict[str, float]]) -> dict[str, object]:
     """One row of the result."""
     table = pd.DataFrame(rows).astype(float).drop(columns="seconds")
     columns = {name: float(table[name].mean()) for name in table}
-    for name in ("ratio", "seen", "range_width"):
-        if name in table:
-            columns[name] = float(table[name].median())
+    for name in ("ratio", "seen", "range_width", "range_width_50"):
+        columns[name] = float(table[name].median())
     return (
         dict(zip(("family", "shift", "positives", "prevalence"), cell, strict=True)) | {"trials": len(rows)} | columns
     )
@@ -158,12 +178,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=300, help="per cell")
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial")
     parser.add_argument("--quick", action="store_true", help="two trials of two cells; keeps nothing")
-    parser.add_argument("--number", action="store_true", help="the number and its range alone")
-    parser.add_argument("--out", type=Path, help="default: results/coverage.csv, coverage_range.csv with --number")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "coverage.csv")
     parser.add_argument("--keep", type=Path, help="file of single trials, continued if it exists")
     arguments = parser.parse_args()
-    name = "coverage_range.csv" if arguments.number else "coverage.csv"
-    out = arguments.out or Path(__file__).parent / "results" / name
+    out = arguments.out
     cells, trials = (list_cells()[:2], 2) if arguments.quick else (list_cells(), arguments.trials)
     kept = read_trials(arguments.keep, cells)
     end = arguments.first + trials
@@ -172,7 +190,7 @@ def main() -> None:
             for seed in range(first, min(first + ROUND, end)):
                 if seed not in kept[cell]:
                     start = time.process_time()
-                    row = run_trial(seed, cell, number_alone=arguments.number)
+                    row = run_trial(seed, cell)
                     kept[cell][seed] = {name: float(value) for name, value in row.items()}
                     kept[cell][seed]["seconds"] = time.process_time() - start
         write_trials(arguments.keep, kept)

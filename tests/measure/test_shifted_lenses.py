@@ -56,6 +56,17 @@ def test_where_there_is_no_lens_the_largest_shift_is_allowed_and_a_warning_says_
     found = bound_by_shift(images, estimate(images))
     assert (found.low, found.most_shift) == (0, found.limit)
     assert "do not bound the shift" in str(found.warning)
+    assert "do not exclude that there is no lens" in str(found.warning)
+
+
+def test_a_few_lenses_among_thousands_carry_a_warning_and_many_do_not() -> None:
+    warned = []
+    for prevalence in (0.002, 0.2):
+        images = [draw(prevalence, seed=seed)[0] for seed in range(10)]
+        found = [str(bound_by_shift(one, NARROW).warning) for one in images]
+        warned.append(sum("do not exclude that there is no lens" in one for one in found))
+    assert warned[0] >= 7
+    assert warned[1] == 0
 
 
 def test_a_higher_completeness_allows_less() -> None:

@@ -16,7 +16,8 @@ from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.graded_sample import GradedImages, estimate_number
 from convnet_galaxies.measure.top_ranked import TopRanked
 from convnet_galaxies.study.grading_plan import GradedEstimate
-from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, choose_known
+from convnet_galaxies.study.known_images import choose_known
+from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown
 from convnet_galaxies.study.unknown_report import unknown_report
 from convnet_galaxies.study.unknown_run import rank_images
 
@@ -69,6 +70,8 @@ def test_the_ranked_list_is_best_first_and_whole(answered: tuple[UnknownResult, 
     assert ((ranked["purity_low"] <= ranked["purity"]) & (ranked["purity"] <= ranked["purity_high"])).all()
     assert ranked["completeness"].iloc[-1] == pytest.approx(1)
     assert set(ranked["flavor"]) <= set(FLAVORS)
+    assert (ranked["purity_shifted_low"] <= ranked["purity_low"]).all()
+    assert (ranked["completeness_shifted_high"] >= ranked["completeness_high"]).all()
 
 
 def test_the_answer_has_no_null_but_what_was_not_asked(
@@ -132,6 +135,40 @@ def test_the_first_sentence_claims_no_more_than_the_weakest_test(
         assert "but they are not" in other.sentence
     before = replace(result, shifted=None, trust=replace(result.trust, verdict="cannot be checked"))
     assert before.sentence.startswith(f"There are {600 * result.bounds.low:,.0f} to {600 * high:,.0f} lenses")
+
+
+def test_the_range_of_the_purity_leads_where_that_of_the_number_does(
+    answered: tuple[UnknownResult, TopRanked, PredictedImages],
+) -> None:
+    result, top, unknown = answered
+    result = replace(result, trust=replace(result.trust, everything=replace(result.trust.everything, verdict="alike")))
+    found = np.cumsum(unknown.table["lens"].to_numpy()[top.order])
+    assert [one.k for one in result.shifted_top] == [one.k for one in result.top]
+    for shifted, plain in zip(result.shifted_top, result.top, strict=True):
+        k, (low, high), (least, most) = shifted.k, shifted.purity, shifted.completeness
+        assert low <= found[k - 1] / k <= high
+        assert least <= found[k - 1] / N_LENSES <= most
+        assert low <= plain.purity.low <= plain.purity.high <= high
+    assert any(one.purity[0] < two.purity.low - 0.01 for one, two in zip(result.shifted_top, result.top, strict=True))
+
+    pages = {}
+    for verdict in ("alike", "cannot be checked"):
+        judged = replace(result, trust=replace(result.trust, candidates=None, verdict=verdict))
+        pages[verdict] = unknown_report(judged)
+    at = next(one for one in result.shifted_top if one.k == 50)
+    low, high = at.purity
+    card = pages["cannot be checked"].cards[-1]
+    assert (card.label, card.value) == ("purity of the top 50", f"{100 * low:.0f} to {100 * high:.0f} %")
+    assert card.detail.endswith(" if alike")
+    text = pages["cannot be checked"].text()
+    assert re.search(
+        rf"{low:.3f} to {high:.3f}.*{result.top[5].purity:.3f}".replace("(", r"\(").replace(")", r"\)"), text
+    )
+    assert "purity, scores lower" not in pages["alike"].text()
+    doubted = replace(judged, shifted=replace(result.shifted, warning="no common shift explains the scores"))
+    assert unknown_report(doubted).text().count("Caution: no common shift explains the scores.") == 3
+    before = unknown_report(replace(judged, shifted_top=())).text()
+    assert "These estimates hold only if unlabelled and labelled images look alike." in before
 
 
 def test_graded_images_lead_whatever_the_verdict(answered: tuple[UnknownResult, TopRanked, PredictedImages]) -> None:

@@ -96,27 +96,33 @@ def sample_mixture(
     unknown_effect: float = 1.0,
     n_chains: int = 32,
     most_steps: int = 6400,
+    start: np.ndarray | None = None,
 ) -> MixtureDraws:
     """Return Gibbs draws from many chains that start at fractions drawn at random.
 
     The second half of the steps is kept; the steps are doubled until the chains agree (R-hat below SETTLED), since
     they move slowly when many images of unclear class face few labelled ones.
 
-    labelled_cells: float [k, cells], labelled images of each class in each cell, divided by their design effect;
-    unknown_cells: int [cells]; unknown_effect: design effect of the unknown images.
+    labelled_cells: float [k, cells], labelled images of each class in each cell, divided by their design effect, or
+    [chains, k, cells], others for each chain; unknown_cells: int [cells]; unknown_effect: design effect of the unknown
+    images; start: float [chains, k], fractions at which the chains start instead. Chain c has the draws c, c + chains,
+    c + 2 chains, ...
     """
-    n_classes, n_cells = labelled_cells.shape
+    n_classes, n_cells = labelled_cells.shape[-2:]
+    if start is not None:
+        n_chains = len(start)
     known = labelled_cells + PRIOR_CELLS / n_cells
     prior = np.full(n_classes, PRIOR_FRACTION / max(1, n_classes - 1))
     prior[0] = PRIOR_FRACTION
     theta = _draw_dirichlet(np.broadcast_to(known, (n_chains, n_classes, n_cells)), rng)
-    pi = _draw_dirichlet(np.ones((n_chains, n_classes)), rng)
+    pi = _draw_dirichlet(np.ones((n_chains, n_classes)), rng) if start is None else start
+    images = np.broadcast_to(unknown_cells, (n_chains, n_cells)).astype(np.int64)
     steps: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     wanted, rhat = 200, np.inf
     while rhat > SETTLED and wanted <= most_steps:
         while len(steps) < wanted:
             joint = pi[:, :, None] * theta
-            members = _allocate(unknown_cells, joint / joint.sum(axis=1, keepdims=True), rng)
+            members = _allocate(images, joint / joint.sum(axis=1, keepdims=True), rng)
             by_class = members.sum(axis=2)
             pi = _draw_dirichlet(by_class / unknown_effect + prior, rng)
             theta = _draw_dirichlet(known + members / unknown_effect, rng)
@@ -138,15 +144,15 @@ def _draw_dirichlet(parameters: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _allocate(cells: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Multinomial split of each cell's images over classes: [chains, k, cells], one binomial a class."""
-    n_chains, n_classes, n_cells = shares.shape
-    members = np.empty((n_chains, n_classes, n_cells))
-    left = np.broadcast_to(cells, (n_chains, n_cells)).astype(np.int64)
-    remaining = np.ones((n_chains, n_cells))
-    for k in range(n_classes - 1, 0, -1):
-        part = np.clip(shares[:, k] / np.maximum(remaining, 1e-300), 0, 1)
+    """Multinomial split of each cell's images, int [chains, cells], over classes: [chains, k, cells], one binomial a
+    class."""
+    members = np.empty(shares.shape)
+    left, part, remaining = cells, shares[:, -1], np.array(1.0)
+    for k in range(shares.shape[1] - 1, 0, -1):
         drawn = rng.binomial(left, part)
-        members[:, k], left, remaining = drawn, left - drawn, remaining - shares[:, k]
+        members[:, k], left = drawn, left - drawn
+        remaining = remaining - shares[:, k]
+        part = np.clip(shares[:, k - 1] / np.maximum(remaining, 1e-300), 0, 1) if k > 1 else part
     members[:, 0] = left
     return members
 

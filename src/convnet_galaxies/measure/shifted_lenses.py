@@ -10,6 +10,7 @@ known lenses: a lens that scores like a non-lens cannot be counted by its score.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -31,6 +32,9 @@ PER_CELL = 5
 THRESHOLD = 0.5
 POOR_FIT = 0.05 / 3
 """Significance of the tests whether any shift explains the scores, and whether none does: that of trust.py."""
+SURE = 0.99
+"""Level at which no lens at all must be excluded. Where a few of thousands of images are lenses, the sets with narrow
+ranges are those in which chance made lenses of non-lenses."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,37 @@ class ShiftedRange:
     warning: str | None
 
 
+@dataclass(frozen=True, eq=False)
+class ShiftProfile:
+    """Likelihood ratios of pairs of a shift and a fraction, and what they were made of.
+
+    binary: the images with two classes; shifts: float [s], rising from 0; odds: float [s, lenses], of the known lenses
+    moved by each; ratio: float [s, FRACTIONS], against free counts; n_groups: labelled groups of non-lenses and of
+    lenses; n_cells: of the scores.
+    """
+
+    binary: ScoredImages
+    shifts: np.ndarray
+    odds: np.ndarray
+    ratio: np.ndarray
+    n_groups: tuple[int, int]
+    n_cells: int
+
+    @property
+    def best(self) -> float:
+        """The lowest ratio."""
+        return float(self.ratio.min())
+
+    def hold(self, level: float) -> np.ndarray:
+        """Return which pairs are within the level of the best, bool [s, FRACTIONS]."""
+        return np.asarray(self.ratio <= self.best + stats.chi2.ppf(level, 1))
+
+    @property
+    def rejects_none(self) -> bool:
+        """Whether the scores reject that there is no shift."""
+        return bool(self.ratio[0].min() > self.best + stats.chi2.ppf(1 - POOR_FIT, 1))
+
+
 def bound_by_shift(
     images: ScoredImages, number: Estimate, *, completeness_ratio: float = 0.5, level: float = 0.9
 ) -> ShiftedRange:
@@ -64,40 +99,24 @@ def bound_by_shift(
     of their groups. Raises UsageError for a ratio outside 0 to 1.
     """
     check_level(level)
-    if not 0 < completeness_ratio <= 1:
-        raise UsageError(
-            f"shift: found the completeness ratio {completeness_ratio:g}, expected above 0 and at most 1", "use 0.5"
-        )
-    binary = count_as_lenses(images)
-    truth, m = binary.truth, len(binary.unknown_posteriors)
-    n_groups = [encode_groups(binary.groups[truth == c])[1] for c in (0, 1)]
-    cells = make_cells(binary.posteriors, truth, n_bins=min(N_BINS, max(MIXTURE_BINS, n_groups[1] // PER_CELL)))
-    effects, unknown_effect = measure_effects(binary)
-
-    def count(posteriors: np.ndarray) -> np.ndarray:
-        return np.bincount(cells.assign(posteriors), minlength=cells.number).astype(float)
-
-    others = count(binary.posteriors[truth == 0]) / effects[0]
-    unknown = count(binary.unknown_posteriors) / unknown_effect
-    odds = logit(np.clip(binary.posteriors[truth == 1, 1], EDGE, 1 - EDGE))
-    shifts = _list_shifts(odds, completeness_ratio)
-    lenses = np.stack([count(stack_binary(expit(odds - shift))) / effects[1] for shift in shifts])
-    ratio = _profile(others, lenses, unknown)
-    best = float(ratio.min())
-    held = ratio <= best + stats.chi2.ppf(level, 1)
-    low, high = _find_ends(ratio.min(axis=0), best + stats.chi2.ppf(level, 1))
+    profile = profile_shifts(images, completeness_ratio)
+    held, best, shifts, m = profile.hold(level), profile.best, profile.shifts, len(images.unknown_posteriors)
+    low, high = _find_ends(profile.ratio.min(axis=0), best + stats.chi2.ppf(level, 1))
     allowed = shifts[held.any(axis=1)]
     low, high = low * m, max(high * m, number.high)
-    if ratio[0].min() <= best + stats.chi2.ppf(1 - POOR_FIT, 1):
+    if not profile.rejects_none:
         low = min(low, number.low)
-    p_value = float(stats.chi2.sf(best, max(cells.number - 3, 1)))
-    warning = None
-    if min(n_groups) < FEW_GROUPS:
-        warning = f"only {min(n_groups)} labelled groups of the rarer class: the range is rough"
+    p_value = float(stats.chi2.sf(best, max(profile.n_cells - 3, 1)))
+    warnings = []
+    if min(profile.n_groups) < FEW_GROUPS:
+        warnings.append(f"only {min(profile.n_groups)} labelled groups of the rarer class: the range is rough")
     elif p_value < POOR_FIT:
-        warning = f"no common shift explains the scores (p {p_value:.2g})"
-    elif allowed[-1] == shifts[-1]:
-        warning = "the scores do not bound the shift: the upper end rests on the assumed completeness"
+        warnings.append(f"no common shift explains the scores (p {p_value:.2g})")
+    else:
+        if profile.ratio[:, 0].min() <= best + stats.chi2.ppf(SURE, 1):
+            warnings.append("the scores do not exclude that there is no lens: too few to be counted")
+        if allowed[-1] == shifts[-1]:
+            warnings.append("the scores do not bound the shift: the upper end rests on the assumed completeness")
     return ShiftedRange(
         min(low, high),
         high,
@@ -107,8 +126,34 @@ def bound_by_shift(
         completeness_ratio,
         p_value,
         level,
-        warning,
+        "; ".join(warnings) or None,
     )
+
+
+@lru_cache(maxsize=2)
+def profile_shifts(images: ScoredImages, completeness_ratio: float) -> ShiftProfile:
+    """Return the likelihood of each shift and fraction; see bound_by_shift. Those of the last images are kept."""
+    if not 0 < completeness_ratio <= 1:
+        raise UsageError(
+            f"shift: found the completeness ratio {completeness_ratio:g}, expected above 0 and at most 1", "use 0.5"
+        )
+    binary = count_as_lenses(images)
+    truth = binary.truth
+    n_others, n_lenses = (encode_groups(binary.groups[truth == c])[1] for c in (0, 1))
+    cells = make_cells(binary.posteriors, truth, n_bins=min(N_BINS, max(MIXTURE_BINS, n_lenses // PER_CELL)))
+    effects, unknown_effect = measure_effects(binary)
+
+    def count(posteriors: np.ndarray) -> np.ndarray:
+        return np.bincount(cells.assign(posteriors), minlength=cells.number).astype(float)
+
+    others = count(binary.posteriors[truth == 0]) / effects[0]
+    unknown = count(binary.unknown_posteriors) / unknown_effect
+    odds = logit(np.clip(binary.posteriors[truth == 1, 1], EDGE, 1 - EDGE))
+    shifts = _list_shifts(odds, completeness_ratio)
+    moved = odds - shifts[:, None]
+    lenses = np.stack([count(stack_binary(expit(one))) / effects[1] for one in moved])
+    ratio = _profile(others, lenses, unknown)
+    return ShiftProfile(binary, shifts, moved, ratio, (n_others, n_lenses), cells.number)
 
 
 def _list_shifts(odds: np.ndarray, completeness_ratio: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw, line_style
 
 
 def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
-    """Plot plot plot ROC on a logarithmic axis; TPR0 and TPR10 are marked. curves: name to truth bool [n] and
+    """Plot ROC on a logarithmic axis; TPR0 and TPR10 are marked. curves: name to truth bool [n] and
     probability
     [n]."""
     with draw("false positive rate", "completeness (true positive rate)") as drawing:
@@ -64,7 +64,7 @@ def plot_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Plot:
 
 
 def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
-    """Plot plot plot completeness against purity at a survey's prevalence, with bands."""
+    """Plot completeness against purity at a survey's prevalence, with bands."""
     first = next(iter(curves.values()))
     with draw("purity", "completeness") as drawing:
         for number, (name, curve) in enumerate(curves.items()):
@@ -92,7 +92,7 @@ def plot_survey(curves: Mapping[str, SurveyCurve]) -> Plot:
 
 
 def plot_reliability(found: Mapping[str, Reliability]) -> Plot:
-    """Plot plot plot the fraction of lenses against predicted probability, with intervals."""
+    """Plot the fraction of lenses against predicted probability, with intervals."""
     with draw("mean predicted probability", "fraction of lenses") as drawing:
         drawing.axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect")
         for number, (name, one) in enumerate(found.items()):
@@ -117,7 +117,7 @@ def plot_reliability(found: Mapping[str, Reliability]) -> Plot:
 
 
 def plot_selection(selection: Selection, label: str, threshold: float) -> Plot:
-    """Plot plot plot completeness in bins of a property that has edges."""
+    """Plot completeness in bins of a property that has edges."""
     assert selection.edges is not None
     edges = np.array(selection.edges)
     with draw(label, "completeness") as drawing:
@@ -148,7 +148,7 @@ def plot_selection(selection: Selection, label: str, threshold: float) -> Plot:
 
 
 def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> Plot:
-    """Plot plot plot training (thin) and validation (strong) loss by epoch. metrics: name to the table of
+    """Plot training (thin) and validation (strong) loss by epoch. metrics: name to the table of
     metrics.csv."""
     with draw("epoch", "loss") as drawing:
         for number, (name, table) in enumerate(metrics.items()):
@@ -168,7 +168,7 @@ def plot_learning(metrics: Mapping[str, pd.DataFrame], column: str = "loss") -> 
 
 
 def plot_confusion(scores: FlavorScores) -> Plot:
-    """Plot plot plot the confusion matrix of flavors; shades and numbers are shares of the true flavor."""
+    """Plot the confusion matrix of flavors; shades and numbers are shares of the true flavor."""
     counts = np.array(scores.counts, float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with draw("predicted", "true") as drawing:
@@ -196,7 +196,7 @@ def plot_confusion(scores: FlavorScores) -> Plot:
 
 
 def plot_intervals(rows: Sequence[tuple[str, Estimate]], label: str, alt: str, caption: str) -> Plot:
-    """Plot plot plot figures with their intervals, one below the other."""
+    """Plot figures with their intervals, one below the other."""
     with draw(label, "", height_in=0.9 + 0.27 * len(rows)) as drawing:
         axes = drawing.axes
         for number, (_, figure) in enumerate(rows):

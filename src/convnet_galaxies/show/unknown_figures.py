@@ -10,14 +10,15 @@ from convnet_galaxies.measure.agreement import Agreement
 from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.show.canvas import draw, line_style
 from convnet_galaxies.show.figures import plot_intervals
+from convnet_galaxies.study.human_report import name_figure
 from convnet_galaxies.study.unknown import UnknownResult
-from convnet_galaxies.study.unknown_report import METHOD_TITLES, name_figure
+from convnet_galaxies.study.unknown_report import METHOD_TITLES
 
 _LIMIT = 1e-6
 
 
 def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
-    """Plot plot plot the distribution of the net's log odds among known lenses, known others and unknown images."""
+    """Plot the distribution of the net's log odds among known lenses, known others and unknown images."""
     sides = {
         "known, no lens": known.loc[known["lens"] == 0, "lens_probability"],
         "known lenses": known.loc[known["lens"] == 1, "lens_probability"],
@@ -44,7 +45,7 @@ def plot_scores(known: pd.DataFrame, ranked: pd.DataFrame) -> Plot:
 
 
 def plot_prevalence(result: UnknownResult) -> Plot:
-    """Plot plot plot the fraction of lenses by each method, and the range under stated assumptions."""
+    """Plot the fraction of lenses by each method, and the range under stated assumptions."""
     rows: list[tuple[str, Estimate]] = [
         (METHOD_TITLES.get(name, name), figures["lens"]) for name, figures in result.prevalence.by_method.items()
     ]
@@ -75,15 +76,18 @@ def plot_prevalence(result: UnknownResult) -> Plot:
     )
 
 
-def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
-    """Plot plot plot expected purity and completeness of the k best, for every k."""
+def plot_top(ranked: pd.DataFrame, level: float, *, shifted: bool = False) -> Plot:
+    """Plot expected purity and completeness of the k best, for every k.
+
+    shifted: whether the bands are the ranges if real lenses score lower, instead of the intervals.
+    """
     n = len(ranked)
     at = np.unique(np.geomspace(1, n, min(n, 160)).astype(int)) - 1
     with draw("k best of the unknown images", "fraction") as drawing:
         for number, name in enumerate(("purity", "completeness")):
             style = line_style(number)
             drawing.axes.plot(at + 1, ranked[name].to_numpy()[at], label=f"expected {name}", **style)
-            low, high = (ranked[f"{name}_{end}"].to_numpy()[at] for end in ("low", "high"))
+            low, high = (ranked[f"{name}{'_shifted' * shifted}_{end}"].to_numpy()[at] for end in ("low", "high"))
             drawing.axes.fill_between(at + 1, low, high, color=style["color"], alpha=0.15, linewidth=0)
         drawing.axes.set_xscale("log")
         drawing.axes.set_xlim(1, max(n, 2))
@@ -92,7 +96,8 @@ def plot_top(ranked: pd.DataFrame, level: float) -> Plot:
     words = ", ".join(f"purity {ranked['purity'].iloc[k - 1]:.2f} for k = {k}" for k in (10, 50, 200) if k <= n)
     return drawing.plot(
         f"Expected purity and completeness of the top k. {words}",
-        f"Expected purity and completeness of the k best; bands: {100 * level:.0f} % intervals for these images.",
+        f"Expected purity and completeness of the k best{', if alike' * shifted}; bands: {100 * level:.0f} % intervals "
+        + ("at all shifts to lower scores that the scores allow." if shifted else "for these images."),
     )
 
 

@@ -57,7 +57,7 @@ def illustrate_unknown(folder: Path, *, pack: Path | None = None) -> Page:
         HOW_MANY: [plot_prevalence(result), plot_scores(known, ranked)],
         TRUST: [plot_reliability(reliability)],
         TOP: [
-            plot_top(ranked, result.prevalence.count["lens"].level),
+            plot_top(ranked, result.prevalence.count["lens"].level, shifted=bool(result.leading_top)),
             _best_gallery(images, ranked, differs=result.differs),
         ],
     }

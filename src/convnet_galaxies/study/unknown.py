@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from pydantic import AliasChoices, Field
 
-from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.measure.calibration import (
     Reliability,
@@ -18,11 +17,12 @@ from convnet_galaxies.measure.calibration import (
     fit_temperature,
     measure_reliability,
 )
-from convnet_galaxies.measure.intervals import FEW_GROUPS, Estimate
+from convnet_galaxies.measure.intervals import Estimate
 from convnet_galaxies.measure.prevalence import Prevalence, ScoredImages, join_scores, quantify
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds, bound_prevalence
 from convnet_galaxies.measure.shifted_lenses import ShiftedRange, bound_by_shift
-from convnet_galaxies.measure.top_ranked import TopRanked, expect_top
+from convnet_galaxies.measure.shifted_top import bound_top_by_shift
+from convnet_galaxies.measure.top_ranked import TopRange, TopRanked, expect_top
 from convnet_galaxies.measure.trust import Trust, check_trust
 from convnet_galaxies.study.compare_with_humans import HumanComparison
 from convnet_galaxies.study.grading_plan import GradedEstimate, TopFigure
@@ -43,50 +43,6 @@ class PredictedImages:
     flavor_names: tuple[str, ...] = ()
 
 
-def choose_known(
-    images: ImageSet, rows: np.ndarray, unknown: pd.DataFrame, *, stage: int | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Return the rows of the held-out labelled images (int [n]), and remarks.
-
-    rows: held-out rows of images. Known are those with a label, of the given stage; by default of the stage that the
-    unknown images are of, if enough are left: people saw other things in another stage. Raises InputError.
-    """
-    if "lens" not in images.table:
-        raise InputError(
-            "known images: found a pack without labels, expected labelled held-out images",
-            "give --known PACK, the pack on which the run was trained (its held-out images are used)",
-        )
-    rows = rows[images.table["lens"].notna().to_numpy()[rows]]
-    remarks: list[str] = []
-    if stage is not None:
-        rows = rows[stage_rows(images.table, stage)[rows]]
-    elif "stage" in images.table and "stage" in unknown and len(set(unknown["stage"])) == 1:
-        of_rows = images.table["stage"].to_numpy(float)[rows]
-        own = float(unknown["stage"].iloc[0])
-        same = rows[of_rows == own]
-        if _count_least(images.table.iloc[same]) >= FEW_GROUPS:
-            rows = same
-        elif (of_rows != own).any():
-            remarks.append(
-                f"Fewer than {FEW_GROUPS} groups of held-out lenses or others are of stage {own:g}, that of the "
-                "unknown images: the known images are of all stages, which may differ from it."
-            )
-    labels = images.table["lens"].to_numpy(float)[rows]
-    if not len(rows) or labels.all() or not labels.any():
-        raise InputError(
-            f"known images: found {int(labels.sum())} lenses among {len(rows)} held-out images, expected lenses and "
-            "others that the run was not trained on",
-            f"give --known PACK with more labelled images, {'' if stage is None else 'leave out --stage, '}or train "
-            "with a larger held-out fraction",
-        )
-    return rows, remarks
-
-
-def _count_least(table: pd.DataFrame) -> int:
-    lens, groups = table["lens"].to_numpy(float) == 1, table["group"].to_numpy()
-    return min(len(np.unique(groups[side].astype(str))) for side in (lens, ~lens))
-
-
 SHOWN_TOP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
@@ -104,12 +60,22 @@ class CalibrationCheck:
 
 
 @dataclass(frozen=True)
+class ShiftedTop:
+    """Ranges of purity and completeness of the k best, low and high, over the shifts that the scores allow."""
+
+    k: int
+    purity: tuple[float, float]
+    completeness: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class UnknownResult:
     """Result about unlabelled images.
 
     flavors: as prevalence, by flavor; None when the run has no flavor head or a flavor is missing among the known.
     trust: whether known and unknown images are alike, as far as that can be checked.
     shifted: number of lenses if they score lower than the known ones; None in results of before.
+    shifted_top: purity and completeness of the k best if they do; empty in results of before.
     graded: from grades of images drawn by a plan; None without them.
     human_comparison: the net beside experts and crowd, if they were given. remarks: what to know, one sentence each.
     """
@@ -132,6 +98,7 @@ class UnknownResult:
         HumanComparison | None, Field(validation_alias=AliasChoices("human_comparison", "eyes"))
     ] = None
     remarks: tuple[str, ...] = field(default=())
+    shifted_top: tuple[ShiftedTop, ...] = ()
 
     @property
     def differs(self) -> bool:
@@ -145,6 +112,11 @@ class UnknownResult:
         checks = (self.trust.everything, self.trust.candidates)
         others_differ = any(one is not None and one.verdict != "alike" for one in checks)
         return None if self.trust.holds or others_differ else self.shifted
+
+    @property
+    def leading_top(self) -> tuple[ShiftedTop, ...]:
+        """Return the ranges of the k best where they lead instead of the expected figures, else nothing."""
+        return () if self.leading_shift is None else self.shifted_top
 
     @property
     def sentence(self) -> str:
@@ -239,9 +211,9 @@ def answer_unknown(
         seed=seed,
         level=level,
     )
-    shifted = bound_by_shift(
-        images, prevalence.count["lens"], completeness_ratio=min(completeness_ratio[0], 1.0), level=level
-    )
+    least_ratio, shown = min(completeness_ratio[0], 1.0), shown_top(len(unknown.lens))
+    shifted = bound_by_shift(images, prevalence.count["lens"], completeness_ratio=least_ratio, level=level)
+    top_range = bound_top_by_shift(images, top, seed=seed, completeness_ratio=least_ratio, level=level)
     result = UnknownResult(
         *names,
         n_unknown=len(unknown.lens),
@@ -250,13 +222,14 @@ def answer_unknown(
         calibration=_calibrate(images, seed=seed),
         prevalence=prevalence,
         flavors=flavors,
-        top=tuple(_top_figure(top, k) for k in shown_top(len(unknown.lens))),
+        top=tuple(_top_figure(top, k) for k in shown),
         trust=trust,
         bounds=bounds,
         shifted=shifted,
         remarks=tuple(notes),
+        shifted_top=tuple(_shifted_top(top_range, k) for k in shown),
     )
-    return result, top
+    return result, replace(top, shifted=top_range)
 
 
 def _count_flavors(
@@ -303,3 +276,11 @@ def _top_figure(top: TopRanked, k: int) -> TopFigure:
         return Estimate(name, value, low, high, top.level)
 
     return TopFigure(k, figure("purity"), figure("completeness"))
+
+
+def _shifted_top(top: TopRange, k: int) -> ShiftedTop:
+    return ShiftedTop(
+        k,
+        (float(top.purity_low[k - 1]), float(top.purity_high[k - 1])),
+        (float(top.completeness_low[k - 1]), float(top.completeness_high[k - 1])),
+    )

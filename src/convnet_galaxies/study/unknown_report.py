@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from convnet_galaxies.blocks import Block, Card, Page, Table, Text, section, sections_of
-from convnet_galaxies.measure.agreement import LENS_GRADE, Agreement
+from convnet_galaxies.measure.agreement import LENS_GRADE
 from convnet_galaxies.measure.intervals import Estimate, star_notes
 from convnet_galaxies.measure.prevalence import Prevalence
 from convnet_galaxies.measure.prevalence_bounds import PrevalenceBounds
-from convnet_galaxies.measure.score_table import SCORES
 from convnet_galaxies.measure.shifted_lenses import ShiftedRange
-from convnet_galaxies.study.compare_with_humans import Disagreement, HumanComparison, KindFigures, judges_of
+from convnet_galaxies.study.human_report import agreement_table, missed_blocks
 from convnet_galaxies.study.unknown import UnknownResult
 
 HOW_MANY, GRADES, TRUST, TOP = (
@@ -31,7 +28,6 @@ NOTHING_BOUNDS = (
     "the lower end of the range is then 0."
 )
 ONLY_IF_ALIKE = "These estimates hold only if unlabelled and labelled images look alike."
-SHOWN_MISSED = 10
 
 
 def unknown_report(result: UnknownResult) -> Page:
@@ -42,7 +38,6 @@ def unknown_report(result: UnknownResult) -> Page:
         f"Calibrated on {result.n_known_lenses:,} lenses among {result.n_known:,} labelled images on which the run was "
         "not trained.",
     )
-    top = tuple((f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in result.top)
     found = [
         section(
             HOW_MANY,
@@ -54,34 +49,20 @@ def unknown_report(result: UnknownResult) -> Page:
         ),
         section(GRADES, _graded_blocks(result)) if result.graded else None,
         section(TRUST, _trust_blocks(result)),
-        section(
-            TOP,
-            [
-                None if result.trust.holds else Text(ONLY_IF_ALIKE, True),
-                Table("The k best", ("k", "expected purity", "expected completeness"), top),
-            ],
-        ),
+        section(TOP, _top_blocks(result)),
     ]
     if result.human_comparison is not None:
         comparison = result.human_comparison
-        agreement = [_agreement_table(name, one) for name, one in comparison.agreement.items()]
+        agreement = [agreement_table(name, one) for name, one in comparison.agreement.items()]
         found.append(section(HUMANS, [*agreement, *(Text(remark) for remark in comparison.remarks)]))
-        found.append(section(MISSED, _missed_blocks(comparison)))
+        found.append(section(MISSED, missed_blocks(comparison)))
     return Page("Lenses among unlabelled images", lead, _cards_of(result), sections_of(found))
-
-
-def name_figure(name: str) -> str:
-    """Return the label of a figure of Agreement."""
-    labels = {"spearman": "rank correlation"} | {key: score.label for key, score in SCORES.items()}
-    return labels.get(name, name.replace("_", " "))
 
 
 def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
     count, (low, high) = result.prevalence.count["lens"], result.range
     if_alike = "" if result.trust.holds else ", if alike"
     graded, scores = result.graded, result.trust.scores
-    tops = graded.top if graded is not None and graded.top else result.top
-    at = next((one for one in tops if one.k == 50), tops[-1])
     cards = [
         Card(
             "range under assumptions",
@@ -94,17 +75,55 @@ def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
             result.trust.verdict,
             "no shift is detectable" if scores.seen is None else f"a shift by {scores.seen:g} is detectable",
         ),
-        Card(
-            f"purity of the top {at.k:,}" + (if_alike if tops is result.top else ", graded"),
-            f"{100 * at.purity.value:.0f} %",
-            f"{at.purity.span('.0%')}" + (" expected" if tops is result.top else ""),
-        ),
+        _purity_card(result),
     ]
     if graded is not None:
         number = graded.number
         first = Card("lenses, from grades", f"{number.value:,.0f}", f"{number.span(',.0f')} of {result.n_unknown:,}")
         return first, *cards
     return (cards[1], cards[0], *cards[2:]) if result.trust.holds else tuple(cards)
+
+
+def _purity_card(result: UnknownResult) -> Card:
+    """Purity of the 50 best: by the grades, else its range where that leads, else the expected one."""
+    graded = result.graded.top if result.graded is not None else ()
+    tops = graded or result.top
+    at = next((one for one in tops if one.k == 50), tops[-1])
+    value, span = f"{100 * at.purity.value:.0f} %", at.purity.span(".0%")
+    if graded:
+        return Card(f"purity of the top {at.k:,}, graded", value, span)
+    if shifted := {one.k: one for one in result.leading_top}.get(at.k):
+        low, high = shifted.purity
+        return Card(f"purity of the top {at.k:,}", f"{100 * low:.0f} to {100 * high:.0f} %", f"{span} if alike")
+    if_alike = "" if result.trust.holds else ", if alike"
+    return Card(f"purity of the top {at.k:,}{if_alike}", value, f"{span} expected")
+
+
+def _top_blocks(result: UnknownResult) -> list[Block | None]:
+    as_known = [(f"{one.k:,}", f"{one.purity:.3f}", f"{one.completeness:.3f}") for one in result.top]
+    shift, ranges = result.leading_shift, result.leading_top
+    if shift is None or not ranges:
+        return [
+            None if result.trust.holds else Text(ONLY_IF_ALIKE, True),
+            Table("The k best", ("k", "expected purity", "expected completeness"), tuple(as_known)),
+        ]
+    rows = [
+        (k, *("{:.3f} to {:.3f}".format(*ends) for ends in (one.purity, one.completeness)), purity, completeness)
+        for one, (k, purity, completeness) in zip(ranges, as_known, strict=True)
+    ]
+    return [
+        Table(
+            "The k best",
+            ("k", "purity, scores lower", "completeness, scores lower", "purity, if alike", "completeness, if alike"),
+            tuple(rows),
+            (
+                f"Scores lower: {100 * shift.level:.0f} % intervals for log odds of real lenses that are lower by a "
+                f"common shift of {shift.least_shift:g} to {shift.most_shift:g}, as the scores allow, from the lowest "
+                "end to the highest." + (f" Caution: {shift.warning}." if shift.warning else ""),
+                "If alike: expected if unlabelled lenses score like the labelled ones.",
+            ),
+        ),
+    ]
 
 
 def _prevalence_table(title: str, found: Prevalence) -> Table:
@@ -225,68 +244,3 @@ def _range_table(bounds: PrevalenceBounds) -> Table:
             f"positive rate {f_low:g} to {f_high:g} times that for the known images.",
         ),
     )
-
-
-def _agreement_table(name: str, found: Agreement) -> Table:
-    columns = {**found.judges, **found.differences}
-    return Table(
-        f"Against {name}: {found.n_lenses:,} of grade 2 or more, {found.n_others:,} below 1",
-        ("", *columns),
-        tuple(
-            (
-                name_figure(key),
-                *(one[key].text("+.3f" if " - " in judge else ".3f") for judge, one in columns.items()),
-            )
-            for key in next(iter(found.judges.values()))
-        ),
-        (
-            "The score of a subject is that of its best cutout. Differences are paired; 'both' is network and crowd, "
-            "held out.",
-            *star_notes(estimate for one in columns.values() for estimate in one.values()),
-            *found.remarks,
-        ),
-    )
-
-
-def _missed_blocks(comparison: HumanComparison) -> list[Block | None]:
-    return [
-        _kinds_table(comparison.kinds),
-        _missed_table("Missed: graded as lenses, ranked low by the network", comparison.missed),
-        _missed_table("Graded as no lens, ranked high by the network", comparison.overrated),
-    ]
-
-
-def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
-    judges = judges_of(kinds)
-    if not judges:
-        return None
-
-    def cells(number: int, by_judge: Mapping[str, Estimate]) -> tuple[str, ...]:
-        return (f"{number:,}", *(f"{by_judge[name]:.2f}" if name in by_judge else "" for name in judges))
-
-    return Table(
-        "AUROC by class of cutout: lenses of one class against all others, all lenses against others of one class",
-        ("", "lenses", *judges, "others", *judges),
-        tuple((one.kind, *cells(one.lenses, one.lenses_auroc), *cells(one.others, one.others_auroc)) for one in kinds),
-        (
-            "Lenses: grade 2 or more, others: below 1. A low value on the left means that lenses of this class are "
-            "missed; a low value on the right, that non-lenses of this class are mistaken for lenses. Classes are "
-            "defined by the brightest feature beside the central galaxy: its distance, colour and shape "
-            "(docs/science.md).",
-            *star_notes(e for one in kinds for part in (one.lenses_auroc, one.others_auroc) for e in part.values()),
-        ),
-    )
-
-
-def _missed_table(title: str, found: Sequence[Disagreement]) -> Table | None:
-    rows = tuple(
-        (
-            one.id,
-            f"{one.rank:,}",
-            f"{one.probability:.3f}",
-            f"{one.grade:.1f}",
-            "" if one.crowd is None else f"{one.crowd:.3f}",
-        )
-        for one in found[:SHOWN_MISSED]
-    )
-    return Table(title, ("image", "rank", "net", "grade", "crowd"), rows, ("Largest first.",)) if rows else None

@@ -25,7 +25,8 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.split import find_learned_pictures, read_split_of, remark_on_recognition, was_trained_on
 from convnet_galaxies.study.compare_with_humans import compare_with_humans, find_kinds
 from convnet_galaxies.study.grading_plan import PLAN, estimate_from_grades, is_filled, is_plan, plan_grading
-from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, choose_known, shown_top
+from convnet_galaxies.study.known_images import choose_known
+from convnet_galaxies.study.unknown import PredictedImages, UnknownResult, answer_unknown, shown_top
 from convnet_galaxies.study.unknown_report import unknown_report
 
 RESULT, RANKED, KNOWN, TEXT = "unknown.json", "ranked.csv", "known.csv", "unknown.txt"
@@ -181,7 +182,8 @@ def rank_images(unknown: PredictedImages, top: TopRanked, human_grades: HumanGra
     """Return one row per unlabelled image, best first.
 
     lens_probability: the net's; probability: calibrated, and adjusted to the estimated prevalence; purity and
-    completeness: expected of the list down to this row, with their intervals.
+    completeness: expected of the list down to this row, with their intervals; *_shifted_*: ends of their ranges if real
+    lenses score lower than the known ones.
     """
     order = top.order
     table = unknown.table.iloc[order].reset_index(drop=True)
@@ -199,6 +201,10 @@ def rank_images(unknown: PredictedImages, top: TopRanked, human_grades: HumanGra
         "completeness_high",
     ):
         ranked[name] = getattr(top, name)
+    if top.shifted is not None:
+        for name, values in vars(top.shifted).items():
+            figure, end = name.rsplit("_", 1)
+            ranked[f"{figure}_shifted_{end}"] = values
     if unknown.flavor is not None:
         ranked["flavor"] = np.array(unknown.flavor_names)[1 + unknown.flavor[order, 1:].argmax(axis=1)]
     if human_grades is not None:
