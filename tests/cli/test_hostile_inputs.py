@@ -72,12 +72,13 @@ def test_control_characters_of_names_reach_no_terminal(run, world, tmp_path: Pat
         assert "\u202e" not in one.out + one.err
 
 
-def test_linked_folders_are_followed_and_each_real_folder_is_read_once(run, tmp_path: Path) -> None:
+def test_links_of_a_stranger_show_no_folder_elsewhere(run, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    picture(tmp_path / "elsewhere" / "a.png")
+    picture(tmp_path / "elsewhere" / "secret.png")
     (tmp_path / "images").mkdir()
-    for name in ("one", "two"):
-        (tmp_path / "images" / name).symlink_to(tmp_path / "elsewhere")
+    picture(tmp_path / "images" / "a.png")
+    (tmp_path / "images" / "out").symlink_to(tmp_path / "elsewhere")
     done = run("pack", "images", tmp_path / "images", "-o", tmp_path / "my.pack", "--size", 32)
     assert done.code == 0, done.err
+    assert "1 link to a folder elsewhere (such as out)" in done.err
     assert np.load(tmp_path / "my.pack" / "images.npy").shape[0] == 1

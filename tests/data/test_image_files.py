@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable
@@ -39,12 +40,26 @@ def test_list_of_sources_joins_them_and_names_each_file_once(image_folder: Path)
     assert len(list_images([image_folder, one])) == 12
 
 
-def test_linked_folders_are_followed_without_going_in_circles(image_folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "to").symlink_to(image_folder)
-    (image_folder / "back").symlink_to(other)
-    assert len(list_images(other)) == 12
+def test_links_lead_to_folders_within_the_input_alone_and_never_in_circles(image_folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    shutil.copytree(image_folder, outside)
+    (image_folder / "deep").mkdir()
+    (image_folder / "deep" / "back").symlink_to(image_folder)
+    (image_folder / "out").symlink_to(outside)
+    (image_folder / "file.png").symlink_to(outside / "a03.png")
+    listing = find_images(image_folder)
+    assert len(listing.files) == 13
+    assert listing.passed_over["links to folders elsewhere"] == (1, ("out",))
+    (tmp_path / "link").symlink_to(image_folder)  # the input itself may be a link
+    assert len(list_images(tmp_path / "link")) == 13
+
+
+def test_folder_of_links_to_folders_elsewhere_is_refused_with_what_to_give(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "tonight").symlink_to(image_folder)
+    with pytest.raises(InputError, match="1 link to a folder elsewhere") as refused:
+        list_images(tmp_path / "links")
+    assert "give the folder that a link leads to" in refused.value.fix
 
 
 @pytest.mark.parametrize("ending", IMAGE_ENDINGS)

@@ -15,6 +15,7 @@ from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.listing import (
     DOUBLES,
+    ELSEWHERE,
     LINKS,
     SPECIAL,
     SYSTEM,
@@ -104,6 +105,8 @@ def _refuse(source: Path, listing: Listing) -> NoReturn:
         fix = inside if source.is_dir() else "unzip it once and give the zips inside"
     elif packed:
         fix = f"unpack {name_some(packed, 2)} and give the folder"
+    elif ELSEWHERE in listing.passed_over:
+        fix = "give the folder that a link leads to, or links to its files (cp -rs)"
     elif listing.remarks:
         fix = "convert the images to PNG, TIFF or FITS, or give the folder or zip that holds the images"
     else:
@@ -121,7 +124,9 @@ def _walk(source: Path, tally: Tally) -> Iterator[ImageFile]:
 
 
 def _walk_folder(top: Path, tally: Tally) -> Iterator[ImageFile]:
-    waiting, seen = [str(top)], set()  # linked folders are followed, each real folder once
+    # A folder of a stranger must not show what lies elsewhere on the disk, so links lead to folders within it alone.
+    within = Path(os.path.realpath(top))
+    waiting, seen = [str(top)], set()  # each real folder once
     while waiting:
         folder = waiting.pop()
         real = os.path.realpath(folder)
@@ -142,6 +147,8 @@ def _walk_folder(top: Path, tally: Tally) -> Iterator[ImageFile]:
             if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112
                 if is_hidden(name):
                     tally.add(SYSTEM, name)
+                elif entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(within):
+                    tally.add(ELSEWHERE, name)
                 else:
                     folders.append(entry.path)
             elif is_hidden(name) or not is_image(name):

@@ -26,6 +26,7 @@ SYSTEM_NAMES = frozenset(("__macosx", ".ds_store", "thumbs.db", "desktop.ini"))
 TEXTS, SYSTEM = "tables and texts", "hidden or of the system"
 HIDDEN, NO_ENDING = "hidden images", "without an ending"
 UNREADABLE, LINKS = "folders that may not be read", "broken links"
+ELSEWHERE = "links to folders elsewhere"
 SPECIAL, DOUBLES = "devices or pipes", "older members of the same name"
 
 _ONE = {
@@ -33,6 +34,7 @@ _ONE = {
     HIDDEN: "hidden image",
     UNREADABLE: "folder that may not be read",
     LINKS: "broken link",
+    ELSEWHERE: "link to a folder elsewhere",
     SPECIAL: "device or pipe",
     DOUBLES: "older member of the same name",
 }
