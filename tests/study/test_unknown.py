@@ -155,6 +155,12 @@ def test_the_range_of_the_purity_leads_where_that_of_the_number_does(
     for verdict in ("alike", "cannot be checked"):
         judged = replace(result, trust=replace(result.trust, candidates=None, verdict=verdict))
         pages[verdict] = unknown_report(judged)
+    shift = result.shifted
+    assert shift is not None
+    first = pages["cannot be checked"].cards[0]
+    assert (first.label, first.value) == ("lenses, scores lower", f"{shift.low:,.0f} to {shift.high:,.0f}")
+    assert first.detail == f"{shift.low / 6:.3g} to {shift.high / 6:.3g} % of 600"
+    assert "no difference found" in pages["alike"].text()
     at = next(one for one in result.shifted_top if one.k == 50)
     low, high = at.purity
     card = pages["cannot be checked"].cards[-1]

@@ -27,6 +27,8 @@ NOTHING_BOUNDS = (
     "Since the images differ, the false positive rate is not bounded: every flagged image may be a false positive, and "
     "the lower end of the range is then 0."
 )
+NOT_FOUND = "no difference found"
+"""Of a single test: whether it would have found one is the question of the overall verdict."""
 ONLY_IF_ALIKE = "These estimates hold only if unlabelled and labelled images look alike."
 
 
@@ -60,15 +62,11 @@ def unknown_report(result: UnknownResult) -> Page:
 
 
 def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
-    count, (low, high) = result.prevalence.count["lens"], result.range
+    count = result.prevalence.count["lens"]
     if_alike = "" if result.trust.holds else ", if alike"
     graded, scores = result.graded, result.trust.scores
     cards = [
-        Card(
-            "range under assumptions",
-            f"{100 * low:.3g} to {100 * high:.3g} %",
-            f"measured {100 * result.bounds.as_measured.value:.1f} %",
-        ),
+        _range_card(result),
         Card(f"lenses{if_alike}", f"{count.value:,.0f}", f"{count.span(',.0f')} of {result.n_unknown:,}"),
         Card(
             "known and unknown images",
@@ -82,6 +80,16 @@ def _cards_of(result: UnknownResult) -> tuple[Card, ...]:
         first = Card("lenses, from grades", f"{number.value:,.0f}", f"{number.span(',.0f')} of {result.n_unknown:,}")
         return first, *cards
     return (cards[1], cards[0], *cards[2:]) if result.trust.holds else tuple(cards)
+
+
+def _range_card(result: UnknownResult) -> Card:
+    low, high = result.range
+    share = f"{100 * low:.3g} to {100 * high:.3g} %"
+    if shift := result.leading_shift:
+        return Card(
+            "lenses, scores lower", f"{shift.low:,.0f} to {shift.high:,.0f}", f"{share} of {result.n_unknown:,}"
+        )
+    return Card("range under assumptions", share, f"measured {100 * result.bounds.as_measured.value:.1f} %")
 
 
 def _purity_card(result: UnknownResult) -> Card:
@@ -176,7 +184,8 @@ def _trust_blocks(result: UnknownResult) -> list[Block | None]:
     if trust.candidates is not None:
         checks["candidates alone"] = trust.candidates
     rows: list[tuple[str, str, str, str]] = [
-        (name, f"{one.auroc:.3f}", f"{one.p_value:.3g}", one.verdict) for name, one in checks.items()
+        (name, f"{one.auroc:.3f}", f"{one.p_value:.3g}", NOT_FOUND if one.verdict == "alike" else one.verdict)
+        for name, one in checks.items()
     ]
     rows.append(("fit of the mixture of scores", "", f"{trust.scores.p_value:.3g}", ""))
     return [
