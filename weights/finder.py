@@ -23,7 +23,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.image_keys import link_keys
 from convnet_galaxies.runs.split import read_split_of, write_split
-from convnet_galaxies.runs.weights import load_net, save_weights, write_card
+from convnet_galaxies.runs.weights import join_members, load_net, load_nets, save_weights, write_card
 from convnet_galaxies.settings import load_settings
 from convnet_galaxies.training.fit import fit
 from convnet_galaxies.training.setup import inherit
@@ -196,13 +196,19 @@ def write_finder(
 def features_of(
     run: str | Path, view_px: float, pixels: Mapping[str, np.ndarray], *, views: Literal[1, 8, 16] = 8
 ) -> dict[str, np.ndarray]:
-    """Features of the central square of sets of images by name, float32 [n, c] of uint8 [n, h, w, 3]."""
-    net, card = load_net(run)
+    """Features of the central square of sets of images by name, float32 [n, c] of uint8 [n, h, w, 3].
+
+    Those of the members of an ensemble lie side by side. The images of all sets have one size.
+    """
+    nets, card = load_nets(run)
+    side = next(iter(pixels.values())).shape[1]
+    settings = tuple(one.model_copy(update={"view_px": view_px}) for one in card.nets)
+    shown = card.preprocess.model_copy(update={"crop_px": side, "size_px": side})
     with tempfile.TemporaryDirectory() as folder:
         draft = RunFolder(Path(folder))
-        save_weights(net.state_dict(), draft.weights)
-        settings = card.nets[0].model_copy(update={"view_px": view_px})
-        write_card(draft, replace(card, net=settings, members=1, member_nets=(), weights_sha256=None))
+        save_weights(join_members([net.state_dict() for net in nets]), draft.weights)
+        members = settings if len(settings) > 1 else ()
+        write_card(draft, replace(card, net=settings[0], member_nets=members, preprocess=shown, weights_sha256=None))
         predictor = Predictor(folder, views=views, with_familiarity=False)
         return {name: predictor.extract_features(one) for name, one in pixels.items()}
 

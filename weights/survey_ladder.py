@@ -103,7 +103,7 @@ def read_images(data: Path, painted: ImageSet) -> Images:
     return Images(real, assign_folds(real.table), beside, rows, painted.select(chosen), surveys, fields)
 
 
-def take_features(images: Images, run: Path) -> dict[str, Source]:
+def take_features(images: Images, run: str | Path) -> dict[str, Source]:
     """The features of all images by a run, by the names of SURVEY_RUNGS, and of Euclid."""
     real, painted = images.real, images.painted
     groups = real.table["group"].to_numpy().astype(str)

@@ -52,7 +52,14 @@ PartOption = Annotated[PartChoice, typer.Option(help="Held-out images to score: 
 StageOption = Annotated[int | None, typer.Option(min=1, help="Only images of this Space Warps stage.")]
 PackOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the pack.")]
 RunOutput = Annotated[Path, typer.Option("-o", "--output", help="Folder of the new run.")]
-Parent = Annotated[str | None, typer.Option("--from", help="Parent run, or builtin:NAME, from whose weights to start.")]
+Parent = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Parent run, or builtin:NAME, from whose weights to start: builtin:lens for lenses, builtin:zoo for "
+        "shapes of galaxies.",
+    ),
+]
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="TOML file of settings.")]
 ChangesOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, e.g. train.epochs=12. May be repeated.")
