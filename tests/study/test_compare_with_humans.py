@@ -18,6 +18,7 @@ from convnet_galaxies.study.compare_with_humans import (
     find_kinds,
     judges_of,
 )
+from convnet_galaxies.study.human_report import agreement_table
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -113,6 +114,10 @@ def test_net_and_crowd_are_compared_on_graded_and_on_all_subjects(tmp_path: Path
     difference = found.agreement[GRADED].differences["net - crowd"]["auroc"]
     assert difference.low > 0.3
     assert difference.value == pytest.approx(0.5)
+    notes = " ".join(agreement_table(GRADED, found.agreement[GRADED]).notes)
+    n = sum(len(one) for one in found.agreement[GRADED].differences.values())
+    assert f"{n} differences have 95 % intervals of their own" in notes
+    assert f"about {max(1, round(n / 20))} of them would exclude 0" in notes
     # The net agrees with the grades, so that what it ranks lowest among lenses is still their last in order.
     assert found.missed[0].rank == 20
     assert found.missed[0].id == "38_ASW0000019"
@@ -168,6 +173,7 @@ def test_the_crowd_stands_in_where_nobody_graded(tmp_path: Path) -> None:
     assert list(found.agreement) == [CROWD_ALONE]
     assert found.agreement[CROWD_ALONE].judges["net"]["auroc"].value == 1.0
     assert "crowd" not in found.agreement[CROWD_ALONE].judges
+    assert "intervals of their own" not in " ".join(agreement_table(CROWD_ALONE, found.agreement[CROWD_ALONE]).notes)
 
 
 def test_grades_of_one_kind_give_a_remark_instead_of_figures(tmp_path: Path) -> None:

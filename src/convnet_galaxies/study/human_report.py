@@ -22,6 +22,7 @@ def name_figure(name: str) -> str:
 def agreement_table(name: str, found: Agreement) -> Table:
     """Return the figures of each judge against the grades of name."""
     columns = {**found.judges, **found.differences}
+    differences = [one for figures in found.differences.values() for one in figures.values()]
     return Table(
         f"Against {name}: {found.n_lenses:,} of grade 2 or more, {found.n_others:,} below 1",
         ("", *columns),
@@ -35,10 +36,21 @@ def agreement_table(name: str, found: Agreement) -> Table:
         (
             "The score of a subject is that of its best cutout. Differences are paired; 'both' is network and crowd, "
             "held out.",
+            *_count_misses(differences),
             *star_notes(estimate for one in columns.values() for estimate in one.values()),
             *found.remarks,
         ),
     )
+
+
+def _count_misses(differences: Sequence[Estimate]) -> list[str]:
+    if len(differences) < 2:
+        return []
+    missed = max(1, round((1 - differences[0].level) * len(differences)))
+    return [
+        f"{len(differences)} differences have {100 * differences[0].level:g} % intervals of their own: if no judge "
+        f"were better, about {missed} of them would exclude 0."
+    ]
 
 
 def missed_blocks(comparison: HumanComparison) -> list[Block | None]:
@@ -66,7 +78,7 @@ def _kinds_table(kinds: Sequence[KindFigures]) -> Table | None:
             "Lenses: grade 2 or more, others: below 1. A low value on the left means that lenses of this class are "
             "missed; a low value on the right, that non-lenses of this class are mistaken for lenses. Classes are "
             "defined by the brightest feature beside the central galaxy: its distance, colour and shape "
-            "(docs/science.md).",
+            "(docs/science.md). The lowest of many values is low by chance, too.",
             *star_notes(e for one in kinds for part in (one.lenses_auroc, one.others_auroc) for e in part.values()),
         ),
     )
