@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
@@ -12,6 +13,9 @@ from convnet_galaxies.measure.ranking import Ranking, measure_tpr
 from convnet_galaxies.show.figures import plot_intervals, plot_roc
 from convnet_galaxies.show.galleries import encode_png, lens_galleries, show_probability
 from convnet_galaxies.show.page import render_page
+from convnet_galaxies.show.unknown_figures import plot_top
+
+ENDS = ("low", "high")
 
 
 def test_marked_tpr_are_those_that_the_tables_state() -> None:
@@ -23,6 +27,17 @@ def test_marked_tpr_are_those_that_the_tables_state() -> None:
     tpr0, tpr10 = (measure_tpr(*positives, false_positives=number)[0] for number in (1, 10))
     assert re.findall(r"TPR\d+ ([\d.]+)", alt) == [f"{tpr0:.3f}", f"{tpr10:.3f}"]
     assert len(roc_curve(truth, score)[0]) > 10
+
+
+def test_bands_of_the_best_ranked_are_the_ranges_where_these_lead() -> None:
+    names = [f"{name}{kind}_{end}" for name in ("purity", "completeness") for kind in ("", "_shifted") for end in ENDS]
+    ranked = pd.DataFrame({"purity": 0.5, "completeness": 0.5} | dict.fromkeys(names, 0.5), index=range(20))
+    plain, wide = plot_top(ranked, 0.9), plot_top(ranked.assign(purity_shifted_low=0.0), 0.9)
+    assert plain == wide
+    shifted = [plot_top(table, 0.9, shifted=True) for table in (ranked, ranked.assign(purity_shifted_low=0.0))]
+    assert shifted[0] != shifted[1]
+    assert "90 % intervals for these images" in plain.caption
+    assert "at all shifts to lower scores" in shifted[0].caption
 
 
 def test_equal_drawings_have_equal_bytes() -> None:
