@@ -46,6 +46,20 @@ def test_from_tiles_to_regions_with_a_broken_tile_in_between(survey, run, tmp_pa
     assert "already exists" in run("export", tmp_path / "found", "-o", tmp_path / "best.reg").err
 
 
+def test_scan_in_grey_has_no_familiarity_and_no_expected_purity(survey, run, tmp_path) -> None:
+    scan = ("scan", "builtin:lens", survey.folder, "-o", tmp_path / "grey", *OPTIONS)
+    assert run(*scan, "--grey").code == 0
+    table = pd.read_parquet(tmp_path / "grey" / "candidates.parquet")
+    assert len(table) == 12
+    assert "familiarity" not in table
+    other = run(*scan)
+    assert other.code == 2
+    assert "in colour instead of in grey" in other.err
+    merged = run("scan", "--merge", tmp_path / "grey", "--prevalence", "0.001")
+    assert merged.code == 1
+    assert "grey images, for which it is not calibrated" in merged.err
+
+
 def test_parts_of_an_array_are_joined(survey, run, tmp_path) -> None:
     for k in (1, 2):
         part = run("scan", "builtin:lens", survey.folder, "-o", tmp_path / "s", "--part", f"{k}/2", *OPTIONS)

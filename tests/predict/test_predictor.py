@@ -13,7 +13,7 @@ from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.data.vote_table import check_tree
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model import device
 from convnet_galaxies.model.augment import normalise
 from convnet_galaxies.model.galaxy_net import answers
@@ -49,6 +49,28 @@ def test_a_network_with_its_own_normalisation_is_shown_what_it_was_trained_on(tm
     found = make(tmp_path, "own").predict(images.images[:20])["lens"]
     np.testing.assert_allclose(found, expected["own"], atol=ROUNDING)
     assert np.abs(expected["own"] - expected["fixed"]).max() > 10 * ROUNDING, "they differ, or the test shows nothing"
+
+
+def test_grey_images_are_the_mean_of_the_bands_without_calibration_or_familiarity(world) -> None:
+    grey = np.repeat(PIXELS.mean(axis=3, keepdims=True).round().astype(np.uint8), 3, axis=3)
+    found = make(world, "both", grey=True).predict_all(PIXELS)
+    expected = make(world, "both").without_calibration().predict(grey)
+    for task, values in expected.items():
+        np.testing.assert_allclose(found.tasks[task], values, atol=ROUNDING)
+    assert np.abs(found.tasks["lens"] - make(world, "both").predict(PIXELS)["lens"]).max() > 10 * ROUNDING
+    shipped = Predictor("builtin:lens", device="cpu", grey=True)
+    assert shipped.familiarity_model is None
+    assert not shipped.card.calibration
+    assert Predictor("builtin:lens", device="cpu").card.calibration, "or the test shows nothing"
+
+
+def test_grey_is_refused_for_a_network_of_one_band(tmp_path) -> None:
+    colour = make_lens_set()
+    made = colour.preprocess.model_copy(update={"bands": 1})
+    images = replace(colour, images=colour.images[..., :1], preprocess=made)
+    fit(images, tiny("train.epochs=1"), tmp_path / "one", tasks=("lens",))
+    with pytest.raises(UsageError, match="takes images of one band"):
+        make(tmp_path, "one", grey=True)
 
 
 @pytest.mark.parametrize("run", ["zoo", "both"])

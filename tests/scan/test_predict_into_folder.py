@@ -68,6 +68,17 @@ def test_what_is_done_is_not_done_again_even_if_the_ledger_lacks_it(world, predi
     assert (summary.images, summary.failures) == (50, ())
 
 
+def test_grey_images_are_grey_on_a_cluster_as_well_and_are_not_mixed_with_colour(world, expected, tmp_path) -> None:
+    grey = Predictor(world / "lens", device="cpu", batch=16, grey=True)
+    predict(grey, world / "images", tmp_path / "here")
+    predict(grey, world / "images", tmp_path / "cluster", cluster="1")
+    found = read(tmp_path / "here")
+    pd.testing.assert_frame_equal(read(tmp_path / "cluster"), found, check_exact=True)
+    assert (found["lens_probability"] - expected["lens_probability"]).abs().max() > 1e-4
+    with pytest.raises(UsageError, match="in colour instead of in grey"):
+        predict(Predictor(world / "lens", device="cpu", batch=16), world / "images", tmp_path / "here")
+
+
 def test_another_run_another_setting_and_other_images_are_refused(world, predictor, tmp_path) -> None:
     output = tmp_path / "out"
     predict(predictor, world / "images", output)

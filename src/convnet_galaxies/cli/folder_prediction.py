@@ -6,7 +6,7 @@ from convnet_galaxies.cli.options import progress_bar, report_session
 
 
 def predict_into_folder(  # type: ignore[no-untyped-def]
-    run, source, output, views, reading, device, limit, skip_bad, cluster, part, quiet, as_json
+    run, source, output, views, grey, reading, device, limit, skip_bad, cluster, part, quiet, as_json
 ) -> None:
     """Predict the images of a source into the folder output, or go on with it; the options are those of `predict`.
 
@@ -24,6 +24,7 @@ def predict_into_folder(  # type: ignore[no-untyped-def]
         device=device.value,
         views=None if views is None else int(views.value),  # type: ignore[arg-type]
         precision=planned_precision(output),
+        grey=grey,
     )
     plan, notes = plan_images(predictor, source, reading=reading(predictor), skip_bad=skip_bad, limit=limit)
     with progress_bar("Predicting", quiet=quiet) as update:

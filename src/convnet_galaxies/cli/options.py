@@ -105,6 +105,12 @@ Missing = Annotated[
 OwnViews = Annotated[
     ViewChoice | None, typer.Option(help="Views averaged per image; default: 1, and 8 for built-in weights.")
 ]
+Grey = Annotated[
+    bool,
+    typer.Option(
+        "--grey", help="Show the network the mean of the bands, for a survey whose colours it has not learned."
+    ),
+]
 Cluster = Annotated[
     str | None,
     typer.Option(

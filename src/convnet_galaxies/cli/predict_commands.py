@@ -17,6 +17,7 @@ from convnet_galaxies.cli.options import (
     DeviceOption,
     Force,
     Grades,
+    Grey,
     HduOption,
     Json,
     Limit,
@@ -86,6 +87,7 @@ def predict(
         Path, typer.Option("-o", "--output", help="CSV, Parquet or FITS file, by its ending, or a folder.")
     ],
     views: OwnViews = None,
+    grey: Grey = False,
     embeddings: Annotated[
         Path | None,
         typer.Option(help="Also write the features of the last layer, a Parquet file for `similar` and `unusual`."),
@@ -119,6 +121,8 @@ def predict(
     familiarity) are predicted too, and counted on standard error. Runs that stretch linear images (FITS, 16-bit PNG)
     by their brightness, such as builtin:lens, need the zero point of these images.
 
+    In --grey, lens probabilities are not calibrated and there is no familiarity: use their order.
+
     An OUTPUT without an ending is a folder, for millions of images: they are predicted in shards, one Parquet file
     each in OUTPUT/shards, and the same command goes on after an interruption. --cluster and --part are for it.
 
@@ -136,7 +140,7 @@ def predict(
             return read_options(one, pixel_scale, zero_point, bands, blue_first, hdu, missing)
 
         predict_into_folder(
-            run, source, output, views, reading_of, device, limit, skip_bad, cluster, part, quiet, as_json
+            run, source, output, views, grey, reading_of, device, limit, skip_bad, cluster, part, quiet, as_json
         )
         return
     refuse_options(context, "cluster", "part", because="OUTPUT is a single file; give a folder")
@@ -145,7 +149,7 @@ def predict(
     from convnet_galaxies.predict.stream import predict_file
 
     wanted = None if views is None else int(views.value)
-    predictor = Predictor(run, device=device.value, views=wanted)  # type: ignore[arg-type]
+    predictor = Predictor(run, device=device.value, views=wanted, grey=grey)  # type: ignore[arg-type]
     reading = read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     with progress_bar("Predicting", quiet=quiet) as update:
         summary = predict_file(

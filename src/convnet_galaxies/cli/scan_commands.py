@@ -14,6 +14,7 @@ from convnet_galaxies.cli.options import (
     DeviceChoice,
     DeviceOption,
     Force,
+    Grey,
     HduOption,
     Json,
     Missing,
@@ -71,6 +72,7 @@ def scan(
     ] = None,
     regrid: Annotated[bool, typer.Option("--regrid", help="Resample bands that lie on other pixel grids.")] = False,
     views: OwnViews = None,
+    grey: Grey = False,
     rank_by: Annotated[
         str | None, typer.Option(help="Column by which candidates are ranked; default: lens_probability.")
     ] = None,
@@ -151,6 +153,7 @@ def scan(
         device=device.value,
         views=None if views is None else int(views.value),  # type: ignore[arg-type]
         precision=planned_precision(output),
+        grey=grey,
     )
     reading = read_options(predictor, pixel_scale, zero_point, bands, blue_first, hdu, missing)
     options = SurveyOptions(

@@ -62,7 +62,7 @@ class Run:
 
     name: str
     device: Device = "auto"
-    _predictors: dict[Views | None, Predictor] = field(default_factory=dict, repr=False, compare=False)
+    _predictors: dict[tuple[Views | None, bool], Predictor] = field(default_factory=dict, repr=False, compare=False)
 
     def __fspath__(self) -> str:
         """Return the name, so that a run is taken wherever its folder is."""
@@ -88,18 +88,25 @@ class Run:
         """Losses of the training, one row per epoch. Raises InputError where they were not kept."""
         return read_table(RunFolder(self.path).metrics)
 
-    def predictor(self, views: Views | None = None) -> Predictor:
-        """Return the predictor behind the run, for pixels that are packed already; views: see `predict`."""
-        if views not in self._predictors:
-            self._predictors[views] = Predictor(self.name, device=self.device, views=views)
-        return self._predictors[views]
+    def predictor(self, views: Views | None = None, *, grey: bool = False) -> Predictor:
+        """Return the predictor behind the run, for pixels that are packed already; views, grey: see `predict`."""
+        if (views, grey) not in self._predictors:
+            self._predictors[views, grey] = Predictor(self.name, device=self.device, views=views, grey=grey)
+        return self._predictors[views, grey]
 
     def predict(
-        self, images: Source, *, views: Views | None = None, skip_bad: bool = False, **reading: Any
+        self,
+        images: Source,
+        *,
+        views: Views | None = None,
+        grey: bool = False,
+        skip_bad: bool = False,
+        **reading: Any,
     ) -> pd.DataFrame:
         """Return the predictions, one row per image in input order.
 
         views: 1, 8 or 16 views of each image that are averaged (test-time augmentation); None takes the run's own.
+        grey: show it the mean of the bands, as for a survey of unknown colours; then without calibration, familiarity.
         skip_bad: leave out images that cannot be used. reading: fields of ReadOptions, such as pixel_scale_arcsec.
         The columns are id, those of the tasks (the vote fractions, lens_probability, flavor_NAME), familiarity where
         the run has it, and masked_fraction for linear images. Each problem becomes an InputWarning. Sentences on how
@@ -108,7 +115,7 @@ class Run:
         """
         notes, skipped = InputNotes(), list[str]()
         tables = predict_tables(
-            self.predictor(views),
+            self.predictor(views, grey=grey),
             images,
             skip_bad=skip_bad,
             reading=ReadOptions(**reading),

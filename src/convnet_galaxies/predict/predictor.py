@@ -14,7 +14,7 @@ from torch import Tensor
 
 from convnet_galaxies.data.preprocess import Preprocess, is_constant
 from convnet_galaxies.data.records import ImageSet
-from convnet_galaxies.errors import InputError
+from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.model.augment import QUARTERS, fixed_view, fixed_warps
 from convnet_galaxies.model.device import Device, choose_device, choose_precision
 from convnet_galaxies.model.fold import fold_norms
@@ -76,6 +76,9 @@ class Predictor:
         None: the number in the card. A symmetric network gets one view in four, since quarter turns
         do not change its predictions.
     with_familiarity: whether predictions have a familiarity, where the run's folder has the file for it.
+    grey: show the network the mean of the bands in each of them. The colours of a survey that it has not seen mislead
+        it more than none (docs/experiments.md). Calibration and familiarity are of images in colour, so there is none.
+    Raises UsageError for grey images of a network of one band.
     """
 
     def __init__(
@@ -87,9 +90,15 @@ class Predictor:
         precision: Literal["auto", "bf16", "fp32"] = "auto",
         batch: int = 256,
         with_familiarity: bool = True,
+        grey: bool = False,
     ) -> None:
         self.run = str(run)
         nets, self.card = load_nets(run)
+        self.grey = grey
+        if grey and self.card.preprocess.bands == 1:
+            raise UsageError(f"grey: {run} takes images of one band, which are grey", "leave it out")
+        if grey:
+            self.card = replace(self.card, calibration={})
         self.device = choose_device(device)
         self.dtype = torch.bfloat16 if choose_precision(precision, self.device) == "bf16" else torch.float32
         self.nets = [self._prepare(net) for net in nets]
@@ -100,7 +109,8 @@ class Predictor:
         self.steps = [QUARTERS if net.backbone.symmetric and self.views > 1 else 1 for net in self.nets]
         self.batch = batch
         folder = RunFolder(run_path(run))
-        self.familiarity_model = read_familiarity(folder.familiarity, folder.weights) if with_familiarity else None
+        wanted = with_familiarity and not grey
+        self.familiarity_model = read_familiarity(folder.familiarity, folder.weights) if wanted else None
 
     def _prepare(self, net: GalaxyNet) -> GalaxyNet:
         net = to_channels_last(fold_norms(net)).to(self.device)
@@ -189,6 +199,8 @@ class Predictor:
     @torch.inference_mode()
     def _predict_batch(self, pixels: np.ndarray) -> Prediction:
         block = torch.from_numpy(np.array(pixels))  # a copy: the pack is read-only
+        if self.grey:
+            block[:] = block.float().mean(dim=3, keepdim=True).round().to(block.dtype)
         sums: dict[str, Tensor] = {}
         features: dict[int, Tensor] = {}
         for number, warp in enumerate(self.warps):

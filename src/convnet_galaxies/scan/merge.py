@@ -229,6 +229,11 @@ def _expect(
 
 def _calibration(facts: dict[str, Any]) -> LensCalibration:
     name = facts["run"]["name"]
+    if facts["run"].get("grey"):
+        raise InputError(
+            f"--prevalence: this scan shows {name} grey images, for which it is not calibrated",
+            "leave out --prevalence",
+        )
     card = read_card(name)
     if "lens" not in card.calibration:
         raise InputError(

@@ -73,12 +73,13 @@ def hash_facts(facts: dict[str, Any]) -> str:
 
 
 def describe_run(predictor: Predictor) -> dict[str, Any]:
-    """Return the facts of a run on which predictions depend: hashes of its files, views, precision."""
+    """Return the facts of a run on which predictions depend: hashes of its files, views, precision, and grey if so."""
     folder = RunFolder(run_path(predictor.run))
     files = {"weights": folder.weights, "card": folder.card, "familiarity": folder.familiarity}
     hashes = {key: _hash_file(path) if path.is_file() else "" for key, path in files.items()}
     precision = "bf16" if predictor.dtype == torch.bfloat16 else "fp32"
-    return {"name": predictor.run, **hashes, "views": predictor.views, "precision": precision}
+    grey = {"grey": True} if predictor.grey else {}  # without it, scans of earlier versions go on
+    return {"name": predictor.run, **hashes, "views": predictor.views, "precision": precision, **grey}
 
 
 def describe_files(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
@@ -169,6 +170,8 @@ def _compare(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     for key in ("views", "precision"):
         if old["run"].get(key) != new["run"][key]:
             yield f"{key} {new['run'][key]} instead of {old['run'].get(key)}"
+    if old["run"].get("grey") != new["run"].get("grey"):
+        yield "in grey instead of in colour" if new["run"].get("grey") else "in colour instead of in grey"
     for key in dict.fromkeys([*old["settings"], *new["settings"]]):
         before, now = old["settings"].get(key), new["settings"].get(key)
         if before != now:

@@ -88,5 +88,6 @@ def _workers(plan: Plan, predictor: Predictor, cluster: str | None) -> Workers:
         "views": predictor.views,
         "precision": plan.facts["run"]["precision"],
         "batch": predictor.batch,
+        "grey": predictor.grey,
     }
     return on_cluster(cluster, plan.reader, options)
