@@ -3,6 +3,7 @@ nothing, and run nothing in a browser."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from headless import needs_browser, start_browser
-from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study
+from made_up_results import few_resamples, make_cutouts, make_lens_pack, make_study, make_zoo_pack
 
+from convnet_galaxies.data.output import write_json
 from convnet_galaxies.data.pack import read_pack, write_set
+from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.settings import NetSettings, Settings, SplitSettings, TrainSettings
+from convnet_galaxies.show.demo_page import LENS_RUNS
 from convnet_galaxies.show.feature_map import THUMBNAIL_PX, FeatureMap, write_map
-from convnet_galaxies.show.report import write_report
+from convnet_galaxies.show.first_look_page import first_look_page
+from convnet_galaxies.show.report import write_page, write_report
+from convnet_galaxies.study.demo import DEMO_NAME, FIRST_LOOK_NAME, DemoSize
+from convnet_galaxies.study.first_look import read_first_look
 from convnet_galaxies.study.unknown_run import study_unknown
 from convnet_galaxies.training.fit import fit
 
@@ -66,6 +73,36 @@ def spoil(values: pd.Series, more: int = 0) -> list[str]:
     return [f"{value}{HOSTILE[(k + more) % len(HOSTILE)]}" for k, value in enumerate(values)]
 
 
+def make_demo(folder: Path, lenses: Path, run: Path, unknown: Path) -> Path:
+    """A demo's folder as a stranger could send it: hostile names in its packs, tables and facts."""
+    demo = folder / "demo"
+    zoo = read_pack(make_zoo_pack(folder / "data" / "zoo", size_px=24))
+    write_set(replace(zoo, table=zoo.table.assign(id=spoil(zoo.table["id"]))), demo / "zoo.pack")
+    fit(read_pack(demo / "zoo.pack"), SETTINGS, demo / "runs" / "zoo", tasks=("votes",), device="cpu")
+    write_json(demo / "runs" / "zoo" / "environment.json", dict(zip(HOSTILE, HOSTILE[1:], strict=False)), force=True)
+    for name in LENS_RUNS:
+        shutil.copytree(run, demo / "runs" / name)
+    write_json(demo / "runs" / "stage1-scratch" / "environment.json", {HOSTILE[0]: HOSTILE[1]}, force=True)
+    shutil.copytree(lenses, demo / "lenses.pack")
+    shutil.copytree(unknown, demo / "unknown")
+    write_json(demo / DEMO_NAME, {"size": DemoSize(HOSTILE[0]), "machine": "".join(HOSTILE)}, force=True)
+    table = read_pack(lenses).table
+    sealed = demo / "space-warps" / "sealed"
+    sealed.mkdir(parents=True)
+    truth = pd.DataFrame({"cutoutname": table["id"] + ".png", "shows_lens": np.arange(len(table)) % 2})
+    truth.to_csv(sealed / "test_truth.csv", index=False)
+    radius = pd.DataFrame({"ZooID": table["ZooID"].unique()}).assign(einstein_radius_arcsec=1.0)
+    radius.to_csv(demo / "space-warps" / "truth.csv", index=False)
+    look = demo / FIRST_LOOK_NAME
+    for pack, name in ((lenses, "lens"), (demo / "zoo.pack", "votes")):
+        shutil.copytree(pack, look / f"{name}.pack")
+        ids = read_pack(pack).table["id"]
+        answers = np.random.default_rng(0).random((len(ids), len(VOTE_COLUMNS) if name == "votes" else 1))
+        columns = list(VOTE_COLUMNS) if name == "votes" else ["lens"]
+        pd.DataFrame(answers, columns=columns).assign(id=ids).to_csv(look / f"{name}.csv", index=False)
+    return demo
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each kind, in a folder with a hostile name."""
@@ -96,9 +133,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
     cutouts = make_cutouts(30, np.random.default_rng(0))
     make_study(folder / "study", cutouts.assign(id=spoil(cutouts["id"])), repetitions=1, fractions=(1.0,))
-    made = {name: folder / f"{name}.html" for name in ("run", "unknown", "study", "map")}
+    make_demo(folder, pack, folder / "run", folder / "unknown")
+    made = {name: folder / f"{name}.html" for name in ("run", "unknown", "study", "map", "demo", "first-look")}
     for name in ("run", "unknown", "study"):
         write_report(folder / name, made[name], pack=pack if name != "study" else None, device="cpu", views=1)
+    write_report(folder / "demo", made["demo"], device="cpu", views=1)
+    write_page(first_look_page(read_first_look(folder / "demo" / FIRST_LOOK_NAME, seed=0)), made["first-look"])
     n = len(table)
     points = pd.DataFrame(
         {"id": table["id"], "lens_probability": np.linspace(0, 1, n), f"label: {HOSTILE[0]}": table["flavor_label"]}
@@ -108,7 +148,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize(("name", "scripts"), [("run", 0), ("unknown", 0), ("study", 0), ("map", 2)])
+@pytest.mark.parametrize(
+    ("name", "scripts"), [("run", 0), ("unknown", 0), ("study", 0), ("map", 2), ("demo", 0), ("first-look", 0)]
+)
 def test_names_make_no_element_and_load_nothing(pages: dict[str, Path], name: str, scripts: int) -> None:
     text = pages[name].read_text("utf-8")
     assert "window.hit" in text  # the names are on it
@@ -122,7 +164,7 @@ def test_names_make_no_element_and_load_nothing(pages: dict[str, Path], name: st
 def test_nothing_is_written_beside_the_outputs(pages: dict[str, Path]) -> None:
     folder = pages["run"].parent
     assert sorted(path.name for path in folder.parent.iterdir()) == [FOLDER]
-    places = {"data", "pack", "run", "unknown", "study", "grades.csv", *(path.name for path in pages.values())}
+    places = {"data", "pack", "run", "unknown", "study", "demo", "grades.csv", *(path.name for path in pages.values())}
     assert {path.name for path in folder.iterdir()} == places
 
 
