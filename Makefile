@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --no-compile --disable-pip-version-c
 ELAPSED = $$(( $$(date +%s) - $$(cat $(STARTED)) )) s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check oracles oldest newest mutants trust same bench frontier docs weights clean
+.PHONY: help setup demo test coverage check oracles oldest newest mutants trust same bench frontier docs weights clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,8 +43,17 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## run the full pipeline on simulated data and write a report; under 5 minutes on 2 cores
 	$(BIN)/convnet-galaxies demo -o demo-output
 
+# COVERAGE=1 measures it, programs and workers that tests start included.
+COVERAGE ?=
+COVERED := $(VENV)/coverage.json
+
 test: $(READY) ## run the tests, under 8 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(COVERAGE),--cov --cov-report=json:$(COVERED) --cov-fail-under=0)
+	$(if $(COVERAGE),$(BIN)/python trust/coverage_by_module.py $(COVERED))
+	$(if $(COVERAGE),@$(BIN)/coverage report --format=total)
+
+coverage: ## run the tests, and measure the lines and branches that they cover, of each module
+	$(MAKE) test COVERAGE=1
 
 check: $(READY) ## check format, lint, types, layers, generated docs
 	$(BIN)/ruff format --check src tests benchmarks trust weights
@@ -121,4 +130,4 @@ weights: $(READY) ## train the weights that ship with the package again, from re
 	$(BIN)/python weights/build.py $(DATA) weights-work all
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(VENV)-oracles $(VENV)-mutants $(VENV)-oldest $(VENV)-newest mutants demo-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oracles $(VENV)-mutants $(VENV)-oldest $(VENV)-newest mutants demo-output .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
-from convnet_galaxies.data.pack import write_pack
+from convnet_galaxies.data.pack import write_pack, write_set
 from convnet_galaxies.data.preprocess import Preprocess
+from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.decision_tree import KAGGLE, VOTE_COLUMNS
 from convnet_galaxies.measure.prevalence import quantify
@@ -98,6 +99,14 @@ def make_study(
     facts = {"plan": plan, "settings": write_settings(Settings()), "images": [100, len(cutouts)]}
     (folder / "study.json").write_text(json.dumps(facts), "utf-8")
     return folder
+
+
+def make_study_pack(path: Path, cutouts: pd.DataFrame, *, size_px: int = 8) -> Path:
+    """The pack of a study's cutouts, of noise."""
+    pixels = np.random.default_rng(3).integers(0, 256, (len(cutouts), size_px, size_px, 3), dtype=np.uint8)
+    images = ImageSet(pixels, cutouts.reset_index(drop=True), Preprocess(crop_px=size_px, size_px=size_px))
+    write_set(images, path)
+    return path
 
 
 def make_scored(

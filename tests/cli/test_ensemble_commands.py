@@ -13,7 +13,7 @@ from small_sets import TINY_OPTIONS as TINY
 from small_sets import make_lens_set, write_pngs
 
 from convnet_galaxies.data.image_folder import read_image_folder
-from convnet_galaxies.data.pack import write_pack
+from convnet_galaxies.data.pack import read_pack, write_pack, write_set
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.runs import folder as run_folder
 
@@ -137,3 +137,30 @@ def test_the_former_name_of_ensemble_does_the_same_and_is_not_shown(run, world, 
     for name in ("weights.safetensors", "model.json"):
         assert (tmp_path / "old" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
     assert "committee" not in run("--help").out
+
+
+def test_answers_as_json_are_those_in_words(run, world, other_pack, tmp_path) -> None:
+    both, calibrated = tmp_path / "both", tmp_path / "calibrated"
+    joined = json.loads(run("ensemble", world / "lens", world / "lens", "-o", both, "--json").out)
+    words = run("ensemble", world / "lens", world / "lens", "-o", tmp_path / "again").out
+    assert joined["members"] == 2
+    assert ", ".join(f"{count:,} {part}" for part, count in joined["used"].items()) in words
+    found = json.loads(run("calibrate", both, other_pack, "-o", calibrated, "--json").out)
+    words = run("calibrate", both, other_pack, "-o", tmp_path / "other").out
+    one = found["calibration"]
+    assert f"{one['images']} images ({one['positives']} lenses, " in words
+    assert f"log odds x {one['slope']:.3f} {one['intercept']:+.3f}" in words
+    known = run("familiarity", calibrated, world / "lens.pack", other_pack, "--quiet", "--json")
+    assert json.loads(known.out)["are_unseen"] is True
+
+
+def test_calibration_counts_the_images_that_it_refuses(run, world, other_pack, tmp_path) -> None:
+    pack = tmp_path / "mixed.pack"
+    images, own = read_pack(other_pack), read_pack(world / "lens.pack")
+    columns = [name for name in images.table if name in own.table]
+    table = pd.concat([images.table[columns], own.table[columns]], ignore_index=True)
+    write_set(replace(images, images=np.concatenate([images.images, own.images]), table=table), pack)
+    found = json.loads(run("calibrate", world / "lens", pack, "-o", tmp_path / "a", "--json").out)
+    words = run("calibrate", world / "lens", pack, "-o", tmp_path / "b").out
+    assert found["refused"] > 0
+    assert f"{found['refused']:,} images refused: the run or an ancestor was trained on them" in words

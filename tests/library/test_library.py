@@ -14,7 +14,9 @@ from small_sets import TINY_CHANGES, make_lens_set, make_vote_set, write_pngs
 import convnet_galaxies as cg
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.data.preprocess import Preprocess
-from convnet_galaxies.errors import UsageError
+from convnet_galaxies.errors import OutputExistsError, UsageError
+from convnet_galaxies.predict.embeddings import write_embeddings
+from convnet_galaxies.predict.explain import open_explainer
 from convnet_galaxies.settings import read_changes
 
 TINY = read_changes([*TINY_CHANGES, "train.epochs=1"])
@@ -141,3 +143,59 @@ def test_lenses_of_an_unlabelled_pack_are_estimated(lens, tmp_path) -> None:
     found = cg.estimate_lenses(lens, str(tmp_path / "lenses.pack"), str(tmp_path / "unknown"), views=1)
     assert found.n_unknown == images.table["lens"].isna().sum() >= 80
     assert f"among the {found.n_unknown} unlabelled images" in found._repr_html_()
+
+
+def test_features_are_searched_alike_from_a_file_a_set_and_a_folder(zoo, tmp_path) -> None:
+    votes = make_vote_set(20, seed=1)
+    write_pngs(votes, tmp_path / "images")
+    found = zoo.features(tmp_path / "images")
+    assert sorted(found.ids) == sorted(votes.table["id"])
+    write_embeddings(tmp_path / "f.parquet", found)
+    stored = zoo.features(tmp_path / "f.parquet")
+    np.testing.assert_array_equal(stored.features, found.features)
+    name = found.ids[4]
+    similar = zoo.similar(tmp_path / "images", name, number=5)
+    pd.testing.assert_frame_equal(similar, zoo.similar(found, [name], number=5))
+    pd.testing.assert_frame_equal(similar, zoo.similar(tmp_path / "f.parquet", name, number=5))
+    roots = np.sign(found.features) * np.sqrt(np.abs(found.features))
+    unit = roots / np.linalg.norm(roots, axis=1, keepdims=True)
+    cosine = dict(zip(found.ids, unit @ unit[4], strict=True))
+    expected = sorted((one for one in found.ids if one != name), key=lambda one: -cosine[one])[:5]
+    assert similar["id"].tolist() == expected
+    np.testing.assert_allclose(similar["similarity"], [cosine[one] for one in expected], rtol=1e-5)
+    unusual = zoo.unusual(found, number=20)
+    assert list(unusual) == ["id", "isolation"]
+    assert unusual["isolation"].is_monotonic_decreasing
+    pd.testing.assert_frame_equal(unusual, zoo.unusual(votes, by="isolation", number=20), rtol=1e-4)
+    with pytest.raises(cg.InputError, match="found no image 'nothing'"):
+        zoo.similar(found, "nothing")
+
+
+def test_features_of_other_weights_are_refused(zoo, lens, tmp_path) -> None:
+    write_embeddings(tmp_path / "f.parquet", zoo.features(make_vote_set(20, seed=1)))
+    with pytest.raises(cg.InputError, match="holds features of the weights"):
+        lens.features(tmp_path / "f.parquet")
+
+
+def test_a_map_and_an_explanation_are_those_of_the_commands(lens, tmp_path) -> None:
+    images = make_lens_set(40, seed=2)
+    drawn = lens.map(images, tmp_path / "map.html", number=30)
+    assert drawn.places.shape == (30, 2)
+    assert set(drawn.table["id"]) < set(images.table["id"])
+    assert drawn.table["id"].iloc[0] in (tmp_path / "map.html").read_text("utf-8")
+    with pytest.raises(OutputExistsError):
+        lens.map(images, tmp_path / "map.html", number=30)
+    found = lens.explain(images.images[0], method="occlusion")
+    np.testing.assert_array_equal(
+        found.map, open_explainer(lens.path).explain(images.images[0], method="occlusion").map
+    )
+    assert found.target == "lens_probability"
+
+
+def test_familiarity_that_is_learned_becomes_a_column_of_predictions(tmp_path) -> None:
+    images = make_lens_set(400, seed=9)
+    changed = cg.train(images, tmp_path / "lens", tasks="lens", changes=TINY, quiet=True)
+    assert "familiarity" not in changed.predict(images.images[:3])
+    learned = changed.learn_familiarity(images)
+    assert learned.predict(images.images[:3])["familiarity"].between(0, 1).all()
+    assert list(learned.unusual(images, number=2)) == ["id", "familiarity"]

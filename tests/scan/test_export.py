@@ -119,3 +119,50 @@ def test_of_candidates_close_together_the_best_is_kept(scan) -> None:
             SkyCoord(better["ra_deg"].to_numpy() * u.deg, better["dec_deg"].to_numpy() * u.deg)
         )
         assert apart.arcsec.min() <= 12
+
+
+class Made:
+    """A scan whose table is given; what is written of it needs no tile."""
+
+    def __init__(self, scan: ScanFolder, table: pd.DataFrame) -> None:
+        self.path, self.run, self.preprocess, self._table = scan.path, scan.run, scan.preprocess, table
+
+    def table(self) -> pd.DataFrame:
+        return self._table
+
+
+def test_export_takes_the_best_of_candidates_close_together(scan, tmp_path) -> None:
+    summary = export_scan(scan, tmp_path / "apart.csv", apart_arcsec=12.0)
+    expected = keep_apart(scan.table(), 12.0)
+    assert read_table(tmp_path / "apart.csv")["id"].tolist() == expected["id"].tolist()
+    assert (summary.candidates, summary.of) == (len(expected), len(scan.table()))
+
+
+def test_a_region_file_of_a_tile_without_a_sky_counts_pixels_from_one(scan, tmp_path) -> None:
+    table = scan.table().head(4).assign(ra_deg=np.nan, dec_deg=np.nan, tile="a.fits")
+    export_scan(Made(scan, table), tmp_path / "tile.reg")
+    lines = (tmp_path / "tile.reg").read_text().splitlines()
+    assert lines[2] == "image"
+    found = [re.match(r"circle\(([\d.]+),([\d.]+),", line) for line in lines[3:]]
+    np.testing.assert_allclose([float(one[1]) for one in found], table["x_px"] + 1, atol=0.006)
+    np.testing.assert_allclose([float(one[2]) for one in found], table["y_px"] + 1, atol=0.006)
+    table.loc[table.index[3], "tile"] = "b.fits"
+    with pytest.raises(InputError, match="lie on 2 tiles without world coordinates") as caught:
+        export_scan(Made(scan, table), tmp_path / "tiles.reg")
+    assert caught.value.fix == "export a table"
+    assert not (tmp_path / "tiles.reg").exists()
+
+
+def test_candidates_without_a_place_on_the_sky_are_counted_and_left_out_of_regions(scan, tmp_path) -> None:
+    table = scan.table().head(5).copy()
+    table.loc[table.index[:2], ["ra_deg", "dec_deg"]] = np.nan
+    summary = export_scan(Made(scan, table), tmp_path / "some.reg")
+    assert summary.remarks == ("2 candidates of tiles without world coordinates are left out",)
+    assert len((tmp_path / "some.reg").read_text().splitlines()) == 3 + 3
+
+
+def test_a_cut_by_probability_needs_a_run_that_predicts_it(scan, tmp_path) -> None:
+    table = scan.table().drop(columns="lens_probability")
+    with pytest.raises(UsageError, match="predicts no lens probability"):
+        export_scan(Made(scan, table), tmp_path / "best.csv", min_probability=0.5)
+    assert not (tmp_path / "best.csv").exists()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,10 +80,9 @@ def make_demo(folder: Path, lenses: Path, run: Path, unknown: Path) -> Path:
     zoo = read_pack(make_zoo_pack(folder / "data" / "zoo", size_px=24))
     write_set(replace(zoo, table=zoo.table.assign(id=spoil(zoo.table["id"]))), demo / "zoo.pack")
     fit(read_pack(demo / "zoo.pack"), SETTINGS, demo / "runs" / "zoo", tasks=("votes",), device="cpu")
-    write_json(demo / "runs" / "zoo" / "environment.json", dict(zip(HOSTILE, HOSTILE[1:], strict=False)), force=True)
     for name in LENS_RUNS:
         shutil.copytree(run, demo / "runs" / name)
-    write_json(demo / "runs" / "stage1-scratch" / "environment.json", {HOSTILE[0]: HOSTILE[1]}, force=True)
+    write_json(demo / "runs" / "stage1-scratch" / "environment.json", dict(pairwise(HOSTILE)), force=True)
     shutil.copytree(lenses, demo / "lenses.pack")
     shutil.copytree(unknown, demo / "unknown")
     write_json(demo / DEMO_NAME, {"size": DemoSize(HOSTILE[0]), "machine": "".join(HOSTILE)}, force=True)

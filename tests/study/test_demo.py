@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 from small_sets import tiny
+from typer.testing import CliRunner
 
+from convnet_galaxies.cli import app
 from convnet_galaxies.decision_tree import VOTE_COLUMNS
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.show.report import write_report
 from convnet_galaxies.simulate import space_warps
 from convnet_galaxies.simulate.lens import LENS_FLAVORS
+from convnet_galaxies.study import demo as demo_module
 from convnet_galaxies.study.demo import SIZES, DemoResult, DemoSize, choose_size, describe_size, run_demo
 from convnet_galaxies.study.first_look import first_look_report, read_first_look
 from convnet_galaxies.study.machine import Machine, look_at_machine
@@ -170,3 +177,45 @@ def test_its_report_is_one_page_with_every_step(demo: tuple[Path, DemoResult], t
     ):
         assert words.lower() in text.lower()
     assert "nan" not in [word.strip("().,") for word in text.split()]
+
+
+def test_the_command_shows_the_first_look_each_step_every_figure_and_writes_both_pages(
+    demo: tuple[Path, DemoResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, result = demo
+    output = tmp_path / "again"
+    shutil.copytree(folder, output)
+    sizes: list[str] = []
+
+    def pretend(output: Path, settings: Any, *, size: DemoSize, on_first_look: Any, on_step: Any, **_: Any):
+        sizes.append(size.name)
+        on_first_look(read_first_look(output / "first-look", seed=0))
+        for name, seconds in result.seconds.items():
+            on_step(name, seconds)
+        return replace(result, seconds=dict(result.seconds), paths=dict(result.paths))
+
+    monkeypatch.setattr(demo_module, "run_demo", pretend)
+    words = ["demo", "-o", str(output), "--size", "small", "--device", "cpu"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert done.exit_code == 0, done.output
+    for name, one in result.figures:
+        assert f"{name}  " in done.stdout
+        assert f"{one.value:.4f} (" in done.stdout
+    assert "From the Galaxy Zoo network or from scratch" in done.stdout
+    steps = re.findall(r"^ +\d+ s  (.*)$", done.stderr, re.M)
+    assert steps == list(result.seconds)
+    assert f"Page: {output / 'first-look.html'}" in done.stderr
+    assert "Size small, on " in done.stderr
+    first = (output / "first-look.html").read_text("utf-8")
+    assert "Most like a lens to builtin:lens" in first
+    assert "every step" not in first
+    assert "commands to reproduce" in (output / "report.html").read_text("utf-8").lower()
+
+    told = json.loads(CliRunner().invoke(app, [*words, "--quiet", "--json"]).stdout)
+    assert dict(told["figures"])["stage 1, scratch, held out: AUROC"]["value"] == pytest.approx(
+        dict(result.figures)["stage 1, scratch, held out: AUROC"].value
+    )
+    assert told["paths"]["report"] == str(output / "report.html")
+    assert sizes == ["small", "small"]
+    refused = CliRunner().invoke(app, ["report", str(output), "-o", str(tmp_path / "r.html"), "--part", "test"])
+    assert refused.exit_code != 0

@@ -249,7 +249,7 @@ def report(
         )
     elif kind != "run":
         refuse_options(context, *of_run, *of_scores, because=f"{source} already contains the figures of its report")
-    if pack is not None:
+    if kind == "run" and pack is not None:
         from convnet_galaxies.data.pack import read_pack
 
         warn_of_names_only(read_pack(pack), source)
