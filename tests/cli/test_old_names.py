@@ -62,7 +62,7 @@ def test_an_old_name_means_the_new_one_and_only_the_new_one_is_listed(capsys, wo
 
 def test_a_remark_on_an_old_name_is_silenced_by_quiet_and_operands_are_left_alone(capsys) -> None:
     assert parse([*MINE, "--stride", "9", "-q"])[0]["stride_px"] == 9
-    assert parse(["evaluate", "run", "--", "--by"])[0]["pack"] == Path("--by")
+    assert Path(parse(["evaluate", "run", "--", "--by"])[0]["pack"]) == Path("--by")
     assert capsys.readouterr().err == ""
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,7 +100,12 @@ def test_tiff_by_another_writer_is_what_its_picture_is(mode: str, compression: s
         image = Image.fromarray(_numbers(1)[..., 0])
     else:
         image = colours.convert("LA").convert("L").convert(mode) if mode == "1" else colours.convert(mode)
-    pixels = decode_picture(encode(image, "TIFF", compression=compression), "a.tif")
+    data = encode(image, "TIFF", compression=compression)
+    if (mode, compression) == ("YCbCr", "raw") and int(PIL.__version__.partition(".")[0]) < 13:
+        with pytest.raises(BadImageError, match="cannot be decoded"):  # they cannot read what they write
+            decode_picture(data, "a.tif")
+        return
+    pixels = decode_picture(data, "a.tif")
     if mode in ("I;16", "I", "F"):
         expected, tolerance = np.asarray(image)[..., None].astype(pixels.dtype), 0
     elif mode in ("1", "L", "LA"):

@@ -114,10 +114,14 @@ def test_regions_of_a_tile_have_the_objects_of_the_whole(survey, surveyor, tmp_p
 
 def test_positions_of_a_catalogue_keep_their_ids_and_are_scanned_once(survey, surveyor, tmp_path) -> None:
     ids = 39627835576420141 + np.arange(len(survey.ra_deg))
-    catalogue = pd.DataFrame({"TARGETID": ids, "RA": survey.ra_deg, "DEC": survey.dec_deg})
-    catalogue.loc[len(ids)] = [7, np.nan, 1.0]
-    catalogue.loc[len(ids) + 1] = [8, 120.0, 1.0]
-    catalogue.astype({"TARGETID": "int64"}).to_csv(tmp_path / "objects.csv", index=False)
+    catalogue = pd.DataFrame(
+        {
+            "TARGETID": [*ids.tolist(), 7, 8],
+            "RA": [*survey.ra_deg, np.nan, 120.0],
+            "DEC": [*survey.dec_deg, 1.0, 1.0],
+        }
+    )
+    catalogue.to_csv(tmp_path / "objects.csv", index=False)
     options = SurveyOptions(str(tmp_path / "objects.csv"), reading=READING)
     summary = scan_tiles(surveyor, survey.folder, tmp_path / "scan", options)
     table = pd.read_parquet(tmp_path / "scan" / "candidates.parquet")
