@@ -193,6 +193,8 @@ def plot(table: pd.DataFrame, path: Path) -> None:
             axes.axhline(without["auroc"], color=GREY, linestyle="--", linewidth=1.1, label=NOTHING)
             for number, arm in enumerate((LENS_HEAD, ZOO_HEAD, WHOLE, SCRATCH)):
                 curve = rows[rows["arm"] == arm].sort_values("labels")
+                if curve.empty:
+                    continue
                 axes.errorbar(
                     curve["labels"] * 1.05 ** (number - 1.5),  # side by side
                     curve["auroc"],
