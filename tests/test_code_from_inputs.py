@@ -27,8 +27,7 @@ DANGEROUS = re.compile(
 """Calls that make objects or code of bytes, start programs, or load libraries, by their full names."""
 
 ALLOWED = {
-    ("training/checkpoint.py", "torch.load"): "weights_only",
-    ("model/encoder_file.py", "torch.load"): "weights_only",
+    ("model/torch_file.py", "torch.load"): "weights_only",
     ("data/pack.py", "numpy.load"): "no pickles",
     ("data/output.py", "ctypes.CDLL"): "the system's own library, for renameat2",
     ("scan/known.py", ".query"): "a tree of positions, not a table",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -19,7 +20,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import convnet_galaxies
@@ -27,23 +28,54 @@ from convnet_galaxies import cli
 from convnet_galaxies.data import output
 
 STEPS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "os.truncate")
+READING = ("os.listdir", "os.scandir")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 LEFT_OVER = (".unfinished", ".lock", ".old", ".training")
 
 Before = Callable[[], None]
-OnStep = Callable[[int, str, str], None]
+OnStep = Callable[[int, "Step"], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of writing.
+
+    what: the call. path: of the file. is_change: whether what is in the folder is otherwise after it, so not for
+    reading, listing and flushing. lines: the lines of the package that led to it, as a hash.
+    """
+
+    what: str
+    path: str
+    is_change: bool
+    lines: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether a full disk can hinder it."""
+        return self.is_change or self.what == "fsync"
+
+    @property
+    def removes_lock(self) -> bool:
+        """Whether it removes a lock, which a process that ends drops in any case."""
+        return self.what == "os.remove" and self.path.endswith(".lock")
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.path}"
 
 
 @dataclass(frozen=True)
 class End:
     """How a process ended.
 
-    code: exit code, or minus the signal. out, err: what it printed. seconds: how long it took.
+    code: exit code, or minus the signal. out, err: what it printed. seconds: how long it took. is_hang: whether it was
+    ended since it took too long.
     """
 
     code: int
     out: str
     err: str
     seconds: float
+    is_hang: bool = False
 
     @property
     def is_one_message(self) -> bool:
@@ -100,13 +132,16 @@ class Attempt:
         """Wait for the end; a process that takes longer is killed, with exit code -9."""
         handle = os.pidfd_open(self.process)
         try:
-            if not select.select([handle], [], [], limit_s)[0]:
+            is_hang = not select.select([handle], [], [], limit_s)[0]
+            if is_hang:
                 os.kill(self.process, signal.SIGKILL)
         finally:
             os.close(handle)
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
         seconds = time.monotonic() - self.started
-        return End(code, self.out.read_text("utf-8", "replace"), self.err.read_text("utf-8", "replace"), seconds)
+        return End(
+            code, self.out.read_text("utf-8", "replace"), self.err.read_text("utf-8", "replace"), seconds, is_hang
+        )
 
     def kill(self, after_s: float) -> bool:
         """Kill the process after a time; return whether it still lived."""
@@ -128,18 +163,18 @@ class Attempt:
 
 
 def watch(folder: Path, on_step: OnStep) -> None:
-    """Call on_step(number, what, path) before each step of this process that touches the folder."""
+    """Call on_step(number, step) before each step of this process that touches the folder."""
     top = os.path.realpath(folder)
     count, is_within = 0, False
 
-    def touch(what: str, path: str) -> None:
+    def touch(what: str, path: str, is_change: bool) -> None:
         nonlocal count, is_within
         if is_within:
             return
         count += 1
         is_within = True
         try:
-            on_step(count, what, path)
+            on_step(count, Step(what, path, is_change, _lines()))
         finally:
             is_within = False
 
@@ -147,18 +182,18 @@ def watch(folder: Path, on_step: OnStep) -> None:
         if event in STEPS and isinstance(arguments[0], str | bytes | os.PathLike):
             path = os.fsdecode(arguments[0])
             if path.startswith((top, str(folder))):
-                touch(event, path)
+                touch(event, path, bool(arguments[2] & WRITING) if event == "open" else event not in READING)
 
     flush, exchange = os.fsync, output._exchange
 
     def fsync(handle: int) -> None:
         path = str(Path(f"/proc/self/fd/{handle}").readlink())
         if path.startswith(top):
-            touch("fsync", path)
+            touch("fsync", path, False)
         flush(handle)
 
     def exchanged(first: Path, second: Path) -> bool:
-        touch("exchange", str(first))
+        touch("exchange", str(first), True)
         return exchange(first, second)
 
     os.fsync = fsync
@@ -171,17 +206,32 @@ def count_steps(folder: Path, log: Path) -> Before:
 
     def before() -> None:
         file = log.open("w", buffering=1)
-        watch(folder, lambda number, what, path: print(what, path, file=file))
+        watch(folder, lambda number, step: print(json.dumps(asdict(step)), file=file))
 
     return before
+
+
+def read_steps(log: Path) -> list[Step]:
+    """Return the steps of a log."""
+    return [Step(**json.loads(line)) for line in log.read_text().splitlines()]
+
+
+def _lines() -> str:
+    """Return a hash of the lines of the package in the stack."""
+    frame, lines = sys._getframe(2), []
+    while frame is not None:
+        if "convnet_galaxies" in frame.f_code.co_filename:
+            lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        frame = frame.f_back
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def fail_at(folder: Path, step: int, error: int) -> Before:
     """Make one step fail with an error of the system, such as ENOSPC."""
 
-    def on_step(number: int, what: str, path: str) -> None:
+    def on_step(number: int, at: Step) -> None:
         if number == step:
-            raise OSError(error, os.strerror(error), path if what != "fsync" else None)
+            raise OSError(error, os.strerror(error), at.path if at.what != "fsync" else None)
 
     return lambda: watch(folder, on_step)
 
@@ -189,7 +239,7 @@ def fail_at(folder: Path, step: int, error: int) -> Before:
 def die_at(folder: Path, step: int) -> Before:
     """Kill the process before one step."""
 
-    def on_step(number: int, what: str, path: str) -> None:
+    def on_step(number: int, at: Step) -> None:
         if number == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -199,7 +249,7 @@ def die_at(folder: Path, step: int) -> Before:
 def pause_at(folder: Path, step: int, told: int, go: int) -> Before:
     """Write a byte to told before one step, and go on when one can be read from go."""
 
-    def on_step(number: int, what: str, path: str) -> None:
+    def on_step(number: int, at: Step) -> None:
         if number == step:
             os.write(told, b"x")
             os.read(go, 1)
@@ -232,6 +282,16 @@ def fingerprint(path: Path, varies: tuple[str, ...] = ()) -> dict[str, str]:
 def outputs(place: Path, varies: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
     """Return the fingerprint of each output, by name; what an interrupted writing leaves counts as none."""
     return {path.name: fingerprint(path, varies) for path in sorted(place.iterdir()) if not is_left_over(path.name)}
+
+
+def state(place: Path, varies: tuple[str, ...] = ()) -> str:
+    """Return a hash of all that is in a folder, whatever the process that left it and the time were."""
+    found = []
+    for path in sorted(place.rglob("*")):
+        at = re.sub(r"(unfinished-?)\d+", r"\1", path.relative_to(place).as_posix())
+        is_dull = path.is_dir() or path.name.endswith(".lock") or path.name in varies
+        found.append((at, "" if is_dull else fingerprint(path)["."]))
+    return hashlib.sha256(repr(sorted(found)).encode()).hexdigest()
 
 
 def is_left_over(name: str) -> bool:

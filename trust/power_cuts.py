@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from attempts import empty, load_everything, outputs
-from break_commands import Bench, Tally, make_inputs
+from bench import Bench, Tally, make_inputs
 from commands import WRITES
 
 SIZE_MB = 96

@@ -13,16 +13,27 @@ import pandas as pd
 from astropy.io import fits
 from astropy.table import Table
 from PIL import Image
+from sound_runs import (
+    make_encoder,
+    make_export,
+    make_familiar,
+    make_run,
+    make_unfinished,
+    read_checkpoint,
+    read_encoder,
+    read_export,
+    use_familiar,
+)
 
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_folder import read_image_folder
+from convnet_galaxies.data.markers import read_markers
 from convnet_galaxies.data.pack import read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.space_warps import read_space_warps
 from convnet_galaxies.data.tables import read_table
 from convnet_galaxies.decision_tree import read_tree
 from convnet_galaxies.runs.card import read_card
-from convnet_galaxies.runs.folder import run_path
 from convnet_galaxies.runs.weights import load_nets
 from convnet_galaxies.settings import load_settings
 
@@ -100,6 +111,14 @@ def make_catalogue(path: Path) -> None:
     frame.to_csv(path, index=False)
 
 
+def make_markers(path: Path) -> None:
+    """Clicks of volunteers on fields."""
+    n = 20
+    frame = pd.DataFrame({"ZooID": [f"ASW000{k % 4:04d}" for k in range(n)], "volunteer": [f"v{k}" for k in range(n)]})
+    frame["x"], frame["y"], frame["stage"] = RNG.uniform(0, 440, n), RNG.uniform(0, 440, n), 1
+    frame.to_csv(path, index=False)
+
+
 def in_place_of(member: str, make: Callable[[Path], None], read: Callable[[Path], object]) -> Kind:
     """A kind whose input is one file of a folder that is otherwise sound."""
 
@@ -132,11 +151,6 @@ def make_pack(folder: Path) -> None:
 def use_pack(folder: Path) -> object:
     """Read a pack and all of its pixels."""
     return np.asarray(read_pack(folder).images).sum()
-
-
-def make_run(folder: Path) -> None:
-    """The weights that ship."""
-    shutil.copytree(run_path("builtin:zoo"), folder)
 
 
 KINDS = {
@@ -173,4 +187,9 @@ KINDS = {
     "pack-json": in_place_of("pack.json", make_pack, use_pack),
     "run-card": in_place_of("model.json", make_run, read_card),
     "run-weights": in_place_of("weights.safetensors", make_run, load_nets),
+    "checkpoint": in_place_of("resume.ckpt", make_unfinished, read_checkpoint),
+    "familiarity": in_place_of("familiarity.safetensors", make_familiar, use_familiar),
+    "encoder": Kind(".pt", make_encoder, read_encoder),
+    "markers": Kind(".csv", make_markers, read_markers),
+    "export": Kind(".csv", make_export, read_export),
 }

@@ -34,11 +34,9 @@ from convnet_galaxies.cli import (
     train_commands,
     zooniverse_commands,
 )
+from convnet_galaxies.cli.faults import find_lack
 from convnet_galaxies.cli.fixes import make_followable
 from convnet_galaxies.errors import FAULTS, GalaxyError
-
-OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "Cannot allocate memory", "std::bad_alloc")
-"""Words of torch and oneDNN for what is a MemoryError elsewhere."""
 
 
 class Commands(TyperGroup):
@@ -99,16 +97,19 @@ def main() -> None:
             app()
         except GalaxyError as error:
             fix = make_followable(error.fix, typer.main.get_command(app), sys.argv[1:])
+            if lack := find_lack(error):  # what looks damaged or absent may be sound
+                fix = f"{FAULTS[lack]} ({os.strerror(lack)}); if this is not the reason, {fix}"
             typer.echo(without_controls(f"Error: {error.message}\nFix: {fix}"), err=True)
             sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in FAULTS:
             raise
         _report_fault(error)
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+    except Exception as error:
+        if not (lack := find_lack(error)):
             raise
-        typer.echo(f"Error: the memory of this machine is not enough\nFix: {FAULTS[errno.ENOMEM]}", err=True)
+        what = "the memory of this machine is" if lack == errno.ENOMEM else "the file handles of this process are"
+        typer.echo(f"Error: {what} not enough\nFix: {FAULTS[lack]}", err=True)
         sys.exit(1)
 
 
@@ -118,8 +119,9 @@ def _report_fault(error: OSError) -> NoReturn:
     what = "what the command prints could not be written" if printed else f"{error.filename}: cannot be used"
     with suppress(OSError):
         typer.echo(f"Error: {what} ({error.strerror})\nFix: {FAULTS[error.errno or 0]}", err=True)
-    for stream in (sys.stdout, sys.stderr):  # or Python fails once more while it empties their buffers at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with suppress(OSError):  # no more file handles
+        for stream in (sys.stdout, sys.stderr):  # or Python fails once more while it empties their buffers at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(1)
 
 

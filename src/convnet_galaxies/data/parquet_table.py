@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table.meta import get_header_from_yaml
 
+from convnet_galaxies.data.parquet_size import require_sound_rows
 from convnet_galaxies.data.table_notes import add_units
 
 _KINDS = {
@@ -31,8 +32,9 @@ def parse_parquet(data: bytes | Path, columns: Sequence[str] | None = None) -> p
     """Return the table of a Parquet file, or these columns of it; an index with a name is a column.
 
     data: its bytes, or its path, of which nothing but the columns is read then.
-    Raises pa.ArrowException for broken files.
+    Raises pa.ArrowException for broken files, and TooLargeError for one that promises far more rows than it holds.
     """
+    require_sound_rows(data, columns)
     source = pa.BufferReader(data) if isinstance(data, bytes) else data
     table = pq.read_table(source, columns=None if columns is None else list(columns), partitioning=None)
     table.validate(full=True)  # text that is no UTF-8 fails later, and with another exception

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from convnet_galaxies.errors import InputError
+from convnet_galaxies.model.torch_file import read_torch_file
 
 PREFIXES = ("encoder.", "model.", "module.", "backbone.", "state_dict.")
+_FIX = "give a .safetensors file or a file of tensors only"
 
 
 def load_encoder(net: nn.Module, path: str | Path) -> None:
@@ -45,15 +45,12 @@ def load_encoder(net: nn.Module, path: str | Path) -> None:
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: cannot be read as weights ({reason})", "give a .safetensors file or a file of tensors only"
-        ) from None
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read as weights ({error})", _FIX) from None
+    state = read_torch_file(path, "weights", _FIX)
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise InputError(f"{path}: found no state dict, expected names and tensors", "save the encoder's state_dict()")

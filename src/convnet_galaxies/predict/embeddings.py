@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.parquet_size import require_sound_rows
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import StrPath, name_some
@@ -116,6 +117,7 @@ def read_embeddings(path: StrPath, *, run: str | Path | None = None) -> Embeddin
             f"write the file again with `predict {run}`, or give the other run",
         )
     try:
+        require_sound_rows(Path(path))
         table = pq.read_table(path)
         ids = tuple(table["id"].to_pylist())
         features = table["features"].combine_chunks().flatten().to_numpy().reshape(len(ids), int(facts["features"]))

@@ -27,7 +27,14 @@ class FamiliarityModel:
     distances: Mapping[int, DistanceQuantiles]
 
     def familiarity(self, features: np.ndarray, views: int) -> np.ndarray:
-        """Convert features float [n, f], means over so many views, to float32 [n] in 0 to 1."""
+        """Convert features float [n, f], means over so many views, to float32 [n] in 0 to 1. Raises InputError where
+        the known images were not measured with so many."""
+        if views not in self.distances:
+            have = ", ".join(map(str, sorted(self.distances))) or "none"
+            raise InputError(
+                f"familiarity.safetensors: found distances for these numbers of views: {have}, expected {views}",
+                "fit it again with `familiarity --force`",
+            )
         return self.distances[views].familiarity(self.distribution.distance(features)).astype(np.float32)
 
 

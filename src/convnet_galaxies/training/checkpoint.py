@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 import signal
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,20 +14,36 @@ from torch import nn
 
 from convnet_galaxies.data.output import new_file
 from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.model.torch_file import read_torch_file
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.training.average import WeightAverage
+
+_FIX = "start the run again with --force"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Content of a checkpoint."""
+    """Content of a checkpoint, and the file it was read from."""
 
     state: dict[str, Any]
+    path: Path
 
     def restore(
         self, net: nn.Module, optimizers: list[torch.optim.Optimizer], average: WeightAverage
     ) -> tuple[int, float, float, float]:
-        """Fill all parts; returns steps done, best validation loss, seconds trained, sum of the epoch's losses."""
+        """Fill all parts; returns steps done, best validation loss, seconds trained, sum of the epoch's losses.
+
+        Raises InputError for a checkpoint that does not fit them.
+        """
+        try:
+            return self._restore(net, optimizers, average)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[-1].strip()
+            raise InputError(f"{self.path}: does not fit the network ({reason})", _FIX) from None
+
+    def _restore(
+        self, net: nn.Module, optimizers: list[torch.optim.Optimizer], average: WeightAverage
+    ) -> tuple[int, float, float, float]:
         net.load_state_dict(self.state["net"])
         average.net.load_state_dict(self.state["average"])
         for optimizer, saved in zip(optimizers, self.state["optimizers"], strict=True):
@@ -35,7 +51,8 @@ class Checkpoint:
             optimizer.load_state_dict(saved)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["initial_lr"] = peak  # for the schedule, which begins after this
-        return self.state["step"], self.state["best"], self.state["spent"], self.state["gathered"]
+        best, seconds, loss_sum = (float(self.state[name]) for name in ("best", "spent", "gathered"))
+        return int(self.state["step"]), best, seconds, loss_sum
 
 
 def save_checkpoint(
@@ -73,16 +90,15 @@ def load_checkpoint(run: RunFolder, identity: str) -> Checkpoint:
         )
     if not run.checkpoint.is_file():
         raise UsageError(f"{run.path}: found no resume.ckpt, nothing to resume", "leave out --resume")
-    try:
-        state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{run.checkpoint}: cannot be read ({error})", "start the run again with --force") from None
+    state = read_torch_file(run.checkpoint, "a checkpoint", _FIX, check=True)
+    if not isinstance(state, dict) or "identity" not in state:
+        raise InputError(f"{run.checkpoint}: found something else than a checkpoint", _FIX)
     if state["identity"] != identity:
         raise InputError(
             f"{run.path}: was started with other settings, images or parent",
             "repeat the original command with --resume",
         )
-    return Checkpoint(state)
+    return Checkpoint(state, run.checkpoint)
 
 
 class Interrupts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ def read_blocks(path: Path, *, note_broken: Callable[[], None]) -> Iterator[dict
         return "skip"
 
     try:
-        with _open(path) as stream:
+        with _open(path) as stream, _quiet_about(pass_over):
             reader = arrow_csv.open_csv(
                 stream,
                 read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, column_names=names, skip_rows=1),
@@ -90,6 +91,23 @@ def read_blocks(path: Path, *, note_broken: Callable[[], None]) -> Iterator[dict
         raise InputError(
             f"{path}: is cut short or damaged ({reason}), expected a whole classification export", "fetch it again"
         ) from None
+
+
+@contextmanager
+def _quiet_about(function: object) -> Iterator[None]:
+    """Keep Python from printing that a row that is no text could not be given to a function: the reading fails, which
+    is told in one message."""
+    before = sys.unraisablehook
+
+    def hook(about: sys.UnraisableHookArgs) -> None:
+        if about.object is not function or not isinstance(about.exc_value, UnicodeDecodeError):
+            before(about)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

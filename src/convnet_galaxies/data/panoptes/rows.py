@@ -192,9 +192,14 @@ class RowReader:
 
 def parse_times(values: list[bytes]) -> np.ndarray:
     """Return seconds since 1970 (int64 [n]) of ``2018-02-20 10:44:42 UTC``; what is no time comes last."""
-    texts = np.array([value[:19] for value in values], dtype="S19").astype(str)
+    texts = np.array([value[:19] for value in values], dtype="S19")
+    try:
+        texts = texts.astype(str)
+    except UnicodeDecodeError:
+        texts = np.char.decode(texts, "ascii", "replace")
     try:
         times = texts.astype("datetime64[s]")
     except ValueError:
-        times = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601").to_numpy("datetime64[s]")
+        found = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601", utc=True)  # some have time zones
+        times = found.dt.tz_convert(None).to_numpy("datetime64[s]")
     return np.where(np.isnat(times), _NO_TIME, times.astype(np.int64))
