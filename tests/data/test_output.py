@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -97,3 +98,26 @@ def test_too_little_space_is_found_before_anything_is_written(tmp_path: Path, mo
     require_space(tmp_path / "not" / "yet" / "there", 4_000_000)
     with pytest.raises(InputError, match="needs 6 MB, found 5 MB free"):
         require_space(tmp_path / "a.pack", 6_000_000)
+
+
+def test_a_reserved_file_is_as_long_as_asked_and_a_full_disk_is_told_before_it_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.write(b"head")
+        output.reserve(file, 5000)
+    assert (tmp_path / "a").read_bytes() == b"head" + bytes(4996)
+
+    def refuse(error: int) -> None:
+        def fallocate(*_: object) -> None:
+            raise OSError(error, os.strerror(error))
+
+        monkeypatch.setattr(os, "posix_fallocate", fallocate, raising=False)
+
+    refuse(errno.EOPNOTSUPP)
+    with (tmp_path / "b").open("wb") as file:
+        output.reserve(file, 5000)
+    assert (tmp_path / "b").stat().st_size == 5000
+    refuse(errno.ENOSPC)
+    with (tmp_path / "c").open("wb") as file, pytest.raises(OSError, match="No space left"):
+        output.reserve(file, 5000)

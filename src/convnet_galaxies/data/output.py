@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic_core import to_jsonable_python
 
@@ -184,6 +184,18 @@ def require_space(path: Path, size_bytes: int) -> None:
             f"{path}: needs {size_bytes / 1e6:,.0f} MB, found {free_bytes / 1e6:,.0f} MB free on its disk",
             "make room, or choose an output on another disk",
         )
+
+
+def reserve(file: IO[bytes], size_bytes: int) -> None:
+    """Make an open file so long, and take its place on the disk: what is written through a map to a full disk ends the
+    process (SIGBUS). Raises OSError when the disk is full."""
+    file.flush()
+    try:
+        os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except (AttributeError, OSError) as error:  # a system or a disk without it
+        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        file.truncate(size_bytes)
 
 
 @contextmanager

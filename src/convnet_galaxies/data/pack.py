@@ -24,7 +24,7 @@ from convnet_galaxies.data import pack_hashes, pixel_hash
 from convnet_galaxies.data.decoding import decode_to_npy
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import clear_up, new_folder, require_space
-from convnet_galaxies.data.parquet_size import require_sound_rows
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
 from convnet_galaxies.data.records import ImageSet, Records, find_copies, join_copies
@@ -215,8 +215,7 @@ def read_pack(path: StrPath) -> ImageSet:
     description = _read_description(path)
     try:
         images = np.load(path / IMAGES, mmap_mode="r", allow_pickle=False)
-        require_sound_rows(path / TABLE)
-        table = pd.read_parquet(path / TABLE)
+        table = read_frame(path / TABLE)
         preprocess = Preprocess.model_validate(description["preprocess"])
         expected = (int(description["images"]), *description["shape"])
         kind, links = str(description["kind"]), tuple(description["link_columns"])

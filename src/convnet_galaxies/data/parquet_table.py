@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.table.meta import get_header_from_yaml
 
-from convnet_galaxies.data.parquet_size import require_sound_rows
+from convnet_galaxies.data.parquet_file import require_sound_rows
 from convnet_galaxies.data.table_notes import add_units
 
 _KINDS = {
@@ -25,6 +25,9 @@ _KINDS = {
     pa.uint64(): pd.UInt64Dtype(),
     pa.bool_(): pd.BooleanDtype(),
 }
+_LARGE_BYTES = 64_000_000
+"""From here on threads save seconds; below, none is started, since Arrow waits for ever for one that the system has no
+memory for."""
 _INDEX_OF_PANDAS = re.compile(r"__index_level_\d+__")
 
 
@@ -32,14 +35,17 @@ def parse_parquet(data: bytes | Path, columns: Sequence[str] | None = None) -> p
     """Return the table of a Parquet file, or these columns of it; an index with a name is a column.
 
     data: its bytes, or its path, of which nothing but the columns is read then.
-    Raises pa.ArrowException for broken files, and TooLargeError for one that promises far more rows than it holds.
+    Raises pa.ArrowException for broken files, KeyError for columns that it has not, and TooLargeError for one that promises far more rows than it holds.
     """
     require_sound_rows(data, columns)
-    source = pa.BufferReader(data) if isinstance(data, bytes) else data
-    table = pq.read_table(source, columns=None if columns is None else list(columns), partitioning=None)
+    size = len(data) if isinstance(data, bytes) else data.stat().st_size
+    with pq.ParquetFile(pa.BufferReader(data) if isinstance(data, bytes) else data, pre_buffer=False) as file:
+        if absent := set(columns or ()) - set(file.schema_arrow.names):
+            raise KeyError(", ".join(sorted(absent)))
+        table = file.read(None if columns is None else list(columns), use_threads=size > _LARGE_BYTES)
     table.validate(full=True)  # text that is no UTF-8 fails later, and with another exception
     table = table.select([name for name in table.column_names if not _INDEX_OF_PANDAS.fullmatch(name)])
-    frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True)
+    frame = table.to_pandas(types_mapper=_KINDS.get, ignore_metadata=True, use_threads=size > _LARGE_BYTES)
     return add_units(frame, _read_units(table.schema.metadata or {}))
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from convnet_galaxies.data.input_notes import InputNotes
 from convnet_galaxies.data.output import new_file
-from convnet_galaxies.data.parquet_size import require_sound_rows
+from convnet_galaxies.data.parquet_file import require_sound_rows
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.paths import StrPath, name_some
@@ -118,7 +118,8 @@ def read_embeddings(path: StrPath, *, run: str | Path | None = None) -> Embeddin
         )
     try:
         require_sound_rows(Path(path))
-        table = pq.read_table(path)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            table = file.read(use_threads=False)
         ids = tuple(table["id"].to_pylist())
         features = table["features"].combine_chunks().flatten().to_numpy().reshape(len(ids), int(facts["features"]))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:

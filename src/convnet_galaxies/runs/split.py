@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from convnet_galaxies.data.parquet_size import require_sound_rows
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.data.records import PARTS, ImageSet
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.runs.folder import BUILTIN, run_path
@@ -26,8 +26,7 @@ def write_split(path: Path, table: pd.DataFrame) -> None:
 def read_split(path: Path) -> pd.DataFrame:
     """Read what write_split wrote. Raises InputError."""
     try:
-        require_sound_rows(path)
-        return pd.read_parquet(path)
+        return read_frame(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "restore the file, or train again") from None
 

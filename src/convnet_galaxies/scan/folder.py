@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from convnet_galaxies.data.linear_image import LinearImage
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.cutouts import crop_side_px, make_pixels
@@ -72,7 +73,7 @@ class ScanFolder:
         path = self.path / CANDIDATES
         if not path.is_file():
             raise InputError(f"{self.path}: holds no {CANDIDATES} yet", "finish the scan, or join its parts (--merge)")
-        return pd.read_parquet(path)
+        return read_frame(path)
 
     @contextmanager
     def cutter(self) -> Iterator[Cutter]:

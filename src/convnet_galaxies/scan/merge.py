@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from convnet_galaxies.data.output import new_file
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.errors import InputError, UsageError
 from convnet_galaxies.measure.top_ranked import expect_top_at
 from convnet_galaxies.paths import name_some
@@ -160,7 +161,7 @@ def _rank(table: pd.DataFrame, rank_by: str | None) -> tuple[pd.DataFrame, str]:
 
 
 def _area(folder: Path, failures: Sequence[Failure]) -> tuple[float | None, Any]:
-    tiles = pd.read_parquet(folder / TILES)
+    tiles = read_frame(folder / TILES)
     moc = cover(tiles[~tiles["tile"].isin({failure.name for failure in failures})])
     return (None if moc is None else measure_deg2(moc)), moc
 

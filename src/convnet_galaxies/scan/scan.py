@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.input_notes import InputNotes, require_scale
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.errors import GalaxyError
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
@@ -98,7 +99,7 @@ def preview(predictor: Predictor, source: StrPath, options: SurveyOptions) -> Pr
     with TemporaryDirectory() as folder:
         plan = plan_survey(predictor, source, Path(folder), options)
         plan.prepare()
-        shards, tiles = pd.read_parquet(Path(folder) / PLAN), pd.read_parquet(Path(folder) / TILES)
+        shards, tiles = read_frame(Path(folder) / PLAN), read_frame(Path(folder) / TILES)
         positions = _count_positions(plan, shards, tiles)
     known = tiles["height_px"].notna().to_numpy() if "height_px" in tiles else np.zeros(len(tiles), bool)
     moc = cover(tiles)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from convnet_galaxies.data.output import as_plain, new_file
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.data.reading import ReadOptions
 from convnet_galaxies.data.survey.detection import Detection
 from convnet_galaxies.data.survey.positions import Positions, find_on_tile, read_positions
@@ -108,7 +109,7 @@ class SurveyPlan:
 
     def load(self) -> Plan:
         """Return the plan with its shards."""
-        table = pd.read_parquet(self.folder / PLAN)
+        table = read_frame(self.folder / PLAN)
         rows = list(table.itertuples(index=False))
         names = [self.tiles[row.tile].name for row in rows]
         positions = self.folder / POSITIONS

@@ -12,7 +12,7 @@ import pandas as pd
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from convnet_galaxies.data.output import new_folder, require_space
+from convnet_galaxies.data.output import new_folder, require_space, reserve
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.simulate.artifacts import add_artifacts, draw_trails
 from convnet_galaxies.simulate.camera import (
@@ -236,7 +236,7 @@ def _create(folder: Path, wcs: WCS, height: int, width: int, separate: bool) -> 
         size = 4 * len(names) * height * width
         with path.open("wb") as file:
             file.write(text)
-            file.truncate(len(text) + -(-size // FITS_BLOCK_BYTES) * FITS_BLOCK_BYTES)
+            reserve(file, len(text) + -(-size // FITS_BLOCK_BYTES) * FITS_BLOCK_BYTES)
         cube = np.memmap(path, dtype=">f4", mode="r+", offset=len(text), shape=(len(names), height, width))
         planes += [cube[k] for k in range(len(names))]
     return planes

@@ -15,7 +15,7 @@ import pandas as pd
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from convnet_galaxies.data.output import new_folder, require_space
+from convnet_galaxies.data.output import new_folder, require_space, reserve
 from convnet_galaxies.errors import InputError
 from convnet_galaxies.simulate.artifacts import add_artifacts, draw_trails
 from convnet_galaxies.simulate.camera import BANDS, FIELD_SIZE_PX, ZEROPOINT_MAG
@@ -174,7 +174,7 @@ def _create(folder: Path, frame: TileFrame, band: str, wcs: WCS) -> list[np.memm
             size = abs(bits) // 8 * frame.side_px**2
             file.seek(-(-size // FITS_BLOCK_BYTES) * FITS_BLOCK_BYTES, 1)
             text = b""
-        file.truncate(file.tell())
+        reserve(file, file.tell())
     shape = (frame.side_px, frame.side_px)
     return [np.memmap(path, kind, "r+", place, shape) for place, (_, _, kind) in zip(places, _PLANES, strict=True)]
 

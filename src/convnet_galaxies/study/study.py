@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.output import claim_folder, new_file
+from convnet_galaxies.data.parquet_file import read_frame
 from convnet_galaxies.data.records import ImageSet, stage_rows
 from convnet_galaxies.data.vote_tree import TableVotes, find_votes
 from convnet_galaxies.errors import InputError, UsageError
@@ -77,7 +78,7 @@ def run_study(
     path = output / PREDICTIONS
     files = [output / job.folder / PREDICTIONS for job in jobs if job.strategy is not None]
     with new_file(path, force=True) as temporary:
-        pd.concat([pd.read_parquet(file) for file in files], ignore_index=True).to_parquet(temporary, index=False)
+        pd.concat([read_frame(file) for file in files], ignore_index=True).to_parquet(temporary, index=False)
     return path
 
 
