@@ -34,7 +34,7 @@ from attempts import Step, die_at, fail_at, left_over, limit, load_everything, o
 from bench import Bench, Tally, make_inputs
 from commands import WRITES
 
-LIBRARIES_END = ("ABORT", "libgomp: ", "OpenBLAS error: ")
+LIBRARIES_END = ("ABORT", "libgomp: ", "OpenBLAS error: ", "error return without exception set")
 """Words of libraries in C that end the process themselves when there is no more memory."""
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from convnet_galaxies import cli
-from convnet_galaxies.cli.faults import find_lack
-from convnet_galaxies.errors import FAULTS, InputError
+from convnet_galaxies.errors import FAULTS, BadImageError, InputError, find_lack, require_handles
 
 
 def raise_damaged(cause: Exception) -> None:
@@ -98,3 +97,14 @@ def test_an_error_that_comes_back_to_itself_ends_the_search() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__context__, second.__context__ = second, first
     assert find_lack(first) == 0
+
+
+def test_want_of_handles_passes_over_no_file() -> None:
+    cause, _ = LACKS["handles"]
+    with pytest.raises(OSError, match="Too many open files"):
+        require_handles(cause)
+    damaged = BadImageError("a.png: cannot be read", "fetch it again")
+    require_handles(damaged)
+    damaged.__context__ = cause
+    with pytest.raises(BadImageError, match=r"a\.png"):
+        require_handles(damaged)

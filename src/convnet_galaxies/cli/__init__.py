@@ -34,9 +34,8 @@ from convnet_galaxies.cli import (
     train_commands,
     zooniverse_commands,
 )
-from convnet_galaxies.cli.faults import find_lack
 from convnet_galaxies.cli.fixes import make_followable
-from convnet_galaxies.errors import FAULTS, GalaxyError
+from convnet_galaxies.errors import FAULTS, GalaxyError, find_lack
 
 
 class Commands(TyperGroup):

@@ -21,7 +21,7 @@ from convnet_galaxies.data.fits_image import FITS_ENDINGS
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.reading import ImageInfo, ReadOptions
-from convnet_galaxies.errors import BadImageError, InputError
+from convnet_galaxies.errors import BadImageError, InputError, require_handles
 from convnet_galaxies.workers import RunInWorkers, map_in_order, worker_pool
 
 BATCH_BYTES = 2_000_000
@@ -148,6 +148,7 @@ def _decode_rows(
         try:
             pixels[len(kept)], info = preprocess.decode_file(file, reading)
         except BadImageError as error:
+            require_handles(error)
             failures.append(error)
             if stop_at_first:
                 break

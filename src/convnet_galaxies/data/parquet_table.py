@@ -35,7 +35,8 @@ def parse_parquet(data: bytes | Path, columns: Sequence[str] | None = None) -> p
     """Return the table of a Parquet file, or these columns of it; an index with a name is a column.
 
     data: its bytes, or its path, of which nothing but the columns is read then.
-    Raises pa.ArrowException for broken files, KeyError for columns that it has not, and TooLargeError for one that promises far more rows than it holds.
+    Raises pa.ArrowException for broken files, KeyError for columns that it has not, and TooLargeError for one that
+    promises far more rows than it holds.
     """
     require_sound_rows(data, columns)
     size = len(data) if isinstance(data, bytes) else data.stat().st_size

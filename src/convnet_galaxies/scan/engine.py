@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from convnet_galaxies.data.input_notes import InputNotes
-from convnet_galaxies.errors import GalaxyError
+from convnet_galaxies.errors import GalaxyError, require_handles
 from convnet_galaxies.predict.familiarity import STRANGE
 from convnet_galaxies.predict.predictions import to_table
 from convnet_galaxies.predict.predictor import Predictor
@@ -206,6 +206,7 @@ def _read_one(reader: Reader, shard: Shard) -> Iterator[Piece | Exception | None
         yield from reader.read(shard)
         yield None
     except Exception as error:  # one tile, whatever is wrong with it, does not end a scan of thousands
+        require_handles(error)
         yield error
 
 

@@ -18,7 +18,7 @@ from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.image_files import find_images, index_images, is_image
 from convnet_galaxies.data.quiet import quiet_warnings
 from convnet_galaxies.data.tables import is_table, name_row, numbers, read_table
-from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.errors import InputError, UsageError, require_handles
 from convnet_galaxies.paths import StrPath, name_some, require_path
 
 TABLE_COLUMNS = ("tile", "band", "path")
@@ -201,7 +201,8 @@ def _is_catalogue(file: ImageFile) -> bool:
     try:
         with quiet_warnings(), fits.open(file.path, memmap=False) as opened:
             return not any(is_image_hdu(hdu) for hdu in opened) and len(opened) > 1
-    except Exception:
+    except Exception as error:
+        require_handles(error)
         return False
 
 
