@@ -92,7 +92,9 @@ def test_damaged_inputs_of_every_kind_end_in_a_result_or_one_message() -> None:
     assert "Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize(("name", "read", "message"), CASES, ids=lambda value: getattr(value, "__name__", str(value))[:40])
+@pytest.mark.parametrize(
+    ("name", "read", "message"), CASES, ids=lambda value: getattr(value, "__name__", str(value))[:40]
+)
 @pytest.mark.filterwarnings("ignore")  # astropy names what is wrong before it fails
 def test_what_once_failed_is_refused(tmp_path: Path, name: str, read: Reader, message: str) -> None:
     path = take(name, tmp_path)
