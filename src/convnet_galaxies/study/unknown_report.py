@@ -87,7 +87,9 @@ def _range_card(result: UnknownResult) -> Card:
     share = f"{100 * low:.3g} to {100 * high:.3g} %"
     if shift := result.leading_shift:
         return Card(
-            "lenses, scores lower", f"{shift.low:,.0f} to {shift.high:,.0f}", f"{share} of {result.n_unknown:,}"
+            "lenses, if they may score lower",
+            f"{shift.low:,.0f} to {shift.high:,.0f}",
+            f"{share} of {result.n_unknown:,}",
         )
     return Card("range under assumptions", share, f"measured {100 * result.bounds.as_measured.value:.1f} %")
 
@@ -97,7 +99,8 @@ def _purity_card(result: UnknownResult) -> Card:
     graded = result.graded.top if result.graded is not None else ()
     tops = graded or result.top
     at = next((one for one in tops if one.k == 50), tops[-1])
-    value, span = f"{100 * at.purity.value:.0f} %", at.purity.span(".0%")
+    value = f"{100 * at.purity.value:.0f} %"
+    span = f"{100 * at.purity.low:.0f} to {100 * at.purity.high:.0f} %"
     if graded:
         return Card(f"purity of the top {at.k:,}, graded", value, span)
     if shifted := {one.k: one for one in result.leading_top}.get(at.k):
