@@ -14,7 +14,8 @@ from convnet_galaxies.model.device import Device, choose_device, has_native_bf16
 GAIN_OF_NATIVE_BF16 = 1.3
 # Two processors with bf16, or four without, count as fast.
 FAST_PROCESSORS = 4.0
-ROUNDS = 5
+# The fastest of five once failed to tell bf16 beside other work; twenty take 60 ms.
+ROUNDS = 20
 
 
 @dataclass(frozen=True)
