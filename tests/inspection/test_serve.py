@@ -84,7 +84,7 @@ def test_a_session_ends_by_ctrl_c_with_its_grades_on_the_disk_and_its_port_free(
         assert answer.status_code == 200, answer.text
         program.send_signal(signal.SIGINT)
         _, err = program.communicate(timeout=PATIENCE_S)
-        assert program.returncode in (0, 130)  # early versions of uvicorn end there, later ones hand Ctrl-C on
+        assert program.returncode in (0, 130)  # both were seen, with old and new libraries; why is open
         assert "Traceback" not in err
     grades = read_grades(database)
     assert (grades["id"].tolist(), grades["grade"].tolist(), grades["grader"].tolist()) == ([ids[4]], [2.0], ["Ann"])
