@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.table import Table
 from pandas.testing import assert_frame_equal
 
 from convnet_galaxies.data.parquet_file import read_frame, require_sound_rows
+from convnet_galaxies.data.parquet_table import parse_parquet
+from convnet_galaxies.data.table_notes import table_units
 from convnet_galaxies.data.unpack import TooLargeError
 
 STARVED = """
@@ -57,3 +61,24 @@ def test_more_values_than_a_sound_file_of_its_size_has_are_refused(path: Path, m
 def test_without_memory_for_a_thread_a_frame_is_read_or_refused_but_not_waited_for(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", STARVED, path], capture_output=True, text=True, timeout=60)
     assert done.stdout in ("3\n", "no memory\n"), done.stderr[-2000:]
+
+
+def test_units_that_astropy_wrote_and_named_columns_are_read_and_others_are_told(path: Path) -> None:
+    table = Table({"ra": [10.5, 20.5] * u.deg, "mag": [20.0, 21.0] * u.mag, "id": ["a", "b"]})
+    table.write(path, format="parquet", overwrite=True)
+    for data in (path, path.read_bytes()):
+        frame = parse_parquet(data)
+        assert table_units(frame) == {"ra": "deg", "mag": "mag"}
+        assert list(frame["ra"]) == [10.5, 20.5]
+        part = parse_parquet(data, ["id", "ra"])
+        assert (list(part), list(part["id"])) == (["id", "ra"], ["a", "b"])
+        with pytest.raises(KeyError, match="absent, dec"):
+            parse_parquet(data, ["ra", "dec", "absent"])
+
+
+def test_a_file_of_pandas_has_no_units_and_its_unnamed_index_is_no_column(path: Path) -> None:
+    pd.DataFrame({"n": [1, None]}, index=[7, 9], dtype="Int64").to_parquet(path)
+    frame = parse_parquet(path)
+    assert list(frame) == ["n"]
+    assert table_units(frame) == {}
+    assert frame["n"].dtype == pd.Int64Dtype()
