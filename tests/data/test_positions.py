@@ -172,6 +172,8 @@ def test_coordinates_out_of_range_are_named_by_row_and_column(columns: dict, mes
         ({"RAh": [1], "RAm": [2], "DEd": [3]}, "no position is recognised in RAh, RAm, DEd"),
         ({"coords": ["10:12:13 +1:2:3"]}, "no position is recognised in coords"),
         ({"alpha": [1.0], "delta": [100.0]}, "no position is recognised in alpha, delta"),
+        ({"ra": [None, np.nan], "dec": [1.0, 2.0]}, r"no position is recognised in ra, dec \(ra and dec are empty\)"),
+        ({"ra": [True, False], "dec": [1.0, 2.0]}, r"in ra, dec \(ra holds truth values\)"),
     ],
 )
 def test_columns_that_look_like_a_position_and_are_none_are_a_remark(columns: dict, remark: str) -> None:
@@ -202,3 +204,46 @@ def test_numbers_of_nines_are_found_as_they_are_written() -> None:
     near = [98.0, 100.0, 99.5, 99.95, 199.0, 998.99, 1000.0, 990.0, 9.9, 89.99]
     assert _is_sentinel(np.array(written)).all()
     assert not _is_sentinel(np.array(near)).any()
+
+
+def test_units_that_a_file_declares_are_converted_and_those_of_no_angle_are_told() -> None:
+    frame = add_units(pd.DataFrame({"ra": [36e3, 72e3], "dec": [600.0, -60.0]}), {"ra": "arcsec", "dec": "arcmin"})
+    found, _ = read_positions(frame, "t")
+    assert found is not None
+    np.testing.assert_allclose([found.ra_deg, found.dec_deg], [[10, 20], [10, -1]])
+    assert found.remark == "positions are read from ra and dec in arcsec and arcmin"
+    found, remarks = read_positions(add_units(frame, {"dec": "m"}), "t")
+    assert found is None
+    assert "(the unit of dec is m)" in remarks[0]
+
+
+@pytest.mark.parametrize("names", [("ra [rad]", "dec"), ("ra", "dec [rad]")])
+def test_a_coordinate_without_a_unit_is_in_radians_where_the_other_one_is(names: tuple[str, str]) -> None:
+    found, _ = read_positions(pd.DataFrame(dict(zip(names, ([0.5, 1.0], [0.25, -0.25]), strict=True))), "t")
+    assert found is not None
+    np.testing.assert_allclose([found.ra_deg, found.dec_deg], np.degrees([[0.5, 1.0], [0.25, -0.25]]))
+    assert found.remark.endswith("in radians")
+
+
+def test_positions_of_b1950_are_those_of_the_almanac_in_icrs() -> None:
+    """The galactic pole is defined at 192.25, 27.4 of B1950, and lies at 192.85948, 27.12825 of J2000 (the Hipparcos
+    catalogue, ESA SP-1200, volume 1, section 1.5.3)."""
+    frame = pd.DataFrame({"RA_B1950": [192.25, np.nan, 83.0], "DEC_B1950": [27.4, 1.0, np.nan]})
+    found, _ = read_positions(frame, "t")
+    assert found is not None
+    assert found.remark.startswith("positions are read from RA_B1950 and DEC_B1950 in degrees of B1950, assumed")
+    np.testing.assert_allclose([found.ra_deg[0], found.dec_deg[0]], [192.85948, 27.12825], atol=2e-4)
+    assert np.isnan([found.ra_deg[1:], found.dec_deg[1:]]).all()
+
+
+def test_degrees_that_look_like_hours_or_radians_are_told_with_the_name_to_give() -> None:
+    dec = np.linspace(-1.5, 1.5, 12)
+    hours, _ = read_positions(pd.DataFrame({"ra": np.linspace(0, 23.5, 12), "dec": 40 * dec}), "t")
+    radians, _ = read_positions(pd.DataFrame({"ra": np.linspace(0, 6, 12), "dec": dec}), "t")
+    degrees, _ = read_positions(pd.DataFrame({"ra": np.linspace(0, 350, 12), "dec": dec}), "t")
+    assert hours is not None
+    assert radians is not None
+    assert degrees is not None
+    assert hours.remark.endswith("; if ra is in hours, call it 'ra [h]'")
+    assert radians.remark.endswith("; if they are radians, call them 'ra [rad]' and 'dec [rad]'")
+    assert degrees.remark.endswith("assumed since no unit is given")

@@ -7,18 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from convnet_galaxies.data.default_pixels import default_preprocess
 from convnet_galaxies.data.fits_image import read_fits
 from convnet_galaxies.data.image_file import ImageFile
 from convnet_galaxies.data.linear_image import Plane, above_sky
 from convnet_galaxies.data.preprocess import Preprocess, central_square, is_constant, is_grey
-from convnet_galaxies.data.stretch import Stretch
-from convnet_galaxies.errors import BadImageError
+from convnet_galaxies.data.records import Records
+from convnet_galaxies.data.stretch import Composite, Stretch
+from convnet_galaxies.errors import BadImageError, UsageError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -172,3 +175,15 @@ def test_one_other_pixel_makes_an_image_neither_constant_nor_grey() -> None:
     assert is_constant(pixels).tolist() == [True, False, False, False]
     assert is_grey(pixels).tolist() == [True, False, True, False]
     assert is_constant(np.full((1, 4, 4, 3), 1, np.uint8) * np.array([1, 2, 3], np.uint8)).tolist() == [True]
+
+
+def test_defaults_are_those_of_the_kind_of_images_and_a_change_that_cannot_be_is_told_by_its_name() -> None:
+    zoo, lenses, others = (Records(kind, pd.DataFrame(), ()) for kind in ("galaxy-zoo", "space-warps", "images"))
+    assert default_preprocess(zoo) == Preprocess(crop_px=288, size_px=108)
+    stamp = Preprocess(crop_px=96, size_px=96, pixel_scale_arcsec=0.186, stretch=Composite())
+    assert default_preprocess(lenses) == stamp
+    assert default_preprocess(others, pixel_scale_arcsec=0.4, size_px=64).pixel_scale_arcsec == 0.4
+    for name, value in (("size_px", -3), ("crop_px", "wide"), ("colour", True)):
+        with pytest.raises(UsageError, match=f"{name}: found {value}, ") as caught:
+            default_preprocess(zoo, **{name: value})
+        assert caught.value.fix == "give another value"

@@ -11,6 +11,8 @@ from astropy.io import fits
 from PIL import Image
 from small_sets import make_lens_set, write_pngs
 
+from convnet_galaxies.data.bands import parse_band
+from convnet_galaxies.data.linear_image import LinearImage, Plane
 from convnet_galaxies.data.pack import write_set
 from convnet_galaxies.errors import BadImageError, InputError, UsageError
 from convnet_galaxies.inspection.open_source import open_source
@@ -126,3 +128,56 @@ def test_an_oblong_image_keeps_its_shape_on_black() -> None:
     assert shown.shape == (40, 40, 3)
     assert (shown[10:30] == 200).all()
     assert not shown[:10].any()
+
+
+def picture(*planes: np.ndarray) -> LinearImage:
+    return LinearImage(tuple(Plane(plane, f"plane {k}") for k, plane in enumerate(planes)), is_picture=True)
+
+
+def test_a_picture_is_shown_as_it_is_or_stretched_by_the_formulas() -> None:
+    """Lupton et al. 1999, AJ 118, 1406, for asinh: x' = asinh(12 x) / asinh(12); log1p(60 x) / log1p(60) likewise."""
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = picture(values, 255 - values, np.full_like(values, 7))
+    np.testing.assert_array_equal(render(image), np.stack([values, 255 - values, np.full_like(values, 7)], axis=-1))
+    x = values / 255
+    for name, expected in (
+        ("asinh", np.arcsinh(12 * x) / np.arcsinh(12)),
+        ("log", np.log(1 + 60 * x) / np.log(61)),
+        ("composite", x),
+    ):
+        for contrast in (1.0, 0.5, 3.0):
+            shown = render(image, Look(name, contrast))[..., 0]  # type: ignore[arg-type]
+            assert np.abs(shown - 255 * np.clip(contrast * expected, 0, 1)).max() <= 0.5 + 1e-9
+
+
+def test_of_a_picture_with_transparency_the_colours_are_shown() -> None:
+    grey, alpha = np.full((4, 4), 90, np.uint8), np.zeros((4, 4), np.uint8)
+    assert (render(picture(grey, alpha)) == 90).all()
+    assert (render(picture(grey, grey, grey, alpha)) == 90).all()
+
+
+def test_of_more_than_three_bands_those_of_the_composite_are_shown_or_else_the_first_middle_and_last() -> None:
+    def of_bands(names: str) -> LinearImage:
+        planes = []
+        for k, name in enumerate(names):
+            values = np.random.default_rng(k).normal(0, 1, (24, 24)).astype(np.float32)
+            planes.append(Plane(values, name, parse_band(name)))
+        return LinearImage(tuple(planes))
+
+    def same(first: LinearImage, second: LinearImage) -> bool:
+        return bool((render(first, Look("linear")) == render(second, Look("linear"))).all())
+
+    five = of_bands("ugriz")
+    picked = LinearImage(tuple(plane for plane in five.planes if plane.label in "gri"))
+    assert same(five, picked)
+    four = of_bands("urzy")
+    assert same(four, LinearImage((four.planes[3], four.planes[1], four.planes[0])))
+
+
+def test_a_band_without_any_pixel_is_black_and_leaves_the_others_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    red, blue = (Plane(rng.normal(0, 1, (24, 24)).astype(np.float32), name) for name in ("a", "c"))
+    empty = Plane(np.full((24, 24), np.nan, np.float32), "b")
+    shown = render(LinearImage((red, empty, blue)), Look("asinh"))
+    assert len(np.unique(shown[..., 1])) == 1
+    assert len(np.unique(shown[..., 0])) > 20

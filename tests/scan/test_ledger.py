@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +67,16 @@ def test_a_second_process_is_refused_and_told_of_the_first_whose_death_frees_the
         first.wait()
     with hold_folder(tmp_path):
         pass
+
+
+def test_a_folder_on_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InputError, match="cannot be locked") as caught, hold_folder(tmp_path):
+        pass
+    assert "on a file system that can lock files" in caught.value.fix
+    assert list(tmp_path.iterdir()) == []
