@@ -37,12 +37,21 @@ def write_features(path: Path, ids: list[str]) -> Path:
 
 
 @contextmanager
-def served(*words: object) -> Iterator[tuple[subprocess.Popen[str], list[str], str]]:
-    """A program that serves, the lines that it printed up to its address, and the address."""
+def served(
+    *words: object, on_ctrl_c: signal.Handlers = signal.SIG_DFL
+) -> Iterator[tuple[subprocess.Popen[str], list[str], str]]:
+    """A program that serves, the lines that it printed up to its address, and the address.
+
+    on_ctrl_c: what it inherits: a shell without job control has its background jobs ignore Ctrl-C, and their children.
+    """
+
+    def inherit() -> None:
+        signal.signal(signal.SIGINT, on_ctrl_c)
+
     command = [sys.executable, "-m", "convnet_galaxies", "inspect", *map(str, words), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=inherit
     ) as program:
         try:
             assert program.stdout is not None
@@ -84,12 +93,26 @@ def test_a_session_ends_by_ctrl_c_with_its_grades_on_the_disk_and_its_port_free(
         assert answer.status_code == 200, answer.text
         program.send_signal(signal.SIGINT)
         _, err = program.communicate(timeout=PATIENCE_S)
-        assert program.returncode in (0, 130)  # both were seen, with old and new libraries; why is open
+        assert (program.returncode, err.endswith("Stopped.\n")) == (130, True), err
         assert "Traceback" not in err
     grades = read_grades(database)
     assert (grades["id"].tolist(), grades["grade"].tolist(), grades["grader"].tolist()) == ([ids[4]], [2.0], ["Ann"])
     with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))):
         pass  # the port is free again
+
+
+@pytest.mark.parametrize(
+    ("number", "on_ctrl_c"),
+    [(signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_IGN)],
+)
+def test_a_stopped_server_has_one_exit_code_whatever_stopped_it(
+    tmp_path: Path, number: signal.Signals, on_ctrl_c: signal.Handlers
+) -> None:
+    with served(write_candidates(tmp_path), on_ctrl_c=on_ctrl_c) as (program, _, address):
+        assert httpx.get(f"{address}/api/session", timeout=PATIENCE_S).status_code == 401
+        program.send_signal(number)
+        _, err = program.communicate(timeout=PATIENCE_S)
+        assert (program.returncode, err) == (130, "Stopped.\n")
 
 
 def run(*words: object) -> None:

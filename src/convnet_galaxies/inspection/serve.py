@@ -45,7 +45,8 @@ def serve(
 ) -> None:
     """Serve a session. names: further names by which the server may be called, as behind a proxy.
 
-    announce: called with the address to open. Raises InputError when the port is in use, UsageError as check_place.
+    announce: called with the address to open. Raises KeyboardInterrupt once it is stopped by a signal, InputError when
+    the port is in use, and UsageError as check_place.
     """
     import uvicorn
 
@@ -65,8 +66,13 @@ def serve(
     )
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
     announce(f"http://{f'[{own}]' if ':' in own else own}:{port}/?token={token}")
+    server = uvicorn.Server(config)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
+        # uvicorn ends its work on Ctrl-C and raises the signal again, which does nothing where a shell lets its
+        # background jobs ignore it.
+        if server.should_exit:
+            raise KeyboardInterrupt
     finally:
         listener.close()
         session.close()
