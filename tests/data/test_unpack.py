@@ -60,7 +60,7 @@ def test_unpacking_ends_at_the_limit_and_what_hardly_shrinks_has_none(pack, smal
 def test_images_and_tables_that_would_fill_the_memory_are_one_message(tmp_path: Path, small) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(20_000_000))
-    with pytest.raises(BadImageError, match=r"a\.zip\[a\.png\]: cannot be read \(its 0\.0 MB unpack to more"):
+    with pytest.raises(BadImageError, match=r"a\.zip\[a\.png\]: cannot be read \(its 19,\d\d\d bytes unpack to more"):
         ImageFile(tmp_path / "a.zip", "a.png").read()
     with pytest.raises(BadImageError, match="unpack to more than"):
         read_fits(gzip.compress(bytes(20_000_000)), "a.fits.gz")

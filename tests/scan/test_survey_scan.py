@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from convnet_galaxies.data.survey import detection
 from convnet_galaxies.data.survey.detection import Detection, detect_objects
 from convnet_galaxies.data.survey.survey_image import open_survey_image
 from convnet_galaxies.data.survey.tiles import list_tiles
-from convnet_galaxies.errors import InputError, UsageError
+from convnet_galaxies.errors import BadImageError, InputError, UsageError, find_lack
 from convnet_galaxies.predict.stream import predict_tables
 from convnet_galaxies.scan import survey as survey_plan
 from convnet_galaxies.scan.merge import MergeOptions, merge
@@ -284,3 +285,20 @@ def test_options_of_sizes_that_do_not_go_together_are_refused(options, message) 
 def test_a_scan_goes_on_in_the_precision_of_its_plan(found, tmp_path) -> None:
     assert planned_precision(found[0]) == "fp32"
     assert planned_precision(tmp_path) == planned_precision(None) == "auto"
+
+
+def test_a_tile_that_memory_did_not_suffice_for_is_not_left_out_of_the_plan(
+    survey, surveyor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(tile, *_: object, **__: object) -> None:
+        try:
+            raise MemoryError
+        except MemoryError:
+            raise BadImageError(f"{tile.name}: cannot be read as FITS (MemoryError)", "fetch the file again") from None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(survey_plan, "open_survey_image", lack)
+        with pytest.raises(BadImageError, match="MemoryError") as caught:
+            scan(surveyor, survey.folder, tmp_path / "scan")
+        assert find_lack(caught.value) == errno.ENOMEM
+    assert len(scan(surveyor, survey.folder, tmp_path / "scan")) == len(survey.ra_deg)

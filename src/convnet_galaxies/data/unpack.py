@@ -30,7 +30,7 @@ def require_sound_size(packed: int, unpacked: int) -> None:
     """Raise TooLargeError for sizes in bytes that no sound file has."""
     if unpacked > max(ALWAYS_BYTES, MOST_TIMES * packed):
         raise TooLargeError(
-            f"its {packed / 1e6:,.1f} MB unpack to more than {max(ALWAYS_BYTES, MOST_TIMES * packed) / 1e9:,.1f} GB"
+            f"its {packed:,} bytes unpack to more than {max(ALWAYS_BYTES, MOST_TIMES * packed) / 1e9:,.1f} GB"
         )
 
 

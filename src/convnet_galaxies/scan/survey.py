@@ -20,7 +20,7 @@ from convnet_galaxies.data.survey.detection import Detection
 from convnet_galaxies.data.survey.positions import Positions, find_on_tile, read_positions
 from convnet_galaxies.data.survey.survey_image import SurveyImage, open_survey_image
 from convnet_galaxies.data.survey.tiles import Tile, list_tiles
-from convnet_galaxies.errors import GalaxyError, InputError, UsageError, require_handles
+from convnet_galaxies.errors import GalaxyError, InputError, UsageError, find_lack
 from convnet_galaxies.extras import require_extra
 from convnet_galaxies.paths import StrPath
 from convnet_galaxies.predict.predictor import Predictor
@@ -202,7 +202,8 @@ class _Shards:
                 else:
                     self._add_positions(number, image, self.positions)
         except (GalaxyError, OSError) as error:
-            require_handles(error)
+            if find_lack(error):  # the tile may be sound, and none of its positions would be looked at by later runs
+                raise
             self.tiles.append({"tile": tile.name})
             self._append(number)
 

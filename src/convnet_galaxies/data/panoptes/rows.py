@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +31,11 @@ from convnet_galaxies.data.panoptes.reasons import (
 )
 from convnet_galaxies.data.panoptes.subjects import SEVERAL, Subjects
 from convnet_galaxies.data.panoptes.workflow import Workflow
+from convnet_galaxies.data.quiet import quiet_warnings
 
 _NO_TIME = np.iinfo(np.int64).max
+_IN_UTC = re.compile(rb"(\.\d*)?\s*(UTC|Z)?")
+"""What follows the seconds of a time that has no other zone."""
 _COLUMNS = (
     "annotations",
     "subject_data",
@@ -191,15 +196,19 @@ class RowReader:
 
 
 def parse_times(values: list[bytes]) -> np.ndarray:
-    """Return seconds since 1970 (int64 [n]) of ``2018-02-20 10:44:42 UTC``; what is no time comes last."""
-    texts = np.array([value[:19] for value in values], dtype="S19")
-    try:
-        texts = texts.astype(str)
-    except UnicodeDecodeError:
-        texts = np.char.decode(texts, "ascii", "replace")
-    try:
-        times = texts.astype("datetime64[s]")
-    except ValueError:
-        found = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601", utc=True)  # some have time zones
-        times = found.dt.tz_convert(None).to_numpy("datetime64[s]")
+    """Return seconds since 1970 (int64 [n]) of ``2018-02-20 10:44:42 UTC`` or of ISO 8601, which without a zone is in
+    UTC too; what is no time comes last."""
+    if all(map(_IN_UTC.fullmatch, {value[19:] for value in values})):
+        with suppress(ValueError), quiet_warnings():  # numpy warns of a zone behind minutes, and converts it
+            return _count_seconds(np.array([value[:19] for value in values], "S19").astype(str).astype("datetime64[s]"))
+    texts = pd.Series([value.decode("ascii", "replace") for value in values], dtype=str)
+    found = _parse_texts(texts.str.replace(r"\s*UTC$", "Z", regex=True)).fillna(_parse_texts(texts.str[:19]))
+    return _count_seconds(found.dt.tz_convert(None).to_numpy("datetime64[s]"))
+
+
+def _parse_texts(texts: pd.Series) -> pd.Series:
+    return pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
+
+
+def _count_seconds(times: np.ndarray) -> np.ndarray:
     return np.where(np.isnat(times), _NO_TIME, times.astype(np.int64))
