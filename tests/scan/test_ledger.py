@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +46,20 @@ def test_a_status_can_be_read_while_a_scan_is_at_work(tmp_path) -> None:
                 reader.finish(0, 1, 1.0)
 
 
-def test_what_is_no_ledger_is_refused(tmp_path) -> None:
+def test_what_is_no_ledger_is_refused_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "scan.sqlite").write_bytes(b"x" * 4096)
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def note(*places: str, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*places, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", note)
     with pytest.raises(InputError, match="cannot be used"):
         Ledger(tmp_path / "scan.sqlite")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 HOLD = "import sys; from pathlib import Path; from convnet_galaxies.scan.lock import hold_folder\n" \

@@ -64,7 +64,9 @@ def cluster_clicks(x_px: np.ndarray, y_px: np.ndarray, volunteer: np.ndarray) ->
     # A hair above the exact weight: in floating point, thirds and the like add to less than whole numbers.
     weight = (1.0 + 1e-9) / np.bincount(who)[who]
     positions = np.column_stack([x_px, y_px]).astype(float)
-    return DBSCAN(eps=NEIGHBOUR_PX, min_samples=LEAST_WEIGHT).fit(positions, sample_weight=weight).labels_
+    # By a tree for few clicks too: else scikit-learn multiplies matrices, and OpenBLAS waits for ever without memory.
+    clustering = DBSCAN(eps=NEIGHBOUR_PX, min_samples=LEAST_WEIGHT, algorithm="kd_tree")
+    return clustering.fit(positions, sample_weight=weight).labels_
 
 
 def measure_clusters(clicks: pd.DataFrame, labels: np.ndarray | None = None) -> pd.DataFrame:

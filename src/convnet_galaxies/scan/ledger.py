@@ -70,9 +70,16 @@ class Ledger:
         with _explained(path):
             self._database = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
             if not read_only:
-                self._database.execute("PRAGMA journal_mode=DELETE")
-                self._database.execute("PRAGMA synchronous=FULL")
-                self._database.executescript(_TABLES)
+                self._make_tables()
+
+    def _make_tables(self) -> None:
+        try:
+            self._database.execute("PRAGMA journal_mode=DELETE")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_TABLES)
+        except sqlite3.Error:
+            self._database.close()
+            raise
 
     def __enter__(self) -> Ledger:
         return self

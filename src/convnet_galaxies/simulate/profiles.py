@@ -6,6 +6,7 @@ Gaussians are drawn on few pixels.
 
 from __future__ import annotations
 
+import mmap
 from functools import lru_cache
 
 import numpy as np
@@ -17,15 +18,20 @@ STAMP_HALF_PX = (5, 8, 13, 21, 34, 55, 90, 144)
 LARGE_HALF_PX = 55
 INDICES = (0.5, 1.0, 2.0, 4.0)
 REACH_SIGMAS = 5.0  # beyond, a Gaussian has lost all but a hundred-thousandth
+_BUFFER_BYTES = 64 << 20
+"""More than OpenBLAS takes at its first use (32 MB)."""
 
 
 @lru_cache(maxsize=16)
 def mixture(sersic_index: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return shares of light (adding to 1) and variances (in half-light radii squared) of the Gaussians, float64
-    [k]."""
+    """Return shares of light (adding to 1) and variances (in half-light radii squared) of the Gaussians, float64 [k].
+
+    Raises MemoryError where the machine has not enough for OpenBLAS.
+    """
     n = sersic_index
     if n == 0.5:
         return np.ones(1), np.array([1 / (2 * np.log(2))])
+    _require_buffer()
     radius = np.geomspace(0.02, 8 if n > 1.5 else 4, 240)
     b = 2 * n - 1 / 3 + 4 / (405 * n)
     profile = np.exp(-b * (radius ** (1 / n) - 1))
@@ -37,6 +43,14 @@ def mixture(sersic_index: float) -> tuple[np.ndarray, np.ndarray]:
     keep = amounts > 0.004 * amounts.sum()
     shares = amounts[keep] / amounts[keep].sum()
     return shares, _rescaled(shares, variances[keep])
+
+
+def _require_buffer() -> None:
+    """Raise MemoryError without memory for the buffer of OpenBLAS, which would ask for it again and again for ever."""
+    try:
+        mmap.mmap(-1, _BUFFER_BYTES).close()
+    except OSError as error:
+        raise MemoryError(f"{_BUFFER_BYTES >> 20} MB for OpenBLAS") from error
 
 
 def _rescaled(shares: np.ndarray, variances: np.ndarray) -> np.ndarray:
