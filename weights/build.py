@@ -20,17 +20,8 @@ from finder import describe_split, write_finder
 from ladder import painted_set, start_of
 from real_lenses import LENS_GRADE, OTHER_GRADE
 from scipy.special import expit
-from survey_ladder import (
-    LEARNED,
-    LOOKED,
-    LOOKS,
-    VIEW_PX,
-    fit_head,
-    join_known,
-    read_images,
-    score_rung,
-    take_features,
-)
+from survey_heads import LEARNED, LOOKS, PENALTY, SHIPS, VIEW_PX, fit_folds, fit_head
+from survey_ladder import join_known, read_images, score_rung, take_features
 from teacher import ZOO_PARTS
 
 from convnet_galaxies.data.galaxy_zoo import read_galaxy_zoo
@@ -101,10 +92,10 @@ def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
     parent = start_of(FINDER, painted, work, zoo)
     images = read_images(data, painted)
     sources = take_features(images, Path(parent))
-    head = fit_head(sources, LEARNED, LOOKED)
+    head = fit_head(sources, SHIPS)
     learned = join_known(images)
     split = describe_split(parent, learned, np.zeros(len(learned), bool))
-    note = f"ridge regression, penalty {head.penalty:g}, {len(LEARNED)} sets and {LOOKS} copies with random looks"
+    note = f"ridge regression, penalty {PENALTY:g}, {len(LEARNED)} sets and {LOOKS} copies with random looks"
     member = write_finder(parent, work / "member0", VIEW_PX, head.weight, head.bias, split=split, note=note)
     # With the noisy images of Pan-STARRS among the known ones, pure noise would look familiar.
     noisy = learned.table["group"].astype(str).str.startswith("PS1").to_numpy()
@@ -115,7 +106,7 @@ def build_lens(data: Path, work: Path, zoo: str | Path | None) -> None:
         learned.preprocess,
         link_columns=("group",),
     )
-    candidates = score_rung(sources, LEARNED, LOOKED)["CFHTLS"]
+    candidates = score_rung(sources, SHIPS, fit_folds(sources, SHIPS))["CFHTLS"]
     publish(
         [member],
         known,

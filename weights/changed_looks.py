@@ -22,7 +22,8 @@ from PIL import Image
 from real_lenses import LENS_GRADE, OTHER_GRADE
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
-from survey_ladder import CFHTLS, FOLDS, LEARNED, LOOKED, VIEW_PX, fit_head, read_images, take_features
+from survey_heads import SHIPS, VIEW_PX, fit_folds, score_held_out
+from survey_ladder import SURVEY_RUNGS, read_images, take_features
 
 NOISE, SKY = 12.0, 15.0
 Change = Callable[[np.ndarray], np.ndarray]
@@ -80,18 +81,15 @@ def main() -> None:
     sources = take_features(images, given.run)
     grade = images.real.table["grade"].to_numpy()
     graded = (grade >= LENS_GRADE) | (grade < OTHER_GRADE)
-    kinds = {"CFHTLS as it is": (CFHTLS, 0.0), "what ships": (LEARNED, LOOKED)}
-    heads = {name: [fit_head(sources, *kind, without=k) for k in range(FOLDS)] for name, kind in kinds.items()}
+    kinds = {"CFHTLS as it is": SURVEY_RUNGS["CFHTLS, as it is"], "what ships": SHIPS}
+    heads = {name: fit_folds(sources, kind) for name, kind in kinds.items()}
     rows = []
     for change, apply in CHANGES.items():
         pixels = np.clip(apply(images.real.images.astype(float)), 0, 255).astype(np.uint8)
         features = features_of(given.run, VIEW_PX, {"": pixels})[""]
         row: dict[str, object] = {"change": change}
         for name, folds in heads.items():
-            odds = np.zeros(len(features))
-            for number, head in enumerate(folds):
-                rows_of_fold = images.real_fold == number
-                odds[rows_of_fold] = (features[rows_of_fold] @ head.weight + head.bias)[:, 0]
+            odds = score_held_out(folds, features, images.real_fold)
             row[name] = roc_auc_score(grade[graded] >= LENS_GRADE, odds[graded])
         rows.append(row)
     fold = sources["DR10"].fold
@@ -101,8 +99,7 @@ def main() -> None:
         features = features_of(given.run, VIEW_PX, {"": dr10.pixels})[""]
         row = {"change": f"DR10 at {scale} arcsec per pixel"}
         for name, folds in heads.items():
-            each = np.stack([(features @ head.weight + head.bias)[:, 0] for head in folds])
-            odds = each[fold, np.arange(len(fold))] if "DR10" in kinds[name][0] else each.mean(axis=0)
+            odds = score_held_out(folds, features, fold if "DR10" in kinds[name].shares else None)
             row[name] = roc_auc_score(dr10.truth, odds)
         rows.append(row)
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.3f"))

@@ -4,7 +4,7 @@
 
 For DR10, Pan-STARRS quasars and Euclid, images of four folds of whole fields are labelled at random, and those of the
 fifth are ranked, in 8 views. builtin:lens learned from DR10 and Pan-STARRS; here its head is fitted anew without the
-survey (survey_ladder.fit_head), and its network has seen none of them. Ridge heads take RIDGE_DRAWS draws of folds and
+survey (survey_heads.fit_head), and its network has seen none of them. Ridge heads take RIDGE_DRAWS draws of folds and
 labels, trainings of a whole network the first few of the same. Finished trainings are kept in WORK/few_labels. The
 AUROC compares images of one fold and draw only. With --table the figures are kept in weights/few_labels.csv and
 docs/images/few_labels.svg.
@@ -23,7 +23,8 @@ from finder import describe_split, features_of, write_finder
 from ladder import painted_set
 from real_lenses import LINKS, PIXELS
 from scipy.special import expit
-from survey_ladder import FOLDS, LEARNED, LOOKED, VIEW_PX, Images, Source, deal, fit_head, read_images, take_features
+from survey_heads import FOLDS, SHIPS, VIEW_PX, Source, fit_head
+from survey_ladder import Images, deal, read_images, take_features
 from surveys import SurveySet
 
 from convnet_galaxies.data.records import ImageSet
@@ -166,8 +167,7 @@ def make_parent(images: Images, sources: dict[str, Source], survey: str, folder:
     """builtin:lens, or a run of its network with a head that has learned nothing of a survey, written into a folder."""
     if not SURVEYS[survey]:
         return BUILTIN
-    shares = {name: share for name, share in LEARNED.items() if name not in SURVEYS[survey]}
-    head = fit_head(sources, shares, LOOKED)
+    head = fit_head(sources, SHIPS.without(*SURVEYS[survey]))
     split = describe_split(BUILTIN, images.real, np.zeros(len(images.real), bool))
     return write_finder(
         BUILTIN, folder, VIEW_PX, head.weight, head.bias, split=split, note=f"learned nothing of {survey}"

@@ -194,11 +194,17 @@ def write_finder(
 
 
 def features_of(
-    run: str | Path, view_px: float, pixels: Mapping[str, np.ndarray], *, views: Literal[1, 8, 16] = 8
+    run: str | Path,
+    view_px: float,
+    pixels: Mapping[str, np.ndarray],
+    *,
+    views: Literal[1, 8, 16] = 8,
+    grey: bool = False,
 ) -> dict[str, np.ndarray]:
     """Features of the central square of sets of images by name, float32 [n, c] of uint8 [n, h, w, 3].
 
-    Those of the members of an ensemble lie side by side. The images of all sets have one size.
+    Those of the members of an ensemble lie side by side. The images of all sets have one size. grey: of the mean of the
+    bands.
     """
     nets, card = load_nets(run)
     side = next(iter(pixels.values())).shape[1]
@@ -209,7 +215,7 @@ def features_of(
         save_weights(join_members([net.state_dict() for net in nets]), draft.weights)
         members = settings if len(settings) > 1 else ()
         write_card(draft, replace(card, net=settings[0], member_nets=members, preprocess=shown, weights_sha256=None))
-        predictor = Predictor(folder, views=views, with_familiarity=False)
+        predictor = Predictor(folder, views=views, grey=grey, with_familiarity=False)
         return {name: predictor.extract_features(one) for name, one in pixels.items()}
 
 

@@ -6,7 +6,7 @@ Known lenses lie in bright red galaxies, ordinary galaxies are mostly faint and 
 no lens feature. Three comparisons are printed, each for the finder and for a baseline that is given the central 8 px
 only: all pairs, pairs of like centres, and known lenses against candidates below grade 1, which are bright and red too.
 
-The lens head is that of survey_ladder.SHIPS, fitted in five folds, so that no image is scored by a head that was fitted
+The lens head is that of survey_heads.SHIPS, fitted in five folds, so that no image is scored by a head that was fitted
 on it or its group.
 """
 
@@ -21,7 +21,8 @@ from build import FINDER
 from finder import load_set
 from real_lenses import OTHER_GRADE
 from sklearn.ensemble import RandomForestClassifier
-from survey_ladder import LEARNED, LOOKED, read_images, score_rung, take_features
+from survey_heads import SHIPS, fit_folds
+from survey_ladder import read_images, score_rung, take_features
 
 from convnet_galaxies.measure.intervals import Estimate, draw_groups, encode_groups, summarize
 
@@ -84,7 +85,8 @@ def score_held_out(data: Path, runs: Path) -> tuple[Side, Side, Side]:
     """Known lenses, ordinary galaxies and candidates below grade 1."""
     images = read_images(data, load_set(runs / "painted.npz"))
     real, fold, owners = images.real, images.real_fold, images.beside_rows
-    net = score_rung(take_features(images, runs / FINDER), LEARNED, LOOKED)
+    sources = take_features(images, runs / FINDER)
+    net = score_rung(sources, SHIPS, fit_folds(sources, SHIPS))
     centres = [describe_centre(real.images), describe_centre(images.beside)]
     groups = real.table["group"].to_numpy().astype(str)
     known = (real.table["kind"] == "known lens").to_numpy()

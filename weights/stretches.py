@@ -21,12 +21,12 @@ from finder import features_of
 from ladder import painted_set
 from real_lenses import PIXELS
 from scipy.special import expit
-from survey_ladder import FOLDS, LEARNED, LOOKED, VIEW_PX, fit_head, measure_auroc, read_images, take_features
+from survey_heads import SHIPS, VIEW_PX, fit_folds, score_held_out
+from survey_ladder import measure_auroc, read_images, take_features
 from surveys import SurveySet, read_dr10, read_euclid, read_ps1
 
 from convnet_galaxies.data.stretch import Composite, Stretch
 from convnet_galaxies.measure.comparisons import compare_lenses
-from convnet_galaxies.training.ridge_head import RidgeHead
 
 OF_PICTURES = (
     "half as bright",
@@ -83,28 +83,23 @@ def main() -> None:
     given = parser.parse_args()
     images = read_images(given.data, painted_set(given.data, given.work))
     sources = take_features(images, BUILTIN)
-    shipped = [fit_head(sources, LEARNED, LOOKED, without=number) for number in range(FOLDS)]
+    shipped = fit_folds(sources, SHIPS)
     for survey, parts in SURVEYS.items():
-        shares = {name: share for name, share in LEARNED.items() if name not in parts}
-        blind = shipped if not parts else [fit_head(sources, shares, LOOKED, without=number) for number in range(FOLDS)]
+        blind = fit_folds(sources, SHIPS.without(*parts)) if parts else shipped
         usual = images.surveys[survey]
         first: dict[str, np.ndarray] = {}
         for change, pixels in change_images(given.data, survey, usual):
             features = features_of(BUILTIN, VIEW_PX, {"": pixels})[""]
             fold = sources[survey].fold if parts else None
-            for kind, odds in (("ships", apply(shipped, features, fold)), ("never saw it", apply(blind, features))):
+            for kind, odds in (
+                ("ships", score_held_out(shipped, features, fold)),
+                ("never saw it", score_held_out(blind, features)),
+            ):
                 figure = measure_auroc(usual.truth, odds, usual.groups)
                 apart = compare_lenses(
                     usual.truth, expit(odds), expit(first.setdefault(kind, odds)), usual.groups, seed=0
                 )["auroc"]
                 print(f"{survey}; {change}; head {kind}; {figure}; difference {apart}", flush=True)
-
-
-def apply(heads: list[RidgeHead], features: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
-    """Log odds of images, float [n]: each by the head of its fold (int [n]), or by the mean of all."""
-    each = np.stack([(features @ head.weight + head.bias)[:, 0] for head in heads])
-    odds: np.ndarray = each.mean(axis=0) if fold is None else each[fold, np.arange(len(fold))]
-    return odds
 
 
 if __name__ == "__main__":

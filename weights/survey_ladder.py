@@ -2,20 +2,21 @@
 
     python weights/survey_ladder.py ../shared/data RUNS RUN [--table]
 
-RUN is a finder whose backbone has seen painted lenses only (RUNS/painted1). Its features of all images are taken once,
-and of LOOKS copies of each, as random surveys would show them. For each rung (SURVEY_RUNGS: what the head learns from)
-a head is fitted in five folds, whole objects and fields at a time. A survey that a rung learns from is scored by the
-heads that did not see the field, any other by the mean of the five: nothing of it was seen. No head learns from
-Euclid. With --table the figures are kept in weights/surveys.csv.
+RUN is a finder whose backbone has seen painted lenses only (RUNS/painted1, or builtin:lens, whose head is not used).
+Its features of all images are taken once, and of LOOKS copies of each, as random surveys would show them. For each rung
+(SURVEY_RUNGS: what the head learns from) a head is fitted in five folds, whole objects and fields at a time
+(survey_heads.py). A survey that a rung learns from is scored by the heads that did not see the field, any other by the
+mean of the five: nothing of it was seen. No head learns from Euclid. With --table the figures are kept in
+weights/surveys.csv.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,57 +25,55 @@ from ladder import compare_with_experts, find_rates
 from real_lenses import LINKS, PIXELS, assign_folds, read_neighbours, read_real_lenses
 from scipy.special import expit
 from sklearn.model_selection import StratifiedGroupKFold
+from survey_heads import (
+    CFHTLS,
+    FOLDS,
+    HOME,
+    LEARNED,
+    LOOKS,
+    SHIPS,
+    VIEW_PX,
+    Head,
+    Rung,
+    Source,
+    fit_folds,
+    score_held_out,
+)
 from surveys import SurveySet, read_dr10, read_euclid, read_ps1
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.measure.intervals import Estimate, bound_proportion
 from convnet_galaxies.measure.scores import evaluate_lenses
-from convnet_galaxies.training.ridge_head import RidgeHead, fit_ridge_head
 
-FOLDS, LOOKS, VIEW_PX = 5, 4, 46.0
 PAINTED = 1000
 """Painted examples of which a head learns."""
 SHOWN, BESIDE = 0.98, 0.02
 """Soft labels of lenses and of what lies beside them."""
-LOOKED = 0.5
-"""What the copies of an image count together, next to the image itself."""
-SINGLE = 0.25
-"""What the image in one view counts: a head of means over 8 views alone ranks single views worse."""
-PENALTY = 100.0
 KEPT = Path(__file__).with_name("surveys.csv")
 
-CFHTLS = {"CFHTLS": 1.0, "beside CFHTLS": 2.0}
-LEARNED = {**CFHTLS, "painted": 0.1, "DR10": 0.5, "PS1 quasars": 0.25, "PS1 galaxies": 0.125}
-SURVEY_RUNGS: dict[str, tuple[dict[str, float], float, float]] = {
-    "CFHTLS, as it is": (CFHTLS, 0.0, 0.0),
-    "CFHTLS, random looks": (CFHTLS, LOOKED, 0.0),
-    "and painted lenses": ({**CFHTLS, "painted": 0.1}, LOOKED, 0.0),
-    "and DR10": ({**CFHTLS, "painted": 0.1, "DR10": 0.5}, LOOKED, 0.0),
-    "and Pan-STARRS": (LEARNED, LOOKED, 0.0),
-    "the same without random looks": (LEARNED, 0.0, 0.0),
-    "all but DR10": ({name: share for name, share in LEARNED.items() if name != "DR10"}, LOOKED, 0.0),
-    "all, surveys moved half the way": (LEARNED, LOOKED, 0.5),
+PS1 = ("PS1 quasars", "PS1 galaxies")
+PLAIN = Rung(known=1.0, steady=0.0)
+EARLIER = replace(PLAIN, looks=4, looked=0.5, single=0.25)
+SURVEY_RUNGS: dict[str, Rung] = {
+    "CFHTLS, as it is": replace(PLAIN, shares=CFHTLS, looks=0),
+    "CFHTLS, random looks": replace(PLAIN, shares=CFHTLS),
+    "and painted lenses": PLAIN.without("DR10", *PS1),
+    "and DR10": PLAIN.without(*PS1),
+    "and Pan-STARRS": PLAIN,
+    "and known lenses twice": replace(PLAIN, known=SHIPS.known),
+    "and copies that count alike": SHIPS,
+    "all but DR10": SHIPS.without("DR10"),
+    "all but Pan-STARRS": SHIPS.without(*PS1),
+    "all but both": SHIPS.without("DR10", *PS1),
+    "all but CFHTLS": SHIPS.without(*CFHTLS),
+    "the earlier head": EARLIER,
+    "the earlier head, all but DR10": EARLIER.without("DR10"),
+    "the earlier head, all but Pan-STARRS": EARLIER.without(*PS1),
+    "the earlier head, all but both": EARLIER.without("DR10", *PS1),
+    "the earlier head, all but CFHTLS": EARLIER.without(*CFHTLS),
 }
-"""What the images of each set count together, in units of the candidates, the share of their copies, and how far the
-surveys are moved (fit_head)."""
-SHIPS = "and Pan-STARRS"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Images that a head can learn from.
-
-    features: float [n, c]. looked: the same of copies with random looks. single: in one view. labels: soft ones, float
-        [n]. groups: str [n]. fold: int [n], -1 for images that are in all.
-    """
-
-    features: np.ndarray
-    looked: tuple[np.ndarray, ...]
-    single: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray
-    fold: np.ndarray
+"""The head that ships is that of SHIPS."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,13 @@ def read_images(data: Path, painted: ImageSet) -> Images:
 
 
 def take_features(images: Images, run: str | Path) -> dict[str, Source]:
-    """The features of all images by a run, by the names of SURVEY_RUNGS, and of Euclid."""
+    """The features of all images by a run, by the names of LEARNED, and of Euclid."""
     real, painted = images.real, images.painted
     groups = real.table["group"].to_numpy().astype(str)
+    known = (real.table["kind"] == "known lens").to_numpy()
     rows = images.beside_rows
     made = {
-        "CFHTLS": (real.images, real.table["lens"].to_numpy(float), groups, images.real_fold),
+        HOME: (real.images, real.table["lens"].to_numpy(float), groups, images.real_fold),
         "beside CFHTLS": (images.beside, np.zeros(len(rows)), groups[rows], images.real_fold[rows]),
         "painted": (
             painted.images,
@@ -125,15 +125,22 @@ def take_features(images: Images, run: str | Path) -> dict[str, Source]:
         made[name] = (one.pixels, labels, np.char.add(f"{name} ", one.groups), deal(one))
     pixels = {name: one[0] for name, one in made.items()}
     plain, single = (features_of(run, VIEW_PX, pixels, views=views) for views in (8, 1))
+    grey = features_of(run, VIEW_PX, pixels, grey=True)
+    learned = {name: one for name, one in pixels.items() if name in LEARNED}
     copies = [
-        features_of(
-            run, VIEW_PX, {name: look_again(one, seed=seed) for name, one in pixels.items() if name != "Euclid"}
-        )
+        features_of(run, VIEW_PX, {name: look_again(one, seed=seed) for name, one in learned.items()})
         for seed in range(LOOKS)
     ]
     return {
         name: Source(
-            plain[name], tuple(copy[name] for copy in copies if name in copy), single[name], labels, groups, fold
+            plain[name],
+            tuple(copy[name] for copy in copies if name in copy),
+            single[name],
+            grey[name],
+            labels,
+            known if name == HOME else np.zeros(len(labels), bool),
+            groups,
+            fold,
         )
         for name, (_, labels, groups, fold) in made.items()
     }
@@ -148,62 +155,26 @@ def deal(images: SurveySet, *, seed: int = 0) -> np.ndarray:
     return fold
 
 
-def fit_head(
-    sources: Mapping[str, Source],
-    shares: Mapping[str, float],
-    looked: float,
-    *,
-    without: int | None = None,
-    moved: float = 0.0,
-) -> RidgeHead:
-    """The head of a rung. looked: share of the copies. without: the fold that is held out; None for none.
-
-    moved: part of the way by which the mean features and the mean label of each survey are moved to those of CFHTLS. At
-    1 the head learns from contrasts within surveys alone, at 0 also that the look of a survey goes with lenses.
-    """
-    features, labels, groups, weights, kinds = [], [], [], [], []
-    candidates = len(sources["CFHTLS"].labels)
-    for name, share in shares.items():
-        one = sources[name]
-        rows = np.ones(len(one.labels), bool) if without is None else one.fold != without
-        each = share * candidates / len(one.labels)
-        parts = [(one.features, each), (one.single, SINGLE * each)]
-        parts += [(copy, each * looked / LOOKS) for copy in one.looked if looked]
-        for values, weight in parts:
-            features.append(values[rows])
-            labels.append(one.labels[rows])
-            groups.append(one.groups[rows])
-            weights.append(np.full(rows.sum(), weight))
-            kinds.append(np.full(rows.sum(), name.removeprefix("beside ").partition(" ")[0]))
-    shown, wanted, weight_of = np.concatenate(features), np.concatenate(labels), np.concatenate(weights)
-    if moved:
-        shown, wanted = (_move(one, weight_of, np.concatenate(kinds), moved) for one in (shown, wanted))
-    return fit_ridge_head(shown, wanted, np.concatenate(groups), weights=weight_of, penalty=PENALTY, slope=4.0)
-
-
-def _move(values: np.ndarray, weights: np.ndarray, kinds: np.ndarray, part: float) -> np.ndarray:
-    means = {kind: np.average(values[kinds == kind], axis=0, weights=weights[kinds == kind]) for kind in set(kinds)}
-    return values - part * np.stack([means[kind] - means["CFHTLS"] for kind in kinds])
-
-
 def score_rung(
-    sources: Mapping[str, Source], shares: Mapping[str, float], looked: float, moved: float = 0.0
+    sources: Mapping[str, Source],
+    rung: Rung,
+    heads: Sequence[Head],
+    kind: Literal["features", "single", "grey"] = "features",
 ) -> dict[str, np.ndarray]:
-    """Log odds of all images, float [n] by name; held out where the rung learns from the set."""
-    scores = {name: np.zeros(len(one.labels)) for name, one in sources.items()}
-    for number in range(FOLDS):
-        head = fit_head(sources, shares, looked, without=number, moved=moved)
-        for name, one in sources.items():
-            odds = (one.features @ head.weight + head.bias)[:, 0]
-            if name in shares:
-                scores[name][one.fold == number] = odds[one.fold == number]
-            else:
-                scores[name] += odds / FOLDS
-    return scores
+    """Log odds of all images, float [n] by name; held out where the rung learns from the set.
+
+    heads: of the folds. kind: of the features.
+    """
+    return {
+        name: score_held_out(heads, getattr(one, kind), one.fold if name in rung.shares else None)
+        for name, one in sources.items()
+    }
 
 
-def measure_rung(scores: Mapping[str, np.ndarray], images: Images) -> dict[str, Estimate]:
+def measure_rung(sources: Mapping[str, Source], rung: Rung, images: Images) -> dict[str, Estimate]:
     """Figures of one rung, with 95 % intervals over objects and fields."""
+    heads = fit_folds(sources, rung)
+    scores = score_rung(sources, rung, heads)
     figures = compare_with_experts(images.real, scores["CFHTLS"])
     found = {"CFHTLS candidates": figures["net"], "CFHTLS candidates, with the crowd": figures["both"]}
     known = (images.real.table["kind"] == "known lens").to_numpy()
@@ -228,6 +199,12 @@ def measure_rung(scores: Mapping[str, np.ndarray], images: Images) -> dict[str, 
     for field in np.unique(images.euclid_fields).tolist():
         rows = images.euclid_fields == field
         found[f"Euclid, {field}"] = measure_auroc(euclid.truth[rows], scores["Euclid"][rows], euclid.groups[rows])
+    single, grey = (score_rung(sources, rung, heads, kind) for kind in ("single", "grey"))
+    found["CFHTLS candidates, one view"] = compare_with_experts(images.real, single["CFHTLS"])["net"]
+    found["CFHTLS candidates, in grey"] = compare_with_experts(images.real, grey["CFHTLS"])["net"]
+    for name in ("DR10", "PS1 quasars"):
+        one = images.surveys[name]
+        found[f"{name}, in grey"] = measure_auroc(one.truth, grey[name], one.groups)
     return found
 
 
@@ -277,7 +254,7 @@ def main() -> None:
     rows = to_rows("brightness of the centre", baseline)
     sources = take_features(images, given.run)
     for rung, recipe in SURVEY_RUNGS.items():
-        rows += to_rows(rung, measure_rung(score_rung(sources, *recipe), images))
+        rows += to_rows(rung, measure_rung(sources, recipe, images))
     table = pd.DataFrame(rows).round(4)
     print(table.to_string(index=False))
     if given.table:

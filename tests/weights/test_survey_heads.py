@@ -1,4 +1,4 @@
-"""Heads for several surveys: which images get a label, and that the look of a survey is not taken for lenses."""
+"""Heads for several surveys: which images get a label, and that what another look changes is not taken for lenses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from convnet_galaxies.training.ridge_head import fit_ridge_head
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +25,8 @@ def few_labels() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def survey_ladder(few_labels: ModuleType) -> ModuleType:
-    return sys.modules["survey_ladder"]  # which few_labels has imported
+def survey_heads(few_labels: ModuleType) -> ModuleType:
+    return sys.modules["survey_heads"]  # which few_labels has imported
 
 
 def test_labels_go_to_both_classes_by_their_share_and_to_allowed_images_only(few_labels: ModuleType) -> None:
@@ -42,30 +44,83 @@ def test_labels_go_to_both_classes_by_their_share_and_to_allowed_images_only(few
 
 
 @pytest.fixture
-def sources(survey_ladder: ModuleType) -> dict[str, Any]:
-    """Two surveys: the first feature tells them apart, the second tells lenses; one survey has mostly lenses."""
+def sources(survey_heads: ModuleType) -> dict[str, Any]:
+    """Two surveys. Features: 0 tells the surveys apart, 1 and 2 tell lenses; another look changes 2."""
     rng = np.random.default_rng(0)
     made = {}
-    for number, (name, share) in enumerate((("CFHTLS", 0.1), ("DR10", 0.8))):
+    for number, (name, share) in enumerate((("CFHTLS", 0.3), ("DR10", 0.6))):
         lens = (np.arange(200) < 200 * share).astype(float)
-        features = rng.normal(0, 0.3, (200, 2)) + np.column_stack([np.full(200, number), lens])
+        features = rng.normal(0, 0.3, (200, 3)) + np.column_stack([np.full(200, number), lens, lens])
+        looked = tuple(features + np.column_stack([np.zeros((200, 2)), rng.normal(0, 2, 200)]) for _ in range(3))
         groups = np.array([f"{name} {row}" for row in range(200)])
-        made[name] = survey_ladder.Source(features, (), features, lens, groups, np.arange(200) % 5)
+        made[name] = survey_heads.Source(
+            features, looked, features, features, lens, np.arange(200) < 5, groups, np.arange(200) % 5
+        )
     return made
 
 
-def test_surveys_that_are_moved_do_not_teach_their_look(survey_ladder: ModuleType, sources: dict[str, Any]) -> None:
-    shares = {"CFHTLS": 1.0, "DR10": 1.0}
-    plain, half, whole = (
-        survey_ladder.fit_head(sources, shares, 0.0, moved=part).weight[:, 0] for part in (0.0, 0.5, 1.0)
-    )
-    assert plain[0] > 2 * abs(whole[0])
-    assert abs(whole[0]) < half[0] < plain[0]
-    assert min(plain[1], half[1], whole[1]) > 1
+SHARES = {"CFHTLS": 1.0, "DR10": 1.0}
 
 
-def test_a_head_of_one_survey_is_the_same_however_far_it_is_moved(
-    survey_ladder: ModuleType, sources: dict[str, Any]
+def weight_of(survey_heads: ModuleType, sources: dict[str, Any], **changes: Any) -> np.ndarray:
+    rung = survey_heads.Rung(**{"shares": SHARES, "known": 1.0, "looks": 0, "steady": 0.0, **changes})
+    return survey_heads.fit_head(sources, rung).weight[:, 0]
+
+
+def test_what_another_look_changes_counts_less_where_copies_should_count_alike(
+    survey_heads: ModuleType, sources: dict[str, Any]
 ) -> None:
-    heads = [survey_ladder.fit_head(sources, {"CFHTLS": 1.0}, 0.0, without=2, moved=part) for part in (0.0, 1.0)]
-    np.testing.assert_allclose(heads[0].weight, heads[1].weight, rtol=1e-9)
+    """Though the copies are not learned from, so that both features are as good a guide."""
+    loose, steady = (weight_of(survey_heads, sources, looks=3, looked=0.0, steady=one) for one in (0.0, 5.0))
+    assert loose[2] > 0.8 * loose[1]
+    assert steady[2] < 0.3 * steady[1]
+    assert steady[1] > loose[1]
+
+
+def test_a_head_without_steadiness_is_the_ridge_regression_of_the_package(
+    survey_heads: ModuleType, sources: dict[str, Any]
+) -> None:
+    rung = survey_heads.Rung(SHARES, known=1.0, looks=2, looked=0.5, single=0.25, steady=0.0)
+    head = survey_heads.fit_head(sources, rung, without=2)
+    parts = [(one, one.fold != 2) for one in sources.values()]
+    features = [values[rows] for one, rows in parts for values in (one.features, one.single, *one.looked[:2])]
+    expected = fit_ridge_head(
+        np.concatenate(features),
+        np.concatenate([one.labels[rows] for one, rows in parts for _ in range(4)]),
+        np.concatenate([one.groups[rows] for one, rows in parts for _ in range(4)]),
+        weights=np.tile(np.repeat([1.0, 0.25, 0.25, 0.25], 160), 2),
+        penalty=survey_heads.PENALTY,
+        slope=survey_heads.SLOPE,
+    )
+    np.testing.assert_allclose(head.weight, expected.weight, rtol=1e-9)
+    np.testing.assert_allclose(head.bias, expected.bias, rtol=1e-9)
+
+
+def test_known_lenses_that_count_twice_are_as_good_as_there_twice(
+    survey_heads: ModuleType, sources: dict[str, Any]
+) -> None:
+    one = sources["CFHTLS"]
+    twice = np.concatenate([np.arange(200), np.flatnonzero(one.known)])
+    there = survey_heads.Source(
+        *(getattr(one, name)[twice] if name != "looked" else () for name in one.__dataclass_fields__)
+    )
+    counted = weight_of(survey_heads, sources, shares={"CFHTLS": 1.0}, known=2.0)
+    repeated = weight_of(survey_heads, {"CFHTLS": there}, shares={"CFHTLS": 1.0})
+    np.testing.assert_allclose(counted, repeated, rtol=1e-9)
+    assert not np.allclose(counted, weight_of(survey_heads, sources, shares={"CFHTLS": 1.0}))
+
+
+def test_a_held_out_fold_changes_nothing_of_the_head_that_scores_it(
+    survey_heads: ModuleType, sources: dict[str, Any]
+) -> None:
+    rung = survey_heads.Rung(SHARES, looks=3)
+    before = survey_heads.fit_head(sources, rung, without=2)
+    for one in sources.values():
+        one.labels[one.fold == 2] = 1 - one.labels[one.fold == 2]
+        for values in (one.features, one.single, *one.looked):
+            values[one.fold == 2] *= -3
+    after = survey_heads.fit_head(sources, rung, without=2)
+    np.testing.assert_allclose(before.weight, after.weight, rtol=1e-12)
+    features = sources["DR10"].features[:4]
+    odds = survey_heads.score_held_out([before] * 4 + [survey_heads.fit_head(sources, rung)], features, np.arange(4))
+    np.testing.assert_allclose(odds, before.log_odds(features))
