@@ -1,9 +1,10 @@
 """Kill, starve and collide every command that writes, and hold what is there afterwards against a run left alone.
 
 - kills: SIGKILL at random times, and before steps that change its folder (trust/attempts.py).
-- faults: a step fails with ENOSPC or EIO; the command must end with one message, or with the whole output.
+- faults: a step fails with ENOSPC, EDQUOT or EIO; the command must end with one message, or with the whole output.
 - pairs: a second process starts with the same output while the first one writes; it must refuse and name the first.
-- limits: few file handles, little memory, a read-only folder, a full disk of a few kilobytes (needs root, for tmpfs).
+- limits: few file handles, little memory, a read-only folder, a full disk of a few kilobytes (needs root, for tmpfs),
+  a quota of a few kilobytes (needs root and btrfs).
 
 After each, an output is as before, or whole; no process lives on; the next run ends with the same bytes as a run that
 was left alone, and leaves nothing beside them.
@@ -33,6 +34,7 @@ import commands
 from attempts import Step, die_at, fail_at, left_over, limit, load_everything, outputs, pause_at
 from bench import Bench, Tally, make_inputs
 from commands import WRITES
+from quota import can_have_quota, disk_with_quota
 
 LIBRARIES_END = ("ABORT", "libgomp: ", "OpenBLAS error: ", "error return without exception set")
 """Words of libraries in C that end the process themselves when there is no more memory."""
@@ -70,7 +72,7 @@ def fail_at_steps(bench: Bench, draw: random.Random, number: int, same: int) -> 
     for step in choose(bench.steps, draw, number, same, lambda step: not step.removes_lock):
         with_old, more = bench.choose_old(draw)
         before = bench.prepare(with_old=with_old)
-        error = draw.choice((errno.ENOSPC, errno.EIO)) if bench.steps[step - 1].writes else errno.EIO
+        error = draw.choice((errno.ENOSPC, errno.EDQUOT, errno.EIO)) if bench.steps[step - 1].writes else errno.EIO
         end = bench.start(*more, before=fail_at(bench.place, step, error)).wait()
         bench.judge_end(f"{errno.errorcode[error]} at step {step}, {bench.steps[step - 1]}", end, before)
         bench.tally.attempts["faults at a step"] += 1
@@ -136,6 +138,19 @@ def fill_disk(bench: Bench, draw: random.Random) -> None:
             remount("rw,size=64m")
             bench.judge_end("a read-only disk" if share is None else f"a disk of {kib} KiB", end, before)
         bench.tally.attempts["a read-only disk" if share is None else "a full disk"] += 1
+
+
+def exceed_quota(bench: Bench, draw: random.Random) -> None:
+    """Write onto a disk that has room, with a quota that is too small."""
+    size = sum(path.stat().st_size for path in bench.kept.rglob("*") if path.is_file())
+    kib = int((0.2 + 0.7 * draw.random()) * size / 1024)
+    with disk_with_quota(bench.place, bench.top / "quota.img") as limit_to:
+        before = bench.prepare()
+        limit_to(kib)
+        end = bench.start().wait()
+        limit_to(None)
+        bench.judge_end(f"a quota of {kib} KiB", end, before)
+    bench.tally.attempts["a quota"] += 1
 
 
 @contextmanager
@@ -216,6 +231,8 @@ def main() -> int:
                 starve(bench, draw)
                 if os.geteuid() == 0:
                     fill_disk(bench, draw)
+                if can_have_quota():
+                    exceed_quota(bench, draw)
             print(
                 f"{name:26s} {len(bench.steps):4d} steps, {time.monotonic() - begun:5.0f} s, "
                 f"{len(tally.findings) - found} findings",
