@@ -18,7 +18,7 @@ FOLDS, LOOKS, VIEW_PX = 5, 20, 46.0
 HOME = "CFHTLS"
 """The survey whose candidates calibrate the head, and are the unit of its weights."""
 CFHTLS = {HOME: 1.0, f"beside {HOME}": 2.0}
-LEARNED = {**CFHTLS, "painted": 0.1, "DR10": 0.5, "PS1 quasars": 0.25, "PS1 galaxies": 0.125}
+LEARNED = {**CFHTLS, "painted": 0.2, "DR10": 0.5, "PS1 quasars": 0.25, "PS1 galaxies": 0.125}
 PENALTY = 100.0
 """Of the weights of standardised features."""
 SLOPE = 4.0
@@ -55,7 +55,7 @@ class Rung:
     """
 
     shares: Mapping[str, float] = field(default_factory=lambda: LEARNED)
-    known: float = 2.0
+    known: float = 1.5
     looks: int = LOOKS
     looked: float = 1.0
     single: float = 0.5

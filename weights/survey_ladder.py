@@ -54,14 +54,14 @@ KEPT = Path(__file__).with_name("surveys.csv")
 
 PS1 = ("PS1 quasars", "PS1 galaxies")
 PLAIN = Rung(known=1.0, steady=0.0)
-EARLIER = replace(PLAIN, looks=4, looked=0.5, single=0.25)
+EARLIER = Rung({**LEARNED, "painted": 0.1}, known=1.0, looks=4, looked=0.5, single=0.25, steady=0.0)
 SURVEY_RUNGS: dict[str, Rung] = {
     "CFHTLS, as it is": replace(PLAIN, shares=CFHTLS, looks=0),
     "CFHTLS, random looks": replace(PLAIN, shares=CFHTLS),
     "and painted lenses": PLAIN.without("DR10", *PS1),
     "and DR10": PLAIN.without(*PS1),
     "and Pan-STARRS": PLAIN,
-    "and known lenses twice": replace(PLAIN, known=SHIPS.known),
+    "and known lenses half as much again": replace(PLAIN, known=SHIPS.known),
     "and copies that count alike": SHIPS,
     "all but DR10": SHIPS.without("DR10"),
     "all but Pan-STARRS": SHIPS.without(*PS1),
