@@ -104,7 +104,6 @@ def test_what_once_failed_is_refused(tmp_path: Path, name: str, read: Reader, me
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
 
-@pytest.mark.filterwarnings("ignore:no explicit representation of timezones")
 @pytest.mark.parametrize("name", ["time-zones.csv", "time-no-text.csv"])
 def test_times_that_are_none_leave_a_classification_as_the_last_one(tmp_path: Path, name: str) -> None:
     found = read_classifications(take(name, tmp_path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from convnet_galaxies.model import device
 from convnet_galaxies.training import doctor
@@ -59,3 +60,19 @@ def test_doctor_refuses_a_device_that_is_not_there_or_unheard_of(run) -> None:
     result = run("doctor", "--device", "abacus")
     assert result.code == 2
     assert "'abacus' is not one of" in result.err
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, 3), (1.0, 3), (2.0, 4), (4.75, 10)])
+def test_a_measurement_is_repeated_for_its_time_and_thrice_at_least_after_a_call_that_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: int
+) -> None:
+    now, calls = 0.0, 0
+
+    def measured() -> None:
+        nonlocal now, calls
+        now += 0.5 if calls else 100.0  # kernels are chosen in the first call
+        calls += 1
+
+    monkeypatch.setattr(doctor.time, "perf_counter", lambda: now)
+    assert doctor._times(measured, torch.device("cpu"), seconds) == [0.5] * expected
+    assert calls == expected + 1
