@@ -38,12 +38,15 @@ def path(tmp_path: Path) -> Path:
     frame = pd.DataFrame({"id": ["a", None, "c"], "n": [1, 2, 3], "x": [0.5, None, 2.0], "kind": ["u", "v", "u"]})
     frame["kind"] = frame["kind"].astype("category")
     frame["keys"] = [["a"], [], ["b", "c"]]
+    frame.attrs = {"votes": {"kind": "counts", "tree": [["a", 1]]}}
     frame.to_parquet(path, index=False)
     return path
 
 
 def test_a_frame_is_the_one_that_pandas_reads(path: Path) -> None:
-    assert_frame_equal(read_frame(path), pd.read_parquet(path))
+    found, expected = read_frame(path), pd.read_parquet(path)
+    assert_frame_equal(found, expected)
+    assert found.attrs == expected.attrs == {"votes": {"kind": "counts", "tree": [["a", 1]]}}
 
 
 def test_more_values_than_a_sound_file_of_its_size_has_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

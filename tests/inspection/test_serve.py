@@ -47,6 +47,7 @@ def served(
 
     def inherit() -> None:
         signal.signal(signal.SIGINT, on_ctrl_c)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, under which the tests may run, has it ignored
 
     command = [sys.executable, "-m", "convnet_galaxies", "inspect", *map(str, words), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from convnet_galaxies.data.unpack import require_sound_size
 
 _VALUE_BYTES = 8
+_NOTES_OF_PANDAS = b"PANDAS_ATTRS"
 
 
 def require_sound_rows(source: bytes | Path, columns: Collection[str] | None = None) -> None:
@@ -37,8 +39,13 @@ def read_frame(path: Path) -> pd.DataFrame:
     """Return the whole table of one of the package's own Parquet files, in this thread alone.
 
     Arrow waits for ever for its threads where the system has no memory to start them. Raises TooLargeError as
-    require_sound_rows does, OSError, and pa.ArrowException for broken files.
+    require_sound_rows does, OSError, and pa.ArrowException or ValueError for broken files.
     """
     require_sound_rows(path)
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        return file.read(use_threads=False, use_pandas_metadata=True).to_pandas(use_threads=False)
+        table = file.read(use_threads=False, use_pandas_metadata=True)
+    frame = table.to_pandas(use_threads=False)
+    notes = json.loads((table.schema.metadata or {}).get(_NOTES_OF_PANDAS, b"{}"))
+    if isinstance(notes, dict):
+        frame.attrs = notes  # Arrow before 17 leaves them to pandas
+    return frame
