@@ -14,6 +14,18 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 OWN = "convnet-galaxies"
+LATER = "3.13"
+FIRST_WHEELS = {
+    "safetensors": "0.4.2",
+    "numpy": "2.1.0",
+    "pyarrow": "18.0.0",
+    "Pillow": "10.4.0",
+    "scipy": "1.14.1",
+    "matplotlib": "3.9.2",
+    "reproject": "0.14.1",
+    "pydantic": "2.8.0",  # of its core
+}
+"""Of libraries whose floor came before Python LATER: the lowest version that has wheels for it."""
 
 
 def read_floors(text: str) -> dict[str, str]:
@@ -39,9 +51,13 @@ def read_floors(text: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Print name==version lines."""
+    """Print name==version lines, for Pythons before and from LATER on where they differ."""
     for name, version in read_floors(PROJECT.read_text("utf-8")).items():
-        print(f"{name}=={version}")
+        if name in FIRST_WHEELS:
+            print(f"{name}=={version}; python_version < '{LATER}'")
+            print(f"{name}=={FIRST_WHEELS[name]}; python_version >= '{LATER}'")
+        else:
+            print(f"{name}=={version}")
     return 0
 
 
