@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,9 @@ def measure(folder: Path, text: str, *options: str) -> Path:
     module = folder / "measured.py"
     module.write_text(text)
     run = [sys.executable, "-m", "coverage"]
+    own = {name: value for name, value in os.environ.items() if name != "COVERAGE_FILE"}  # in which these tests measure
     for words in (["run", *options, str(module)], ["json", "-q", "--fail-under=0"]):
-        subprocess.run([*run, words[0], "--rcfile=", *words[1:]], cwd=folder, check=True)
+        subprocess.run([*run, words[0], "--rcfile=", *words[1:]], cwd=folder, check=True, env=own)
     return folder / "coverage.json"
 
 
