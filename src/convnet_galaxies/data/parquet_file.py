@@ -24,13 +24,15 @@ def require_sound_rows(source: bytes | Path, columns: Collection[str] | None = N
     """
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source) as file:
-        metadata = file.metadata
+        metadata, schema = file.metadata, file.schema
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        parts = [(number, schema.column(number)) for number in range(metadata.num_columns)]
+        # Only of lists: a look at damaged facts about a part ends the process, and others have a value per row.
         values = sum(
-            max(group.num_rows, part.num_values)
+            max(group.num_rows, group.column(number).num_values if part.max_repetition_level else 0)
             for group in groups
-            for part in map(group.column, range(group.num_columns))
-            if columns is None or part.path_in_schema.partition(".")[0] in columns
+            for number, part in parts
+            if columns is None or part.path.partition(".")[0] in columns
         )
     require_sound_size(size, max(metadata.num_rows, values) * _VALUE_BYTES)
 
