@@ -72,7 +72,7 @@ CASES: list[tuple[str, Reader, str]] = [
     ("promises-1e12-rows.parquet", read_table, "unpack to more than 1.1 GB"),
     ("promises-1e12-rows.parquet", read_pack_with(TABLE), "the pack is damaged .*unpack to more than 1.1 GB"),
     ("promises-1e12-rows.parquet", read_split, "cannot be read .*unpack to more than 1.1 GB"),
-    ("column-facts.parquet.gz", read_pack_with(TABLE), "the pack is damaged .*histogram size mismatch"),
+    ("column-facts.parquet.gz", read_pack_with(TABLE), "the pack is damaged"),  # Arrow 16 reads it
     ("head.npy", read_pack_with(IMAGES), "the pack is damaged"),
     ("promises-1e12-images.npy", read_pack_with(IMAGES), "the pack is damaged .*greater than file size"),
     ("later-version.zip", read_zip, r"later-version.zip: .*expected a whole zip archive \(zip file version 8\.5"),
