@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from convnet_galaxies.blocks import Table
 from convnet_galaxies.data.human_grades import join_grades, name_subjects, read_crowd, read_grades
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.errors import InputError
@@ -18,7 +19,7 @@ from convnet_galaxies.study.compare_with_humans import (
     find_kinds,
     judges_of,
 )
-from convnet_galaxies.study.human_report import agreement_table
+from convnet_galaxies.study.human_report import agreement_table, missed_blocks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -155,7 +156,15 @@ def test_kinds_show_what_is_overlooked_and_what_is_taken_for_a_lens(tmp_path: Pa
     assert found[PATCH].others_auroc["net"].value < 0.01
     assert found[PATCH].lenses_auroc == {}
     assert found[RED].lenses_auroc["crowd"].value == 1
-    assert compare_with_humans(table, first, grades, seed=0).kinds == ()
+    shown = missed_blocks(report)[0]
+    assert isinstance(shown, Table)
+    assert shown.columns == ("", "lenses", "net", "crowd", "others", "net", "crowd")
+    (of_red,) = [row for row in shown.rows if row[0] == RED]
+    value, crowd_value = (found[RED].lenses_auroc[name] for name in ("net", "crowd"))
+    assert of_red == (RED, "10", f"{value:.2f}", f"{crowd_value:.2f}", "0", "", "")
+    without = compare_with_humans(table, first, grades, seed=0)
+    assert without.kinds == ()
+    assert missed_blocks(without)[0] is None
 
 
 def test_pixels_without_a_scale_or_a_colour_have_no_kind() -> None:

@@ -385,6 +385,15 @@ def test_files_that_are_no_export_are_refused_with_what_they_hold(tmp_path: Path
     cut.write_bytes(whole.read_bytes()[:-3000])
     with pytest.raises(InputError, match=r"cut\.csv\.gz: is cut short or damaged"):
         read_classifications(cut)
+    picture = tmp_path / "picture.csv"
+    picture.write_bytes(b"\x89PNG\xff\xfe\n")
+    assert not is_export(picture)
+    with pytest.raises(InputError, match=r"picture\.csv: found no text \(.*\), expected a classification export"):
+        read_classifications(picture)
+    header = tmp_path / "header.csv"
+    header.write_bytes((tmp_path / "none.csv").read_bytes().rstrip())
+    with pytest.raises(InputError, match=r"header\.csv: is cut short or damaged"):
+        read_classifications(header)
     with pytest.raises(InputError, match=r"does not exist"):
         read_classifications(tmp_path / "absent.csv")
     with pytest.raises(InputError, match=r"no classification that counts \(2 made before the project was live\)"):

@@ -86,8 +86,6 @@ def read_blocks(path: Path, *, note_broken: Callable[[], None]) -> Iterator[dict
                 yield dict(zip(wanted, batch.columns, strict=True))
     except (OSError, pa.ArrowException, zlib.error) as error:
         reason = str(error).splitlines()[0]
-        if "Empty CSV" in reason:  # a header and no rows
-            return
         raise InputError(
             f"{path}: is cut short or damaged ({reason}), expected a whole classification export", "fetch it again"
         ) from None
