@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,13 +32,14 @@ from surveys import SurveySet
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.measure.fold_scores import score_within_folds
 from convnet_galaxies.measure.intervals import Estimate
+from convnet_galaxies.model.looks import look_again
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.card import read_card
 from convnet_galaxies.runs.inherit import choose_settings
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.show.canvas import COLORS, GREY, MARKERS, draw
 from convnet_galaxies.training.fit import fit
-from convnet_galaxies.training.ridge_head import fit_ridge_head
+from convnet_galaxies.training.ridge_head import LOOKS, fit_ridge_head
 from convnet_galaxies.training.setup import take_shape
 
 BUILTIN = "builtin:lens"
@@ -47,8 +50,8 @@ LABELS = (10, 30, 1000)
 RIDGE_DRAWS = 10
 ZOO_VIEW_PX = 80.0
 """What a run that starts from builtin:zoo sees of a pack of builtin:lens."""
-ZOO_FEATURES = 256
-"""Those of its first member, from which `train` starts."""
+FEATURES = 256
+"""Those of the first member of builtin:zoo, from which `train` starts, and all of builtin:lens."""
 NOTHING, LENS_HEAD, ZOO_HEAD, WHOLE, SCRATCH = (
     "no label, builtin:lens without this survey",
     "head, from builtin:lens",
@@ -82,23 +85,47 @@ def choose_labelled(truth: np.ndarray, allowed: np.ndarray, number: int, *, seed
     return np.sort(np.concatenate(parts))
 
 
+@dataclass(frozen=True)
+class Arm:
+    """What a ridge head learns from: features, float [n, c], what looks change of them, float [n, LOOKS, c], and the
+    parent's head.
+    """
+
+    features: np.ndarray
+    changes: np.ndarray
+    parent: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def take_arm(run: str, pixels: np.ndarray, view_px: float, parent: tuple[np.ndarray, np.ndarray] | None) -> Arm:
+    """As `train --head ridge` takes them."""
+
+    def see(shown: np.ndarray, views: Literal[1, 8]) -> np.ndarray:
+        found = features_of(run, view_px, {"": shown}, views=views)[""]
+        return found[:, :FEATURES]
+
+    plain = see(pixels, 1)
+    changes = [see(look_again(pixels, seed=seed), 1) - plain for seed in range(LOOKS)]
+    return Arm(see(pixels, 8), np.stack(changes, axis=1), parent)
+
+
 def learn_heads(
-    of_lens: Source, of_zoo: np.ndarray, truth: np.ndarray, head: tuple[np.ndarray, np.ndarray], draws: int
+    arms: dict[str, Arm], truth: np.ndarray, groups: np.ndarray, draws: int
 ) -> dict[tuple[str, int, int], np.ndarray]:
-    """Held-out log odds of ridge heads, float [n], by arm, number of labels and draw. head: of the parent."""
+    """Held-out log odds of ridge heads, float [n], by arm, number of labels and draw."""
     found = {}
     for seed in range(draws):
-        fold = deal_again(truth, of_lens.groups, seed)
-        found[NOTHING, 0, seed] = (of_lens.features @ head[0] + head[1])[:, 0]
+        fold = deal_again(truth, groups, seed)
         for number in LABELS:
-            for arm, features, parent in ((LENS_HEAD, of_lens.features, head), (ZOO_HEAD, of_zoo, None)):
+            for name, arm in arms.items():
                 odds = np.empty(len(truth))
                 for held_out in range(FOLDS):
                     rows = choose_labelled(truth, fold != held_out, number, seed=FOLDS * seed + held_out)
-                    one = fit_ridge_head(features[rows], truth[rows], of_lens.groups[rows], parent=parent)
+                    one = fit_ridge_head(
+                        arm.features[rows], truth[rows], groups[rows], changes=arm.changes[rows], parent=arm.parent
+                    )
                     there = fold == held_out
-                    odds[there] = (features[there] @ one.weight + one.bias)[:, 0]
-                found[arm, number, seed] = odds
+                    odds[there] = (arm.features[there] @ one.weight + one.bias)[:, 0]
+                found[name, number, seed] = odds
     return found
 
 
@@ -232,8 +259,14 @@ def main() -> None:
         kept = given.work / "few_labels" / survey.replace(" ", "-")
         kept.mkdir(parents=True, exist_ok=True)
         parent = make_parent(images, sources, survey, kept / "parent")
-        of_zoo = features_of("builtin:zoo", ZOO_VIEW_PX, {"": one.pixels})[""][:, :ZOO_FEATURES]
-        answers = learn_heads(of_lens, of_zoo, one.truth, head_of(parent), RIDGE_DRAWS)
+        weight, bias = head = head_of(parent)
+        arms = {
+            LENS_HEAD: take_arm(BUILTIN, one.pixels, VIEW_PX, head),
+            ZOO_HEAD: take_arm("builtin:zoo", one.pixels, ZOO_VIEW_PX, None),
+        }
+        unlearned = (arms[LENS_HEAD].features @ weight + bias)[:, 0]
+        answers = {(NOTHING, 0, seed): unlearned for seed in range(RIDGE_DRAWS)}
+        answers |= learn_heads(arms, one.truth, of_lens.groups, RIDGE_DRAWS)
         answers |= learn_networks(one, of_lens.groups, parent, kept, given.draws)
         for (arm, number), figure in measure(answers, one.truth, of_lens.groups).items():
             labels = min(number, round(len(one) * (FOLDS - 1) / FOLDS))

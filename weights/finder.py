@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.model.galaxy_net import GalaxyNet
-from convnet_galaxies.model.looks import apply_looks, draw_looks
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.image_keys import link_keys
@@ -217,17 +216,6 @@ def features_of(
         write_card(draft, replace(card, net=settings[0], member_nets=members, preprocess=shown, weights_sha256=None))
         predictor = Predictor(folder, views=views, grey=grey, with_familiarity=False)
         return {name: predictor.extract_features(one) for name, one in pixels.items()}
-
-
-def look_again(pixels: np.ndarray, *, seed: int) -> np.ndarray:
-    """Images as random surveys would show them (see model/looks.py), uint8 [n, h, w, 3] as before."""
-    looks = draw_looks(len(pixels), pixels.shape[3], 1.0, torch.Generator().manual_seed(seed))
-    changed = np.empty_like(pixels)
-    for start in range(0, len(pixels), 64):
-        rows = slice(start, min(start + 64, len(pixels)))
-        block = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float().contiguous()
-        changed[rows] = apply_looks(block, looks, rows).permute(0, 2, 3, 1).numpy().astype(np.uint8)
-    return changed
 
 
 _FEATURES: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import StandardScaler
+
+from convnet_galaxies.training.ridge_head import solve_ridge
 
 FOLDS, LOOKS, VIEW_PX = 5, 20, 46.0
 HOME = "CFHTLS"
@@ -96,19 +96,18 @@ def fit_head(sources: Mapping[str, Source], rung: Rung, *, without: int | None =
             shown.append(values[rows])
             labels.append(one.labels[rows])
             weights.append(each * weight)
-        for copy in copies:
-            changes.append((copy - one.features)[rows])
-            strengths.append(each * rung.steady / len(copies))
-    features, wanted, counts = (np.concatenate(part) for part in (shown, labels, weights))
-    scaler, mean = StandardScaler().fit(features, sample_weight=counts), np.average(wanted, weights=counts)
-    # Differences have no mean to take off, so that all else is centred here and no intercept is fitted.
-    ridge = Ridge(PENALTY, fit_intercept=False).fit(
-        np.concatenate([scaler.transform(features), *(change / scaler.scale_ for change in changes)]),
-        np.concatenate([wanted - mean, np.zeros(sum(map(len, changes)))]),
-        sample_weight=np.concatenate([counts, *strengths]),
+        if copies:
+            changes.append(np.stack([copy - one.features for copy in copies], axis=1)[rows])
+            strengths.append(each)
+    ((weight, bias),) = solve_ridge(
+        np.concatenate(shown).astype(float),
+        np.concatenate(labels)[:, None],
+        np.concatenate(weights),
+        [(PENALTY, rung.steady)],
+        changes=np.concatenate(changes) if changes else None,
+        strengths=np.concatenate(strengths) if changes else None,
     )
-    weight = ridge.coef_ / scaler.scale_
-    return Head(SLOPE * weight[:, None], np.array([SLOPE * (mean - weight @ scaler.mean_ - 0.5)]))
+    return Head(SLOPE * weight, SLOPE * (bias - 0.5))
 
 
 def fit_folds(sources: Mapping[str, Source], rung: Rung) -> list[Head]:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from finder import features_of, load_set, look_again
+from finder import features_of, load_set
 from ladder import compare_with_experts, find_rates
 from real_lenses import LINKS, PIXELS, assign_folds, read_neighbours, read_real_lenses
 from scipy.special import expit
@@ -45,6 +45,7 @@ from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.data.sky_groups import group_by_sky
 from convnet_galaxies.measure.intervals import Estimate, bound_proportion
 from convnet_galaxies.measure.scores import evaluate_lenses
+from convnet_galaxies.model.looks import look_again
 
 PAINTED = 1000
 """Painted examples of which a head learns."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 from small_sets import tiny
 
@@ -13,7 +14,7 @@ from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.folder import RunFolder
 from convnet_galaxies.runs.weights import load_net
 from convnet_galaxies.training.fit import fit
-from convnet_galaxies.training.ridge_head import PENALTIES, fit_ridge_head
+from convnet_galaxies.training.ridge_head import PARENT_SCALE, PARENT_SLOPE, PENALTIES, fit_ridge_head, solve_ridge
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,70 @@ def test_a_few_labels_correct_the_parents_head_and_do_not_replace_it() -> None:
         alone.append(auroc(fit_ridge_head(features[few], labels[few], np.arange(16))))
     assert np.mean(started) > 0.9 * auroc(wanted) > np.mean(alone) + 0.05
     assert np.abs(middle).mean() < 2  # the shift of 5 is gone
+
+
+def draw_two_guides(n: int, *, looks: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of which 0 and 1 tell lenses, 0 slightly better, labels, and changes: another look changes feature 1."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(n) < 0.5).astype(float)
+    features = rng.normal(size=(n, 6))
+    features[:, :2] = (rng.normal(size=n) + 1.2 * labels)[:, None] + [0.05, 0.3] * features[:, :2]
+    changes = np.zeros((n, looks, 6))
+    changes[:, :, 1] = rng.normal(0, 10, size=(n, looks))
+    return features, labels, changes
+
+
+def test_what_another_look_changes_counts_less() -> None:
+    features, labels, changes = draw_two_guides(100)
+    groups = np.arange(100)
+    loose = fit_ridge_head(features, labels, groups)
+    steady = fit_ridge_head(features, labels, groups, changes=changes)
+    assert (loose.steady, steady.steady) == (0.0, 1.0)
+    assert loose.weight[1, 0] > 0.3 * loose.weight[0, 0]
+    assert abs(steady.weight[1, 0]) < 0.2 * steady.weight[0, 0]
+
+
+def test_a_look_that_tells_the_classes_apart_is_used_all_the_same() -> None:
+    features, labels, changes = draw_two_guides(400)
+    features[:, 0] = features[:, 2]  # only what looks change is left
+    head = fit_ridge_head(features, labels, np.arange(400), changes=changes)
+    assert head.steady == 0.0
+    assert head.weight[1, 0] > 0.3
+
+
+@pytest.mark.parametrize("leading", [0, 1])
+def test_the_solution_is_that_of_a_regression_with_a_row_per_change(leading: int) -> None:
+    """By sklearn, on rows for images and for changes, with the parent's column as the code documents it."""
+    rng = np.random.default_rng(1)
+    features, labels, changes = draw_two_guides(50, looks=3)
+    weights, strengths = rng.random(50) + 0.5, rng.random(50)
+    ((weight, bias),) = solve_ridge(
+        features,
+        labels[:, None],
+        weights,
+        [(20.0, 0.7)],
+        changes=changes,
+        strengths=strengths,
+        leading=leading,
+        shift=0.5,
+    )
+    mean, spread = np.average(features, axis=0, weights=weights), np.ones(6)
+    spread = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+    wanted, unwanted = labels.copy(), np.zeros(150)
+    if leading:
+        spread[5] /= PARENT_SCALE
+        wanted = labels - features[:, 5] / PARENT_SLOPE - 0.5
+        unwanted = -changes[:, :, 5].reshape(-1) / PARENT_SLOPE
+    middle = np.average(wanted, weights=weights)
+    ridge = Ridge(20.0, fit_intercept=False).fit(
+        np.concatenate([(features - mean) / spread, changes.reshape(-1, 6) / spread]),
+        np.concatenate([wanted - middle, unwanted]),
+        sample_weight=np.concatenate([weights, np.repeat(strengths * 0.7 / 3, 3)]),
+    )
+    expected = (features - mean) / spread @ ridge.coef_ + middle
+    if leading:
+        expected += features[:, 5] / PARENT_SLOPE + 0.5
+    np.testing.assert_allclose((features @ weight + bias)[:, 0], expected, atol=1e-9)
 
 
 def test_labels_in_one_group_are_refused(zoo, lens_set, tmp_path) -> None:

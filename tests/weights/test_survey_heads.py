@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from convnet_galaxies.training.ridge_head import fit_ridge_head
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +77,26 @@ def test_what_another_look_changes_counts_less_where_copies_should_count_alike(
     assert steady[1] > loose[1]
 
 
-def test_a_head_without_steadiness_is_the_ridge_regression_of_the_package(
+def test_a_head_is_one_ridge_regression_of_labels_and_of_differences_that_should_be_none(
     survey_heads: ModuleType, sources: dict[str, Any]
 ) -> None:
-    rung = survey_heads.Rung(SHARES, known=1.0, looks=2, looked=0.5, single=0.25, steady=0.0)
+    rung = survey_heads.Rung(SHARES, known=1.0, looks=2, looked=0.5, single=0.25, steady=0.5)
     head = survey_heads.fit_head(sources, rung, without=2)
     parts = [(one, one.fold != 2) for one in sources.values()]
-    features = [values[rows] for one, rows in parts for values in (one.features, one.single, *one.looked[:2])]
-    expected = fit_ridge_head(
-        np.concatenate(features),
-        np.concatenate([one.labels[rows] for one, rows in parts for _ in range(4)]),
-        np.concatenate([one.groups[rows] for one, rows in parts for _ in range(4)]),
-        weights=np.tile(np.repeat([1.0, 0.25, 0.25, 0.25], 160), 2),
-        penalty=survey_heads.PENALTY,
-        slope=survey_heads.SLOPE,
+    features = np.concatenate(
+        [values[rows] for one, rows in parts for values in (one.features, one.single, *one.looked[:2])]
     )
-    np.testing.assert_allclose(head.weight, expected.weight, rtol=1e-9)
-    np.testing.assert_allclose(head.bias, expected.bias, rtol=1e-9)
+    labels = np.concatenate([one.labels[rows] for one, rows in parts for _ in range(4)])
+    weights = np.tile(np.repeat([1.0, 0.25, 0.25, 0.25], 160), 2)
+    differences = np.concatenate([(copy - one.features)[rows] for one, rows in parts for copy in one.looked[:2]])
+    scaler, mean = StandardScaler().fit(features, sample_weight=weights), np.average(labels, weights=weights)
+    expected = Ridge(survey_heads.PENALTY, fit_intercept=False).fit(
+        np.concatenate([scaler.transform(features), differences / scaler.scale_]),
+        np.concatenate([labels - mean, np.zeros(len(differences))]),
+        sample_weight=np.concatenate([weights, np.full(len(differences), 0.25)]),
+    )
+    regression = head.log_odds(features) / survey_heads.SLOPE + 0.5
+    np.testing.assert_allclose(regression, expected.predict(scaler.transform(features)) + mean, rtol=1e-9)
 
 
 def test_known_lenses_that_count_twice_are_as_good_as_there_twice(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,6 +32,8 @@ BLUR_PX = 1.6
 """Largest standard deviation of the blur, in pixels of the view."""
 ONE_BAND, TWO_BANDS = 0.25, 0.15
 """Shares of views that are grey, from one band or a mean of them, and of those with one band twice."""
+BLOCK = 64
+"""Images whose noise is drawn together."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,17 @@ def apply_looks(images: Tensor, looks: Looks, rows: slice) -> Tensor:
     x = x + of(looks.sky) + torch.randn(x.shape, generator=noise) * of(looks.noise)
     images[inside] = x.clamp_(0, 1).mul_(255)
     return images
+
+
+def look_again(pixels: np.ndarray, *, seed: int) -> np.ndarray:
+    """Images as random surveys would show them, uint8 [n, h, w, bands] as before."""
+    looks = draw_looks(len(pixels), pixels.shape[3], 1.0, torch.Generator().manual_seed(seed))
+    changed = np.empty_like(pixels)
+    for start in range(0, len(pixels), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(pixels)))
+        block = torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2).float().contiguous()
+        changed[rows] = apply_looks(block, looks, rows).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    return changed
 
 
 def _blur(x: Tensor, sigma: Tensor) -> Tensor:
