@@ -73,7 +73,7 @@ def fit_ridge_head(
 
     labels: 0 to 1, soft ones too, float [n], for a lens (classes 0); else the number of the class, int [n].
     groups: [n], images of one object share theirs. weights: of the images, float [n]; None: equal.
-    changes: what k other looks change of the features of each image, float [n, k, c]; None: looks are not asked for.
+    changes: how k other looks change the features of each image, float [n, k, c]; None leaves them out.
     parent: weight [c, k] and bias [k] of an earlier head for the same classes, from which to start.
     """
     leading = 0
