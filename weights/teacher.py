@@ -2,15 +2,16 @@
 
     python weights/teacher.py ../shared/data WORK
 
-What is made is kept in WORK: the net (teacher.pt), its votes of the galaxies without (teacher.npy), and its votes of
-the held-out galaxies (teacher.held.npy). The votes of both kinds of nets are averaged and moved to where they agree
-with the clean class of the galaxy (bound_votes).
+What is made is kept in WORK: the net after each round (teacher0.pt, teacher1.pt), and its votes of all galaxies
+(teacher.PART.npy). The votes of both kinds of nets are averaged and moved to where they agree with the clean class of
+the galaxy (bound_votes). On one core the two rounds take two hours.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from convnet_galaxies.data.pack import is_pack, read_pack, write_pack
 from convnet_galaxies.data.preprocess import Preprocess
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.decision_tree import KAGGLE
+from convnet_galaxies.measure.scores import evaluate_votes
 from convnet_galaxies.model.augment import fixed_view, fixed_warps, random_views
 from convnet_galaxies.model.galaxy_net import to_channels_last
 from convnet_galaxies.model.heads import VoteHead
@@ -32,10 +34,8 @@ from convnet_galaxies.settings import AugmentSettings
 
 ZOO_PARTS = (0.90, 0.03, 0.07)
 """Training, validation and test; the first chooses nothing, the last is only scored."""
-NUMBER, VIEW_PX = 0, 84.0
-SIZES_PX = (112,) * 7 + (160,) * 6
-"""Size of the input in each epoch; predictions take the last. An epoch of 160 px takes twice the time of one of 112."""
-BATCH, RATE, DECAY, WARMUP, DROPOUT, KEEP = 32, 1e-3, 0.05, 0.06, 0.3, 0.994
+NUMBER, STORED_PX, VIEW_PX, INPUT_PX = 0, 128, 84.0, 160
+BATCH, RATE, DECAY, DROPOUT = 32, 1e-3, 0.05, 0.3
 VIEWS = 8
 
 CLEAN = {
@@ -63,25 +63,47 @@ class VoteNet(nn.Module):
         return votes
 
 
-def train_teacher(images: ImageSet, parts: np.ndarray, *, seed: int = 0) -> VoteNet:
-    """Fine-tune on the training part; the weights are the moving average over the last steps."""
+@dataclass(frozen=True)
+class Round:
+    """Training whose rate goes up and down once.
+
+    sizes_px: size of the input in each epoch; one of 160 px takes twice the time of one of 112.
+    frozen: the number of first blocks that stay as they are, by which an epoch takes two thirds of the time.
+    warmup: share of the steps in which the rate goes up. keep: of the moving average, per step.
+    """
+
+    sizes_px: tuple[int, ...]
+    frozen: int
+    warmup: float
+    keep: float
+
+
+ROUNDS = (Round((112,) * 7 + (INPUT_PX,) * 6, 0, 0.06, 0.994), Round((INPUT_PX,) * 27, 3, 0.03, 0.995))
+
+
+def train_round(net: VoteNet, images: ImageSet, train: np.ndarray, one: Round, *, seed: int) -> None:
+    """Fine-tune on rows (int [n]); the weights in the end are the moving average over the last steps."""
     torch.manual_seed(seed)
-    net = to_channels_last(VoteNet())
     votes = torch.from_numpy(images.table[list(KAGGLE.columns)].to_numpy(np.float32))
-    shaped = [parameter for parameter in net.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in net.parameters() if parameter.ndim <= 1]
+    still = [net.backbone.stem, *net.backbone.blocks[: one.frozen]] if one.frozen else []
+    for module in still:
+        module.requires_grad_(False)
+    learned = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    shaped = [parameter for parameter in learned if parameter.ndim > 1]
+    others = [parameter for parameter in learned if parameter.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": shaped, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}], RATE
     )
-    train = np.flatnonzero(parts == "train")
-    steps = len(train) // BATCH * len(SIZES_PX)
+    steps = len(train) // BATCH * len(one.sizes_px)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda k: min(1.0, (k + 1) / (WARMUP * steps)) * 0.5 * (1 + math.cos(math.pi * k / steps))
+        optimizer, lambda k: min(1.0, (k + 1) / (one.warmup * steps)) * 0.5 * (1 + math.cos(math.pi * k / steps))
     )
     average = {name: value.clone() for name, value in net.state_dict().items()}
     generator, rng, step = torch.Generator().manual_seed(seed), np.random.default_rng(seed), 0
-    for size_px in SIZES_PX:
+    for size_px in one.sizes_px:
         net.train()
+        for module in still:
+            module.eval()
         order = rng.permutation(train)
         for start in range(0, len(train) - BATCH + 1, BATCH):
             rows = np.sort(order[start : start + BATCH])
@@ -93,14 +115,13 @@ def train_teacher(images: ImageSet, parts: np.ndarray, *, seed: int = 0) -> Vote
             optimizer.zero_grad()
             schedule.step()
             step += 1
-            keep = min(KEEP, (step + 1) / (step + 10))
+            keep = min(one.keep, (step + 1) / (step + 10))
             for name, value in net.state_dict().items():
                 if value.dtype.is_floating_point:
                     average[name].mul_(keep).add_(value, alpha=1 - keep)
                 else:
                     average[name].copy_(value)
     net.load_state_dict(average)
-    return net
 
 
 @torch.inference_mode()
@@ -112,7 +133,7 @@ def predict_votes(net: VoteNet, pixels: np.ndarray, *, views: int = VIEWS) -> np
         block = torch.from_numpy(np.array(pixels[start : start + BATCH]))
         total = torch.zeros(len(block), len(KAGGLE.columns))
         for warp in fixed_warps(views):
-            view = fixed_view(block, warp, view_px=VIEW_PX, output_px=SIZES_PX[-1])
+            view = fixed_view(block, warp, view_px=VIEW_PX, output_px=INPUT_PX)
             total += net(view.contiguous(memory_format=torch.channels_last)) / views
         found.append(total.numpy())
     return np.concatenate(found)
@@ -171,21 +192,27 @@ def clean_classes(data: Path, images: ImageSet) -> np.ndarray:
     return table.str.lower().reindex(images.table["id"].astype(str)).to_numpy(str)
 
 
-def teach(data: Path, work: Path) -> np.ndarray:
-    """The teacher's votes of the galaxies without, float32 [n, 37], made once."""
-    kept = work / "teacher.npy"
-    if not kept.is_file():
-        images = labelled(data, work, 128)
-        parts = images.split(ZOO_PARTS, seed=0)
-        net = to_channels_last(VoteNet())
-        if (work / "teacher.pt").is_file():
-            net.load_state_dict(torch.load(work / "teacher.pt", weights_only=True))
+def teach(data: Path, work: Path) -> dict[str, np.ndarray]:
+    """The teacher's votes, float32 [n, 37], made once: by part of the galaxies with votes, and of the unlabelled."""
+    images = labelled(data, work, STORED_PX)
+    parts = images.split(ZOO_PARTS, seed=0)
+    net = to_channels_last(VoteNet())
+    for number, one in enumerate(ROUNDS):
+        kept = work / f"teacher{number}.pt"
+        if kept.is_file():
+            net.load_state_dict(torch.load(kept, weights_only=True))
         else:
-            net = train_teacher(images, parts)
-            torch.save(net.state_dict(), work / "teacher.pt")
-        np.save(work / "teacher.held.npy", predict_votes(net, images.images[parts != "train"]))
-        np.save(kept, predict_votes(net, unlabelled(data, work, 128).images))
-    return np.asarray(np.load(kept))
+            train_round(net, images, np.flatnonzero(parts == "train"), one, seed=number)
+            torch.save(net.state_dict(), kept)
+    pixels = {part: np.asarray(images.images)[parts == part] for part in np.unique(parts)}
+    pixels["unlabelled"] = np.asarray(unlabelled(data, work, STORED_PX).images)
+    votes = {}
+    for part, of_part in pixels.items():
+        kept = work / f"teacher.{part}.npy"
+        if not kept.is_file():
+            np.save(kept, predict_votes(net, of_part))
+        votes[part] = np.load(kept)
+    return votes
 
 
 def main() -> None:
@@ -194,14 +221,14 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     given = parser.parse_args()
-    teach(given.data, given.work)
-    images = labelled(given.data, given.work, 128)
+    votes = teach(given.data, given.work)
+    images = labelled(given.data, given.work, STORED_PX)
     parts = images.split(ZOO_PARTS, seed=0)
-    votes = images.table[list(KAGGLE.columns)].to_numpy(float)[parts != "train"]
-    held_out, part = np.load(given.work / "teacher.held.npy"), parts[parts != "train"]
-    for name in ("validation", "test"):
-        error = np.sqrt(((held_out - votes)[part == name] ** 2).mean())
-        print(f"{name}: RMSE {error:.4f}, {VIEWS} views")
+    for part in ("validation", "test"):
+        table = images.table[parts == part]
+        wanted, groups = table[list(KAGGLE.columns)].to_numpy(float), table["group"].to_numpy()
+        rmse = evaluate_votes(wanted, votes[part].astype(float), groups, seed=0).rmse
+        print(f"{part}: RMSE {rmse.value:.4f} ({rmse.low:.4f} to {rmse.high:.4f}), {VIEWS} views")
 
 
 if __name__ == "__main__":
