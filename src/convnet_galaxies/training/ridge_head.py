@@ -81,7 +81,7 @@ def fit_ridge_head(
         leading = len(parent[1])
         features = np.concatenate([features, features @ parent[0] + parent[1]], axis=1)
         if changes is not None:
-            changes = np.concatenate([changes, changes @ parent[0]], axis=2)
+            changes = np.concatenate([changes, (changes @ parent[0]).astype(changes.dtype)], axis=2)
     wanted = np.eye(classes)[labels] if classes else np.asarray(labels, float)[:, None]
     weights = np.ones(len(wanted)) if weights is None else weights
     shift = 0.0 if classes else 0.5
