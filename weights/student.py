@@ -18,11 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from build import ZOO, train_zoo
-from teacher import ZOO_PARTS, bound_votes, clean_classes, labelled, teach, unlabelled
+from teacher import HELD_OUT, VIEWS, ZOO_PARTS, bound_votes, clean_classes, describe_error, labelled, teach, unlabelled
 
 from convnet_galaxies.data.records import ImageSet
 from convnet_galaxies.decision_tree import KAGGLE
-from convnet_galaxies.measure.scores import evaluate_votes
 from convnet_galaxies.predict.predictor import Predictor
 from convnet_galaxies.runs.ensemble import join_runs
 from convnet_galaxies.settings import load_settings
@@ -105,15 +104,10 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     given = parser.parse_args()
     galaxies = labelled(given.data, given.work, SIZE_PX)
-    parts = galaxies.split(ZOO_PARTS, seed=0)
     for name, run in distil(given.data, given.work).items():
-        for part in ("validation", "test"):
-            held_out = galaxies.select(np.flatnonzero(parts == part))
-            votes = Predictor(run, views=8, with_familiarity=False).predict(held_out.images)["votes"]
-            table = held_out.table
-            truth = table[list(KAGGLE.columns)].to_numpy(float)
-            rmse = evaluate_votes(truth, votes.astype(float), table["group"].to_numpy(), seed=0).rmse
-            print(f"{name}, {part}: RMSE {rmse.value:.4f} ({rmse.low:.4f} to {rmse.high:.4f})")
+        predictor = Predictor(run, views=VIEWS, with_familiarity=False)
+        for part in HELD_OUT:
+            print(name, describe_error(galaxies, part, lambda pixels, one=predictor: one.predict(pixels)["votes"]))
 
 
 if __name__ == "__main__":
